@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * oomreclaim: a malloc that asks for memory back before it says no.
+ *
+ * When an allocation fails, the reclaim callbacks registered here are called
+ * with none of the allocator's locks held, and the allocation is tried again.
+ * Only when they return zero may anything harsher happen.
+ *
+ * The header serves three ways of building:
+ *  - linked with -loomreclaim: nothing to do;
+ *  - preloaded into a program built with this header: define
+ *    OOMRECLAIM_OPTIONAL before including it. The functions are then weak, the
+ *    same binary runs with and without the library, and oomreclaim_available()
+ *    tells which. Build such a program as PIE or PIC (the default nearly
+ *    everywhere), so that the weak references are left to the dynamic linker;
+ *  - from C++: everything is extern "C".
+ *
+ * Unless a comment says otherwise a function is thread-safe, may be called from
+ * a reclaim callback, is not async-signal-safe, and leaves errno alone: errors
+ * are returned as errno values, as pthreads and jemalloc's mallctl do.
+ */
+#ifndef OOMRECLAIM_H
+#define OOMRECLAIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this header. oomreclaim_version() gives the library's. */
+#define OOMRECLAIM_VERSION_MAJOR 0
+#define OOMRECLAIM_VERSION_MINOR 1
+#define OOMRECLAIM_VERSION_PATCH 0
+
+#ifdef OOMRECLAIM_OPTIONAL
+#define OOMRECLAIM_API __attribute__((visibility("default"), weak))
+#else
+#define OOMRECLAIM_API __attribute__((visibility("default")))
+#endif
+
+/*
+ * The library's version as "MAJOR.MINOR.PATCH", a static string. Never NULL.
+ * Async-signal-safe. jemalloc's counterpart is mallctl("version").
+ */
+OOMRECLAIM_API const char *oomreclaim_version(void);
+
+/*
+ * True when the library is in the process. Only with OOMRECLAIM_OPTIONAL can
+ * the answer be false, and then no other function here may be called.
+ * Async-signal-safe.
+ */
+static inline bool oomreclaim_available(void)
+{
+#ifdef OOMRECLAIM_OPTIONAL
+	return oomreclaim_version != NULL;
+#else
+	return true;
+#endif
+}
+
+/* ---- Reclaim callbacks ------------------------------------------------- */
+
+/* The longest name of a callback, in bytes, without the terminating NUL. */
+#define OOMRECLAIM_NAME_MAX 31
+
+/* Priorities are any int; the highest is called first. */
+#define OOMRECLAIM_PRIORITY_DEFAULT 0
+
+/* Why a callback is called. */
+enum oomreclaim_reason {
+	OOMRECLAIM_REASON_ALLOC = 1, /* an allocation failed */
+	OOMRECLAIM_REASON_MANUAL = 2 /* oomreclaim_reclaim() was called */
+};
+
+/*
+ * What a callback is told; the kernel's struct shrink_control. Valid only
+ * during the call. New members are added at the end: struct_size says how much
+ * of it the running library fills in.
+ */
+struct oomreclaim_control {
+	size_t struct_size;  /* bytes of this struct that are valid */
+	size_t bytes_wanted; /* still to be freed, at least 1; threads that wait
+	                        for the same round are included */
+	size_t size;         /* bytes of the failing request; 0 for MANUAL */
+	size_t alignment;    /* of the failing request, in bytes; 0 if default */
+	enum oomreclaim_reason reason;
+	unsigned attempt; /* rounds already made for this request, from 0 */
+};
+
+/*
+ * A reclaim callback. Returns the bytes it believes it gave back, 0 when there
+ * is nothing left to give; as the kernel's count of pages freed by an OOM
+ * notifier, the return value is progress, and "zero" is what lets the ladder
+ * go on to something harsher.
+ *
+ * It runs on the thread whose allocation failed, with none of the allocator's
+ * locks held, and never on two threads at once. The application's own locks may
+ * be held by that thread or by another that is waiting here. So it may sleep,
+ * allocate (a failing allocation inside is served from the reserve or gets
+ * NULL; it never reclaims again), free, register, unregister (itself too) and
+ * fork. It may not throw, longjmp, or wait for a lock that any thread may hold
+ * while it allocates: use trylock, or hold that lock only within the scope
+ * OOMRECLAIM_SCOPE_NORECLAIM. errno is restored after it.
+ */
+typedef size_t oomreclaim_callback(const struct oomreclaim_control *control, void *arg);
+
+/* Names one registration. Never 0, never used twice in a process. */
+typedef uint64_t oomreclaim_handle;
+
+/*
+ * Registers a callback; the kernel's register_oom_notifier().
+ *   name      1 to OOMRECLAIM_NAME_MAX bytes, copied; need not be unique
+ *   priority  highest first, equal ones in order of registration
+ *   flags     0: none is defined yet
+ *   handle    where to put the handle, or NULL if it will never be removed
+ * Returns 0, or EINVAL (name or function NULL or name empty, unknown flags),
+ * ENAMETOOLONG, ENOMEM. On error *handle is left alone. A callback registered
+ * from a callback is first called in the next round. A child of fork() keeps
+ * its parent's registrations.
+ */
+OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned flags,
+                                       oomreclaim_callback *function, void *arg,
+                                       oomreclaim_handle *handle);
+
+/*
+ * Removes a registration; the kernel's unregister_oom_notifier(). When it
+ * returns, the callback is not running and will not be called again, so its
+ * argument may be freed: it waits for a call in flight on another thread,
+ * without a time limit. From inside that very call it returns at once. Do not
+ * call it while holding a lock that the callback waits for.
+ * Returns 0, or EINVAL for a handle that is not registered (any more).
+ */
+OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
+
+/* Counters of one registration. */
+struct oomreclaim_callback_stats {
+	uint64_t calls;
+	uint64_t bytes_claimed;  /* sum of what it returned */
+	uint64_t bytes_measured; /* freed less allocated by the calling thread
+	                            during the calls, by jemalloc's
+	                            thread.deallocated and thread.allocated; what
+	                            other threads freed or munmap() gave back is
+	                            not in it */
+	uint64_t longest_ns;     /* the longest call, in nanoseconds */
+};
+
+/*
+ * Reads the counters of one registration, up to stats_size bytes (pass
+ * sizeof *stats: a newer library fills no more than that). They are consistent
+ * with each other and include every call that has returned.
+ * Returns 0, or EINVAL (handle not registered, stats NULL).
+ */
+OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
+                                             struct oomreclaim_callback_stats *stats,
+                                             size_t stats_size);
+
+/*
+ * Reclaims by hand, without an allocation having failed: the allocator's own
+ * caches are purged and the callbacks are called until they have claimed
+ * `bytes`. Returns the bytes they claimed, 0 if there was nothing to give or if
+ * `bytes` is 0. If another thread is reclaiming, waits for it (at most the
+ * setting wait_ms) and returns its progress. From inside a callback, or in
+ * the scope NORECLAIM, returns 0 at once. Nothing is ever killed. The kernel's
+ * counterpart is a write to memory.reclaim.
+ */
+OOMRECLAIM_API size_t oomreclaim_reclaim(size_t bytes);
+
+/* ---- Scopes ------------------------------------------------------------ */
+
+/*
+ * How hard the ladder may try for this thread's allocations: the kernel's gfp
+ * flags, as a scope like memalloc_nofs_save(). They hold for the calling thread
+ * and everything it calls. Combined by |. NOFAIL wins over NORETRY and
+ * RETRY_MAYFAIL where they disagree.
+ */
+enum oomreclaim_scope {
+	/* __GFP_NORETRY: purge the allocator's own caches and try once more, but
+	   call nobody: NULL instead. */
+	OOMRECLAIM_SCOPE_NORETRY = 1,
+	/* __GFP_RETRY_MAYFAIL: callbacks yes, policy (abort, kill) never. */
+	OOMRECLAIM_SCOPE_RETRY_MAYFAIL = 2,
+	/* __GFP_NOFAIL: never NULL: waits for memory, uses the reserve, and aborts
+	   with a report if none can ever come (a request larger than the address
+	   space or the limit). */
+	OOMRECLAIM_SCOPE_NOFAIL = 4,
+	/* GFP_NOFS: callbacks are neither run by this thread nor waited for, so
+	   that a lock which a callback takes may be held. Never the policy. */
+	OOMRECLAIM_SCOPE_NORECLAIM = 8,
+	/* __GFP_MEMALLOC: may use the reserve before callbacks are asked. For work
+	   that leads to memory being freed. */
+	OOMRECLAIM_SCOPE_RESERVE = 16
+};
+
+/*
+ * Adds `flags` to the calling thread's scope and returns what it was before, to
+ * be handed to oomreclaim_scope_restore(). Nests. Unknown bits are ignored.
+ * Async-signal-safe. The kernel's memalloc_noreclaim_save().
+ */
+OOMRECLAIM_API unsigned oomreclaim_scope_save(unsigned flags);
+
+/* Puts back what oomreclaim_scope_save() returned. Async-signal-safe. */
+OOMRECLAIM_API void oomreclaim_scope_restore(unsigned old);
+
+/* ---- Policy ------------------------------------------------------------ */
+
+/* What happens when the callbacks returned zero and the request still fails. */
+enum oomreclaim_policy {
+	OOMRECLAIM_POLICY_RETURN = 0, /* NULL and ENOMEM: malloc's contract, the
+	                                 default */
+	OOMRECLAIM_POLICY_ABORT = 1,  /* report, abort(): the kernel's panic_on_oom */
+	OOMRECLAIM_POLICY_KILL = 2,   /* report, then the setting kill_signal to this
+	                                 process: oom_kill_allocating_task */
+	OOMRECLAIM_POLICY_RETRY = 3   /* from a policy callback only: it made room */
+};
+
+/*
+ * Sets the policy of the process; overrides the setting `policy`. Returns 0, or
+ * EINVAL for anything but RETURN, ABORT, KILL.
+ */
+OOMRECLAIM_API int oomreclaim_set_policy(enum oomreclaim_policy policy);
+
+/* The policy in force. Async-signal-safe. */
+OOMRECLAIM_API enum oomreclaim_policy oomreclaim_get_policy(void);
+
+/* What a policy callback is told; valid during the call. See struct_size above. */
+struct oomreclaim_verdict {
+	size_t struct_size;
+	size_t size;            /* bytes of the failing request */
+	size_t alignment;       /* in bytes; 0 if default */
+	unsigned scope;         /* enum oomreclaim_scope, or-ed */
+	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "NONE",
+	                           "UNKNOWN"; the kernel's oom_constraint */
+	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
+};
+
+/*
+ * Decides in place of the fixed policy, only where the policy might act at all:
+ * see oom_kill_allowed() in the manual. Under the rules of reclaim callbacks,
+ * but may run on several threads at once. RETRY is believed 16 times for a
+ * request, then taken for RETURN; so is any value not in the enum.
+ */
+typedef enum oomreclaim_policy oomreclaim_policy_callback(const struct oomreclaim_verdict *verdict,
+                                                          void *arg);
+
+/*
+ * Installs a policy callback in place of any other; NULL removes it. Returns
+ * when no call of the former one is in flight, except from inside such a call.
+ * Always returns 0.
+ */
+OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg);
+
+/* ---- Configuration ----------------------------------------------------- */
+
+/*
+ * Settings compiled into the application, in the form of OOMRECLAIM_CONF
+ * ("key:value,key:value"), which wins over them. Define it with an initialiser:
+ *     const char *oomreclaim_conf = "policy:abort,reserve:4M";
+ * jemalloc's counterpart is malloc_conf. Read once, before main().
+ */
+#ifndef OOMRECLAIM_OPTIONAL
+extern __attribute__((visibility("default"))) const char *oomreclaim_conf;
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What every file may use: compiler annotations, time, arithmetic that saturates. */
+#ifndef OOM_BASE_H
+#define OOM_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Part of the library's ABI; everything else is hidden. */
+#define OOM_EXPORT __attribute__((visibility("default")))
+/* Kept out of line, so that what it is called from stays small. */
+#define OOM_COLD __attribute__((cold, noinline))
+#define OOM_NOINLINE __attribute__((noinline))
+/* A preloaded library is there from the start, so its thread-local storage can sit at a fixed
+   offset: no call, and no allocation, on the first access in a thread. */
+#define OOM_TLS __thread __attribute__((tls_model("initial-exec")))
+
+#define NSEC_PER_SEC 1000000000ULL
+#define NSEC_PER_MSEC 1000000ULL
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static inline struct timespec timespec_of_ns(uint64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NSEC_PER_SEC),
+	                         .tv_nsec = (long)(ns % NSEC_PER_SEC)};
+}
+
+static inline size_t add_saturated(size_t a, size_t b)
+{
+	size_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
+}
+
+static inline size_t mul_saturated(size_t a, size_t b)
+{
+	size_t product;
+
+	return __builtin_mul_overflow(a, b, &product) ? SIZE_MAX : product;
+}
+
+#endif

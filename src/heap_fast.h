@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * jemalloc's fast path, inlined into our own malloc and operator new: jemalloc's C++ file is built
+ * on the same extension point. What it can't serve from the thread's cache goes to `slow`, by a
+ * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that succeeds
+ * executes the very instructions it does in plain jemalloc.
+ *
+ * The only file beside heap.c that names jemalloc's internals.
+ */
+#ifndef OOM_HEAP_FAST_H
+#define OOM_HEAP_FAST_H
+
+#include "jemalloc/internal/jemalloc_preamble.h"
+
+#include "jemalloc/internal/jemalloc_internal_includes.h"
+
+/* What the build takes out of jemalloc's public names: what can fail, and what we call ourselves,
+   which must be jemalloc's even where another library comes first and takes the public name.
+   jemalloc's header does not declare them under the names they get. Everything else is exported by
+   jemalloc itself. */
+void *je_calloc(size_t count, size_t size);
+void *je_realloc(void *old, size_t size);
+void *je_memalign(size_t alignment, size_t size);
+void *je_mallocx(size_t size, int flags);
+void *je_rallocx(void *old, size_t size, int flags);
+void je_free(void *memory);
+int je_mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
+
+#define heap_calloc je_calloc
+#define heap_realloc je_realloc
+#define heap_memalign je_memalign
+#define heap_mallocx je_mallocx
+#define heap_rallocx je_rallocx
+#define heap_free je_free
+#define heap_mallctl je_mallctl
+#define heap_sized_free je_sdallocx_noflags
+
+#define heap_malloc_fast(size, slow) imalloc_fastpath(size, slow)
+#define heap_malloc_slow malloc_default
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Included by force in front of every source file of jemalloc: how jemalloc's calls to the system
+ * reach us without a patch to it.
+ *
+ *  - mmap, munmap, madvise go through pages.c, the one place that maps memory;
+ *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
+ *    comes before its first allocation, so our own options are read there;
+ *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
+ *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
+ *    the caller's errno as it was without anybody having to save it on the fast path.
+ */
+#ifndef OOM_HEAP_GLUE_H
+#define OOM_HEAP_GLUE_H
+
+/* What jemalloc defines for itself (on the command line or later) stays its own business. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
+void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+int pages_munmap(void *addr, size_t length);
+int pages_madvise(void *addr, size_t length, int advice);
+char *heap_conf_getenv(const char *name);
+ssize_t heap_readlink(const char *path, char *buf, size_t size);
+
+/* heap.c, which defines these, takes the declarations alone. */
+#ifndef OOM_HEAP_GLUE_DECLARATIONS
+#undef errno
+#define errno heap_errno
+#define mmap(addr, length, prot, flags, fd, offset)                                               \
+	pages_mmap(addr, length, prot, flags, fd, offset)
+#define munmap(addr, length) pages_munmap(addr, length)
+#define madvise(addr, length, advice) pages_madvise(addr, length, advice)
+#define secure_getenv(name) heap_conf_getenv(name)
+#define readlink(path, buf, size) heap_readlink(path, buf, size)
+#endif
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Before main(): what has to be there before memory runs out, and what the user has to be told.
+ * None of it is needed for malloc() to work: other constructors may allocate before this one runs.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "heap.h"
+#include "io.h"
+#include "options.h"
+#include "policy.h"
+#include "reclaim.h"
+#include "registry.h"
+#include "report.h"
+#include "reserve.h"
+
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+
+OOM_EXPORT const char *oomreclaim_version(void)
+{
+	return STRING(OOMRECLAIM_VERSION_MAJOR) "." STRING(OOMRECLAIM_VERSION_MINOR) "." STRING(
+		OOMRECLAIM_VERSION_PATCH);
+}
+
+static void complain(const struct options_error *error)
+{
+	if (error->suggestion != NULL)
+		io_warn("%s: \"%.*s\" ignored: %s; did you mean \"%s\"?", error->source,
+		        error->pair_length, error->pair, error->problem, error->suggestion);
+	else
+		io_warn("%s: \"%.*s\" ignored: %s", error->source, error->pair_length, error->pair,
+		        error->problem);
+}
+
+static void load_options(void)
+{
+	if (options_load(complain) == 0 || !options.is_strict)
+		return;
+	io_warn("strict_conf is set: not starting");
+	_exit(EXIT_FAILURE);
+}
+
+/* An allocator that was preloaded before this library, or that the program itself contains, takes
+   its malloc() and all that hangs on it. */
+static bool is_first(void)
+{
+	void *probe = malloc(1);
+	bool is_ours = probe == NULL || heap_ops.is_ours(probe);
+
+	free(probe);
+	return is_ours;
+}
+
+static void warn_of_company(void)
+{
+	Dl_info first;
+
+	io_warn("another allocator comes first: %s; its malloc is used, and nothing is reclaimed",
+	        dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 ? first.dli_fname : "unknown");
+}
+
+/* The heap's own handlers were registered at its first use, before these: so these locks are taken
+   first, and the heap still works while they are held. */
+static void fork_prepare(void)
+{
+	report_fork_prepare();
+	policy_fork_prepare();
+	reclaim_fork_prepare();
+	registry_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	registry_fork_parent();
+	reclaim_fork_parent();
+	policy_fork_parent();
+	report_fork_parent();
+}
+
+static void fork_child(void)
+{
+	registry_fork_child(reclaim_is_caller());
+	reclaim_fork_child();
+	policy_fork_child();
+	report_fork_child();
+}
+
+__attribute__((constructor)) static void init(void)
+{
+	int saved = errno;
+
+	load_options();
+	if (is_first()) {
+		heap_ops.init();
+		if (reserve_init(options.reserve_bytes) != 0)
+			io_warn("no room for a reserve of %zu bytes: going on without one",
+			        options.reserve_bytes);
+	} else {
+		warn_of_company();
+	}
+	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
+		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
+	errno = saved;
+}

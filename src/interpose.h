@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the library puts in place of libc's, libstdc++'s and jemalloc's functions: prototypes that no
+ * system header has, or not under these names.
+ */
+#ifndef OOM_INTERPOSE_H
+#define OOM_INTERPOSE_H
+
+#include <stddef.h>
+
+void free_sized(void *memory, size_t size);
+void free_aligned_sized(void *memory, size_t alignment, size_t size);
+void cfree(void *memory);
+void *mallocx(size_t size, int flags);
+void *rallocx(void *memory, size_t size, int flags);
+int mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text in and out without an allocation: lines are put together in a buffer of the caller's and
+ * leave in one write; small files of /proc are read into another.
+ *
+ * Nothing here changes errno, raises SIGPIPE, or waits for a reader for long.
+ */
+#ifndef OOM_IO_H
+#define OOM_IO_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* A line of the library's own is at most this long; a longer one is cut. */
+#define IO_LINE_BYTES 512
+
+struct io_buf {
+	char *text; /* NUL-terminated whenever bytes > 0 */
+	size_t bytes;
+	size_t used;
+};
+
+/* Appends; what does not fit is dropped. The conversions are those that printf does without
+   allocating: integers and strings without positions, no floating point. */
+void io_printf(struct io_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void io_vprintf(struct io_buf *buf, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+/* Appends `text` with everything that is not printable ASCII shown as '?'. */
+void io_puts_clean(struct io_buf *buf, const char *text);
+
+/* One write to `fd`, of all or nothing as far as the file allows. Returns 0, or -EAGAIN if the
+   file does not take it within IO_WRITE_WAIT_MS, or another -errno. */
+#define IO_WRITE_WAIT_MS 100
+int io_write(int fd, const char *text, size_t bytes);
+
+/* "oomreclaim: ...\n" on stderr. The one way by which the library speaks outside the report. */
+void io_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads a small file whole into `text` and terminates it. Returns the bytes read, -errno, or
+   -EFBIG where the file does not fit. */
+ssize_t io_read_file(const char *path, char *text, size_t bytes);
+
+#endif

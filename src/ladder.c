@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ladder.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base.h"
+#include "constraint.h"
+#include "options.h"
+#include "policy.h"
+#include "proc.h"
+#include "reclaim.h"
+#include "report.h"
+#include "reserve.h"
+#include "scope.h"
+
+bool oom_kill_allowed(const struct oom_control *control)
+{
+	/* The process is going already: PF_DUMPCORE. */
+	if (control->is_dying)
+		return false;
+	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
+	if (control->request->size > options.costly_bytes)
+		return false;
+	/* __GFP_RETRY_MAYFAIL */
+	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
+		return false;
+	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+		return false;
+	/* The caller insists on one arena: __GFP_THISNODE. */
+	if (control->request->is_arena_explicit)
+		return false;
+	/* Waiting for somebody else's callbacks is no proof that they have nothing left. */
+	return !control->has_timed_out;
+}
+
+/* Scope NOFAIL, when everybody else would get NULL: __GFP_NOFAIL. */
+static enum ladder_step next_for_nofail(const struct oom_control *control)
+{
+	if (!control->is_impossible && !control->is_hopeless)
+		return LADDER_WAIT;
+	if (!control->is_impossible && !control->is_reserve_done)
+		return LADDER_RESERVE;
+	return LADDER_ABORT;
+}
+
+static enum ladder_step next_for_anyone(const struct oom_control *control)
+{
+	/* 1: no reclaim helps with a request beyond every limit. */
+	if (control->is_impossible)
+		return LADDER_FAIL;
+	/* 2: no reclaim inside reclaim; and nothing at all where the heap's locks may be held. */
+	if (control->is_reentrant)
+		return LADDER_FAIL;
+	if (control->is_nested)
+		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
+	/* 3 */
+	if (!control->is_own_reclaim_done)
+		return LADDER_OWN_RECLAIM;
+	/* 10: the dying get the reserve, and ask nobody else to give. */
+	if (control->is_dying)
+		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
+	if ((control->scope & OOMRECLAIM_SCOPE_RESERVE) != 0 && !control->is_reserve_done)
+		return LADDER_RESERVE;
+	/* 4 */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)
+		return LADDER_FAIL;
+	/* 5, 6, 7: while callbacks make progress. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 && !control->is_reclaim_done)
+		return LADDER_RECLAIM;
+	/* 8 */
+	if (!control->is_policy_done && oom_kill_allowed(control))
+		return LADDER_POLICY;
+	return LADDER_FAIL;
+}
+
+enum ladder_step ladder_next(const struct oom_control *control)
+{
+	enum ladder_step step = next_for_anyone(control);
+
+	/* 16. Where the heap called out to the application, waiting would hold its locks. */
+	if (step == LADDER_FAIL && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 &&
+	    !control->is_reentrant)
+		return next_for_nofail(control);
+	return step;
+}
+
+static void own_reclaim(struct oom_control *control)
+{
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
+	control->is_own_reclaim_done = true;
+}
+
+/* What the callbacks are asked for. The request itself; but where the first rounds gave that much
+   and it still fails, what they gave was in pieces: then twice as much each time, as the kernel
+   scans more of its lists at each lower priority. */
+#define WANTED_SHIFT_MAX 10
+
+static size_t wanted_bytes(const struct oom_control *control)
+{
+	unsigned shift = control->rounds < WANTED_SHIFT_MAX ? control->rounds : WANTED_SHIFT_MAX;
+	size_t size = control->request->size > 0 ? control->request->size : 1;
+
+	return mul_saturated(size, (size_t)1 << shift);
+}
+
+static void reclaim(struct oom_control *control)
+{
+	struct reclaim_request request = {
+		.wanted_bytes = wanted_bytes(control),
+		.size = control->request->size,
+		.alignment = control->request->alignment,
+		.reason = OOMRECLAIM_REASON_ALLOC,
+		.attempt = control->rounds,
+		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
+	};
+	struct reclaim_progress progress;
+
+	oom_reclaim_pages(&request, &progress);
+	control->rounds++;
+	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
+	control->unmeasured = progress.measured_bytes > 0 ? 0 : control->unmeasured + 1;
+	control->has_timed_out = progress.has_timed_out;
+	/* A callback may claim what it likes, but not for ever. */
+	control->is_reclaim_done =
+		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
+	if (progress.has_timed_out && report_may_write())
+		report_timeout(control, progress.waited_for);
+	/* Whatever has come back has to leave its arena to be of use to another. */
+	heap_ops.purge_all();
+}
+
+/* Once more from the callbacks on. */
+static void start_over(struct oom_control *control)
+{
+	control->is_reclaim_done = false;
+	control->has_timed_out = false;
+	control->unmeasured = 0;
+	control->is_reserve_done = false;
+}
+
+/* Rungs 12 and 13. Whoever comes second finds the process dying already. */
+static void end_process(const struct oom_control *control, enum oomreclaim_policy policy,
+                        struct scope_ladder *enter)
+{
+	if (!policy_claim())
+		return;
+	if (options.report != REPORT_NEVER)
+		report_write(control, policy,
+		             policy == OOMRECLAIM_POLICY_KILL ? "killing" : "aborting");
+	/* A signal handler may never come back here, so the ladder is left first. It gets the
+	   reserve all the same: the process counts as dying now. */
+	scope_leave_ladder(enter);
+	policy_act(policy);
+	scope_enter_ladder(enter);
+}
+
+/* Returns memory if the last attempt before the end found some. */
+static void *apply_policy(struct oom_control *control, struct scope_ladder *enter)
+{
+	enum oomreclaim_policy policy;
+	void *memory;
+
+	control->constraint = constraint_find(control->request->size);
+	policy = policy_decide(control);
+	if (policy == OOMRECLAIM_POLICY_RETRY && control->retries < MAX_RECLAIM_RETRIES) {
+		control->retries++;
+		start_over(control);
+	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
+		/* What follows can't be taken back, and another thread may have freed something
+		   meanwhile: the attempt that the kernel makes under oom_lock. */
+		memory = heap_ops.alloc(control->request);
+		if (memory != NULL)
+			return memory;
+		end_process(control, policy, enter);
+	} else {
+		control->is_policy_done = true;
+	}
+	return NULL;
+}
+
+/* How long NOFAIL sleeps between two attempts: as long as it has waited already, up to this. */
+#define NOFAIL_SLEEP_MS_MAX 100
+
+static void wait_for_memory(struct oom_control *control)
+{
+	uint64_t waited_ms = (now_ns() - control->began_ns) / NSEC_PER_MSEC;
+	uint64_t sleep_ms = waited_ms < NOFAIL_SLEEP_MS_MAX ? waited_ms + 1 : NOFAIL_SLEEP_MS_MAX;
+	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
+	int saved = errno;
+
+	control->constraint = constraint_find(control->request->size);
+	/* Alone under a limit of its own, it would be waiting for itself. */
+	control->is_hopeless =
+		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
+		(options.nofail_ms != 0 && waited_ms >= options.nofail_ms);
+	if (!control->is_hopeless)
+		nanosleep(&pause, NULL);
+	errno = saved;
+	own_reclaim(control);
+	start_over(control);
+}
+
+/* Does one step. Returns memory if that found some by itself. */
+static void *take_step(struct oom_control *control, enum ladder_step step,
+                       struct scope_ladder *enter)
+{
+	switch (step) {
+	case LADDER_OWN_RECLAIM:
+		own_reclaim(control);
+		break;
+	case LADDER_RESERVE:
+		control->is_reserve_done = true;
+		return reserve_alloc(control->request);
+	case LADDER_RECLAIM:
+		reclaim(control);
+		break;
+	case LADDER_POLICY:
+		return apply_policy(control, enter);
+	case LADDER_WAIT:
+		wait_for_memory(control);
+		break;
+	case LADDER_ABORT:
+		end_process(control, OOMRECLAIM_POLICY_ABORT, enter);
+		/* Another thread is ending the process, and this one can't go on. */
+		policy_act(OOMRECLAIM_POLICY_ABORT);
+		break;
+	case LADDER_FAIL:
+		break;
+	}
+	return NULL;
+}
+
+static void report_end(struct oom_control *control)
+{
+	if (control->is_impossible || control->is_reentrant)
+		return;
+	if (!options.is_verbose && options.report != REPORT_ALWAYS)
+		return;
+	control->constraint = constraint_find(control->request->size);
+	if (options.report == REPORT_ALWAYS && report_may_write())
+		report_write(control, OOMRECLAIM_POLICY_RETURN, "returning NULL to");
+	else if (options.is_verbose)
+		report_failure(control);
+}
+
+void ladder_begin(struct oom_control *control, const struct heap_request *request)
+{
+	*control = (struct oom_control){
+		.request = request,
+		.scope = scope_current(),
+		.is_impossible = request->size > heap_ops.max_bytes ||
+	                         request->alignment > heap_ops.max_bytes ||
+	                         request->size > constraint_max_bytes(),
+		.is_nested = scope_is_in_ladder(),
+		.is_reentrant = heap_ops.is_reentrant(),
+		.began_ns = now_ns(),
+	};
+}
+
+void *ladder_run(struct oom_control *control)
+{
+	int saved = errno;
+	struct scope_ladder enter;
+	enum ladder_step step;
+	void *memory = NULL;
+
+	scope_enter_ladder(&enter);
+	while (memory == NULL) {
+		control->is_dying = policy_is_dying();
+		step = ladder_next(control);
+		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
+			break;
+		memory = take_step(control, step, &enter);
+		/* The reserve is not asked by asking everybody. */
+		if (memory == NULL && step != LADDER_RESERVE)
+			memory = heap_ops.alloc(control->request);
+	}
+	if (memory == NULL && !control->is_policy_deferred)
+		report_end(control);
+	scope_leave_ladder(&enter);
+	errno = memory != NULL ? saved : ENOMEM;
+	return memory;
+}
+
+void *ladder_climb(const struct heap_request *request)
+{
+	struct oom_control control;
+
+	ladder_begin(&control, request);
+	return ladder_run(&control);
+}

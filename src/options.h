@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Everything that a user can set: one table, one struct.
+ *
+ * Loaded twice: silently at the moment jemalloc reads its own configuration, which may be before
+ * any constructor has run; and once more before main(), when complaints can be printed.
+ */
+#ifndef OOM_OPTIONS_H
+#define OOM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "oomreclaim.h"
+
+#define OPTIONS_PATH_MAX 255
+
+/* When the report is written: always, never, or if the policy is about to end the process. */
+enum report_when { REPORT_AUTO, REPORT_ALWAYS, REPORT_NEVER };
+
+struct options {
+	enum oomreclaim_policy policy;
+	int kill_signal;
+	size_t reserve_bytes;
+	uint64_t wait_ms;
+	uint64_t nofail_ms;  /* 0: for ever */
+	size_t costly_bytes; /* the largest request for which the policy may act */
+	enum report_when report;
+	bool is_verbose;
+	bool is_strict;
+	char log_path[OPTIONS_PATH_MAX + 1]; /* "": stderr */
+};
+
+/* What is in force. Changed only by options_load(), while there is one thread. */
+extern struct options options;
+
+/* A pair that was ignored. */
+struct options_error {
+	const char *source; /* "OOMRECLAIM_CONF" or "oomreclaim_conf" */
+	const char *pair;   /* not terminated */
+	int pair_length;
+	const char *problem;
+	const char *suggestion; /* what was probably meant, or NULL */
+};
+
+/* One row of the table, for those who print it. */
+struct option {
+	const char *key;
+	const char *default_text;
+	const char *range;
+	const char *meaning;
+};
+
+/* Sets everything to its default, then applies oomreclaim_conf and, unless the program runs with
+   privileges that its caller lacks, OOMRECLAIM_CONF. Errors go to `complain` if there is one.
+   Returns how many pairs were ignored. */
+unsigned options_load(void (*complain)(const struct options_error *error));
+
+/* Applies one string, or none where it is NULL, to `set`. */
+unsigned options_apply(const char *source, const char *text, struct options *set,
+                       void (*complain)(const struct options_error *error));
+
+/* Row `index` of the table; false behind the last. */
+bool options_describe(unsigned index, struct option *option);
+
+/* "KILL" for SIGKILL; "?" for a signal that has no name here. */
+const char *options_signal_name(int signal);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rungs 5 and 6: one thread runs the callbacks, those that arrive meanwhile wait for it and share
+ * its progress (the kernel's oom_lock and oom_reclaim_pages()).
+ */
+#ifndef OOM_RECLAIM_H
+#define OOM_RECLAIM_H
+
+#include "oomreclaim.h"
+
+struct reclaim_request {
+	size_t wanted_bytes;
+	size_t size;
+	size_t alignment;
+	enum oomreclaim_reason reason;
+	unsigned attempt;
+	uint64_t deadline_ns; /* when to stop waiting for another thread's round */
+};
+
+/* did_some_progress. */
+struct reclaim_progress {
+	size_t claimed_bytes;  /* what the callbacks say they freed */
+	size_t measured_bytes; /* what the heap saw of it */
+	bool has_timed_out;    /* another thread's round did not end in time */
+	char waited_for[OOMRECLAIM_NAME_MAX + 1]; /* the callback that it was in then */
+};
+
+/* One round: highest priority first, until wanted_bytes is claimed, or another thread's round. To be
+   called between scope_enter_ladder() and _leave(), and never from inside a callback. */
+void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress);
+
+/* True on the thread that runs the callbacks, at any depth. */
+bool reclaim_is_caller(void);
+
+void reclaim_fork_prepare(void);
+void reclaim_fork_parent(void);
+void reclaim_fork_child(void);
+
+#endif

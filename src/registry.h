@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The list of reclaim callbacks, highest priority first (the kernel's oom_reclaim_list).
+ *
+ * Its lock is held for the list only, never over a callback, a wait for one, or a call of the
+ * heap. One thread at a time walks the list and calls: reclaim.c sees to that.
+ */
+#ifndef OOM_REGISTRY_H
+#define OOM_REGISTRY_H
+
+#include <stdbool.h>
+
+#include "oomreclaim.h"
+
+struct registry_entry;
+
+/* What a walker needs to call, copied out under the lock. */
+struct registry_call {
+	struct registry_entry *entry;
+	char name[OOMRECLAIM_NAME_MAX + 1];
+	oomreclaim_callback *function;
+	void *arg;
+};
+
+/* What one call came to. */
+struct registry_outcome {
+	size_t claimed_bytes;
+	size_t measured_bytes;
+	uint64_t duration_ns;
+};
+
+/* Moves to the first entry that was there at the beginning of the walk (call->entry NULL) or to the
+   next, and pins it: unregister waits until registry_end_call(). False at the end of the list. */
+bool registry_begin_call(struct registry_call *call, uint64_t newest_handle);
+void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome);
+
+/* Gives up the place that begin/end keep between two calls. Needed where a walk is broken off. */
+void registry_end_walk(struct registry_call *call);
+
+/* The newest handle given out: a walk leaves out what is registered after it began. */
+uint64_t registry_newest(void);
+
+/* One line of the report. */
+struct registry_line {
+	char name[OOMRECLAIM_NAME_MAX + 1];
+	int priority;
+	struct oomreclaim_callback_stats stats;
+};
+
+/* Up to `count` lines, in the order of calling; `total` gets the length of the list. Never blocks
+   for long: the lock is only ever held for the list. */
+unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total);
+
+void registry_fork_prepare(void);
+void registry_fork_parent(void);
+/* is_caller: the forking thread is itself inside a callback and goes on with it in the child. */
+void registry_fork_child(bool is_caller);
+
+#endif

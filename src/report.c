@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "constraint.h"
+#include "io.h"
+#include "options.h"
+#include "policy.h"
+#include "proc.h"
+#include "registry.h"
+#include "reserve.h"
+
+/* Room for the table below and a dozen lines around it. */
+#define REPORT_BYTES 8192
+#define REPORT_CALLBACKS 40
+
+/* lib/ratelimit.h's defaults. */
+#define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
+#define RATELIMIT_BURST 10
+
+/* Static, because there may be no stack to spare where memory has run out; guarded by lock. */
+static struct {
+	pthread_mutex_t lock;
+	char text[REPORT_BYTES];
+	struct registry_line lines[REPORT_CALLBACKS];
+	uint64_t interval_began_ns;
+	unsigned written; /* in this interval */
+	unsigned left_out;
+} report = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t kib(uint64_t bytes)
+{
+	return bytes >> 10;
+}
+
+/* The kernel's get_order(): pages in powers of two. */
+static unsigned order_of(size_t bytes)
+{
+	size_t pages = bytes == 0 ? 0 : (bytes - 1) / (size_t)sysconf(_SC_PAGESIZE);
+
+	return pages == 0 ? 0 : (unsigned)(64 - __builtin_clzll(pages));
+}
+
+static void put_scope(struct io_buf *buf, unsigned scope)
+{
+	static const struct {
+		unsigned flag;
+		const char *name;
+	} names[] = {{OOMRECLAIM_SCOPE_NORETRY, "NORETRY"},
+	             {OOMRECLAIM_SCOPE_RETRY_MAYFAIL, "RETRY_MAYFAIL"},
+	             {OOMRECLAIM_SCOPE_NOFAIL, "NOFAIL"},
+	             {OOMRECLAIM_SCOPE_NORECLAIM, "NORECLAIM"},
+	             {OOMRECLAIM_SCOPE_RESERVE, "RESERVE"}};
+	const char *separator = "";
+
+	if (scope == 0)
+		io_printf(buf, "0");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if ((scope & names[i].flag) != 0) {
+			io_printf(buf, "%s%s", separator, names[i].name);
+			separator = "|";
+		}
+}
+
+static void put_name(struct io_buf *buf)
+{
+	char name[PROC_NAME_MAX];
+
+	proc_name(name);
+	io_puts_clean(buf, name);
+}
+
+static void put_header(struct io_buf *buf, const struct oom_control *control,
+                       enum oomreclaim_policy policy)
+{
+	put_name(buf);
+	io_printf(buf, " invoked oom-reclaim: size=%zu, order=%u, scope=", control->request->size,
+	          order_of(control->request->size));
+	put_scope(buf, control->scope);
+	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
+	          policy_name(policy));
+	io_printf(buf, "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
+	          control->rounds, control->claimed_bytes >> 10,
+	          (unsigned long long)((now_ns() - control->began_ns) / NSEC_PER_MSEC), getpid(),
+	          proc_threads());
+}
+
+static void put_heap(struct io_buf *buf)
+{
+	struct heap_stats stats;
+
+	if (!heap_ops.stats(&stats)) {
+		io_printf(buf, "  heap: no statistics\n");
+		return;
+	}
+	io_printf(buf,
+	          "  heap: allocated:%lluK active:%lluK dirty:%lluK metadata:%lluK resident:%lluK "
+	          "mapped:%lluK retained:%lluK reserve:%lluK\n",
+	          (unsigned long long)kib(stats.allocated), (unsigned long long)kib(stats.active),
+	          (unsigned long long)kib(stats.dirty), (unsigned long long)kib(stats.metadata),
+	          (unsigned long long)kib(stats.resident), (unsigned long long)kib(stats.mapped),
+	          (unsigned long long)kib(stats.retained),
+	          (unsigned long long)kib(reserve_bytes()));
+}
+
+static void put_limit(struct io_buf *buf, const char *name, __rlimit_resource_t resource,
+                      uint64_t used_bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		io_printf(buf, " %s:%lluK/unlimited", name, (unsigned long long)kib(used_bytes));
+	else
+		io_printf(buf, " %s:%lluK/%lluK", name, (unsigned long long)kib(used_bytes),
+		          (unsigned long long)kib(limit.rlim_cur));
+}
+
+static void put_limits(struct io_buf *buf)
+{
+	struct proc_statm statm;
+
+	if (!proc_statm(&statm)) {
+		io_printf(buf, "  limits: usage unknown\n");
+		return;
+	}
+	io_printf(buf, "  limits (used/limit):");
+	put_limit(buf, "RLIMIT_AS", RLIMIT_AS, statm.total_bytes);
+	put_limit(buf, "RLIMIT_DATA", RLIMIT_DATA, statm.data_bytes);
+	io_printf(buf, " resident:%lluK\n", (unsigned long long)kib(statm.resident_bytes));
+}
+
+static void put_callbacks(struct io_buf *buf)
+{
+	unsigned total, count = registry_lines(report.lines, REPORT_CALLBACKS, &total);
+
+	if (total == 0) {
+		io_printf(buf, "  callbacks: none registered\n");
+		return;
+	}
+	io_printf(buf, "  callbacks:\n  [ priority ]    calls   claimed_K  measured_K  longest_us name\n");
+	for (unsigned i = 0; i < count; i++) {
+		const struct registry_line *line = &report.lines[i];
+
+		io_printf(buf, "  [%10d] %8llu %11llu %11llu %11llu ", line->priority,
+		          (unsigned long long)line->stats.calls,
+		          (unsigned long long)kib(line->stats.bytes_claimed),
+		          (unsigned long long)kib(line->stats.bytes_measured),
+		          (unsigned long long)(line->stats.longest_ns / 1000));
+		io_puts_clean(buf, line->name);
+		io_printf(buf, "\n");
+	}
+	if (count < total)
+		io_printf(buf, "  ... and %u more\n", total - count);
+}
+
+/* The log is opened when there is something to write: it may be rotated, and a descriptor that we
+   kept would be one that the program closes behind our back. */
+static void write_out(const struct io_buf *buf)
+{
+	int saved = errno, fd = -1;
+
+	if (options.log_path[0] != '\0')
+		fd = open(options.log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
+		          0600);
+	if (fd < 0 || io_write(fd, buf->text, buf->used) != 0)
+		io_write(STDERR_FILENO, buf->text, buf->used);
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+}
+
+void report_write(const struct oom_control *control, enum oomreclaim_policy policy,
+                  const char *verdict)
+{
+	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
+
+	pthread_mutex_lock(&report.lock);
+	put_header(&buf, control, policy);
+	put_heap(&buf);
+	put_limits(&buf);
+	put_callbacks(&buf);
+	io_printf(&buf, "Out of memory: %s process %d (", verdict, getpid());
+	put_name(&buf);
+	io_printf(&buf, ")\n");
+	write_out(&buf);
+	pthread_mutex_unlock(&report.lock);
+}
+
+bool report_may_write(void)
+{
+	uint64_t now = now_ns();
+	unsigned left_out = 0;
+	bool may_write;
+
+	pthread_mutex_lock(&report.lock);
+	if (report.written == 0 || now - report.interval_began_ns > RATELIMIT_INTERVAL_NS) {
+		report.interval_began_ns = now;
+		report.written = 0;
+		left_out = report.left_out;
+		report.left_out = 0;
+	}
+	may_write = report.written < RATELIMIT_BURST;
+	if (may_write)
+		report.written++;
+	else
+		report.left_out++;
+	pthread_mutex_unlock(&report.lock);
+	if (left_out > 0)
+		io_warn("%u reports left out", left_out);
+	return may_write;
+}
+
+void report_failure(const struct oom_control *control)
+{
+	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes",
+	        control->request->size, constraint_name(control->constraint), control->rounds,
+	        control->claimed_bytes);
+}
+
+void report_timeout(const struct oom_control *control, const char *callback)
+{
+	io_warn("no memory for %zu bytes: gave up after %llu ms of waiting for callback \"%s\" in "
+	        "another thread",
+	        control->request->size, (unsigned long long)options.wait_ms, callback);
+}
+
+void report_fork_prepare(void)
+{
+	pthread_mutex_lock(&report.lock);
+}
+
+void report_fork_parent(void)
+{
+	pthread_mutex_unlock(&report.lock);
+}
+
+void report_fork_child(void)
+{
+	pthread_mutex_unlock(&report.lock);
+}
