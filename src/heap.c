@@ -74,13 +74,18 @@ static int flags_of(const struct heap_request *request)
 static void *alloc(const struct heap_request *request)
 {
 	size_t size = request->size > 0 ? request->size : 1;
+	void *memory;
 
 	/* jemalloc's own functions do not take a size above this from us: some would assert. */
 	if (size > SC_LARGE_MAXCLASS)
 		return NULL;
 	if (request->old != NULL)
-		return je_rallocx(request->old, size, flags_of(request));
-	return je_mallocx(size, flags_of(request));
+		memory = je_rallocx(request->old, size, flags_of(request));
+	else
+		memory = je_mallocx(size, flags_of(request));
+	if (memory != NULL)
+		heap_tcache_retry();
+	return memory;
 }
 
 static void flush_thread(void)

@@ -5,7 +5,7 @@
  * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that succeeds
  * executes the very instructions it does in plain jemalloc.
  *
- * The only file beside heap.c that names jemalloc's internals.
+ * With heap.c and heap_thread.c the only file that names jemalloc's internals.
  */
 #ifndef OOM_HEAP_FAST_H
 #define OOM_HEAP_FAST_H
@@ -25,6 +25,12 @@ void *je_mallocx(size_t size, int flags);
 void *je_rallocx(void *old, size_t size, int flags);
 void je_free(void *memory);
 int je_mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
+
+/* heap_thread.c, by which jemalloc sets up a thread. */
+bool heap_tcache_init(tsd_t *tsd);
+arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
+/* Gives the thread the cache that there was no memory for, if there is some now. */
+void heap_tcache_retry(void);
 
 #define heap_calloc je_calloc
 #define heap_realloc je_realloc

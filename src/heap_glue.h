@@ -6,6 +6,7 @@
  *  - mmap, munmap, madvise go through pages.c, the one place that maps memory;
  *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
  *    comes before its first allocation, so our own options are read there;
+ *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
  *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
  *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
  *    the caller's errno as it was without anybody having to save it on the fast path.
@@ -23,6 +24,15 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+/* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
+   to heap_thread.c. */
+#ifdef OOM_HEAP_GLUE_TSD
+#define je_tsd_tcache_enabled_data_init heap_tcache_init
+#endif
+#ifdef OOM_HEAP_GLUE_TCACHE
+#define je_arena_choose_hard heap_arena_choose_hard
+#endif
 
 extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
