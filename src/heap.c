@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -94,10 +93,40 @@ static void flush_thread(void)
 		je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }
 
+/* Address space that the arenas keep after a purge, where retention is on: because no limit was set
+   when the program started, or because the user wants it. An arena that runs out goes by its own
+   share alone, so at a failure all of it goes back to the system. */
+static void release_retained(void)
+{
+	tsdn_t *tsdn = tsdn_fetch();
+	edata_t *extent;
+
+	/* What came from sbrk() can't be unmapped, and would be lost. */
+	if (have_dss && extent_in_dss((char *)sbrk(0) - 1))
+		return;
+	/* Arenas made by hand may be destroyed by hand, at any moment; those up to here stay. */
+	for (unsigned i = 0; i < manual_arena_base; i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+		ehooks_t *hooks;
+
+		if (arena == NULL)
+			continue;
+		hooks = arena_get_ehooks(arena);
+		if (!ehooks_are_default(hooks))
+			continue;
+		while ((extent = ecache_evict(tsdn, &arena->pa_shard.pac, hooks,
+		                              &arena->pa_shard.pac.ecache_retained, 0)) != NULL)
+			extent_destroy_wrapper(tsdn, &arena->pa_shard.pac, hooks, extent);
+	}
+}
+
 static void purge_all(void)
 {
-	if (malloc_initialized())
-		je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+	if (!malloc_initialized())
+		return;
+	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+	if (opt_retain)
+		release_retained();
 }
 
 static bool is_reentrant(void)
@@ -153,110 +182,6 @@ static bool stats(struct heap_stats *stats)
 	       read_size("stats.retained", &stats->retained);
 }
 
-/* ---- The reserve: an arena that lives in one mapping, made at start. ---- */
-
-static struct {
-	extent_hooks_t hooks;
-	void *region; /* handed to the arena whole, once */
-	size_t region_bytes;
-	unsigned arena;
-} reserve;
-
-static void *reserve_extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
-                                  size_t alignment, bool *zero, bool *commit, unsigned arena)
-{
-	void *region = reserve.region;
-
-	(void)hooks, (void)arena;
-	if (region == NULL || new_addr != NULL || size > reserve.region_bytes ||
-	    ((uintptr_t)region & (alignment - 1)) != 0)
-		return NULL;
-	/* Asked for by reserve_create() alone at first, so by one thread; never again after. */
-	reserve.region = NULL;
-	*zero = true;
-	*commit = true;
-	return region;
-}
-
-/* True is "no": what the arena has it keeps, whoever purges. */
-static bool reserve_extent_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
-                                  unsigned arena)
-{
-	(void)hooks, (void)addr, (void)size, (void)committed, (void)arena;
-	return true;
-}
-
-static bool reserve_extent_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
-                                 size_t size_b, bool committed, unsigned arena)
-{
-	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b, (void)committed, (void)arena;
-	return false;
-}
-
-static bool reserve_extent_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
-                                 size_t size_b, bool committed, unsigned arena)
-{
-	(void)hooks, (void)addr_a, (void)size_a, (void)addr_b, (void)size_b, (void)committed;
-	(void)arena;
-	return false;
-}
-
-static int reserve_flags(void)
-{
-	/* Not through the thread's cache: that would fill itself with a batch. */
-	return (int)(MALLOCX_ARENA(reserve.arena) | MALLOCX_TCACHE_NONE);
-}
-
-static int reserve_create(size_t bytes)
-{
-	arena_config_t config = {.extent_hooks = &reserve.hooks, .metadata_use_hooks = false};
-	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0, length = sizeof reserve.arena;
-	void *region, *whole;
-
-	if (size == 0)
-		return -ENOMEM;
-	reserve.hooks = (extent_hooks_t){.alloc = reserve_extent_alloc,
-	                                 .dalloc = reserve_extent_dalloc,
-	                                 .split = reserve_extent_split,
-	                                 .merge = reserve_extent_merge};
-	/* The heap shifts large blocks within one page more, to spread them over the cache. */
-	reserve.region_bytes = PAGE_CEILING(size) + PAGE;
-	region = pages_mmap(NULL, reserve.region_bytes, PROT_READ | PROT_WRITE,
-	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (region == MAP_FAILED)
-		return -ENOMEM;
-	reserve.region = region;
-	if (je_mallctl("experimental.arenas_create_ext", &reserve.arena, &length, &config,
-	               sizeof config) != 0) {
-		pages_munmap(region, reserve.region_bytes);
-		return -ENOMEM;
-	}
-	/* Taken whole and given back, the region and every record it needs are in the arena: nothing
-	   has to be mapped when it is used. */
-	whole = je_mallocx(size, reserve_flags());
-	if (whole == NULL)
-		return -ENOMEM;
-	je_free(whole);
-	return 0;
-}
-
-static void *reserve_alloc(const struct heap_request *request)
-{
-	struct heap_request fresh = *request;
-	size_t old_bytes;
-	void *memory;
-
-	fresh.old = NULL;
-	fresh.flags = reserve_flags() | (request->flags & MALLOCX_ZERO);
-	memory = alloc(&fresh);
-	if (memory == NULL || request->old == NULL)
-		return memory;
-	old_bytes = isalloc(tsdn_fetch(), request->old);
-	memcpy(memory, request->old, old_bytes < request->size ? old_bytes : request->size);
-	je_free(request->old);
-	return memory;
-}
-
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -266,7 +191,7 @@ const struct heap_ops heap_ops = {
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,
 	.stats = stats,
-	.reserve_create = reserve_create,
-	.reserve_alloc = reserve_alloc,
+	.reserve_create = heap_reserve_create,
+	.reserve_alloc = heap_reserve_alloc,
 	.max_bytes = SC_LARGE_MAXCLASS,
 };

@@ -38,7 +38,7 @@ struct heap_ops {
 	void *(*alloc)(const struct heap_request *request);
 	/* Gives the caches of this thread back to the arenas they came from. */
 	void (*flush_thread)(void);
-	/* Gives the dirty and muzzy pages of all arenas back to the system. */
+	/* Gives the dirty, muzzy and retained pages of all arenas back to the system. */
 	void (*purge_all)(void);
 	/* True where the heap has called out to the application (extent hooks) and may hold locks. */
 	bool (*is_reentrant)(void);

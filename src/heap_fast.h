@@ -5,7 +5,7 @@
  * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that succeeds
  * executes the very instructions it does in plain jemalloc.
  *
- * With heap.c and heap_thread.c the only file that names jemalloc's internals.
+ * With heap*.c the only file that names jemalloc's internals.
  */
 #ifndef OOM_HEAP_FAST_H
 #define OOM_HEAP_FAST_H
@@ -25,6 +25,12 @@ void *je_mallocx(size_t size, int flags);
 void *je_rallocx(void *old, size_t size, int flags);
 void je_free(void *memory);
 int je_mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
+
+struct heap_request;
+
+/* heap_reserve.c: see struct heap_ops. */
+int heap_reserve_create(size_t bytes);
+void *heap_reserve_alloc(const struct heap_request *request);
 
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);
