@@ -88,6 +88,8 @@ struct oomreclaim_control {
 	size_t alignment;    /* of the failing request, in bytes; 0 if default */
 	enum oomreclaim_reason reason;
 	unsigned attempt; /* rounds already made for this request, from 0 */
+	const char *constraint; /* why the request failed, see struct oomreclaim_verdict; "NONE" for
+	                           MANUAL */
 };
 
 /*
@@ -212,7 +214,9 @@ enum oomreclaim_policy {
 	                                 default */
 	OOMRECLAIM_POLICY_ABORT = 1,  /* report, abort(): the kernel's panic_on_oom */
 	OOMRECLAIM_POLICY_KILL = 2,   /* report, then the setting kill_signal to this
-	                                 process: oom_kill_allocating_task */
+	                                 process (oom_kill_allocating_task) or to the
+	                                 worst of those that the setting kill_target
+	                                 names (select_bad_process) */
 	OOMRECLAIM_POLICY_RETRY = 3   /* from a policy callback only: it made room */
 };
 
@@ -231,8 +235,10 @@ struct oomreclaim_verdict {
 	size_t size;            /* bytes of the failing request */
 	size_t alignment;       /* in bytes; 0 if default */
 	unsigned scope;         /* enum oomreclaim_scope, or-ed */
-	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "NONE",
-	                           "UNKNOWN"; the kernel's oom_constraint */
+	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "MAX_MAP_COUNT",
+	                           "CGROUP", "OVERCOMMIT", "NONE" (no limit that is known), or
+	                           "UNKNOWN" (/proc can't be read); the kernel's enum
+	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
 };
 
@@ -251,6 +257,30 @@ typedef enum oomreclaim_policy oomreclaim_policy_callback(const struct oomreclai
  * Always returns 0.
  */
 OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg);
+
+/* ---- The killer -------------------------------------------------------- */
+
+/*
+ * Switches policies abort and kill off: failures are NULL, callbacks still run. Counted: as many
+ * calls of oomreclaim_kill_enable() switch them on again. A kill that is under way on another thread
+ * is waited for, up to `timeout_ms` milliseconds; if it has not ended by then the result is false,
+ * and nothing is switched off. From a callback or a policy callback it works as well, but not from a
+ * signal handler. The kernel's oom_killer_disable().
+ */
+OOMRECLAIM_API bool oomreclaim_kill_disable(unsigned timeout_ms);
+
+/* Undoes one oomreclaim_kill_disable(). Returns 0, or EINVAL if there is none to undo. */
+OOMRECLAIM_API int oomreclaim_kill_enable(void);
+
+/*
+ * Kills by hand, as SysRq-f does: the process that policy kill would choose, whatever the policy in
+ * force; at once, without asking any callback. `reason` stands in the report in place of "Out of
+ * memory"; NULL gives "Killed by hand". If the choice is this process itself the call does not
+ * return, or returns 0 where kill_signal is one that the program handles. Returns 0 when the victim
+ * is gone or a kill on another thread has ended, EPERM if the killer is disabled, ESRCH if there is
+ * nobody to kill.
+ */
+OOMRECLAIM_API int oomreclaim_kill(const char *reason);
 
 /* ---- Configuration ----------------------------------------------------- */
 

@@ -16,7 +16,12 @@ enum constraint {
 	CONSTRAINT_UNKNOWN, /* not looked at, or /proc could not be read */
 	CONSTRAINT_NONE,    /* no limit of ours: the machine is out of memory */
 	CONSTRAINT_RLIMIT_AS,
-	CONSTRAINT_RLIMIT_DATA
+	CONSTRAINT_RLIMIT_DATA,
+	CONSTRAINT_MAX_MAP_COUNT,
+	CONSTRAINT_BUDGET,     /* the setting limit */
+	CONSTRAINT_CGROUP,     /* the limit of a memory cgroup */
+	CONSTRAINT_OVERCOMMIT, /* vm.overcommit_memory=2 */
+	CONSTRAINTS
 };
 
 struct oom_control {
@@ -29,6 +34,8 @@ struct oom_control {
 	bool is_nested;          /* made inside the ladder: by a callback, say */
 	bool is_reentrant;       /* made inside the heap, whose locks may be held */
 	bool is_dying;           /* the process is being ended already */
+	bool is_killer_disabled; /* oomreclaim_kill_disable() */
+	bool is_target_other;    /* the policy would kill another process than this one */
 	bool is_policy_deferred; /* the caller has something of its own to try first */
 
 	/* What has been tried. */

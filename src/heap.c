@@ -182,6 +182,18 @@ static bool stats(struct heap_stats *stats)
 	       read_size("stats.retained", &stats->retained);
 }
 
+static void put_stats(void (*put)(void *arg, const char *text), void *arg)
+{
+	if (malloc_initialized())
+		stats_print(put, arg, "J");
+}
+
+static bool dump_profile(const char *path)
+{
+	return malloc_initialized() &&
+	       je_mallctl("prof.dump", NULL, NULL, &path, sizeof path) == 0;
+}
+
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -191,6 +203,8 @@ const struct heap_ops heap_ops = {
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,
 	.stats = stats,
+	.print_stats = put_stats,
+	.dump_profile = dump_profile,
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
 	.max_bytes = SC_LARGE_MAXCLASS,

@@ -48,6 +48,10 @@ struct heap_ops {
 	void (*thread_counters)(uint64_t *allocated, uint64_t *freed);
 	/* False where the heap keeps no statistics. */
 	bool (*stats)(struct heap_stats *stats);
+	/* Statistics as JSON, in pieces. */
+	void (*print_stats)(void (*put)(void *arg, const char *text), void *arg);
+	/* A heap profile, into a file; false where profiling is off or the file can't be written. */
+	bool (*dump_profile)(const char *path);
 	/* Makes the reserve; 0 or -errno. Called once. */
 	int (*reserve_create)(size_t bytes);
 	void *(*reserve_alloc)(const struct heap_request *request);

@@ -12,6 +12,7 @@
 #include "base.h"
 #include "heap.h"
 #include "io.h"
+#include "killer.h"
 #include "options.h"
 #include "policy.h"
 #include "reclaim.h"
@@ -69,6 +70,7 @@ static void warn_of_company(void)
    first, and the heap still works while they are held. */
 static void fork_prepare(void)
 {
+	killer_fork_prepare();
 	report_fork_prepare();
 	policy_fork_prepare();
 	reclaim_fork_prepare();
@@ -81,6 +83,7 @@ static void fork_parent(void)
 	reclaim_fork_parent();
 	policy_fork_parent();
 	report_fork_parent();
+	killer_fork_parent();
 }
 
 static void fork_child(void)
@@ -89,6 +92,7 @@ static void fork_child(void)
 	reclaim_fork_child();
 	policy_fork_child();
 	report_fork_child();
+	killer_fork_child();
 }
 
 __attribute__((constructor)) static void init(void)

@@ -9,6 +9,7 @@
 #define OOM_IO_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -37,6 +38,19 @@ int io_write(int fd, const char *text, size_t bytes);
 
 /* "oomreclaim: ...\n" on stderr. The one way by which the library speaks outside the report. */
 void io_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A file of any length, line by line. */
+struct io_lines {
+	int fd;
+	size_t begin, end; /* what has been read and not yet given out */
+	bool is_cut;       /* the last line was longer, and its rest is still to be skipped */
+	char text[4096];
+};
+int io_lines_open(struct io_lines *lines, const char *path); /* 0 or -errno */
+/* The next line without its newline, valid until the next call; NULL at the end or on an error. Of a
+   line longer than the buffer, its beginning. */
+char *io_lines_next(struct io_lines *lines);
+void io_lines_close(struct io_lines *lines);
 
 /* Reads a small file whole into `text` and terminates it. Returns the bytes read, -errno, or
    -EFBIG where the file does not fit. */

@@ -6,6 +6,7 @@
 
 #include "base.h"
 #include "constraint.h"
+#include "killer.h"
 #include "options.h"
 #include "policy.h"
 #include "proc.h"
@@ -27,6 +28,12 @@ bool oom_kill_allowed(const struct oom_control *control)
 		return false;
 	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+		return false;
+	/* Another process's death would not move a limit of this one alone: the lowmem zone. */
+	if (control->is_target_other && constraint_is_per_process(control->constraint))
+		return false;
+	/* pm_suspended_storage: what would have to go on is not running. */
+	if (control->is_killer_disabled)
 		return false;
 	/* The caller insists on one arena: __GFP_THISNODE. */
 	if (control->request->is_arena_explicit)
@@ -118,6 +125,10 @@ static void reclaim(struct oom_control *control)
 	};
 	struct reclaim_progress progress;
 
+	/* 11. The callbacks want to know it, and so does rung 8. */
+	if (control->rounds == 0)
+		control->constraint = constraint_find(control->request->size);
+	request.constraint = constraint_name(control->constraint);
 	oom_reclaim_pages(&request, &progress);
 	control->rounds++;
 	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
@@ -126,6 +137,8 @@ static void reclaim(struct oom_control *control)
 	/* A callback may claim what it likes, but not for ever. */
 	control->is_reclaim_done =
 		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
+	if (control->is_reclaim_done && control->rounds > 1)
+		control->constraint = constraint_find(control->request->size);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
 	/* Whatever has come back has to leave its arena to be of use to another. */
@@ -141,30 +154,33 @@ static void start_over(struct oom_control *control)
 	control->is_reserve_done = false;
 }
 
-/* Rungs 12 and 13. Whoever comes second finds the process dying already. */
-static void end_process(const struct oom_control *control, enum oomreclaim_policy policy,
-                        struct scope_ladder *enter)
+/* Rungs 12 to 15. What ends this process is done here, outside of the ladder: a signal handler may
+   never come back. It gets the reserve all the same, since the process counts as dying. */
+static void act(struct oom_control *control, enum oomreclaim_policy policy,
+                struct scope_ladder *enter)
 {
-	if (!policy_claim())
-		return;
-	if (options.report != REPORT_NEVER)
-		report_write(control, policy,
-		             policy == OOMRECLAIM_POLICY_KILL ? "killing" : "aborting");
-	/* A signal handler may never come back here, so the ladder is left first. It gets the
-	   reserve all the same: the process counts as dying now. */
-	scope_leave_ladder(enter);
-	policy_act(policy);
-	scope_enter_ladder(enter);
+	switch (killer_act(control, &policy)) {
+	case KILLER_END:
+		scope_leave_ladder(enter);
+		policy_act(policy);
+		scope_enter_ladder(enter);
+		break;
+	case KILLER_OFF:
+		control->is_policy_done = true;
+		break;
+	case KILLER_RETRY:
+	case KILLER_NOBODY:
+		start_over(control);
+		break;
+	}
 }
 
 /* Returns memory if the last attempt before the end found some. */
 static void *apply_policy(struct oom_control *control, struct scope_ladder *enter)
 {
-	enum oomreclaim_policy policy;
+	enum oomreclaim_policy policy = policy_decide(control);
 	void *memory;
 
-	control->constraint = constraint_find(control->request->size);
-	policy = policy_decide(control);
 	if (policy == OOMRECLAIM_POLICY_RETRY && control->retries < MAX_RECLAIM_RETRIES) {
 		control->retries++;
 		start_over(control);
@@ -174,7 +190,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 		memory = heap_ops.alloc(control->request);
 		if (memory != NULL)
 			return memory;
-		end_process(control, policy, enter);
+		act(control, policy, enter);
 	} else {
 		control->is_policy_done = true;
 	}
@@ -223,8 +239,9 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 		wait_for_memory(control);
 		break;
 	case LADDER_ABORT:
-		end_process(control, OOMRECLAIM_POLICY_ABORT, enter);
-		/* Another thread is ending the process, and this one can't go on. */
+		/* If another thread is ending the process, this one can't go on all the same. */
+		killer_claim_end(control, OOMRECLAIM_POLICY_ABORT);
+		scope_leave_ladder(enter);
 		policy_act(OOMRECLAIM_POLICY_ABORT);
 		break;
 	case LADDER_FAIL:
@@ -235,13 +252,15 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 
 static void report_end(struct oom_control *control)
 {
+	const struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
+
 	if (control->is_impossible || control->is_reentrant)
 		return;
 	if (!options.is_verbose && options.report != REPORT_ALWAYS)
 		return;
 	control->constraint = constraint_find(control->request->size);
 	if (options.report == REPORT_ALWAYS && report_may_write())
-		report_write(control, OOMRECLAIM_POLICY_RETURN, "returning NULL to");
+		report_write(control, &returned);
 	else if (options.is_verbose)
 		report_failure(control);
 }
@@ -260,6 +279,17 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	};
 }
 
+/* What other threads may have changed since the last rung. */
+static void refresh(struct oom_control *control)
+{
+	control->is_dying = policy_is_dying();
+	if (control->is_dying)
+		policy_check_grace();
+	control->is_killer_disabled = killer_is_disabled();
+	control->is_target_other = options.kill_target != KILL_SELF &&
+	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
+}
+
 void *ladder_run(struct oom_control *control)
 {
 	int saved = errno;
@@ -269,7 +299,7 @@ void *ladder_run(struct oom_control *control)
 
 	scope_enter_ladder(&enter);
 	while (memory == NULL) {
-		control->is_dying = policy_is_dying();
+		refresh(control);
 		step = ladder_next(control);
 		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
 			break;

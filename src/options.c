@@ -130,19 +130,46 @@ static const char *parse_kill_signal(const struct value *value, struct options *
 	return "none of HUP, INT, QUIT, ABRT, KILL, BUS, SEGV, TERM, USR1, USR2, XCPU";
 }
 
-#define RESERVE_MAX (1ULL << 30)
+static const char *parse_kill_target(const struct value *value, struct options *set)
+{
+	static const char *const names[] = {"self", "children", "pgroup", "cgroup"};
 
-static const char *parse_reserve(const struct value *value, struct options *set)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (is_equal(value, names[i])) {
+			set->kill_target = (enum kill_target)i;
+			return NULL;
+		}
+	return "none of self, children, pgroup, cgroup";
+}
+
+static const char *parse_kill_group(const struct value *value, struct options *set)
+{
+	return parse_bool(value, &set->is_kill_group);
+}
+
+#define SIZE_1G (1ULL << 30)
+
+static const char *parse_size_to_1g(const struct value *value, size_t *bytes)
 {
 	uint64_t number;
 	const char *problem = parse_number(value, true, &number);
 
 	if (problem != NULL)
 		return problem;
-	if (number > RESERVE_MAX)
+	if (number > SIZE_1G)
 		return "more than 1G";
-	set->reserve_bytes = (size_t)number;
+	*bytes = (size_t)number;
 	return NULL;
+}
+
+static const char *parse_reserve(const struct value *value, struct options *set)
+{
+	return parse_size_to_1g(value, &set->reserve_bytes);
+}
+
+static const char *parse_oom_dump_max(const struct value *value, struct options *set)
+{
+	return parse_size_to_1g(value, &set->dump_max_bytes);
 }
 
 #define WAIT_MS_MAX (3600ULL * 1000)
@@ -163,6 +190,11 @@ static const char *parse_ms(const struct value *value, uint64_t *ms)
 static const char *parse_wait_ms(const struct value *value, struct options *set)
 {
 	return parse_ms(value, &set->wait_ms);
+}
+
+static const char *parse_kill_grace_ms(const struct value *value, struct options *set)
+{
+	return parse_ms(value, &set->kill_grace_ms);
 }
 
 static const char *parse_nofail_ms(const struct value *value, struct options *set)
@@ -215,13 +247,23 @@ static const char *parse_report(const struct value *value, struct options *set)
 	return NULL;
 }
 
-static const char *parse_log(const struct value *value, struct options *set)
+static const char *parse_path(const struct value *value, char path[OPTIONS_PATH_MAX + 1])
 {
 	if (value->length > OPTIONS_PATH_MAX)
 		return "path longer than 255 bytes";
-	memcpy(set->log_path, value->text, value->length);
-	set->log_path[value->length] = '\0';
+	memcpy(path, value->text, value->length);
+	path[value->length] = '\0';
 	return NULL;
+}
+
+static const char *parse_log(const struct value *value, struct options *set)
+{
+	return parse_path(value, set->log_path);
+}
+
+static const char *parse_oom_dump(const struct value *value, struct options *set)
+{
+	return parse_path(value, set->dump_path);
 }
 
 static const char *parse_verbose(const struct value *value, struct options *set)
@@ -240,6 +282,13 @@ static const struct row table[] = {
 	{{"kill_signal", "KILL", "HUP|INT|QUIT|ABRT|KILL|BUS|SEGV|TERM|USR1|USR2|XCPU",
           "the signal of policy kill"},
          parse_kill_signal},
+	{{"kill_target", "self", "self|children|pgroup|cgroup", "among whom policy kill chooses"},
+         parse_kill_target},
+	{{"kill_grace_ms", "5000", "0 to 3600000",
+          "how long a victim has after a kill_signal that it may handle; then SIGKILL"},
+         parse_kill_grace_ms},
+	{{"kill_group", "false", "true|false", "the victim's whole memory cgroup goes with it"},
+         parse_kill_group},
 	{{"reserve", "1M", "0 to 1G", "memory set aside for callbacks; 0 for none"}, parse_reserve},
 	{{"wait_ms", "1000", "0 to 3600000", "how long to wait for another thread's callbacks"},
          parse_wait_ms},
@@ -253,6 +302,11 @@ static const struct row table[] = {
           "when to write the report: auto is before the policy ends the process"},
          parse_report},
 	{{"log", "", "a path", "the file the report is appended to; empty for stderr"}, parse_log},
+	{{"oom_dump", "", "a directory",
+          "where to write statistics and a heap profile when the policy acts; empty for nowhere"},
+         parse_oom_dump},
+	{{"oom_dump_max", "16M", "0 to 1G", "the largest file that oom_dump writes"},
+         parse_oom_dump_max},
 	{{"verbose", "false", "true|false", "a line for every failure that reclaim could not avert"},
          parse_verbose},
 	{{"strict_conf", "false", "true|false", "a wrong pair ends the program at its start"},

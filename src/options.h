@@ -19,9 +19,15 @@
 /* When the report is written: always, never, or if the policy is about to end the process. */
 enum report_when { REPORT_AUTO, REPORT_ALWAYS, REPORT_NEVER };
 
+/* Among whom policy kill chooses. */
+enum kill_target { KILL_SELF, KILL_CHILDREN, KILL_PGROUP, KILL_CGROUP };
+
 struct options {
 	enum oomreclaim_policy policy;
+	enum kill_target kill_target;
 	int kill_signal;
+	uint64_t kill_grace_ms; /* then SIGKILL */
+	bool is_kill_group;     /* the victim's memory cgroup goes with it */
 	size_t reserve_bytes;
 	uint64_t wait_ms;
 	uint64_t nofail_ms;  /* 0: for ever */
@@ -29,7 +35,9 @@ struct options {
 	enum report_when report;
 	bool is_verbose;
 	bool is_strict;
-	char log_path[OPTIONS_PATH_MAX + 1]; /* "": stderr */
+	char log_path[OPTIONS_PATH_MAX + 1];  /* "": stderr */
+	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
+	size_t dump_max_bytes;
 };
 
 /* What is in force. Changed only by options_load(), while there is one thread. */

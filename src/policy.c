@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -22,6 +23,9 @@ static atomic_int chosen = POLICY_UNSET;
 
 /* Relaxed: whoever sees it late merely climbs one more rung. */
 static atomic_bool is_dying;
+
+/* When a victim's grace ends; 0 while there is none. Relaxed, as above. */
+static _Atomic uint64_t grace_ends_ns;
 
 /* A call of the policy callback under way, on the stack of its thread. */
 struct policy_call {
@@ -144,14 +148,40 @@ bool policy_is_dying(void)
 	return atomic_load_explicit(&is_dying, memory_order_relaxed);
 }
 
+/* A timer of the kernel's own, whose expiry is SIGKILL: it needs no thread, no memory, and nothing
+   the program does can hold it up. Not glibc's timer_create(), which may allocate. */
+static void arm_grace(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec grace = {
+		.it_value = timespec_of_ns(options.kill_grace_ms * NSEC_PER_MSEC + 1)};
+	int timer;
+
+	atomic_store_explicit(&grace_ends_ns, now_ns() + options.kill_grace_ms * NSEC_PER_MSEC,
+	                      memory_order_relaxed);
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
+		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
+}
+
 void policy_act(enum oomreclaim_policy policy)
 {
 	if (policy == OOMRECLAIM_POLICY_ABORT)
 		abort();
+	/* Before the signal: its handler need not come back. */
+	if (options.kill_signal != SIGKILL)
+		arm_grace();
 	kill(getpid(), options.kill_signal);
 	/* Nothing outlives SIGKILL but the first process of a pid namespace, to which the kernel
 	   does not deliver it from within. */
 	if (options.kill_signal == SIGKILL)
+		_exit(EXIT_OF_SIGNAL(SIGKILL));
+}
+
+void policy_check_grace(void)
+{
+	uint64_t ends_ns = atomic_load_explicit(&grace_ends_ns, memory_order_relaxed);
+
+	if (ends_ns != 0 && now_ns() > ends_ns)
 		_exit(EXIT_OF_SIGNAL(SIGKILL));
 }
 
@@ -184,5 +214,6 @@ void policy_fork_child(void)
 			*link = (*link)->next;
 	callback.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
+	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
 	pthread_mutex_unlock(&callback.lock);
 }

@@ -19,8 +19,11 @@ bool policy_claim(void);
 bool policy_is_dying(void);
 
 /* Ends the process: ABORT or KILL. Returns only where the signal of KILL has been sent and is one
-   that the program handles. */
+   that the program handles; then SIGKILL follows after the setting kill_grace_ms. */
 void policy_act(enum oomreclaim_policy policy);
+
+/* Ends the process if it has outlived that SIGKILL, as the first process of a pid namespace does. */
+void policy_check_grace(void);
 
 /* "return" and so on. */
 const char *policy_name(enum oomreclaim_policy policy);

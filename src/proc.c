@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base.h"
-#include "io.h"
 
 const char *proc_root = "";
 
@@ -19,12 +18,24 @@ static void path_of(char path[PATH_MAX], const char *file)
 	io_printf(&buf, "%s%s", proc_root, file);
 }
 
-/* Reads a number and moves behind it. */
-static bool parse_number(const char **text, uint64_t *number)
+int proc_open_lines(struct io_lines *lines, const char *format, ...)
+{
+	char path[PATH_MAX];
+	struct io_buf buf = {.text = path, .bytes = sizeof path};
+	va_list args;
+
+	io_printf(&buf, "%s", proc_root);
+	va_start(args, format);
+	io_vprintf(&buf, format, args);
+	va_end(args);
+	return io_lines_open(lines, path);
+}
+
+bool proc_parse_number(const char **text, uint64_t *number)
 {
 	const char *at = *text;
 
-	while (*at == ' ')
+	while (*at == ' ' || *at == '\t')
 		at++;
 	if (*at < '0' || *at > '9')
 		return false;
@@ -48,7 +59,7 @@ bool proc_statm(struct proc_statm *statm)
 	if (io_read_file(path, text, sizeof text) <= 0)
 		return false;
 	for (int i = 0; i < FIELDS; i++)
-		if (!parse_number(&at, &field[i]))
+		if (!proc_parse_number(&at, &field[i]))
 			return false;
 	statm->total_bytes = field[SIZE] * page;
 	statm->resident_bytes = field[RESIDENT] * page;
@@ -70,22 +81,66 @@ unsigned proc_threads(void)
 	return error == 0 && task.st_nlink > 2 ? (unsigned)task.st_nlink - 2 : 0;
 }
 
+uint64_t proc_map_count(void)
+{
+	struct io_lines lines;
+	uint64_t count = 0;
+
+	if (proc_open_lines(&lines, "/proc/self/maps") != 0)
+		return 0;
+	while (io_lines_next(&lines) != NULL)
+		count++;
+	io_lines_close(&lines);
+	return count;
+}
+
 void proc_name(char name[PROC_NAME_MAX])
 {
-	char path[PATH_MAX];
-	ssize_t length;
+	struct io_lines lines;
+	const char *line = NULL;
 
+	strcpy(name, "?");
 	/* Of the main thread: /proc/self/comm is the file of the thread group. */
-	path_of(path, "/proc/self/comm");
-	/* With the newline it is one longer than a name. */
-	char text[PROC_NAME_MAX + 2];
-
-	length = io_read_file(path, text, sizeof text);
-	if (length <= 1) {
-		strcpy(name, "?");
+	if (proc_open_lines(&lines, "/proc/self/comm") != 0)
 		return;
+	line = io_lines_next(&lines);
+	if (line != NULL && *line != '\0')
+		stpncpy(name, line, PROC_NAME_MAX - 1)[0] = '\0';
+	io_lines_close(&lines);
+}
+
+bool proc_meminfo(const char *field, uint64_t *bytes)
+{
+	struct io_lines lines;
+	size_t length = strlen(field);
+	bool is_found = false;
+	const char *line;
+	uint64_t kib;
+
+	if (proc_open_lines(&lines, "/proc/meminfo") != 0)
+		return false;
+	while (!is_found && (line = io_lines_next(&lines)) != NULL) {
+		if (strncmp(line, field, length) != 0 || line[length] != ':')
+			continue;
+		line += length + 1;
+		is_found = proc_parse_number(&line, &kib);
 	}
-	text[length - 1] = '\0';
-	strncpy(name, text, PROC_NAME_MAX - 1);
-	name[PROC_NAME_MAX - 1] = '\0';
+	io_lines_close(&lines);
+	if (is_found)
+		*bytes = kib << 10;
+	return is_found;
+}
+
+bool proc_read_number(const char *path, uint64_t *number)
+{
+	struct io_lines lines;
+	const char *line;
+	bool is_read;
+
+	if (proc_open_lines(&lines, "%s", path) != 0)
+		return false;
+	line = io_lines_next(&lines);
+	is_read = line != NULL && proc_parse_number(&line, number) && *line == '\0';
+	io_lines_close(&lines);
+	return is_read;
 }

@@ -71,6 +71,7 @@ static void run_callbacks(const struct reclaim_request *request, struct reclaim_
 	                                     .size = request->size,
 	                                     .alignment = request->alignment,
 	                                     .reason = request->reason,
+	                                     .constraint = request->constraint,
 	                                     .attempt = request->attempt};
 	uint64_t newest = registry_newest();
 
@@ -147,7 +148,8 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 
 OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 {
-	struct reclaim_request request = {.wanted_bytes = bytes, .reason = OOMRECLAIM_REASON_MANUAL};
+	struct reclaim_request request = {.wanted_bytes = bytes, .reason = OOMRECLAIM_REASON_MANUAL,
+	                                  .constraint = "NONE"};
 	struct reclaim_progress progress;
 	struct scope_ladder enter;
 	int saved = errno;

@@ -13,6 +13,7 @@ struct reclaim_request {
 	size_t size;
 	size_t alignment;
 	enum oomreclaim_reason reason;
+	const char *constraint;
 	unsigned attempt;
 	uint64_t deadline_ns; /* when to stop waiting for another thread's round */
 };

@@ -16,9 +16,10 @@
 #include "proc.h"
 #include "registry.h"
 #include "reserve.h"
+#include "victim.h"
 
-/* Room for the table below and a dozen lines around it. */
-#define REPORT_BYTES 8192
+/* Room for the tables of callbacks and of tasks and a dozen lines around them. */
+#define REPORT_BYTES 16384
 #define REPORT_CALLBACKS 40
 
 /* lib/ratelimit.h's defaults. */
@@ -176,19 +177,77 @@ static void write_out(const struct io_buf *buf)
 	errno = saved;
 }
 
-void report_write(const struct oom_control *control, enum oomreclaim_policy policy,
-                  const char *verdict)
+/* dump_tasks(), in the form it had for longest, which log readers know. */
+static void put_tasks(struct io_buf *buf)
+{
+	struct proc_pid task;
+
+	io_printf(buf, "Tasks state (memory values in pages):\n"
+	               "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents "
+	               "oom_score_adj name\n");
+	for (unsigned i = 0; victim_candidate(i, &task); i++) {
+		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task.pid, task.uid,
+		          task.tgid, (unsigned long long)task.total_vm_pages,
+		          (unsigned long long)task.rss_pages,
+		          (unsigned long long)task.pgtables_bytes,
+		          (unsigned long long)task.swap_pages, task.oom_score_adj);
+		io_puts_clean(buf, task.name);
+		io_printf(buf, "\n");
+	}
+}
+
+static unsigned long long pages_kib(uint64_t pages)
+{
+	return kib(pages * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+/* __oom_kill_process(), and the line before it that names the constraint. */
+static void put_killed(struct io_buf *buf, const struct oom_control *control,
+                       const struct report_verdict *verdict)
+{
+	const struct proc_pid *victim = verdict->victim;
+
+	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,task=",
+	          constraint_name(control->constraint));
+	io_puts_clean(buf, victim->name);
+	io_printf(buf, ",pid=%d,uid=%u\n%s: Killed process %d (", victim->pid, victim->uid,
+	          verdict->reason != NULL ? verdict->reason : "Out of memory", victim->pid);
+	io_puts_clean(buf, victim->name);
+	io_printf(buf,
+	          ") total-vm:%llukB, anon-rss:%llukB, file-rss:%llukB, shmem-rss:%llukB, UID:%u "
+	          "pgtables:%llukB oom_score_adj:%d\n",
+	          pages_kib(victim->total_vm_pages), pages_kib(victim->rss_anon_pages),
+	          pages_kib(victim->rss_file_pages), pages_kib(victim->rss_shmem_pages), victim->uid,
+	          (unsigned long long)kib(victim->pgtables_bytes), victim->oom_score_adj);
+}
+
+static void put_verdict(struct io_buf *buf, const struct oom_control *control,
+                        const struct report_verdict *verdict)
+{
+	if (verdict->policy == OOMRECLAIM_POLICY_KILL) {
+		put_killed(buf, control, verdict);
+		return;
+	}
+	io_printf(buf, "%s: %s process %d (",
+	          verdict->reason != NULL ? verdict->reason : "Out of memory",
+	          verdict->policy == OOMRECLAIM_POLICY_ABORT ? "aborting" : "returning NULL to",
+	          getpid());
+	put_name(buf);
+	io_printf(buf, ")\n");
+}
+
+void report_write(const struct oom_control *control, const struct report_verdict *verdict)
 {
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
 	pthread_mutex_lock(&report.lock);
-	put_header(&buf, control, policy);
+	put_header(&buf, control, verdict->policy);
 	put_heap(&buf);
 	put_limits(&buf);
 	put_callbacks(&buf);
-	io_printf(&buf, "Out of memory: %s process %d (", verdict, getpid());
-	put_name(&buf);
-	io_printf(&buf, ")\n");
+	if (verdict->has_table)
+		put_tasks(&buf);
+	put_verdict(&buf, control, verdict);
 	write_out(&buf);
 	pthread_mutex_unlock(&report.lock);
 }

@@ -7,10 +7,18 @@
 #define OOM_REPORT_H
 
 #include "control.h"
+#include "proc.h"
 
-/* The whole report. `verdict` says what comes of it. */
-void report_write(const struct oom_control *control, enum oomreclaim_policy policy,
-                  const char *verdict);
+/* What comes of it. */
+struct report_verdict {
+	enum oomreclaim_policy policy;
+	const struct proc_pid *victim; /* of KILL */
+	bool has_table;                /* victim.h's candidates belong to it */
+	const char *reason;            /* NULL, or what to say in place of "Out of memory" */
+};
+
+/* The whole report. */
+void report_write(const struct oom_control *control, const struct report_verdict *verdict);
 
 /* At most ten in five seconds, as the kernel's printk_ratelimit(); the next says how many were left
    out. For reports and lines that do not end the process. */

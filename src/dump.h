@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the post-mortem needs: jemalloc's statistics as JSON and, where profiling is on, a heap
+ * profile, in the directory of the setting oom_dump.
+ */
+#ifndef OOM_DUMP_H
+#define OOM_DUMP_H
+
+/* Writes them, once in the life of a process: oomreclaim.PID.stats.json and oomreclaim.PID.heap. What
+   can't be written is left out. */
+void dump_write(void);
+
+#endif

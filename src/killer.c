@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "killer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "constraint.h"
+#include "dump.h"
+#include "options.h"
+#include "policy.h"
+#include "report.h"
+#include "scope.h"
+#include "victim.h"
+
+/* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_active;
+	uint64_t turns; /* that have ended */
+	unsigned disabled;
+} killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+bool killer_is_disabled(void)
+{
+	bool is_disabled;
+
+	pthread_mutex_lock(&killer.lock);
+	is_disabled = killer.disabled > 0;
+	pthread_mutex_unlock(&killer.lock);
+	return is_disabled;
+}
+
+/* KILLER_END: it is this thread's turn, and end_turn() is to follow. */
+static enum killer_result begin_turn(void)
+{
+	enum killer_result result = KILLER_END;
+	uint64_t turn;
+
+	pthread_mutex_lock(&killer.lock);
+	turn = killer.turns;
+	if (killer.disabled > 0) {
+		result = KILLER_OFF;
+	} else if (!killer.is_active) {
+		killer.is_active = true;
+	} else {
+		/* Bounded: a turn waits for its victim about twice kill_grace_ms. */
+		while (killer.turns == turn)
+			pthread_cond_wait(&killer.done, &killer.lock);
+		result = KILLER_RETRY;
+	}
+	pthread_mutex_unlock(&killer.lock);
+	return result;
+}
+
+static void end_turn(void)
+{
+	pthread_mutex_lock(&killer.lock);
+	killer.is_active = false;
+	killer.turns++;
+	pthread_cond_broadcast(&killer.done);
+	pthread_mutex_unlock(&killer.lock);
+}
+
+static void write_report(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (options.report != REPORT_NEVER)
+		report_write(control, verdict);
+	dump_write();
+}
+
+static bool claim_end(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (!policy_claim())
+		return false;
+	write_report(control, verdict);
+	return true;
+}
+
+bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy policy)
+{
+	const struct report_verdict verdict = {.policy = policy};
+
+	return claim_end(control, &verdict);
+}
+
+/* oom_kill_allocating_task */
+static enum killer_result kill_self(const struct oom_control *control,
+                                    const struct victim_scope *scope, const struct proc_pid *found,
+                                    const char *reason)
+{
+	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
+	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                       .victim = &self,
+	                                       .has_table = found != NULL,
+	                                       .reason = reason};
+
+	proc_name(self.name);
+	if (found != NULL)
+		self = *found;
+	else
+		proc_pid_read(scope->self, &self);
+	if (claim_end(control, &verdict))
+		victim_kill_companions(scope);
+	return KILLER_END;
+}
+
+/* select_bad_process() and oom_kill_process(), until one of those there are could be killed. */
+static enum killer_result kill_other(const struct oom_control *control,
+                                     const struct victim_scope *scope, const char *reason)
+{
+	struct proc_pid chosen;
+	int error = -EPERM;
+
+	/* A victim that is still dying: its memory is what there will be, not another's. */
+	if (victim_wait())
+		return KILLER_RETRY;
+	while (error == -EPERM) {
+		const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+		                                       .victim = &chosen,
+		                                       .has_table = true,
+		                                       .reason = reason};
+
+		if (!victim_select(scope, &chosen))
+			return KILLER_NOBODY;
+		if (chosen.pid == scope->self)
+			return kill_self(control, scope, &chosen, reason);
+		write_report(control, &verdict);
+		error = victim_kill(scope, &chosen);
+		if (error == -EPERM && options.is_verbose)
+			io_warn("process %d may not be killed by this one: choosing another",
+			        chosen.pid);
+	}
+	return KILLER_RETRY;
+}
+
+static enum killer_result do_kill(const struct oom_control *control, const char *reason)
+{
+	struct victim_scope scope;
+
+	victim_scope(&scope);
+	if (scope.target == KILL_SELF)
+		return kill_self(control, &scope, NULL, reason);
+	return kill_other(control, &scope, reason);
+}
+
+enum killer_result killer_act(const struct oom_control *control, enum oomreclaim_policy *policy)
+{
+	const struct report_verdict nobody = {
+		.policy = OOMRECLAIM_POLICY_ABORT,
+		.has_table = true,
+		.reason = "Out of memory and no killable processes",
+	};
+	enum killer_result result = begin_turn();
+
+	if (result != KILLER_END)
+		return result;
+	if (policy_is_dying()) {
+		result = KILLER_RETRY;
+	} else if (*policy == OOMRECLAIM_POLICY_ABORT) {
+		killer_claim_end(control, *policy);
+	} else {
+		result = do_kill(control, NULL);
+		if (result == KILLER_NOBODY) {
+			/* The kernel panics. */
+			*policy = OOMRECLAIM_POLICY_ABORT;
+			claim_end(control, &nobody);
+			result = KILLER_END;
+		}
+	}
+	end_turn();
+	return result;
+}
+
+/* ---- By hand ---- */
+
+OOM_EXPORT int oomreclaim_kill(const char *reason)
+{
+	const struct heap_request request = {.size = 0};
+	const struct oom_control control = {.request = &request,
+	                                    .scope = scope_current(),
+	                                    .constraint = constraint_find(0),
+	                                    .began_ns = now_ns()};
+	struct scope_ladder enter;
+	enum killer_result result;
+
+	scope_enter_ladder(&enter);
+	result = begin_turn();
+	if (result == KILLER_END) {
+		result = do_kill(&control, reason != NULL ? reason : "Killed by hand");
+		end_turn();
+	}
+	scope_leave_ladder(&enter);
+	switch (result) {
+	case KILLER_OFF:
+		return EPERM;
+	case KILLER_NOBODY:
+		return ESRCH;
+	case KILLER_END:
+		policy_act(OOMRECLAIM_POLICY_KILL);
+		return 0;
+	case KILLER_RETRY:
+		break;
+	}
+	return 0;
+}
+
+/* ---- Off and on ---- */
+
+OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
+{
+	const struct timespec deadline = timespec_of_ns(now_ns() + timeout_ms * NSEC_PER_MSEC);
+	int cancel_state, error = 0;
+	bool is_idle;
+
+	/* Cancelled in the wait, the thread would leave the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&killer.lock);
+	killer.disabled++;
+	while (killer.is_active && error == 0)
+		error = pthread_cond_clockwait(&killer.done, &killer.lock, CLOCK_MONOTONIC, &deadline);
+	is_idle = !killer.is_active;
+	if (!is_idle)
+		killer.disabled--;
+	pthread_mutex_unlock(&killer.lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	return is_idle;
+}
+
+OOM_EXPORT int oomreclaim_kill_enable(void)
+{
+	int error = EINVAL;
+
+	pthread_mutex_lock(&killer.lock);
+	if (killer.disabled > 0) {
+		killer.disabled--;
+		error = 0;
+	}
+	pthread_mutex_unlock(&killer.lock);
+	return error;
+}
+
+void killer_fork_prepare(void)
+{
+	pthread_mutex_lock(&killer.lock);
+}
+
+void killer_fork_parent(void)
+{
+	pthread_mutex_unlock(&killer.lock);
+}
+
+void killer_fork_child(void)
+{
+	/* The thread whose turn it was is in the parent. */
+	killer.done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	killer.is_active = false;
+	victim_fork_child();
+	pthread_mutex_unlock(&killer.lock);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The memory cgroup of a process: version 1 where its memory controller is mounted, else version 2.
+ * The one file that names paths of cgroups. As proc.h: no allocation, below proc_root, and where
+ * something is missing the answer is "no".
+ */
+#ifndef OOM_PROC_CGROUP_H
+#define OOM_PROC_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PROC_CGROUP_MAX 1024
+
+struct proc_cgroup {
+	bool is_v2;
+	char mount[PROC_CGROUP_MAX]; /* where the hierarchy is mounted */
+	char root[PROC_CGROUP_MAX];  /* which part of it that is: "" for all */
+	char path[PROC_CGROUP_MAX];  /* the group, below root; "" for root itself */
+};
+
+/* The group that this process is in. */
+bool proc_cgroup_self(struct proc_cgroup *group);
+
+/* Moves to the parent; false at the top. */
+bool proc_cgroup_up(struct proc_cgroup *group);
+
+/* The group's limit, UINT64_MAX if it has none, and what counts against it: its usage less the page
+   cache that the kernel would drop first. */
+bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes);
+bool proc_cgroup_usage(const struct proc_cgroup *group, uint64_t *usage_bytes);
+
+/* True if the process is in the group or below it. */
+bool proc_cgroup_contains(const struct proc_cgroup *group, pid_t pid);
+
+/* The group that a process is in, on the hierarchy of `like`. */
+bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgroup *group);
+
+/* memory.oom.group of the group itself; version 1 has none. */
+bool proc_cgroup_has_oom_group(const struct proc_cgroup *group);
+
+#endif
