@@ -87,7 +87,7 @@ struct oomreclaim_control {
 	size_t size;         /* bytes of the failing request; 0 for MANUAL */
 	size_t alignment;    /* of the failing request, in bytes; 0 if default */
 	enum oomreclaim_reason reason;
-	unsigned attempt; /* rounds already made for this request, from 0 */
+	unsigned attempt;       /* rounds already made for this request, from 0 */
 	const char *constraint; /* why the request failed, see struct oomreclaim_verdict; "NONE" for
 	                           MANUAL */
 };
@@ -236,7 +236,7 @@ struct oomreclaim_verdict {
 	size_t alignment;       /* in bytes; 0 if default */
 	unsigned scope;         /* enum oomreclaim_scope, or-ed */
 	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "MAX_MAP_COUNT",
-	                           "CGROUP", "OVERCOMMIT", "NONE" (no limit that is known), or
+	                           "BUDGET", "CGROUP", "OVERCOMMIT", "NONE" (no limit that is known), or
 	                           "UNKNOWN" (/proc can't be read); the kernel's enum
 	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
@@ -281,6 +281,31 @@ OOMRECLAIM_API int oomreclaim_kill_enable(void);
  * nobody to kill.
  */
 OOMRECLAIM_API int oomreclaim_kill(const char *reason);
+
+/* ---- The budget -------------------------------------------------------- */
+
+/*
+ * Limits what the heap maps to `bytes`, in place of the setting `limit`; SIZE_MAX is no limit. Over
+ * it an allocation fails as it would over RLIMIT_AS, and the ladder runs. Below what is mapped now,
+ * caches are purged and callbacks are called until it fits; what is left above the limit is the
+ * result, 0 if it fits. Nothing is ever killed or refused by the call itself. From inside a callback
+ * the limit is set and nothing is reclaimed. The kernel's memory.max, for one process's heap.
+ */
+OOMRECLAIM_API size_t oomreclaim_set_limit(size_t bytes);
+
+/* The limit in force, in bytes; of limit:auto, as it was last read. SIZE_MAX if there is none. */
+OOMRECLAIM_API size_t oomreclaim_get_limit(void);
+
+/* Counters of the budget, in bytes but for the last. */
+struct oomreclaim_limit_stats {
+	uint64_t limit;   /* as oomreclaim_get_limit() */
+	uint64_t charged; /* mapped by the heap now, retained address space included */
+	uint64_t peak;    /* the most so far */
+	uint64_t times_met; /* how often a mapping was refused */
+};
+
+/* Reads them, up to stats_size bytes. Returns 0, or EINVAL for a NULL stats. */
+OOMRECLAIM_API int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size);
 
 /* ---- Configuration ----------------------------------------------------- */
 

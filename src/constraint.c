@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "base.h"
+#include "budget.h"
 #include "proc.h"
 #include "proc_cgroup.h"
 
@@ -26,9 +27,10 @@ static uint64_t limit_of(__rlimit_resource_t resource)
 
 size_t constraint_max_bytes(void)
 {
-	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
+	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA), least;
 
-	return (size_t)(as < data ? as : data);
+	least = as < data ? as : data;
+	return (size_t)least < budget_max_bytes() ? (size_t)least : budget_max_bytes();
 }
 
 /* CONSTRAINT_NONE if the rlimits leave room. */
@@ -86,10 +88,13 @@ static bool is_commit_limit_reached(uint64_t wanted_bytes)
 enum constraint constraint_find(size_t bytes)
 {
 	uint64_t wanted = add_saturated(bytes, bytes / 4 + HEAP_GRAIN_BYTES);
-	enum constraint constraint = find_rlimit(wanted);
+	enum constraint constraint = find_rlimit(wanted), budget;
 
 	if (constraint == CONSTRAINT_RLIMIT_AS || constraint == CONSTRAINT_RLIMIT_DATA)
 		return constraint;
+	budget = budget_constraint((size_t)wanted);
+	if (budget != CONSTRAINT_NONE)
+		return budget;
 	if (is_map_count_reached())
 		return CONSTRAINT_MAX_MAP_COUNT;
 	if (is_cgroup_full(wanted))

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "budget.h"
 #include "heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap_glue.h"
@@ -37,7 +38,8 @@ char *heap_conf_getenv(const char *name)
 	int saved = errno;
 
 	options_load(NULL);
-	if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA))
+	budget_init();
+	if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA) || budget_is_limited())
 		opt_retain = false;
 	errno = saved;
 	return secure_getenv(name);

@@ -3,7 +3,7 @@
  * Included by force in front of every source file of jemalloc: how jemalloc's calls to the system
  * reach us without a patch to it.
  *
- *  - mmap, munmap, madvise go through pages.c, the one place that maps memory;
+ *  - mmap, munmap, sbrk, madvise go through pages.c, the one place that maps memory;
  *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
  *    comes before its first allocation, so our own options are read there;
  *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
@@ -20,6 +20,7 @@
 #endif
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/types.h>
@@ -37,6 +38,7 @@
 extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 int pages_munmap(void *addr, size_t length);
+void *pages_sbrk(intptr_t increment);
 int pages_madvise(void *addr, size_t length, int advice);
 char *heap_conf_getenv(const char *name);
 ssize_t heap_readlink(const char *path, char *buf, size_t size);
@@ -48,6 +50,7 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 #define mmap(addr, length, prot, flags, fd, offset)                                               \
 	pages_mmap(addr, length, prot, flags, fd, offset)
 #define munmap(addr, length) pages_munmap(addr, length)
+#define sbrk(increment) pages_sbrk(increment)
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)
 #define secure_getenv(name) heap_conf_getenv(name)
 #define readlink(path, buf, size) heap_readlink(path, buf, size)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "budget.h"
 #include "heap.h"
 #include "io.h"
 #include "killer.h"
@@ -75,10 +76,12 @@ static void fork_prepare(void)
 	policy_fork_prepare();
 	reclaim_fork_prepare();
 	registry_fork_prepare();
+	budget_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	budget_fork_parent();
 	registry_fork_parent();
 	reclaim_fork_parent();
 	policy_fork_parent();
@@ -88,6 +91,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	budget_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();
 	policy_fork_child();
@@ -100,6 +104,7 @@ __attribute__((constructor)) static void init(void)
 	int saved = errno;
 
 	load_options();
+	budget_init();
 	if (is_first()) {
 		heap_ops.init();
 		if (reserve_init(options.reserve_bytes) != 0)

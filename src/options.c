@@ -147,6 +147,51 @@ static const char *parse_kill_group(const struct value *value, struct options *s
 	return parse_bool(value, &set->is_kill_group);
 }
 
+/* Thread stacks, page tables, libraries and buffers of the kernel count against a cgroup as well,
+   and are not the heap's: seen to be some per cent of it in servers, and more in small programs. */
+#define LIMIT_MARGIN_PERCENT 10
+
+static const char *parse_limit_auto(const struct value *margin, struct options *set)
+{
+	uint64_t percent = LIMIT_MARGIN_PERCENT;
+	struct value digits = *margin;
+
+	if (margin->length > 0) {
+		if (margin->text[0] != '-' || margin->text[margin->length - 1] != '%')
+			return "not auto or auto-N%";
+		digits.text++;
+		digits.length -= margin->length > 1 ? 2 : 1;
+		if (parse_number(&digits, false, &percent) != NULL || percent > 99)
+			return "not auto-N% with N from 0 to 99";
+	}
+	set->is_limit_auto = true;
+	set->limit_margin_percent = (unsigned)percent;
+	return NULL;
+}
+
+static const char *parse_limit(const struct value *value, struct options *set)
+{
+	uint64_t number = SIZE_MAX;
+	const char *problem;
+
+	if (has_prefix(value, "auto")) {
+		const struct value margin = {value->text + strlen("auto"),
+		                             value->length - strlen("auto")};
+
+		return parse_limit_auto(&margin, set);
+	}
+	if (!is_equal(value, "off")) {
+		problem = parse_number(value, true, &number);
+		if (problem != NULL)
+			return problem;
+		if (number == 0)
+			return "a limit of 0 would leave nothing; off is no limit";
+	}
+	set->is_limit_auto = false;
+	set->limit_bytes = (size_t)number;
+	return NULL;
+}
+
 #define SIZE_1G (1ULL << 30)
 
 static const char *parse_size_to_1g(const struct value *value, size_t *bytes)
@@ -289,6 +334,7 @@ static const struct row table[] = {
          parse_kill_grace_ms},
 	{{"kill_group", "false", "true|false", "the victim's whole memory cgroup goes with it"},
          parse_kill_group},
+	{{"limit", "off", "a size|auto|auto-N%|off", "the most that the heap maps"}, parse_limit},
 	{{"reserve", "1M", "0 to 1G", "memory set aside for callbacks; 0 for none"}, parse_reserve},
 	{{"wait_ms", "1000", "0 to 3600000", "how long to wait for another thread's callbacks"},
          parse_wait_ms},

@@ -3,12 +3,21 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
+
+#include "budget.h"
 
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	int saved = errno;
-	void *mapped = mmap(addr, length, prot, flags, fd, offset);
+	void *mapped;
 
+	/* As a rlimit would. */
+	if (!budget_charge(length))
+		return MAP_FAILED;
+	mapped = mmap(addr, length, prot, flags, fd, offset);
+	if (mapped == MAP_FAILED)
+		budget_uncharge(length);
 	errno = saved;
 	return mapped;
 }
@@ -17,8 +26,25 @@ int pages_munmap(void *addr, size_t length)
 {
 	int saved = errno, result = munmap(addr, length);
 
+	if (result == 0)
+		budget_uncharge(length);
 	errno = saved;
 	return result;
+}
+
+/* What jemalloc turns to when mmap() fails. It only ever grows. */
+void *pages_sbrk(intptr_t increment)
+{
+	int saved = errno;
+	void *old;
+
+	if (increment > 0 && !budget_charge((size_t)increment))
+		return (void *)-1;
+	old = sbrk(increment);
+	if (old == (void *)-1 && increment > 0)
+		budget_uncharge((size_t)increment);
+	errno = saved;
+	return old;
 }
 
 int pages_madvise(void *addr, size_t length, int advice)

@@ -100,8 +100,7 @@ static void join_round(const struct reclaim_request *request, struct reclaim_pro
 	uint64_t round = round_state.rounds;
 	int error = 0;
 
-	round_state.joined_bytes =
-		add_saturated(round_state.joined_bytes, request->wanted_bytes);
+	round_state.joined_bytes = add_saturated(round_state.joined_bytes, request->wanted_bytes);
 	while (round_state.rounds == round && error == 0)
 		error = pthread_cond_clockwait(&round_state.done, &round_state.lock,
 		                               CLOCK_MONOTONIC, &deadline);
@@ -148,7 +147,8 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 
 OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 {
-	struct reclaim_request request = {.wanted_bytes = bytes, .reason = OOMRECLAIM_REASON_MANUAL,
+	struct reclaim_request request = {.wanted_bytes = bytes,
+	                                  .reason = OOMRECLAIM_REASON_MANUAL,
 	                                  .constraint = "NONE"};
 	struct reclaim_progress progress;
 	struct scope_ladder enter;

@@ -20,9 +20,9 @@ struct reclaim_request {
 
 /* did_some_progress. */
 struct reclaim_progress {
-	size_t claimed_bytes;  /* what the callbacks say they freed */
-	size_t measured_bytes; /* what the heap saw of it */
-	bool has_timed_out;    /* another thread's round did not end in time */
+	size_t claimed_bytes;                     /* what the callbacks say they freed */
+	size_t measured_bytes;                    /* what the heap saw of it */
+	bool has_timed_out;                       /* another thread's round did not end in time */
 	char waited_for[OOMRECLAIM_NAME_MAX + 1]; /* the callback that it was in then */
 };
 

@@ -194,8 +194,7 @@ uint64_t registry_newest(void)
 }
 
 OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,
-                                         struct oomreclaim_callback_stats *stats,
-                                         size_t stats_size)
+                                         struct oomreclaim_callback_stats *stats, size_t stats_size)
 {
 	struct registry_entry *entry;
 	int error = EINVAL;
@@ -248,7 +247,8 @@ void registry_fork_child(bool is_caller)
 {
 	/* Nobody waits in the child: its only thread is here. */
 	registry.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	for (struct registry_entry *entry = registry.first; entry && !is_caller; entry = entry->next)
+	for (struct registry_entry *entry = registry.first; entry && !is_caller;
+	     entry = entry->next)
 		entry->is_pinned = entry->is_called = false;
 	pthread_mutex_unlock(&registry.lock);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "budget.h"
 #include "constraint.h"
 #include "io.h"
 #include "options.h"
@@ -103,11 +104,12 @@ static void put_heap(struct io_buf *buf)
 	}
 	io_printf(buf,
 	          "  heap: allocated:%lluK active:%lluK dirty:%lluK metadata:%lluK resident:%lluK "
-	          "mapped:%lluK retained:%lluK reserve:%lluK\n",
+	          "mapped:%lluK retained:%lluK charged:%lluK reserve:%lluK\n",
 	          (unsigned long long)kib(stats.allocated), (unsigned long long)kib(stats.active),
 	          (unsigned long long)kib(stats.dirty), (unsigned long long)kib(stats.metadata),
 	          (unsigned long long)kib(stats.resident), (unsigned long long)kib(stats.mapped),
 	          (unsigned long long)kib(stats.retained),
+	          (unsigned long long)kib(budget_charged()),
 	          (unsigned long long)kib(reserve_bytes()));
 }
 

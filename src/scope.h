@@ -6,8 +6,8 @@
 #include "base.h"
 #include "oomreclaim.h"
 
-#define SCOPE_ALL                                                                                 \
-	(OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_RETRY_MAYFAIL | OOMRECLAIM_SCOPE_NOFAIL |    \
+#define SCOPE_ALL                                                                              \
+	(OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_RETRY_MAYFAIL | OOMRECLAIM_SCOPE_NOFAIL | \
 	 OOMRECLAIM_SCOPE_NORECLAIM | OOMRECLAIM_SCOPE_RESERVE)
 
 /* The calling thread's flags. */

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "budget.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base.h"
+#include "options.h"
+#include "proc.h"
+#include "proc_cgroup.h"
+#include "reclaim.h"
+
+/* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
+   microseconds, mapping and touching this much some milliseconds. */
+#define REREAD_BYTES ((size_t)4 << 20)
+
+/* Counters and limits stand for themselves alone, so all orders are relaxed: two threads that charge
+   at the same moment may both be refused where one would have fitted, never both let in. */
+static atomic_size_t charged;
+static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
+static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
+static atomic_size_t reread_at = SIZE_MAX;   /* when `charged` gets there; SIZE_MAX: never */
+static _Atomic uint64_t times_met;
+static _Atomic size_t peak;
+
+/* limit:auto. Guarded by lock, which is held for the reading alone. */
+static struct {
+	pthread_mutex_t lock;
+	bool is_on;
+	bool is_machine; /* the machine's memory is what is scarce, not a group's */
+	size_t max_bytes;
+} automatic = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t get(const atomic_size_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set(atomic_size_t *value, size_t to)
+{
+	atomic_store_explicit(value, to, memory_order_relaxed);
+}
+
+static uint64_t less_margin(uint64_t bytes)
+{
+	return bytes / 100 * (100 - options.limit_margin_percent);
+}
+
+/* What of the group's usage is not this heap's: other processes, and our own stacks, libraries and
+   kernel memory. */
+static uint64_t usage_of_others(const struct proc_cgroup *group)
+{
+	uint64_t usage, ours = budget_charged();
+	struct proc_statm statm;
+
+	if (!proc_cgroup_usage(group, &usage))
+		return 0;
+	if (proc_statm(&statm) && statm.resident_bytes < ours)
+		ours = statm.resident_bytes;
+	return usage > ours ? usage - ours : 0;
+}
+
+/* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
+static void read_ceiling(void)
+{
+	uint64_t left = UINT64_MAX, max = UINT64_MAX, total, limit;
+	struct proc_cgroup group;
+
+	automatic.is_machine = true;
+	if (proc_meminfo("MemTotal", &total))
+		left = max = less_margin(total);
+	if (proc_cgroup_self(&group))
+		do {
+			uint64_t others;
+
+			if (!proc_cgroup_limit(&group, &limit) || limit == UINT64_MAX)
+				continue;
+			limit = less_margin(limit);
+			others = usage_of_others(&group);
+			others = others < limit ? limit - others : 0;
+			max = limit < max ? limit : max;
+			if (others < left) {
+				left = others;
+				automatic.is_machine = false;
+			}
+		} while (proc_cgroup_up(&group));
+	automatic.max_bytes = (size_t)max;
+	set(&ceiling, (size_t)left);
+}
+
+static void reread(size_t now_bytes)
+{
+	int saved = errno;
+
+	pthread_mutex_lock(&automatic.lock);
+	if (automatic.is_on) {
+		read_ceiling();
+		set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
+	}
+	pthread_mutex_unlock(&automatic.lock);
+	errno = saved;
+}
+
+void budget_init(void)
+{
+	automatic.is_on = options.is_limit_auto;
+	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
+	set(&ceiling, SIZE_MAX);
+	set(&reread_at, SIZE_MAX);
+	reread(budget_charged());
+}
+
+static bool is_within(size_t bytes)
+{
+	return bytes <= get(&limit_bytes) && bytes <= get(&ceiling);
+}
+
+bool budget_charge(size_t bytes)
+{
+	size_t now = atomic_fetch_add_explicit(&charged, bytes, memory_order_relaxed) + bytes;
+
+	if (unlikely(now > get(&reread_at)))
+		reread(now);
+	/* Never refused by an old reading. */
+	if (unlikely(!is_within(now)) && get(&reread_at) != SIZE_MAX)
+		reread(now);
+	if (likely(is_within(now))) {
+		if (now > get(&peak))
+			set(&peak, now);
+		return true;
+	}
+	budget_uncharge(bytes);
+	atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+	return false;
+}
+
+void budget_uncharge(size_t bytes)
+{
+	atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed);
+}
+
+size_t budget_charged(void)
+{
+	return get(&charged);
+}
+
+bool budget_is_limited(void)
+{
+	return get(&limit_bytes) != SIZE_MAX || get(&reread_at) != SIZE_MAX;
+}
+
+enum constraint budget_constraint(size_t bytes)
+{
+	size_t wanted = add_saturated(budget_charged(), bytes);
+	bool is_machine;
+
+	if (wanted > get(&limit_bytes))
+		return CONSTRAINT_BUDGET;
+	if (get(&reread_at) == SIZE_MAX)
+		return CONSTRAINT_NONE;
+	reread(budget_charged());
+	pthread_mutex_lock(&automatic.lock);
+	is_machine = automatic.is_machine;
+	pthread_mutex_unlock(&automatic.lock);
+	if (wanted <= get(&ceiling))
+		return CONSTRAINT_NONE;
+	return is_machine ? CONSTRAINT_BUDGET : CONSTRAINT_CGROUP;
+}
+
+size_t budget_max_bytes(void)
+{
+	size_t max = get(&limit_bytes), automatic_max;
+
+	pthread_mutex_lock(&automatic.lock);
+	automatic_max = automatic.is_on ? automatic.max_bytes : SIZE_MAX;
+	pthread_mutex_unlock(&automatic.lock);
+	return max < automatic_max ? max : automatic_max;
+}
+
+OOM_EXPORT size_t oomreclaim_get_limit(void)
+{
+	size_t fixed = get(&limit_bytes), read = get(&ceiling);
+
+	return fixed < read ? fixed : read;
+}
+
+OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
+{
+	size_t now;
+
+	pthread_mutex_lock(&automatic.lock);
+	automatic.is_on = false;
+	set(&reread_at, SIZE_MAX);
+	set(&ceiling, SIZE_MAX);
+	set(&limit_bytes, bytes);
+	pthread_mutex_unlock(&automatic.lock);
+	/* Until it fits, or there is nothing left to give. */
+	while ((now = budget_charged()) > bytes)
+		if (oomreclaim_reclaim(now - bytes) == 0)
+			break;
+	now = budget_charged();
+	return now > bytes ? now - bytes : 0;
+}
+
+OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)
+{
+	const struct oomreclaim_limit_stats now = {
+		.limit = oomreclaim_get_limit(),
+		.charged = budget_charged(),
+		.peak = get(&peak),
+		.times_met = atomic_load_explicit(&times_met, memory_order_relaxed),
+	};
+
+	if (stats == NULL)
+		return EINVAL;
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+void budget_fork_prepare(void)
+{
+	pthread_mutex_lock(&automatic.lock);
+}
+
+void budget_fork_parent(void)
+{
+	pthread_mutex_unlock(&automatic.lock);
+}
+
+void budget_fork_child(void)
+{
+	pthread_mutex_unlock(&automatic.lock);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A limit of our own on what the heap maps: the settings limit:SIZE and limit:auto. Counting goes on
+ * without one, so that a limit can be set at any time.
+ *
+ * Called by pages.c with the heap's locks held: nothing here allocates, waits for long, or calls the
+ * heap. errno is left alone.
+ */
+#ifndef OOM_BUDGET_H
+#define OOM_BUDGET_H
+
+#include "control.h"
+
+/* Takes over the settings. Called whenever they have been read. */
+void budget_init(void);
+
+/* True if `bytes` more may be mapped; they count from then on. */
+bool budget_charge(size_t bytes);
+void budget_uncharge(size_t bytes);
+
+/* True if there is a limit, by setting or by oomreclaim_set_limit(). */
+bool budget_is_limited(void);
+
+/* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
+enum constraint budget_constraint(size_t bytes);
+
+/* No request above it can succeed; SIZE_MAX if there is no limit. */
+size_t budget_max_bytes(void);
+
+/* Bytes counted. */
+size_t budget_charged(void);
+
+void budget_fork_prepare(void);
+void budget_fork_parent(void);
+void budget_fork_child(void);
+
+#endif
