@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "options_parse.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "options.h"
+
+/* mm/page_alloc.c's PAGE_ALLOC_COSTLY_ORDER: whoever asks for more checks for NULL. */
+#define COSTLY_ORDER 3
+#define COSTLY_ORDER_MAX 30
+#define COSTLY_OFF SIZE_MAX
+
+bool value_is(const struct value *value, const char *word)
+{
+	return value->length == strlen(word) && memcmp(value->text, word, value->length) == 0;
+}
+
+static bool has_prefix(const struct value *value, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return value->length >= length && memcmp(value->text, prefix, length) == 0;
+}
+
+/* Digits, at least one, and at most one unit if units are allowed. */
+static const char *parse_number(const struct value *value, bool has_unit, uint64_t *number)
+{
+	static const char units[] = "KMGT";
+	uint64_t sum = 0;
+	size_t at = 0;
+
+	while (at < value->length && value->text[at] >= '0' && value->text[at] <= '9')
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, (uint64_t)(value->text[at++] - '0'), &sum))
+			return "number too large";
+	if (at == 0)
+		return has_unit ? "not a size (like 65536, 64K, 8M, 1G)" : "not a number";
+	if (at < value->length && has_unit) {
+		const char *unit = strchr(units, value->text[at] & ~0x20);
+		unsigned shift;
+
+		if (unit == NULL || *unit == '\0')
+			return "unknown unit (K, M, G or T)";
+		shift = 10 * (unsigned)(unit - units + 1);
+		if (sum > UINT64_MAX >> shift)
+			return "number too large";
+		sum <<= shift;
+		at++;
+	}
+	if (at < value->length)
+		return has_unit ? "not a size (like 65536, 64K, 8M, 1G)" : "not a number";
+	*number = sum;
+	return NULL;
+}
+
+const char *parse_bool(const struct value *value, void *field)
+{
+	bool *set = field;
+
+	if (value_is(value, "true"))
+		*set = true;
+	else if (value_is(value, "false"))
+		*set = false;
+	else
+		return "neither true nor false";
+	return NULL;
+}
+
+const char *parse_policy(const struct value *value, void *field)
+{
+	struct options *set = field;
+	if (value_is(value, "return"))
+		set->policy = OOMRECLAIM_POLICY_RETURN;
+	else if (value_is(value, "abort"))
+		set->policy = OOMRECLAIM_POLICY_ABORT;
+	else if (value_is(value, "kill"))
+		set->policy = OOMRECLAIM_POLICY_KILL;
+	else
+		return "none of return, abort, kill";
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	int number;
+} signals[] = {{"HUP", SIGHUP},   {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"ABRT", SIGABRT},
+               {"KILL", SIGKILL}, {"BUS", SIGBUS},   {"SEGV", SIGSEGV}, {"TERM", SIGTERM},
+               {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"XCPU", SIGXCPU}};
+
+const char *options_signal_name(int number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (signals[i].number == number)
+			return signals[i].name;
+	return "?";
+}
+
+const char *parse_kill_signal(const struct value *value, void *field)
+{
+	struct options *set = field;
+	struct value name = *value;
+
+	if (has_prefix(&name, "SIG")) {
+		name.text += strlen("SIG");
+		name.length -= strlen("SIG");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (value_is(&name, signals[i].name)) {
+			set->kill_signal = signals[i].number;
+			return NULL;
+		}
+	return "none of HUP, INT, QUIT, ABRT, KILL, BUS, SEGV, TERM, USR1, USR2, XCPU";
+}
+
+const char *parse_kill_target(const struct value *value, void *field)
+{
+	struct options *set = field;
+	static const char *const names[] = {"self", "children", "pgroup", "cgroup"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (value_is(value, names[i])) {
+			set->kill_target = (enum kill_target)i;
+			return NULL;
+		}
+	return "none of self, children, pgroup, cgroup";
+}
+
+/* Thread stacks, page tables, libraries and buffers of the kernel count against a cgroup as well,
+   and are not the heap's: seen to be some per cent of it in servers, and more in small programs. */
+#define LIMIT_MARGIN_PERCENT 10
+
+static const char *parse_limit_auto(const struct value *margin, struct options *set)
+{
+	uint64_t percent = LIMIT_MARGIN_PERCENT;
+	struct value digits = *margin;
+
+	if (margin->length > 0) {
+		if (margin->text[0] != '-' || margin->text[margin->length - 1] != '%')
+			return "not auto or auto-N%";
+		digits.text++;
+		digits.length -= margin->length > 1 ? 2 : 1;
+		if (parse_number(&digits, false, &percent) != NULL || percent > 99)
+			return "not auto-N% with N from 0 to 99";
+	}
+	set->is_limit_auto = true;
+	set->limit_margin_percent = (unsigned)percent;
+	return NULL;
+}
+
+const char *parse_limit(const struct value *value, void *field)
+{
+	struct options *set = field;
+	uint64_t number = SIZE_MAX;
+	const char *problem;
+
+	if (has_prefix(value, "auto")) {
+		const struct value margin = {value->text + strlen("auto"),
+		                             value->length - strlen("auto")};
+
+		return parse_limit_auto(&margin, set);
+	}
+	if (!value_is(value, "off")) {
+		problem = parse_number(value, true, &number);
+		if (problem != NULL)
+			return problem;
+		if (number == 0)
+			return "a limit of 0 would leave nothing; off is no limit";
+	}
+	set->is_limit_auto = false;
+	set->limit_bytes = (size_t)number;
+	return NULL;
+}
+
+#define SIZE_1G (1ULL << 30)
+
+const char *parse_size_to_1g(const struct value *value, void *field)
+{
+	size_t *bytes = field;
+	uint64_t number;
+	const char *problem = parse_number(value, true, &number);
+
+	if (problem != NULL)
+		return problem;
+	if (number > SIZE_1G)
+		return "more than 1G";
+	*bytes = (size_t)number;
+	return NULL;
+}
+
+#define WAIT_MS_MAX (3600ULL * 1000)
+
+const char *parse_ms(const struct value *value, void *field)
+{
+	uint64_t *ms = field;
+	uint64_t number;
+	const char *problem = parse_number(value, false, &number);
+
+	if (problem != NULL)
+		return problem;
+	if (number > WAIT_MS_MAX)
+		return "more than 3600000 (an hour)";
+	*ms = number;
+	return NULL;
+}
+
+static size_t costly_of_order(uint64_t order)
+{
+	return (size_t)sysconf(_SC_PAGESIZE) << order;
+}
+
+const char *parse_costly(const struct value *value, void *field)
+{
+	struct options *set = field;
+	struct value order = *value;
+	const char *problem;
+	uint64_t number;
+
+	if (value_is(value, "off")) {
+		set->costly_bytes = COSTLY_OFF;
+		return NULL;
+	}
+	if (!has_prefix(value, "order:")) {
+		problem = parse_number(value, true, &number);
+		if (problem == NULL)
+			set->costly_bytes = (size_t)number;
+		return problem;
+	}
+	order.text += strlen("order:");
+	order.length -= strlen("order:");
+	problem = parse_number(&order, false, &number);
+	if (problem != NULL)
+		return problem;
+	if (number > COSTLY_ORDER_MAX)
+		return "order above 30";
+	set->costly_bytes = costly_of_order(number);
+	return NULL;
+}
+
+const char *parse_report(const struct value *value, void *field)
+{
+	struct options *set = field;
+	if (value_is(value, "auto"))
+		set->report = REPORT_AUTO;
+	else if (value_is(value, "always"))
+		set->report = REPORT_ALWAYS;
+	else if (value_is(value, "never"))
+		set->report = REPORT_NEVER;
+	else
+		return "none of auto, always, never";
+	return NULL;
+}
+
+const char *parse_path(const struct value *value, void *field)
+{
+	char *path = field;
+
+	if (value->length > OPTIONS_PATH_MAX)
+		return "path longer than 255 bytes";
+	memcpy(path, value->text, value->length);
+	path[value->length] = '\0';
+	return NULL;
+}
