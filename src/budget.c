@@ -2,7 +2,6 @@
 #include "budget.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -21,17 +20,18 @@
 static atomic_size_t charged;
 static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
 static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
-static atomic_size_t reread_at = SIZE_MAX;   /* when `charged` gets there; SIZE_MAX: never */
+static atomic_size_t reread_at = SIZE_MAX;   /* when `charged` gets there */
 static _Atomic uint64_t times_met;
 static _Atomic size_t peak;
 
-/* limit:auto. Guarded by lock, which is held for the reading alone. */
-static struct {
-	pthread_mutex_t lock;
-	bool is_on;
-	bool is_machine; /* the machine's memory is what is scarce, not a group's */
-	size_t max_bytes;
-} automatic = {.lock = PTHREAD_MUTEX_INITIALIZER};
+/* limit:auto, as last read. */
+static atomic_bool is_auto;
+static atomic_bool is_machine_scarce; /* the machine's memory, not a group's */
+static atomic_size_t auto_max_bytes = SIZE_MAX;
+
+/* One thread reads at a time; the others go on with the last reading. Nobody waits: this is called
+   with the heap's locks held, and a fork takes those after ours. */
+static atomic_flag is_reading = ATOMIC_FLAG_INIT;
 
 static size_t get(const atomic_size_t *value)
 {
@@ -67,8 +67,8 @@ static void read_ceiling(void)
 {
 	uint64_t left = UINT64_MAX, max = UINT64_MAX, total, limit;
 	struct proc_cgroup group;
+	bool is_machine = true;
 
-	automatic.is_machine = true;
 	if (proc_meminfo("MemTotal", &total))
 		left = max = less_margin(total);
 	if (proc_cgroup_self(&group))
@@ -83,10 +83,11 @@ static void read_ceiling(void)
 			max = limit < max ? limit : max;
 			if (others < left) {
 				left = others;
-				automatic.is_machine = false;
+				is_machine = false;
 			}
 		} while (proc_cgroup_up(&group));
-	automatic.max_bytes = (size_t)max;
+	atomic_store_explicit(&is_machine_scarce, is_machine, memory_order_relaxed);
+	set(&auto_max_bytes, (size_t)max);
 	set(&ceiling, (size_t)left);
 }
 
@@ -94,37 +95,40 @@ static void reread(size_t now_bytes)
 {
 	int saved = errno;
 
-	pthread_mutex_lock(&automatic.lock);
-	if (automatic.is_on) {
-		read_ceiling();
-		set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
-	}
-	pthread_mutex_unlock(&automatic.lock);
+	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
+		return;
+	read_ceiling();
+	set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
+	atomic_flag_clear_explicit(&is_reading, memory_order_release);
 	errno = saved;
+}
+
+static bool has_auto(void)
+{
+	return atomic_load_explicit(&is_auto, memory_order_relaxed);
 }
 
 void budget_init(void)
 {
-	automatic.is_on = options.is_limit_auto;
+	atomic_store_explicit(&is_auto, options.is_limit_auto, memory_order_relaxed);
 	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
 	set(&ceiling, SIZE_MAX);
 	set(&reread_at, SIZE_MAX);
-	reread(budget_charged());
+	if (has_auto())
+		reread(budget_charged());
 }
 
 static bool is_within(size_t bytes)
 {
-	return bytes <= get(&limit_bytes) && bytes <= get(&ceiling);
+	return bytes <= get(&limit_bytes) && (!has_auto() || bytes <= get(&ceiling));
 }
 
 bool budget_charge(size_t bytes)
 {
 	size_t now = atomic_fetch_add_explicit(&charged, bytes, memory_order_relaxed) + bytes;
 
-	if (unlikely(now > get(&reread_at)))
-		reread(now);
-	/* Never refused by an old reading. */
-	if (unlikely(!is_within(now)) && get(&reread_at) != SIZE_MAX)
+	/* Nor is anybody refused by a reading that is older. */
+	if (unlikely(has_auto()) && (now > get(&reread_at) || !is_within(now)))
 		reread(now);
 	if (likely(is_within(now))) {
 		if (now > get(&peak))
@@ -148,40 +152,34 @@ size_t budget_charged(void)
 
 bool budget_is_limited(void)
 {
-	return get(&limit_bytes) != SIZE_MAX || get(&reread_at) != SIZE_MAX;
+	return get(&limit_bytes) != SIZE_MAX || has_auto();
 }
 
 enum constraint budget_constraint(size_t bytes)
 {
 	size_t wanted = add_saturated(budget_charged(), bytes);
-	bool is_machine;
 
 	if (wanted > get(&limit_bytes))
 		return CONSTRAINT_BUDGET;
-	if (get(&reread_at) == SIZE_MAX)
+	if (!has_auto())
 		return CONSTRAINT_NONE;
 	reread(budget_charged());
-	pthread_mutex_lock(&automatic.lock);
-	is_machine = automatic.is_machine;
-	pthread_mutex_unlock(&automatic.lock);
 	if (wanted <= get(&ceiling))
 		return CONSTRAINT_NONE;
-	return is_machine ? CONSTRAINT_BUDGET : CONSTRAINT_CGROUP;
+	return atomic_load_explicit(&is_machine_scarce, memory_order_relaxed) ? CONSTRAINT_BUDGET
+	                                                                      : CONSTRAINT_CGROUP;
 }
 
 size_t budget_max_bytes(void)
 {
-	size_t max = get(&limit_bytes), automatic_max;
+	size_t max = get(&limit_bytes), auto_max = has_auto() ? get(&auto_max_bytes) : SIZE_MAX;
 
-	pthread_mutex_lock(&automatic.lock);
-	automatic_max = automatic.is_on ? automatic.max_bytes : SIZE_MAX;
-	pthread_mutex_unlock(&automatic.lock);
-	return max < automatic_max ? max : automatic_max;
+	return max < auto_max ? max : auto_max;
 }
 
 OOM_EXPORT size_t oomreclaim_get_limit(void)
 {
-	size_t fixed = get(&limit_bytes), read = get(&ceiling);
+	size_t fixed = get(&limit_bytes), read = has_auto() ? get(&ceiling) : SIZE_MAX;
 
 	return fixed < read ? fixed : read;
 }
@@ -190,12 +188,8 @@ OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 {
 	size_t now;
 
-	pthread_mutex_lock(&automatic.lock);
-	automatic.is_on = false;
-	set(&reread_at, SIZE_MAX);
-	set(&ceiling, SIZE_MAX);
 	set(&limit_bytes, bytes);
-	pthread_mutex_unlock(&automatic.lock);
+	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
 	/* Until it fits, or there is nothing left to give. */
 	while ((now = budget_charged()) > bytes)
 		if (oomreclaim_reclaim(now - bytes) == 0)
@@ -219,17 +213,8 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 	return 0;
 }
 
-void budget_fork_prepare(void)
-{
-	pthread_mutex_lock(&automatic.lock);
-}
-
-void budget_fork_parent(void)
-{
-	pthread_mutex_unlock(&automatic.lock);
-}
-
 void budget_fork_child(void)
 {
-	pthread_mutex_unlock(&automatic.lock);
+	/* Whoever was reading is in the parent. */
+	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 }

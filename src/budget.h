@@ -30,8 +30,6 @@ size_t budget_max_bytes(void);
 /* Bytes counted. */
 size_t budget_charged(void);
 
-void budget_fork_prepare(void);
-void budget_fork_parent(void);
 void budget_fork_child(void);
 
 #endif

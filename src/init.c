@@ -76,12 +76,10 @@ static void fork_prepare(void)
 	policy_fork_prepare();
 	reclaim_fork_prepare();
 	registry_fork_prepare();
-	budget_fork_prepare();
 }
 
 static void fork_parent(void)
 {
-	budget_fork_parent();
 	registry_fork_parent();
 	reclaim_fork_parent();
 	policy_fork_parent();
