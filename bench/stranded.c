@@ -121,7 +121,7 @@ static int start(struct filler *fillers, unsigned threads)
 		err = pthread_barrier_init(&step, NULL, threads + 1);
 	for (unsigned i = 0; i <= threads && !err; i++)
 		err = pthread_create(&fillers[i].thread, &attr, i < threads ? thread_a : thread_b,
-				     &fillers[i]);
+		                     &fillers[i]);
 	return -err;
 }
 
@@ -154,7 +154,7 @@ static int run(unsigned threads, bool check)
 static int usage(void)
 {
 	fprintf(stderr, "usage: prlimit --as=BYTES stranded [--threads 1..%d] [--check]\n",
-		THREADS_MAX);
+	        THREADS_MAX);
 	return 2;
 }
 

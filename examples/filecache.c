@@ -53,7 +53,7 @@ struct entry {
 	LIST_ENTRY(entry) chain;
 	TAILQ_ENTRY(entry) use;
 	const char *path; /* belongs to the list of files */
-	unsigned pins;	  /* users; above 0 it stays */
+	unsigned pins;    /* users; above 0 it stays */
 	size_t size;
 	unsigned char data[];
 };
@@ -63,7 +63,7 @@ static struct {
 	LIST_HEAD(bucket, entry) buckets[BUCKETS];
 	TAILQ_HEAD(by_use, entry) by_use; /* the most recently used first */
 	size_t bytes, evicted_bytes;
-} cache = { .lock = PTHREAD_MUTEX_INITIALIZER, .by_use = TAILQ_HEAD_INITIALIZER(cache.by_use) };
+} cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .by_use = TAILQ_HEAD_INITIALIZER(cache.by_use)};
 
 static uint64_t hash_bytes(const void *data, size_t size)
 {
@@ -221,8 +221,8 @@ static int add_file(const char *path, const struct stat *status, int type, struc
 		files = larger;
 		files_room = room;
 	}
-	files[files_count] = (struct file){ .path = strdup(path),
-					    .path_hash = hash_bytes(path, strlen(path)) };
+	files[files_count] =
+		(struct file){.path = strdup(path), .path_hash = hash_bytes(path, strlen(path))};
 	if (!files[files_count].path)
 		return -1;
 	files_count++;
@@ -303,7 +303,7 @@ static int serve_all(unsigned long requests, uint64_t *state)
 	for (unsigned long i = 0; i < requests && !err; i++) {
 		if (terminal && i % PROGRESS_EVERY == 0)
 			dprintf(STDERR_FILENO, "\r  %lu of %lu requests, %zu MiB cached ", i,
-				requests, cache.bytes >> 20);
+			        requests, cache.bytes >> 20);
 		err = serve(&files[next_rank(state)]);
 	}
 	if (terminal)
@@ -328,11 +328,11 @@ static void report(bool json, const char *result)
 {
 	double hit_percent = stats.served ? 100.0 * (double)stats.hits / (double)stats.served : 0;
 	const char *form = json ? "{\"files\": %zu, \"tree_bytes\": %ju, \"served\": %lu, "
-				  "\"hit_percent\": %.1f, \"reclaimed_bytes\": %zu, "
-				  "\"peak_kib\": %lu, \"corrupt\": %lu, \"result\": \"%s\"}\n"
-				: "tree: %zu files, %ju bytes\nserved: %lu files, %.1f %% from the "
-				  "cache\nreclaimed: %zu bytes\npeak address space: %lu KiB\n"
-				  "corrupt: %lu\nresult: %s\n";
+	                          "\"hit_percent\": %.1f, \"reclaimed_bytes\": %zu, "
+	                          "\"peak_kib\": %lu, \"corrupt\": %lu, \"result\": \"%s\"}\n"
+	                        : "tree: %zu files, %ju bytes\nserved: %lu files, %.1f %% from the "
+	                          "cache\nreclaimed: %zu bytes\npeak address space: %lu KiB\n"
+	                          "corrupt: %lu\nresult: %s\n";
 
 	printf(form, files_count, (uintmax_t)tree_bytes, stats.served, hit_percent,
 	       cache.evicted_bytes, peak_kib(), stats.corrupt, result);
@@ -363,10 +363,10 @@ static int run(const char *tree, unsigned long requests, uint64_t seed, bool jso
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = { { "requests", required_argument, NULL, 'r' },
-						 { "seed", required_argument, NULL, 's' },
-						 { "json", no_argument, NULL, 'j' },
-						 { NULL, 0, NULL, 0 } };
+	static const struct option options[] = {{"requests", required_argument, NULL, 'r'},
+	                                        {"seed", required_argument, NULL, 's'},
+	                                        {"json", no_argument, NULL, 'j'},
+	                                        {NULL, 0, NULL, 0}};
 	static char buffer[BUFSIZ]; /* (3) so that printf works when malloc does not */
 	unsigned long requests = 200000;
 	uint64_t seed = 1;
@@ -389,7 +389,7 @@ int main(int argc, char **argv)
 	/* Without the library nobody would call it, and malloc just fails. */
 	if (oomreclaim_available())
 		err = oomreclaim_register("file cache", OOMRECLAIM_PRIORITY_DEFAULT, 0,
-					  cache_reclaim, NULL, NULL);
+		                          cache_reclaim, NULL, NULL);
 	if (err) {
 		fprintf(stderr, "filecache: oomreclaim_register: %s\n", strerror(err));
 		return 2;

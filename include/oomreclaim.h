@@ -298,9 +298,9 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
 
 /* Counters of the budget, in bytes but for the last. */
 struct oomreclaim_limit_stats {
-	uint64_t limit;   /* as oomreclaim_get_limit() */
-	uint64_t charged; /* mapped by the heap now, retained address space included */
-	uint64_t peak;    /* the most so far */
+	uint64_t limit;     /* as oomreclaim_get_limit() */
+	uint64_t charged;   /* mapped by the heap now, retained address space included */
+	uint64_t peak;      /* the most so far */
 	uint64_t times_met; /* how often a mapping was refused */
 };
 

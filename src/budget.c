@@ -50,7 +50,7 @@ static uint64_t less_margin(uint64_t bytes)
 
 /* What of the group's usage is not this heap's: other processes, and our own stacks, libraries and
    kernel memory. */
-static uint64_t usage_of_others(const struct proc_cgroup *group)
+static OOM_NOINLINE uint64_t usage_of_others(const struct proc_cgroup *group)
 {
 	uint64_t usage, ours = budget_charged();
 	struct proc_statm statm;
@@ -63,7 +63,7 @@ static uint64_t usage_of_others(const struct proc_cgroup *group)
 }
 
 /* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
-static void read_ceiling(void)
+static OOM_NOINLINE void read_ceiling(void)
 {
 	uint64_t left = UINT64_MAX, max = UINT64_MAX, total, limit;
 	struct proc_cgroup group;

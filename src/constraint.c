@@ -34,7 +34,7 @@ size_t constraint_max_bytes(void)
 }
 
 /* CONSTRAINT_NONE if the rlimits leave room. */
-static enum constraint find_rlimit(uint64_t wanted_bytes)
+static OOM_NOINLINE enum constraint find_rlimit(uint64_t wanted_bytes)
 {
 	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
 	struct proc_statm statm;
@@ -50,7 +50,7 @@ static enum constraint find_rlimit(uint64_t wanted_bytes)
 	return CONSTRAINT_NONE;
 }
 
-static bool is_map_count_reached(void)
+static OOM_NOINLINE bool is_map_count_reached(void)
 {
 	uint64_t max;
 
@@ -58,7 +58,7 @@ static bool is_map_count_reached(void)
 	       proc_map_count() + MAP_COUNT_SLACK >= max;
 }
 
-static bool is_cgroup_full(uint64_t wanted_bytes)
+static OOM_NOINLINE bool is_cgroup_full(uint64_t wanted_bytes)
 {
 	struct proc_cgroup group;
 	uint64_t limit, usage;
@@ -67,15 +67,14 @@ static bool is_cgroup_full(uint64_t wanted_bytes)
 		return false;
 	do
 		if (proc_cgroup_limit(&group, &limit) && limit != UINT64_MAX &&
-		    proc_cgroup_usage(&group, &usage) &&
-		    add_saturated(usage, wanted_bytes) > limit)
+		    proc_cgroup_usage(&group, &usage) && add_saturated(usage, wanted_bytes) > limit)
 			return true;
 	while (proc_cgroup_up(&group));
 	return false;
 }
 
 /* vm.overcommit_memory=2: everything that is promised has to be there. */
-static bool is_commit_limit_reached(uint64_t wanted_bytes)
+static OOM_NOINLINE bool is_commit_limit_reached(uint64_t wanted_bytes)
 {
 	const uint64_t never = 2;
 	uint64_t mode, limit, committed;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -81,6 +82,17 @@ static void dump_profile(void)
 		unlink(path);
 }
 
+/* jemalloc's printing takes more stack than a small thread has left, so this has one of its own. */
+#define DUMP_STACK_BYTES ((size_t)128 << 10)
+static _Alignas(16) char stack[DUMP_STACK_BYTES];
+static ucontext_t own, caller;
+
+static void dump_on_own_stack(void)
+{
+	dump_stats();
+	dump_profile();
+}
+
 void dump_write(void)
 {
 	int saved = errno;
@@ -88,7 +100,11 @@ void dump_write(void)
 	if (options.dump_path[0] == '\0' || options.dump_max_bytes == 0 ||
 	    atomic_exchange_explicit(&is_written, true, memory_order_relaxed))
 		return;
-	dump_stats();
-	dump_profile();
+	getcontext(&own);
+	own.uc_stack.ss_sp = stack;
+	own.uc_stack.ss_size = sizeof stack;
+	own.uc_link = &caller;
+	makecontext(&own, dump_on_own_stack, 0);
+	swapcontext(&caller, &own);
 	errno = saved;
 }

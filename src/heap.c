@@ -192,8 +192,7 @@ static void put_stats(void (*put)(void *arg, const char *text), void *arg)
 
 static bool dump_profile(const char *path)
 {
-	return malloc_initialized() &&
-	       je_mallctl("prof.dump", NULL, NULL, &path, sizeof path) == 0;
+	return malloc_initialized() && je_mallctl("prof.dump", NULL, NULL, &path, sizeof path) == 0;
 }
 
 const struct heap_ops heap_ops = {

@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -47,13 +48,22 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
 #undef errno
 #define errno heap_errno
-#define mmap(addr, length, prot, flags, fd, offset)                                               \
+#define mmap(addr, length, prot, flags, fd, offset) \
 	pages_mmap(addr, length, prot, flags, fd, offset)
 #define munmap(addr, length) pages_munmap(addr, length)
 #define sbrk(increment) pages_sbrk(increment)
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)
 #define secure_getenv(name) heap_conf_getenv(name)
 #define readlink(path, buf, size) heap_readlink(path, buf, size)
+/* By it jemalloc reads /proc, which need not be there. */
+#define syscall(...)                                       \
+	__extension__({                                    \
+		int heap_saved = *__errno_location();      \
+		long heap_result = (syscall)(__VA_ARGS__); \
+                                                           \
+		*__errno_location() = heap_saved;          \
+		heap_result;                               \
+	})
 #endif
 
 #endif

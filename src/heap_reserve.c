@@ -46,7 +46,8 @@ static bool reserve_extent_dalloc(extent_hooks_t *hooks, void *addr, size_t size
 static bool reserve_extent_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
                                  size_t size_b, bool committed, unsigned arena)
 {
-	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b, (void)committed, (void)arena;
+	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b, (void)committed,
+		(void)arena;
 	return false;
 }
 

@@ -48,8 +48,7 @@ OOM_EXPORT void *calloc(size_t count, size_t size)
 	void *memory = heap_calloc(count, size);
 
 	/* A product that overflows saturates, and nothing is that large. */
-	return likely(memory != NULL) ? memory
-	                              : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
+	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
 }
 
 OOM_EXPORT void *realloc(void *old, size_t size)
@@ -79,7 +78,8 @@ static bool is_power_of_two(size_t n)
 /* `alignment` is a power of two. */
 static void *alloc_aligned(size_t alignment, size_t size)
 {
-	void *memory = heap_memalign(alignment, size);
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
 	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
 }

@@ -172,7 +172,8 @@ void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 
 void *new_aligned(size_t size, align_val alignment)
 {
-	void *memory = heap_memalign(alignment, size);
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
 	return likely(memory != NULL) ? memory : new_failed(size, alignment);
 }
@@ -184,7 +185,8 @@ void *new_array_aligned(size_t size, align_val alignment)
 
 void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
-	void *memory = heap_memalign(alignment, size);
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
 	(void)nothrow;
 	return likely(memory != NULL) ? memory : aligned_nothrow_failed(size, alignment);

@@ -82,7 +82,7 @@ int io_write(int fd, const char *text, size_t bytes)
 	return result;
 }
 
-void io_warn(const char *format, ...)
+OOM_NOINLINE void io_warn(const char *format, ...)
 {
 	char line[IO_LINE_BYTES];
 	/* One byte is kept for the newline of a line that had to be cut. */
@@ -190,7 +190,7 @@ static char *find_newline(struct io_lines *lines)
 }
 
 /* Drops what is left of a line whose beginning filled the buffer. */
-static void skip_line(struct io_lines *lines)
+static OOM_NOINLINE void skip_line(struct io_lines *lines)
 {
 	char piece[256], *newline;
 	ssize_t got;

@@ -44,7 +44,7 @@ struct io_lines {
 	int fd;
 	size_t begin, end; /* what has been read and not yet given out */
 	bool is_cut;       /* the last line was longer, and its rest is still to be skipped */
-	char text[4096];
+	char text[1024];
 };
 int io_lines_open(struct io_lines *lines, const char *path); /* 0 or -errno */
 /* The next line without its newline, valid until the next call; NULL at the end or on an error. Of a

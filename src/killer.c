@@ -87,9 +87,9 @@ bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy 
 }
 
 /* oom_kill_allocating_task */
-static enum killer_result kill_self(const struct oom_control *control,
-                                    const struct victim_scope *scope, const struct proc_pid *found,
-                                    const char *reason)
+static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *control,
+                                                 const struct victim_scope *scope,
+                                                 const struct proc_pid *found, const char *reason)
 {
 	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
@@ -108,8 +108,9 @@ static enum killer_result kill_self(const struct oom_control *control,
 }
 
 /* select_bad_process() and oom_kill_process(), until one of those there are could be killed. */
-static enum killer_result kill_other(const struct oom_control *control,
-                                     const struct victim_scope *scope, const char *reason)
+static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *control,
+                                                  const struct victim_scope *scope,
+                                                  const char *reason)
 {
 	struct proc_pid chosen;
 	int error = -EPERM;
@@ -136,7 +137,8 @@ static enum killer_result kill_other(const struct oom_control *control,
 	return KILLER_RETRY;
 }
 
-static enum killer_result do_kill(const struct oom_control *control, const char *reason)
+static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control,
+                                               const char *reason)
 {
 	struct victim_scope scope;
 
@@ -146,7 +148,8 @@ static enum killer_result do_kill(const struct oom_control *control, const char 
 	return kill_other(control, &scope, reason);
 }
 
-enum killer_result killer_act(const struct oom_control *control, enum oomreclaim_policy *policy)
+OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
+                                           enum oomreclaim_policy *policy)
 {
 	const struct report_verdict nobody = {
 		.policy = OOMRECLAIM_POLICY_ABORT,
@@ -220,7 +223,8 @@ OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
 	pthread_mutex_lock(&killer.lock);
 	killer.disabled++;
 	while (killer.is_active && error == 0)
-		error = pthread_cond_clockwait(&killer.done, &killer.lock, CLOCK_MONOTONIC, &deadline);
+		error = pthread_cond_clockwait(&killer.done, &killer.lock, CLOCK_MONOTONIC,
+		                               &deadline);
 	is_idle = !killer.is_active;
 	if (!is_idle)
 		killer.disabled--;

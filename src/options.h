@@ -28,7 +28,7 @@ struct options {
 	int kill_signal;
 	uint64_t kill_grace_ms; /* then SIGKILL */
 	bool is_kill_group;     /* the victim's memory cgroup goes with it */
-	size_t limit_bytes;    /* SIZE_MAX: none */
+	size_t limit_bytes;     /* SIZE_MAX: none */
 	bool is_limit_auto;
 	unsigned limit_margin_percent;
 	size_t reserve_bytes;

@@ -2,25 +2,33 @@
 #include "proc.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base.h"
+#include "proc_cgroup.h"
 
 const char *proc_root = "";
 
-static void path_of(char path[PATH_MAX], const char *file)
-{
-	struct io_buf buf = {.text = path, .bytes = PATH_MAX};
+/* Threads have small stacks, and the main thread's can't grow when RLIMIT_AS is used up: nothing
+   here takes more of it than it has to, printf() included. */
+#define PATH_BYTES (PROC_CGROUP_MAX * 2 + 64)
+#define OWN_PATH_BYTES 256
 
-	io_printf(&buf, "%s%s", proc_root, file);
+static void path_of(char path[OWN_PATH_BYTES], const char *file)
+{
+	size_t root = strlen(proc_root), length = strlen(file);
+
+	if (root + length >= OWN_PATH_BYTES)
+		root = 0;
+	memcpy(path, proc_root, root);
+	memcpy(path + root, file, length + 1);
 }
 
-int proc_open_lines(struct io_lines *lines, const char *format, ...)
+OOM_NOINLINE int proc_open_lines(struct io_lines *lines, const char *format, ...)
 {
-	char path[PATH_MAX];
+	char path[PATH_BYTES];
 	struct io_buf buf = {.text = path, .bytes = sizeof path};
 	va_list args;
 
@@ -47,12 +55,12 @@ bool proc_parse_number(const char **text, uint64_t *number)
 	return true;
 }
 
-bool proc_statm(struct proc_statm *statm)
+OOM_NOINLINE bool proc_statm(struct proc_statm *statm)
 {
 	/* size resident shared text lib data dt, in pages */
 	enum { SIZE, RESIDENT, DATA = 5, FIELDS };
 	uint64_t field[FIELDS], page = (uint64_t)sysconf(_SC_PAGESIZE);
-	char path[PATH_MAX], text[256];
+	char path[OWN_PATH_BYTES], text[128];
 	const char *at = text;
 
 	path_of(path, "/proc/self/statm");
@@ -67,10 +75,10 @@ bool proc_statm(struct proc_statm *statm)
 	return true;
 }
 
-unsigned proc_threads(void)
+OOM_NOINLINE unsigned proc_threads(void)
 {
 	struct stat task;
-	char path[PATH_MAX];
+	char path[OWN_PATH_BYTES];
 	int saved = errno, error;
 
 	/* A directory has a link from each directory in it, and two of its own; no reading of a
@@ -81,7 +89,7 @@ unsigned proc_threads(void)
 	return error == 0 && task.st_nlink > 2 ? (unsigned)task.st_nlink - 2 : 0;
 }
 
-uint64_t proc_map_count(void)
+OOM_NOINLINE uint64_t proc_map_count(void)
 {
 	struct io_lines lines;
 	uint64_t count = 0;
@@ -94,7 +102,7 @@ uint64_t proc_map_count(void)
 	return count;
 }
 
-void proc_name(char name[PROC_NAME_MAX])
+OOM_NOINLINE void proc_name(char name[PROC_NAME_MAX])
 {
 	struct io_lines lines;
 	const char *line = NULL;
@@ -109,7 +117,7 @@ void proc_name(char name[PROC_NAME_MAX])
 	io_lines_close(&lines);
 }
 
-bool proc_meminfo(const char *field, uint64_t *bytes)
+OOM_NOINLINE bool proc_meminfo(const char *field, uint64_t *bytes)
 {
 	struct io_lines lines;
 	size_t length = strlen(field);
@@ -131,7 +139,7 @@ bool proc_meminfo(const char *field, uint64_t *bytes)
 	return is_found;
 }
 
-bool proc_read_number(const char *path, uint64_t *number)
+OOM_NOINLINE bool proc_read_number(const char *path, uint64_t *number)
 {
 	struct io_lines lines;
 	const char *line;

@@ -29,9 +29,9 @@ bool proc_parse_number(const char **text, uint64_t *number);
 /* ---- This process ---- */
 
 struct proc_statm {
-	uint64_t total_bytes;    /* what RLIMIT_AS counts */
+	uint64_t total_bytes; /* what RLIMIT_AS counts */
 	uint64_t resident_bytes;
-	uint64_t data_bytes;     /* what RLIMIT_DATA counts, and the stack */
+	uint64_t data_bytes; /* what RLIMIT_DATA counts, and the stack */
 };
 
 bool proc_statm(struct proc_statm *statm);

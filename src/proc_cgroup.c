@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base.h"
 #include "io.h"
 #include "proc.h"
 
@@ -71,7 +72,7 @@ static bool parse_mount(char *line, bool is_v2, struct proc_cgroup *group)
 	       copy(group->mount, mount);
 }
 
-static bool find_mount(bool is_v2, struct proc_cgroup *group)
+static OOM_NOINLINE bool find_mount(bool is_v2, struct proc_cgroup *group)
 {
 	struct io_lines lines;
 	bool is_found = false;
@@ -87,7 +88,8 @@ static bool find_mount(bool is_v2, struct proc_cgroup *group)
 }
 
 /* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. */
-static bool find_path(const char *pid, const struct proc_cgroup *like, char path[PROC_CGROUP_MAX])
+static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *like,
+                                   char path[PROC_CGROUP_MAX])
 {
 	struct io_lines lines;
 	bool is_found = false;
@@ -149,7 +151,8 @@ bool proc_cgroup_up(struct proc_cgroup *group)
 /* "max" is no limit; so is what version 1 shows for none, which is near the end of 64 bits. */
 #define V1_UNLIMITED_BYTES ((uint64_t)1 << 62)
 
-static bool read_number(const struct proc_cgroup *group, const char *file, uint64_t *number)
+static OOM_NOINLINE bool read_number(const struct proc_cgroup *group, const char *file,
+                                     uint64_t *number)
 {
 	struct io_lines lines;
 	const char *line;
@@ -176,7 +179,7 @@ bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes)
 	return true;
 }
 
-static uint64_t droppable_bytes(const struct proc_cgroup *group)
+static OOM_NOINLINE uint64_t droppable_bytes(const struct proc_cgroup *group)
 {
 	const char *field = group->is_v2 ? "inactive_file " : "total_inactive_file ";
 	struct io_lines lines;

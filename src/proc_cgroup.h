@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROC_CGROUP_MAX 1024
+#define PROC_CGROUP_MAX 512
 
 struct proc_cgroup {
 	bool is_v2;

@@ -75,7 +75,7 @@ static void take_line(const char *line, struct proc_pid *process)
 	}
 }
 
-static int read_status(struct proc_pid *process)
+static OOM_NOINLINE int read_status(struct proc_pid *process)
 {
 	struct io_lines lines;
 	const char *line;
@@ -91,7 +91,7 @@ static int read_status(struct proc_pid *process)
 
 /* pid (name) state ppid pgrp ... starttime ...; the name may contain anything, so what follows is
    found from the last parenthesis. */
-static int read_stat(struct proc_pid *process)
+static OOM_NOINLINE int read_stat(struct proc_pid *process)
 {
 	/* Counted from 1, as in proc(5). */
 	enum { PGRP = 5, STARTTIME = 22 };
@@ -126,7 +126,7 @@ static int read_stat(struct proc_pid *process)
 	return error;
 }
 
-static int read_oom_score_adj(struct proc_pid *process)
+static OOM_NOINLINE int read_oom_score_adj(struct proc_pid *process)
 {
 	struct io_lines lines;
 	const char *line;
@@ -164,8 +164,8 @@ int proc_pid_read(pid_t pid, struct proc_pid *process)
 }
 
 /* What getdents64() fills in; glibc's struct dirent64 is the same. */
-static bool visit_entries(const char *entries, ssize_t bytes,
-                          bool (*visit)(pid_t pid, void *arg), void *arg)
+static bool visit_entries(const char *entries, ssize_t bytes, bool (*visit)(pid_t pid, void *arg),
+                          void *arg)
 {
 	const struct dirent64 *entry;
 
@@ -182,10 +182,10 @@ static bool visit_entries(const char *entries, ssize_t bytes,
 	return true;
 }
 
-int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
+OOM_NOINLINE int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
 {
-	_Alignas(struct dirent64) char entries[4096];
-	char path[PATH_MAX];
+	_Alignas(struct dirent64) char entries[1024];
+	char path[256];
 	struct io_buf buf = {.text = path, .bytes = sizeof path};
 	int saved = errno, error = 0, dir;
 	ssize_t bytes;

@@ -79,8 +79,8 @@ static void put_name(struct io_buf *buf)
 	io_puts_clean(buf, name);
 }
 
-static void put_header(struct io_buf *buf, const struct oom_control *control,
-                       enum oomreclaim_policy policy)
+static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control *control,
+                                    enum oomreclaim_policy policy)
 {
 	put_name(buf);
 	io_printf(buf, " invoked oom-reclaim: size=%zu, order=%u, scope=", control->request->size,
@@ -88,13 +88,14 @@ static void put_header(struct io_buf *buf, const struct oom_control *control,
 	put_scope(buf, control->scope);
 	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
 	          policy_name(policy));
-	io_printf(buf, "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
+	io_printf(buf,
+	          "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
 	          control->rounds, control->claimed_bytes >> 10,
 	          (unsigned long long)((now_ns() - control->began_ns) / NSEC_PER_MSEC), getpid(),
 	          proc_threads());
 }
 
-static void put_heap(struct io_buf *buf)
+static OOM_NOINLINE void put_heap(struct io_buf *buf)
 {
 	struct heap_stats stats;
 
@@ -125,7 +126,7 @@ static void put_limit(struct io_buf *buf, const char *name, __rlimit_resource_t 
 		          (unsigned long long)kib(limit.rlim_cur));
 }
 
-static void put_limits(struct io_buf *buf)
+static OOM_NOINLINE void put_limits(struct io_buf *buf)
 {
 	struct proc_statm statm;
 
@@ -139,7 +140,7 @@ static void put_limits(struct io_buf *buf)
 	io_printf(buf, " resident:%lluK\n", (unsigned long long)kib(statm.resident_bytes));
 }
 
-static void put_callbacks(struct io_buf *buf)
+static OOM_NOINLINE void put_callbacks(struct io_buf *buf)
 {
 	unsigned total, count = registry_lines(report.lines, REPORT_CALLBACKS, &total);
 
@@ -147,7 +148,9 @@ static void put_callbacks(struct io_buf *buf)
 		io_printf(buf, "  callbacks: none registered\n");
 		return;
 	}
-	io_printf(buf, "  callbacks:\n  [ priority ]    calls   claimed_K  measured_K  longest_us name\n");
+	io_printf(
+		buf,
+		"  callbacks:\n  [ priority ]    calls   claimed_K  measured_K  longest_us name\n");
 	for (unsigned i = 0; i < count; i++) {
 		const struct registry_line *line = &report.lines[i];
 
@@ -180,7 +183,7 @@ static void write_out(const struct io_buf *buf)
 }
 
 /* dump_tasks(), in the form it had for longest, which log readers know. */
-static void put_tasks(struct io_buf *buf)
+static OOM_NOINLINE void put_tasks(struct io_buf *buf)
 {
 	struct proc_pid task;
 
@@ -188,8 +191,8 @@ static void put_tasks(struct io_buf *buf)
 	               "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents "
 	               "oom_score_adj name\n");
 	for (unsigned i = 0; victim_candidate(i, &task); i++) {
-		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task.pid, task.uid,
-		          task.tgid, (unsigned long long)task.total_vm_pages,
+		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task.pid,
+		          task.uid, task.tgid, (unsigned long long)task.total_vm_pages,
 		          (unsigned long long)task.rss_pages,
 		          (unsigned long long)task.pgtables_bytes,
 		          (unsigned long long)task.swap_pages, task.oom_score_adj);
@@ -209,8 +212,8 @@ static void put_killed(struct io_buf *buf, const struct oom_control *control,
 {
 	const struct proc_pid *victim = verdict->victim;
 
-	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,task=",
-	          constraint_name(control->constraint));
+	io_printf(buf,
+	          "oom-kill:constraint=CONSTRAINT_%s,task=", constraint_name(control->constraint));
 	io_puts_clean(buf, victim->name);
 	io_printf(buf, ",pid=%d,uid=%u\n%s: Killed process %d (", victim->pid, victim->uid,
 	          verdict->reason != NULL ? verdict->reason : "Out of memory", victim->pid);
@@ -219,12 +222,13 @@ static void put_killed(struct io_buf *buf, const struct oom_control *control,
 	          ") total-vm:%llukB, anon-rss:%llukB, file-rss:%llukB, shmem-rss:%llukB, UID:%u "
 	          "pgtables:%llukB oom_score_adj:%d\n",
 	          pages_kib(victim->total_vm_pages), pages_kib(victim->rss_anon_pages),
-	          pages_kib(victim->rss_file_pages), pages_kib(victim->rss_shmem_pages), victim->uid,
-	          (unsigned long long)kib(victim->pgtables_bytes), victim->oom_score_adj);
+	          pages_kib(victim->rss_file_pages), pages_kib(victim->rss_shmem_pages),
+	          victim->uid, (unsigned long long)kib(victim->pgtables_bytes),
+	          victim->oom_score_adj);
 }
 
-static void put_verdict(struct io_buf *buf, const struct oom_control *control,
-                        const struct report_verdict *verdict)
+static OOM_NOINLINE void put_verdict(struct io_buf *buf, const struct oom_control *control,
+                                     const struct report_verdict *verdict)
 {
 	if (verdict->policy == OOMRECLAIM_POLICY_KILL) {
 		put_killed(buf, control, verdict);
@@ -238,7 +242,8 @@ static void put_verdict(struct io_buf *buf, const struct oom_control *control,
 	io_printf(buf, ")\n");
 }
 
-void report_write(const struct oom_control *control, const struct report_verdict *verdict)
+OOM_NOINLINE void report_write(const struct oom_control *control,
+                               const struct report_verdict *verdict)
 {
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
@@ -278,14 +283,14 @@ bool report_may_write(void)
 	return may_write;
 }
 
-void report_failure(const struct oom_control *control)
+OOM_NOINLINE void report_failure(const struct oom_control *control)
 {
 	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes",
 	        control->request->size, constraint_name(control->constraint), control->rounds,
 	        control->claimed_bytes);
 }
 
-void report_timeout(const struct oom_control *control, const char *callback)
+OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *callback)
 {
 	io_warn("no memory for %zu bytes: gave up after %llu ms of waiting for callback \"%s\" in "
 	        "another thread",

@@ -35,7 +35,7 @@ static struct {
 	struct proc_pid table[VICTIM_TABLE];
 	unsigned candidates;
 	struct identity skipped[SKIPPED_MAX];
-	unsigned skips; /* ever; the oldest is overwritten */
+	unsigned skips;        /* ever; the oldest is overwritten */
 	struct identity dying; /* pid 0: nobody */
 	int dying_fd;
 } state;
@@ -216,7 +216,8 @@ static bool wait_for_exit(int fd, const struct proc_pid *process, uint64_t wait_
 
 	for (;;) {
 		uint64_t time_ns = now_ns();
-		uint64_t left_ms = time_ns < deadline_ns ? (deadline_ns - time_ns) / NSEC_PER_MSEC + 1 : 0;
+		uint64_t left_ms =
+			time_ns < deadline_ns ? (deadline_ns - time_ns) / NSEC_PER_MSEC + 1 : 0;
 
 		if (fd >= 0) {
 			is_gone = poll(&exited, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX) > 0;
@@ -300,7 +301,9 @@ static void kill_self(pid_t self)
 static int kill_by(int fd, const struct victim_scope *scope, const struct proc_pid *process,
                    bool has_group, const struct proc_cgroup *group)
 {
-	struct group_kill members = {.group = group, .scope = scope, .victim = process->pid,
+	struct group_kill members = {.group = group,
+	                             .scope = scope,
+	                             .victim = process->pid,
 	                             .signal = options.kill_signal};
 	bool is_gone = false;
 	int error = send_signal(fd, process, options.kill_signal);
@@ -358,7 +361,9 @@ void victim_kill_companions(const struct victim_scope *scope)
 {
 	const struct proc_pid self = {.pid = scope->self};
 	struct proc_cgroup group;
-	struct group_kill members = {.group = &group, .scope = scope, .victim = scope->self,
+	struct group_kill members = {.group = &group,
+	                             .scope = scope,
+	                             .victim = scope->self,
 	                             .signal = options.kill_signal};
 
 	if (find_oom_group(&self, &group))

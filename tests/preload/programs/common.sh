@@ -16,7 +16,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin
 LC_ALL=C.UTF-8
 TZ=UTC
 export PATH LC_ALL TZ
-unset LD_PRELOAD MALLOC_CONF OOMRECLAIM_CONF
+unset LD_PRELOAD LD_LIBRARY_PATH MALLOC_CONF MALLOC_PERTURB_ OOMRECLAIM_CONF
 
 here=$(cd "$(dirname "$0")" && pwd)
 tmp=$(mktemp -d)

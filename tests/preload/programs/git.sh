@@ -24,7 +24,7 @@ for commit in 1 2 3 4 5 6 7 8; do
 		for (f = 0; f < 150; f++) {
 			name = "file" f ".txt"
 			for (l = 0; l < 150; l++)
-				print "file", f, "line", l, (f * l) % (c + 2) == 0 ? "of " c : "" >name
+				print f, "line", l, "of", (f * l) % (c + 2) ? "all" : c >name
 			close(name)
 		}
 	}'

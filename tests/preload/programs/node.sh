@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# node: V8 maps its own heap; buffers, zlib, crypto and every thread's C++ side come from malloc() and
-# operator new.
+# node: V8 maps its own heap; buffers, zlib, crypto and every thread's C++ side come from malloc()
+# and operator new.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -18,8 +18,10 @@ const hash = (data) => crypto.createHash('sha256').update(data).digest('hex');
 
 function records(count) {
 	const list = [];
-	for (let i = 0; i < count; i++)
-		list.push({id: i, name: `record ${i * 7919 % count}`, tags: [i % 7, i % 11, 'x'.repeat(i % 13)]});
+	for (let i = 0; i < count; i++) {
+		const tags = [i % 7, i % 11, 'x'.repeat(i % 13)];
+		list.push({id: i, name: `record ${i * 7919 % count}`, tags});
+	}
 	return list;
 }
 
@@ -41,13 +43,20 @@ if (!isMainThread) {
 		let answer;
 		worker.on('message', (message) => { answer = message; });
 		worker.on('error', reject);
-		worker.on('exit', (status) => status === 0 ? resolve(answer) : reject(new Error(`${status}`)));
+		worker.on('exit', (status) => {
+			if (status === 0)
+				resolve(answer);
+			else
+				reject(new Error(`status ${status}`));
+		});
 	});
 	(async () => {
 		console.log(work(0));
-		for (let round = 0; round < 3; round++)
-			for (const line of await Promise.all([1, 2, 3, 4].map((n) => run(round * 4 + n))))
+		for (let round = 0; round < 3; round++) {
+			const four = [1, 2, 3, 4].map((n) => run(round * 4 + n));
+			for (const line of await Promise.all(four))
 				console.log(line);
+		}
 		const buffers = [];
 		for (let i = 0; i < 3000; i++) {
 			buffers.push(Buffer.alloc(1 + i * 37 % 90000, i));

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Perl: strings that grow, hashes, sorting, regular expressions, fork and interpreter threads, each of
-# which clones a heap full of small blocks and frees it from another thread.
+# Perl: strings that grow, hashes, sorting, regular expressions, fork, and interpreter threads, each
+# of which clones a heap full of small blocks and frees it from another thread.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 

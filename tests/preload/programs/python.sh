@@ -11,14 +11,16 @@ need "$python"
 "$python" -c 'import test.test_json, test.test_fork1' 2>/dev/null ||
 	skip "$python has no test suite (Debian: libpython3.11-testsuite)"
 
-# suite LABEL [VARIABLE=VALUE]... COMMAND: the test modules; leaves LABEL.status, LABEL.log, LABEL.xml.
+# suite LABEL [VARIABLE=VALUE]... COMMAND: the test modules; leaves LABEL.status, LABEL.log and
+# LABEL.xml.
 suite() {
 	label=$1
 	shift
 	mkdir "$label.dir"
 	status=0
 	# A shell starts what runs in the background with SIGINT ignored, and the tests send it.
-	env --default-signal=INT,QUIT "$@" -m test -W -j 2 --tempdir "$tmp/$label.dir" --junit-xml "$tmp/$label.xml" \
+	env --default-signal=INT,QUIT "$@" -m test -W -j 2 \
+		--tempdir "$tmp/$label.dir" --junit-xml "$tmp/$label.xml" \
 		test_json test_dict test_list test_threading test_subprocess test_fork1 \
 		>"$label.log" 2>&1 || status=$?
 	echo "$status" >"$label.status"
@@ -44,7 +46,8 @@ for label in plain preload malloc; do
 	status=$(cat "$label.status")
 	[ "$status" -eq 0 ] || fail "$label: status $status" "$label.log"
 	"$python" results.py "$label.xml" | sort >"$label.results"
-	[ "$(wc -l <"$label.results")" -gt 500 ] || fail "$label: tests are missing" "$label.results"
+	[ "$(wc -l <"$label.results")" -gt 500 ] ||
+		fail "$label: tests are missing" "$label.results"
 	cmp plain.results "$label.results" || {
 		diff plain.results "$label.results" >results.diff || :
 		fail "$label: other results than without the preload" results.diff

@@ -48,8 +48,7 @@ __attribute__((constructor)) static void testify(void)
 
 	if (path == NULL)
 		return;
-	length = snprintf(line, sizeof line, "%s %s\n", program_invocation_short_name,
-	                  allocator());
+	length = snprintf(line, sizeof line, "%s %s\n", program_invocation_short_name, allocator());
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
 	if (fd < 0 || write(fd, line, (size_t)length) != length)
 		abort();

@@ -37,7 +37,8 @@ cat >program.c <<'C'
 #define ROW(n) static int row##n(int x) { return x * n + (x ^ n) % (n + 1); }
 #define TEN(n) ROW(n##0) ROW(n##1) ROW(n##2) ROW(n##3) ROW(n##4) ROW(n##5) ROW(n##6) ROW(n##7)
 TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9)
-#define CALL(n) row##n##0, row##n##1, row##n##2, row##n##3, row##n##4, row##n##5, row##n##6, row##n##7
+#define CALL(n) row##n##0, row##n##1, row##n##2, row##n##3, \
+		row##n##4, row##n##5, row##n##6, row##n##7
 static int (*const rows[])(int) = {CALL(1), CALL(2), CALL(3), CALL(4), CALL(5),
 				   CALL(6), CALL(7), CALL(8), CALL(9)};
 

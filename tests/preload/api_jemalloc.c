@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* jemalloc(3): a program that uses it loses nothing. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "je.h"
+#include "oomreclaim.h"
+
+static bool is_zero(const unsigned char *block, size_t from, size_t to)
+{
+	while (from < to && !block[from])
+		from++;
+	return from >= to;
+}
+
+static void blocks(void)
+{
+	unsigned char *block;
+	unsigned arena;
+
+	errno = ERRNO_UNTOUCHED;
+	for (size_t bytes = 1; bytes < 8 * MIB; bytes = bytes * 5 + 3) {
+		block = mallocx(bytes, MALLOCX_LG_ALIGN(12) | MALLOCX_ZERO);
+		CHECK(block && ((uintptr_t)block & 4095) == 0);
+		CHECK(is_zero(block, 0, bytes));
+		CHECK(sallocx(block, MALLOCX_LG_ALIGN(12)) == nallocx(bytes, MALLOCX_LG_ALIGN(12)));
+		memset(block, 0x5a, bytes);
+		sdallocx(block, bytes, MALLOCX_LG_ALIGN(12));
+
+		block = mallocx(bytes, 0);
+		CHECK(block && sallocx(block, 0) >= bytes &&
+		      sallocx(block, 0) == nallocx(bytes, 0));
+		CHECK(xallocx(block, bytes, 0, 0) == sallocx(block, 0));
+		memset(block, 0x5a, sallocx(block, 0));
+		block = rallocx(block, bytes * 3, MALLOCX_ZERO);
+		CHECK(block && block[0] == 0x5a && block[bytes - 1] == 0x5a);
+		CHECK(is_zero(block, nallocx(bytes, 0), bytes * 3));
+		dallocx(block, 0);
+	}
+	JE_READ("arenas.create", &arena);
+	block = mallocx(5000, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE);
+	CHECK(block);
+	block = rallocx(block, 50000, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE);
+	CHECK(block);
+	sdallocx(block, 50000, MALLOCX_TCACHE_NONE);
+	CHECK_EQ(errno, ERRNO_UNTOUCHED);
+	CHECK(nallocx(PTRDIFF_MAX, 0) == 0);
+	CHECK(!mallocx((size_t)PTRDIFF_MAX + 1, 0));
+	CHECK_EQ(errno, ENOMEM);
+	errno = 0;
+	CHECK(!mallocx(1, MALLOCX_LG_ALIGN(62)));
+	CHECK_EQ(errno, ENOMEM);
+}
+
+static void take_text(void *arg, const char *text)
+{
+	char *all = arg;
+
+	strncat(all, text, 64 * KIB - strlen(all) - 1);
+}
+
+static void control(void)
+{
+	static char text[64 * KIB];
+	size_t mib[2], length = COUNT(mib), pages, bytes = sizeof pages;
+	const char *version;
+	bool flag;
+
+	JE_READ("version", &version);
+	CHECK(strncmp(version, "5.3.0-", 6) == 0);
+	CHECK(mallctl("no.such.name", NULL, NULL, NULL, 0) == ENOENT);
+	CHECK(mallctlnametomib("arenas.page", mib, &length) == 0 && length == 2);
+	CHECK(mallctlbymib(mib, length, &pages, &bytes, NULL, 0) == 0 && pages == 4096);
+	JE_READ("config.stats", &flag);
+	CHECK(flag);
+	malloc_stats_print(take_text, text, NULL);
+	CHECK(strstr(text, "Begin jemalloc statistics") && strstr(text, "End jemalloc statistics"));
+}
+
+/* Run with MALLOC_CONF=prof:true,lg_prof_sample:0. */
+static void profile(void)
+{
+	char path[] = "/tmp/oomreclaim-prof-XXXXXX", begin[8] = "";
+	const char *name = path;
+	void *volatile block;
+	bool flag;
+	int fd;
+
+	JE_READ("config.prof", &flag);
+	CHECK(flag);
+	JE_READ("opt.prof", &flag);
+	CHECK(flag);
+	fd = mkstemp(path);
+	block = malloc(100000);
+	CHECK(mallctl("prof.dump", NULL, NULL, &name, sizeof name) == 0);
+	free(block);
+	CHECK(read(fd, begin, 7) == 7 && !strcmp(begin, "heap_v2"));
+	unlink(path);
+}
+
+/* Run with MALLOC_CONF=narenas:3,dirty_decay_ms:123. */
+static void environment(void)
+{
+	unsigned arenas;
+	ssize_t decay;
+
+	JE_READ("opt.narenas", &arenas);
+	CHECK(arenas == 3);
+	JE_READ("opt.dirty_decay_ms", &decay);
+	CHECK(decay == 123);
+}
+
+/* What the program is started with decides: `retained` and `not-retained`, see meson.build. */
+static bool is_retaining(void)
+{
+	bool flag;
+
+	JE_READ("opt.retain", &flag);
+	return flag;
+}
+
+static void retained(void)
+{
+	CHECK(is_retaining());
+}
+
+static void not_retained(void)
+{
+	CHECK(!is_retaining());
+}
+
+int main(int argc, char **argv)
+{
+	static const struct check_case cases[] = {
+		{"blocks", blocks},     {"control", control},
+		{"profile", profile},   {"environment", environment},
+		{"retained", retained}, {"not-retained", not_retained},
+	};
+
+	return check_main(argc, argv, cases, COUNT(cases));
+}
