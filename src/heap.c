@@ -208,5 +208,6 @@ const struct heap_ops heap_ops = {
 	.dump_profile = dump_profile,
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
-	.max_bytes = SC_LARGE_MAXCLASS,
+	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
+	.max_bytes = ((size_t)1 << LG_VADDR) - 1,
 };

@@ -32,6 +32,10 @@ struct heap_request;
 int heap_reserve_create(size_t bytes);
 void *heap_reserve_alloc(const struct heap_request *request);
 
+/* heap_extent.c, by which it registers what it has mapped. */
+bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
+                                 bool is_slab);
+
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);

@@ -28,17 +28,20 @@
 #include <unistd.h>
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c. */
+   to heap_thread.c and heap_extent.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
+#endif
+#ifdef OOM_HEAP_GLUE_EXTENT
+#define je_emap_register_boundary heap_emap_register_boundary
 #endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard
 #endif
 
 extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
-void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-int pages_munmap(void *addr, size_t length);
+void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+int heap_munmap(void *addr, size_t length);
 void *pages_sbrk(intptr_t increment);
 int pages_madvise(void *addr, size_t length, int advice);
 char *heap_conf_getenv(const char *name);
@@ -49,8 +52,8 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 #undef errno
 #define errno heap_errno
 #define mmap(addr, length, prot, flags, fd, offset) \
-	pages_mmap(addr, length, prot, flags, fd, offset)
-#define munmap(addr, length) pages_munmap(addr, length)
+	heap_mmap(addr, length, prot, flags, fd, offset)
+#define munmap(addr, length) heap_munmap(addr, length)
 #define sbrk(increment) pages_sbrk(increment)
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)
 #define secure_getenv(name) heap_conf_getenv(name)

@@ -26,12 +26,6 @@ static bool holds(const unsigned char *block, size_t bytes, unsigned char value)
 	return true;
 }
 
-static size_t nobody(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* Blocks of every form, a different size each round; all is freed again. */
 static size_t use(const struct oomreclaim_control *control, void *arg)
 {
@@ -178,13 +172,32 @@ static void none(void)
 	CHECK_EQ(calls, 1);
 }
 
-/* Nobody but callbacks gets it. */
+/* Nobody but callbacks gets it: what they give back stays in no cache of the thread. */
+static size_t borrow(const struct oomreclaim_control *control, void *arg)
+{
+	void *blocks[10];
+
+	(void)arg;
+	if (!is_live)
+		return 0;
+	calls++;
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		CHECK((blocks[i] = malloc(control->size)));
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		free(blocks[i]);
+	return 0;
+}
+
 static void not_for_all(void)
 {
-	CHECK(oomreclaim_register("nobody", 0, 0, nobody, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("borrow", 0, 0, borrow, NULL, NULL) == 0);
 	exhaust(&pool);
-	for (size_t bytes = 4096; bytes < MIB; bytes *= 2)
+	is_live = true;
+	for (size_t bytes = 64; bytes <= 64 * KIB; bytes *= 2) {
+		calls = 0;
 		CHECK(!malloc(bytes));
+		CHECK_EQ(calls, 1);
+	}
 }
 
 int main(int argc, char **argv)
