@@ -71,8 +71,11 @@ static inline bool oomreclaim_available(void)
 
 /* Why a callback is called. */
 enum oomreclaim_reason {
-	OOMRECLAIM_REASON_ALLOC = 1, /* an allocation failed */
-	OOMRECLAIM_REASON_MANUAL = 2 /* oomreclaim_reclaim() was called */
+	OOMRECLAIM_REASON_ALLOC = 1,     /* an allocation failed */
+	OOMRECLAIM_REASON_MANUAL = 2,    /* oomreclaim_reclaim() or _set_limit() was called */
+	OOMRECLAIM_REASON_LIMIT = 3,     /* an allocation failed, at the budget */
+	OOMRECLAIM_REASON_WATERMARK = 4, /* the heap is above the setting high */
+	OOMRECLAIM_REASON_PRESSURE = 5   /* the system reported memory pressure */
 };
 
 /*
@@ -90,6 +93,14 @@ struct oomreclaim_control {
 	unsigned attempt;       /* rounds already made for this request, from 0 */
 	const char *constraint; /* why the request failed, see struct oomreclaim_verdict; "NONE" for
 	                           MANUAL */
+	bool is_direct; /* called by the thread that needs the memory, which may hold locks of the
+	                   application: trylock. false: called by oomreclaimd, which holds none */
+};
+
+/* Flags of a registration. By default a callback is called in either context. */
+enum oomreclaim_callback_flags {
+	OOMRECLAIM_CALLBACK_DIRECT = 1,    /* only by threads that need the memory */
+	OOMRECLAIM_CALLBACK_BACKGROUND = 2 /* only by oomreclaimd, kswapd's counterpart */
 };
 
 /*
@@ -116,9 +127,9 @@ typedef uint64_t oomreclaim_handle;
  * Registers a callback; the kernel's register_oom_notifier().
  *   name      1 to OOMRECLAIM_NAME_MAX bytes, copied; need not be unique
  *   priority  highest first, equal ones in order of registration
- *   flags     0: none is defined yet
+ *   flags     0, or one of enum oomreclaim_callback_flags
  *   handle    where to put the handle, or NULL if it will never be removed
- * Returns 0, or EINVAL (name or function NULL or name empty, unknown flags),
+ * Returns 0, or EINVAL (name or function NULL or name empty, unknown flags, or both),
  * ENAMETOOLONG, ENOMEM. On error *handle is left alone. A callback registered
  * from a callback is first called in the next round. A child of fork() keeps
  * its parent's registrations.
@@ -169,6 +180,20 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * counterpart is a write to memory.reclaim.
  */
 OOMRECLAIM_API size_t oomreclaim_reclaim(size_t bytes);
+
+/* Who has reclaimed how much since the start; the kernel's pgsteal_direct and pgsteal_kswapd. */
+struct oomreclaim_reclaim_stats {
+	uint64_t direct_rounds; /* of callbacks, by threads that needed the memory */
+	uint64_t direct_bytes_claimed;
+	uint64_t direct_bytes_measured;
+	uint64_t background_rounds; /* by oomreclaimd */
+	uint64_t background_bytes_claimed;
+	uint64_t background_bytes_measured;
+};
+
+/* Reads them, up to stats_size bytes. Returns 0, or EINVAL for a NULL stats. */
+OOMRECLAIM_API int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats,
+                                            size_t stats_size);
 
 /* ---- Scopes ------------------------------------------------------------ */
 

@@ -33,6 +33,15 @@ static atomic_size_t auto_max_bytes = SIZE_MAX;
    with the heap's locks held, and a fork takes those after ours. */
 static atomic_flag is_reading = ATOMIC_FLAG_INIT;
 
+/* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got below
+   it: it is not woken for every mapping. */
+static atomic_size_t high = SIZE_MAX;
+static atomic_size_t high_now = SIZE_MAX;
+static atomic_size_t low = SIZE_MAX;
+
+/* Wakes oomreclaimd. Set before the first mapping. */
+static void (*wake)(void);
+
 static size_t get(const atomic_size_t *value)
 {
 	return atomic_load_explicit(value, memory_order_relaxed);
@@ -41,6 +50,37 @@ static size_t get(const atomic_size_t *value)
 static void set(atomic_size_t *value, size_t to)
 {
 	atomic_store_explicit(value, to, memory_order_relaxed);
+}
+
+static bool has_auto(void)
+{
+	return atomic_load_explicit(&is_auto, memory_order_relaxed);
+}
+
+static size_t watermark_bytes(const struct watermark *watermark)
+{
+	size_t limit = oomreclaim_get_limit();
+
+	if (watermark->bytes > 0)
+		return watermark->bytes;
+	/* A share of nothing is nothing. */
+	if (watermark->percent == 0 || limit == SIZE_MAX)
+		return SIZE_MAX;
+	return limit / 100 * watermark->percent;
+}
+
+static void update_watermarks(void)
+{
+	size_t high_bytes = watermark_bytes(&options.high),
+	       low_bytes = watermark_bytes(&options.low);
+
+	/* Without a valid low one, nine tenths: each waking should be worth while. */
+	if (high_bytes != SIZE_MAX && low_bytes >= high_bytes)
+		low_bytes = high_bytes - high_bytes / 10;
+	set(&low, high_bytes != SIZE_MAX ? low_bytes : SIZE_MAX);
+	if (get(&high_now) == get(&high) || high_bytes == SIZE_MAX)
+		set(&high_now, high_bytes);
+	set(&high, high_bytes);
 }
 
 static uint64_t less_margin(uint64_t bytes)
@@ -89,6 +129,7 @@ static OOM_NOINLINE void read_ceiling(void)
 	atomic_store_explicit(&is_machine_scarce, is_machine, memory_order_relaxed);
 	set(&auto_max_bytes, (size_t)max);
 	set(&ceiling, (size_t)left);
+	update_watermarks();
 }
 
 static void reread(size_t now_bytes)
@@ -103,19 +144,16 @@ static void reread(size_t now_bytes)
 	errno = saved;
 }
 
-static bool has_auto(void)
+void budget_init(void (*on_high)(void))
 {
-	return atomic_load_explicit(&is_auto, memory_order_relaxed);
-}
-
-void budget_init(void)
-{
+	wake = on_high;
 	atomic_store_explicit(&is_auto, options.is_limit_auto, memory_order_relaxed);
 	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
 	set(&ceiling, SIZE_MAX);
 	set(&reread_at, SIZE_MAX);
 	if (has_auto())
 		reread(budget_charged());
+	update_watermarks();
 }
 
 static bool is_within(size_t bytes)
@@ -133,6 +171,11 @@ bool budget_charge(size_t bytes)
 	if (likely(is_within(now))) {
 		if (now > get(&peak))
 			set(&peak, now);
+		if (unlikely(now > get(&high_now))) {
+			/* Once, until it has been there. */
+			set(&high_now, SIZE_MAX);
+			wake();
+		}
 		return true;
 	}
 	budget_uncharge(bytes);
@@ -145,6 +188,21 @@ void budget_uncharge(size_t bytes)
 	atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed);
 }
 
+size_t budget_above_low(void)
+{
+	size_t now = budget_charged(), to = get(&low);
+
+	return now > to ? now - to : 0;
+}
+
+void budget_watermark_done(void)
+{
+	size_t now = budget_charged(), bytes = get(&high);
+
+	/* What could not be got below the watermark is not tried again before there is more. */
+	set(&high_now, now > bytes ? add_saturated(now, REREAD_BYTES) : bytes);
+}
+
 size_t budget_charged(void)
 {
 	return get(&charged);
@@ -152,7 +210,7 @@ size_t budget_charged(void)
 
 bool budget_is_limited(void)
 {
-	return get(&limit_bytes) != SIZE_MAX || has_auto();
+	return get(&limit_bytes) != SIZE_MAX || has_auto() || get(&high) != SIZE_MAX;
 }
 
 enum constraint budget_constraint(size_t bytes)
@@ -190,6 +248,7 @@ OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 
 	set(&limit_bytes, bytes);
 	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
+	update_watermarks();
 	/* Until it fits, or there is nothing left to give. */
 	while ((now = budget_charged()) > bytes)
 		if (oomreclaim_reclaim(now - bytes) == 0)

@@ -11,14 +11,15 @@
 
 #include "control.h"
 
-/* Takes over the settings. Called whenever they have been read. */
-void budget_init(void);
+/* Takes over the settings. Called whenever they have been read. on_high is called, with locks of the
+   heap held, when a mapping goes above the watermark. */
+void budget_init(void (*on_high)(void));
 
 /* True if `bytes` more may be mapped; they count from then on. */
 bool budget_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
-/* True if there is a limit, by setting or by oomreclaim_set_limit(). */
+/* True if there is a limit or a watermark. */
 bool budget_is_limited(void);
 
 /* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
@@ -26,6 +27,13 @@ enum constraint budget_constraint(size_t bytes);
 
 /* No request above it can succeed; SIZE_MAX if there is no limit. */
 size_t budget_max_bytes(void);
+
+/* Watermarks, by the settings high and low. How far above the low one; 0 if below, or if there is
+   none. */
+size_t budget_above_low(void);
+
+/* oomreclaimd has done what it could: the high one wakes it again. */
+void budget_watermark_done(void);
 
 /* Bytes counted. */
 size_t budget_charged(void);

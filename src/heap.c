@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "base.h"
 #include "budget.h"
 #include "heap_fast.h"
@@ -38,7 +39,7 @@ char *heap_conf_getenv(const char *name)
 	int saved = errno;
 
 	options_load(NULL);
-	budget_init();
+	budget_init(background_wake);
 	if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA) || budget_is_limited())
 		opt_retain = false;
 	errno = saved;

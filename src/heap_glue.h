@@ -51,8 +51,7 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
 #undef errno
 #define errno heap_errno
-#define mmap(addr, length, prot, flags, fd, offset) \
-	heap_mmap(addr, length, prot, flags, fd, offset)
+#define mmap(addr, length, prot, flags, fd, offset) heap_mmap(addr, length, prot, flags, fd, offset)
 #define munmap(addr, length) heap_munmap(addr, length)
 #define sbrk(increment) pages_sbrk(increment)
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)

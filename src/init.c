@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "base.h"
 #include "budget.h"
 #include "heap.h"
@@ -89,6 +90,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	background_fork_child();
 	budget_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();
@@ -100,10 +102,12 @@ static void fork_child(void)
 __attribute__((constructor)) static void init(void)
 {
 	int saved = errno;
+	bool is_ours;
 
 	load_options();
-	budget_init();
-	if (is_first()) {
+	budget_init(background_wake);
+	is_ours = is_first();
+	if (is_ours) {
 		heap_ops.init();
 		if (reserve_init(options.reserve_bytes) != 0)
 			io_warn("no room for a reserve of %zu bytes: going on without one",
@@ -113,5 +117,12 @@ __attribute__((constructor)) static void init(void)
 	}
 	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
+	if (is_ours)
+		background_init();
 	errno = saved;
+}
+
+__attribute__((destructor)) static void fini(void)
+{
+	background_stop();
 }

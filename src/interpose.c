@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "background.h"
 #include "base.h"
 #include "heap_fast.h"
 #include "ladder.h"
@@ -35,6 +36,7 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : climb(size, 0, 0);
 }
 
@@ -47,6 +49,8 @@ OOM_EXPORT void *calloc(size_t count, size_t size)
 {
 	void *memory = heap_calloc(count, size);
 
+	background_poll();
+
 	/* A product that overflows saturates, and nothing is that large. */
 	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
 }
@@ -54,6 +58,8 @@ OOM_EXPORT void *calloc(size_t count, size_t size)
 OOM_EXPORT void *realloc(void *old, size_t size)
 {
 	void *memory = heap_realloc(old, size);
+
+	background_poll();
 
 	/* realloc(old, 0) frees and has nothing to return. */
 	if (likely(memory != NULL) || (size == 0 && old != NULL))
@@ -81,6 +87,7 @@ static void *alloc_aligned(size_t alignment, size_t size)
 	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
 }
 
@@ -195,6 +202,7 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 {
 	void *memory = heap_mallocx(size, flags);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : climb_extended(NULL, size, flags);
 }
 

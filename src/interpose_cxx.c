@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "background.h"
 #include "base.h"
 #include "heap_fast.h"
 #include "interpose.h"
@@ -104,6 +105,7 @@ static OOM_NOINLINE void *new_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : new_failed(size, 0);
 }
 

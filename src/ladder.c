@@ -113,13 +113,18 @@ static size_t wanted_bytes(const struct oom_control *control)
 	return mul_saturated(size, (size_t)1 << shift);
 }
 
+/* A cgroup makes an allocation fail only by way of limit:auto. */
+static bool is_of_budget(enum constraint constraint)
+{
+	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
+}
+
 static void reclaim(struct oom_control *control)
 {
 	struct reclaim_request request = {
 		.wanted_bytes = wanted_bytes(control),
 		.size = control->request->size,
 		.alignment = control->request->alignment,
-		.reason = OOMRECLAIM_REASON_ALLOC,
 		.attempt = control->rounds,
 		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
 	};
@@ -129,6 +134,8 @@ static void reclaim(struct oom_control *control)
 	if (control->rounds == 0)
 		control->constraint = constraint_find(control->request->size);
 	request.constraint = constraint_name(control->constraint);
+	request.reason = is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
+	                                                   : OOMRECLAIM_REASON_ALLOC;
 	oom_reclaim_pages(&request, &progress);
 	control->rounds++;
 	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);

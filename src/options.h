@@ -22,6 +22,12 @@ enum report_when { REPORT_AUTO, REPORT_ALWAYS, REPORT_NEVER };
 /* Among whom policy kill chooses. */
 enum kill_target { KILL_SELF, KILL_CHILDREN, KILL_PGROUP, KILL_CGROUP };
 
+/* Bytes, or if they are 0 per cent of the limit; both 0: off. */
+struct watermark {
+	size_t bytes;
+	unsigned percent;
+};
+
 struct options {
 	enum oomreclaim_policy policy;
 	enum kill_target kill_target;
@@ -31,6 +37,9 @@ struct options {
 	size_t limit_bytes;     /* SIZE_MAX: none */
 	bool is_limit_auto;
 	unsigned limit_margin_percent;
+	struct watermark high;                    /* above it oomreclaimd begins */
+	struct watermark low;                     /* below it it ends */
+	char pressure_path[OPTIONS_PATH_MAX + 1]; /* "": off; "auto" */
 	size_t reserve_bytes;
 	uint64_t wait_ms;
 	uint64_t nofail_ms;  /* 0: for ever */

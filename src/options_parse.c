@@ -264,3 +264,39 @@ const char *parse_path(const struct value *value, void *field)
 	path[value->length] = '\0';
 	return NULL;
 }
+
+const char *parse_watermark(const struct value *value, void *field)
+{
+	struct watermark *set = field;
+	struct value digits = *value;
+	const char *problem;
+	uint64_t number;
+
+	if (value_is(value, "off")) {
+		*set = (struct watermark){.bytes = 0};
+		return NULL;
+	}
+	if (value->length > 0 && value->text[value->length - 1] == '%') {
+		digits.length--;
+		if (parse_number(&digits, false, &number) != NULL || number < 1 || number > 100)
+			return "not a percentage from 1% to 100%";
+		*set = (struct watermark){.percent = (unsigned)number};
+		return NULL;
+	}
+	problem = parse_number(value, true, &number);
+	if (problem != NULL)
+		return problem;
+	if (number == 0)
+		return "0 would reclaim for ever; off is no watermark";
+	*set = (struct watermark){.bytes = (size_t)number};
+	return NULL;
+}
+
+const char *parse_pressure(const struct value *value, void *field)
+{
+	if (value_is(value, "off"))
+		return parse_path(&(struct value){"", 0}, field);
+	if (!value_is(value, "auto") && (value->length == 0 || value->text[0] != '/'))
+		return "none of auto, off, or a path that begins with /";
+	return parse_path(value, field);
+}

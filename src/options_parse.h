@@ -22,6 +22,8 @@ bool value_is(const struct value *value, const char *word);
 const char *parse_bool(const struct value *value, void *field);
 const char *parse_ms(const struct value *value, void *field);
 const char *parse_size_to_1g(const struct value *value, void *field);
+const char *parse_watermark(const struct value *value, void *field);
+const char *parse_pressure(const struct value *value, void *field);
 const char *parse_path(const struct value *value, void *field);
 
 /* Of struct options. */

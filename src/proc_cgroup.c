@@ -124,6 +124,11 @@ bool proc_cgroup_self(struct proc_cgroup *group)
 	       (find_mount(true, group) && find_path("self", group, group->path));
 }
 
+bool proc_cgroup_unified(struct proc_cgroup *group)
+{
+	return find_mount(true, group) && find_path("self", group, group->path);
+}
+
 bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgroup *group)
 {
 	char text[16];
@@ -172,8 +177,13 @@ static OOM_NOINLINE bool read_number(const struct proc_cgroup *group, const char
 
 bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes)
 {
+	uint64_t high;
+
 	if (!read_number(group, group->is_v2 ? "memory.max" : "memory.limit_in_bytes", limit_bytes))
 		return false;
+	/* Above memory.high the kernel slows the group down until it stands still. */
+	if (group->is_v2 && read_number(group, "memory.high", &high) && high < *limit_bytes)
+		*limit_bytes = high;
 	if (*limit_bytes >= V1_UNLIMITED_BYTES)
 		*limit_bytes = UINT64_MAX;
 	return true;

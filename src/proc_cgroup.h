@@ -23,6 +23,10 @@ struct proc_cgroup {
 /* The group that this process is in. */
 bool proc_cgroup_self(struct proc_cgroup *group);
 
+/* The group on the version 2 hierarchy, whose files there are even where the memory controller is
+   version 1's. */
+bool proc_cgroup_unified(struct proc_cgroup *group);
+
 /* Moves to the parent; false at the top. */
 bool proc_cgroup_up(struct proc_cgroup *group);
 

@@ -11,8 +11,8 @@
 #include "registry.h"
 #include "scope.h"
 
-/* The one round that may be under way. All members are guarded by lock. */
-static struct {
+/* The round that may be under way, one of each kind. All members are guarded by lock. */
+static struct round {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	bool is_active;
@@ -21,7 +21,14 @@ static struct {
 	size_t joined_bytes; /* what those who wait want on top of the owner's */
 	struct reclaim_progress last;
 	char calling[OOMRECLAIM_NAME_MAX + 1];
-} round_state = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+	struct reclaim_totals totals;
+} kinds[] = {{.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER},
+             {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER}};
+
+static struct round *round_of(bool is_background)
+{
+	return &kinds[is_background];
+}
 
 /* Asked by the very thread, so it needs no lock. */
 static OOM_TLS bool is_caller;
@@ -35,12 +42,13 @@ bool reclaim_is_caller(void)
 static size_t bytes_missing(const struct reclaim_request *request, size_t claimed_bytes,
                             const char *calling)
 {
+	struct round *round = round_of(request->is_background);
 	size_t wanted;
 
-	pthread_mutex_lock(&round_state.lock);
-	wanted = add_saturated(request->wanted_bytes, round_state.joined_bytes);
-	strcpy(round_state.calling, calling);
-	pthread_mutex_unlock(&round_state.lock);
+	pthread_mutex_lock(&round->lock);
+	wanted = add_saturated(request->wanted_bytes, round->joined_bytes);
+	strcpy(round->calling, calling);
+	pthread_mutex_unlock(&round->lock);
 	return claimed_bytes < wanted ? wanted - claimed_bytes : 0;
 }
 
@@ -72,11 +80,13 @@ static void run_callbacks(const struct reclaim_request *request, struct reclaim_
 	                                     .alignment = request->alignment,
 	                                     .reason = request->reason,
 	                                     .constraint = request->constraint,
-	                                     .attempt = request->attempt};
-	uint64_t newest = registry_newest();
+	                                     .attempt = request->attempt,
+	                                     .is_direct = !request->is_background};
+	const struct registry_walk walk = {.newest_handle = registry_newest(),
+	                                   .is_background = request->is_background};
 
 	is_caller = true;
-	while (control.bytes_wanted > 0 && registry_begin_call(&callback, newest)) {
+	while (control.bytes_wanted > 0 && registry_begin_call(&callback, &walk)) {
 		struct registry_outcome outcome;
 
 		/* Read again, now that its name is known: others may have joined. */
@@ -94,55 +104,107 @@ static void run_callbacks(const struct reclaim_request *request, struct reclaim_
 }
 
 /* Called, and returns, with the lock held: waits for the end of the round under way. */
-static void join_round(const struct reclaim_request *request, struct reclaim_progress *progress)
+static void join_round(struct round *round, const struct reclaim_request *request,
+                       struct reclaim_progress *progress)
 {
 	const struct timespec deadline = timespec_of_ns(request->deadline_ns);
-	uint64_t round = round_state.rounds;
+	uint64_t joined = round->rounds;
 	int error = 0;
 
-	round_state.joined_bytes = add_saturated(round_state.joined_bytes, request->wanted_bytes);
-	while (round_state.rounds == round && error == 0)
-		error = pthread_cond_clockwait(&round_state.done, &round_state.lock,
-		                               CLOCK_MONOTONIC, &deadline);
-	if (round_state.rounds != round) {
-		*progress = round_state.last;
+	round->joined_bytes = add_saturated(round->joined_bytes, request->wanted_bytes);
+	while (round->rounds == joined && error == 0)
+		error = pthread_cond_clockwait(&round->done, &round->lock, CLOCK_MONOTONIC,
+		                               &deadline);
+	if (round->rounds != joined) {
+		*progress = round->last;
 		return;
 	}
 	progress->has_timed_out = true;
-	memcpy(progress->waited_for, round_state.calling, sizeof progress->waited_for);
+	memcpy(progress->waited_for, round->calling, sizeof progress->waited_for);
 	/* What this thread wanted is no longer wanted from the round that goes on. A sum that was
 	   cut off at SIZE_MAX can't be undone exactly; too small is safe, it only ends the round. */
-	round_state.joined_bytes -= request->wanted_bytes < round_state.joined_bytes
-	                                    ? request->wanted_bytes
-	                                    : round_state.joined_bytes;
+	round->joined_bytes -= request->wanted_bytes < round->joined_bytes ? request->wanted_bytes
+	                                                                   : round->joined_bytes;
+}
+
+/* True if a round was under way and has been waited for. */
+static bool try_join(struct round *round, const struct reclaim_request *request,
+                     struct reclaim_progress *progress, bool may_begin)
+{
+	bool is_active;
+
+	pthread_mutex_lock(&round->lock);
+	is_active = round->is_active;
+	if (is_active) {
+		join_round(round, request, progress);
+	} else if (may_begin) {
+		round->is_active = true;
+		round->owner = pthread_self();
+		round->joined_bytes = 0;
+	}
+	pthread_mutex_unlock(&round->lock);
+	return is_active;
+}
+
+static void end_round(struct round *round, const struct reclaim_progress *progress)
+{
+	pthread_mutex_lock(&round->lock);
+	round->is_active = false;
+	round->rounds++;
+	round->last = *progress;
+	round->totals.rounds++;
+	round->totals.claimed_bytes += progress->claimed_bytes;
+	round->totals.measured_bytes += progress->measured_bytes;
+	pthread_cond_broadcast(&round->done);
+	pthread_mutex_unlock(&round->lock);
 }
 
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
-	memset(progress, 0, sizeof *progress);
-	pthread_mutex_lock(&round_state.lock);
-	if (round_state.is_active) {
-		join_round(request, progress);
-		pthread_mutex_unlock(&round_state.lock);
-		return;
-	}
-	round_state.is_active = true;
-	round_state.owner = pthread_self();
-	round_state.joined_bytes = 0;
-	pthread_mutex_unlock(&round_state.lock);
+	struct round *round = round_of(request->is_background);
 
+	memset(progress, 0, sizeof *progress);
+	if (try_join(round, request, progress, true))
+		return;
 	run_callbacks(request, progress);
 
 	/* What the callbacks freed sits in this thread's caches; and what they took from the reserve
 	   has to go back there before anybody else is served from those caches. */
 	heap_ops.flush_thread();
+	end_round(round, progress);
+	/* A callback that the other kind is in was left out. */
+	if (progress->claimed_bytes == 0 && !request->is_background)
+		try_join(round_of(true), request, progress, false);
+}
 
-	pthread_mutex_lock(&round_state.lock);
-	round_state.is_active = false;
-	round_state.rounds++;
-	round_state.last = *progress;
-	pthread_cond_broadcast(&round_state.done);
-	pthread_mutex_unlock(&round_state.lock);
+void reclaim_totals(bool is_background, struct reclaim_totals *totals)
+{
+	struct round *round = round_of(is_background);
+
+	pthread_mutex_lock(&round->lock);
+	*totals = round->totals;
+	pthread_mutex_unlock(&round->lock);
+}
+
+OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, size_t stats_size)
+{
+	struct oomreclaim_reclaim_stats now;
+	struct reclaim_totals direct, background;
+
+	if (stats == NULL)
+		return EINVAL;
+	reclaim_totals(false, &direct);
+	reclaim_totals(true, &background);
+	now = (struct oomreclaim_reclaim_stats){
+		.direct_rounds = direct.rounds,
+		.direct_bytes_claimed = direct.claimed_bytes,
+		.direct_bytes_measured = direct.measured_bytes,
+		.background_rounds = background.rounds,
+		.background_bytes_claimed = background.claimed_bytes,
+		.background_bytes_measured = background.measured_bytes,
+	};
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
 }
 
 OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
@@ -170,21 +232,25 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 
 void reclaim_fork_prepare(void)
 {
-	pthread_mutex_lock(&round_state.lock);
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		pthread_mutex_lock(&kinds[i].lock);
 }
 
 void reclaim_fork_parent(void)
 {
-	pthread_mutex_unlock(&round_state.lock);
+	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;)
+		pthread_mutex_unlock(&kinds[i].lock);
 }
 
 void reclaim_fork_child(void)
 {
-	/* The round's thread does not exist in the child, unless it is the one that forked. Nor do
-	   those that waited, so the condition variable starts afresh. */
-	round_state.done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	round_state.joined_bytes = 0;
-	if (!is_caller)
-		round_state.is_active = false;
-	pthread_mutex_unlock(&round_state.lock);
+	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;) {
+		/* The round's thread does not exist in the child, unless it is the one that forked.
+		   Nor do those that waited, so the condition variable starts afresh. */
+		kinds[i].done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		kinds[i].joined_bytes = 0;
+		if (!is_caller || !pthread_equal(kinds[i].owner, pthread_self()))
+			kinds[i].is_active = false;
+		pthread_mutex_unlock(&kinds[i].lock);
+	}
 }

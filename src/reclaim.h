@@ -15,6 +15,7 @@ struct reclaim_request {
 	enum oomreclaim_reason reason;
 	const char *constraint;
 	unsigned attempt;
+	bool is_background;   /* on oomreclaimd, where no lock of the application is held */
 	uint64_t deadline_ns; /* when to stop waiting for another thread's round */
 };
 
@@ -26,12 +27,22 @@ struct reclaim_progress {
 	char waited_for[OOMRECLAIM_NAME_MAX + 1]; /* the callback that it was in then */
 };
 
-/* One round: highest priority first, until wanted_bytes is claimed, or another thread's round. To be
+/* One round: highest priority first, until wanted_bytes is claimed, or another thread's round. There
+   are two kinds, direct and background, which do not wait for each other: a direct round that finds
+   nothing while a background round goes on waits for that one before it says so. To be
    called between scope_enter_ladder() and _leave(), and never from inside a callback. */
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress);
 
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);
+
+/* What has been done by whom. */
+struct reclaim_totals {
+	uint64_t rounds;
+	uint64_t claimed_bytes;
+	uint64_t measured_bytes;
+};
+void reclaim_totals(bool is_background, struct reclaim_totals *totals);
 
 void reclaim_fork_prepare(void);
 void reclaim_fork_parent(void);

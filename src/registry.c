@@ -11,13 +11,14 @@
 /* All members but the constant ones are guarded by registry.lock. */
 struct registry_entry {
 	struct registry_entry *next;
-	oomreclaim_handle handle; /* constant; so are priority, function, arg, name */
+	oomreclaim_handle handle; /* constant; so are priority, flags, function, arg, name */
 	int priority;
 	oomreclaim_callback *function;
 	void *arg;
 	struct oomreclaim_callback_stats stats;
-	bool is_pinned; /* the walker stands here: may not be unlinked */
-	bool is_called; /* the walker is inside the function */
+	unsigned flags;
+	unsigned pins;  /* walkers that stand here: may not be unlinked */
+	bool is_called; /* one of them is inside the function */
 	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
 	pthread_t caller;
 	char name[OOMRECLAIM_NAME_MAX + 1];
@@ -30,6 +31,9 @@ static struct {
 	struct registry_entry *first;
 	oomreclaim_handle newest;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+/* Both together would be never. */
+#define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
 
 static struct registry_entry **find(oomreclaim_handle handle)
 {
@@ -58,7 +62,8 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	oomreclaim_handle given;
 	int saved;
 
-	if (name == NULL || name[0] == '\0' || function == NULL || flags != 0)
+	if (name == NULL || name[0] == '\0' || function == NULL || (flags & ~FLAGS_ALL) != 0 ||
+	    (flags & FLAGS_ALL) == FLAGS_ALL)
 		return EINVAL;
 	if (strlen(name) > OOMRECLAIM_NAME_MAX)
 		return ENAMETOOLONG;
@@ -70,6 +75,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	if (entry == NULL)
 		return ENOMEM;
 	entry->priority = priority;
+	entry->flags = flags;
 	entry->function = function;
 	entry->arg = arg;
 	strcpy(entry->name, name);
@@ -115,7 +121,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 		return EINVAL;
 	}
 	entry->is_dead = true;
-	if (!entry->is_pinned)
+	if (entry->pins == 0)
 		gone = unlink_dead(entry);
 	else if (entry->is_called && !pthread_equal(entry->caller, pthread_self()))
 		wait_for_call(handle);
@@ -127,23 +133,32 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 /* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
 static struct registry_entry *unpin(struct registry_entry *entry)
 {
-	entry->is_pinned = false;
-	return entry->is_dead ? unlink_dead(entry) : NULL;
+	entry->pins--;
+	return entry->is_dead && entry->pins == 0 ? unlink_dead(entry) : NULL;
 }
 
-bool registry_begin_call(struct registry_call *call, uint64_t newest_handle)
+static bool is_for(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	unsigned other =
+		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
+
+	return !entry->is_dead && !entry->is_called && entry->handle <= walk->newest_handle &&
+	       (entry->flags & other) == 0;
+}
+
+bool registry_begin_call(struct registry_call *call, const struct registry_walk *walk)
 {
 	struct registry_entry *entry, *gone = NULL;
 
 	pthread_mutex_lock(&registry.lock);
 	entry = call->entry == NULL ? registry.first : call->entry->next;
-	while (entry != NULL && (entry->is_dead || entry->handle > newest_handle))
+	while (entry != NULL && !is_for(entry, walk))
 		entry = entry->next;
 	if (call->entry != NULL)
 		gone = unpin(call->entry);
 	call->entry = entry;
 	if (entry != NULL) {
-		entry->is_pinned = true;
+		entry->pins++;
 		entry->is_called = true;
 		entry->caller = pthread_self();
 		memcpy(call->name, entry->name, sizeof call->name);
@@ -247,8 +262,13 @@ void registry_fork_child(bool is_caller)
 {
 	/* Nobody waits in the child: its only thread is here. */
 	registry.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	for (struct registry_entry *entry = registry.first; entry && !is_caller;
-	     entry = entry->next)
-		entry->is_pinned = entry->is_called = false;
+	for (struct registry_entry *entry = registry.first; entry; entry = entry->next) {
+		/* Of all walks only the one goes on whose thread has forked. */
+		bool is_here = is_caller && entry->is_called &&
+		               pthread_equal(entry->caller, pthread_self());
+
+		entry->is_called = is_here;
+		entry->pins = is_here;
+	}
 	pthread_mutex_unlock(&registry.lock);
 }

@@ -3,7 +3,7 @@
  * The list of reclaim callbacks, highest priority first (the kernel's oom_reclaim_list).
  *
  * Its lock is held for the list only, never over a callback, a wait for one, or a call of the
- * heap. One thread at a time walks the list and calls: reclaim.c sees to that.
+ * heap. Several walks may go on at once; a callback is in one of them at a time.
  */
 #ifndef OOM_REGISTRY_H
 #define OOM_REGISTRY_H
@@ -29,9 +29,16 @@ struct registry_outcome {
 	uint64_t duration_ns;
 };
 
-/* Moves to the first entry that was there at the beginning of the walk (call->entry NULL) or to the
-   next, and pins it: unregister waits until registry_end_call(). False at the end of the list. */
-bool registry_begin_call(struct registry_call *call, uint64_t newest_handle);
+/* Which callbacks a walk is for. */
+struct registry_walk {
+	uint64_t newest_handle; /* those registered later are left out */
+	bool is_background;     /* made by oomreclaimd */
+};
+
+/* Moves to the first entry (call->entry NULL) or to the next that the walk is for and that no other
+   walk is calling, and pins it: unregister waits until registry_end_call(). False at the end of the
+   list. */
+bool registry_begin_call(struct registry_call *call, const struct registry_walk *walk);
 void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome);
 
 /* Gives up the place that begin/end keep between two calls. Needed where a walk is broken off. */

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "background.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "budget.h"
+#include "heap.h"
+#include "io.h"
+#include "ladder.h"
+#include "options.h"
+#include "pressure.h"
+#include "reclaim.h"
+#include "scope.h"
+
+/* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
+   second, so that a source that floods does not keep the thread busy. */
+#define PRESSURE_STEP_SHIFT 4
+#define PRESSURE_STEP_MIN_BYTES ((size_t)1 << 20)
+#define PRESSURE_INTERVAL_NS NSEC_PER_SEC
+
+/* How long the end of the process waits for a callback. */
+#define STOP_WAIT_MS 100
+
+atomic_bool background_is_wanted;
+
+/* The thread, if there is one. */
+static struct {
+	atomic_flag is_starting;
+	atomic_int event_fd; /* written to wake it; -1: there is no thread */
+	atomic_bool is_stopping;
+	atomic_bool is_busy;       /* reclaiming */
+	uint64_t last_pressure_ns; /* the thread's own */
+} thread = {.is_starting = ATOMIC_FLAG_INIT, .event_fd = -1};
+
+static bool is_stopping(void)
+{
+	return atomic_load_explicit(&thread.is_stopping, memory_order_acquire);
+}
+
+/* One round. Returns false when there is nothing left to give, or nothing measurable has come back
+   for too long. */
+static bool reclaim_round(size_t wanted_bytes, enum oomreclaim_reason reason, unsigned attempt,
+                          unsigned *unmeasured)
+{
+	const struct reclaim_request request = {
+		.wanted_bytes = wanted_bytes,
+		.reason = reason,
+		.constraint = "NONE",
+		.attempt = attempt,
+		.is_background = true,
+		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
+	};
+	struct reclaim_progress progress;
+
+	oom_reclaim_pages(&request, &progress);
+	heap_ops.purge_all();
+	*unmeasured = progress.measured_bytes > 0 ? 0 : *unmeasured + 1;
+	return progress.claimed_bytes > 0 && *unmeasured < MAX_RECLAIM_RETRIES;
+}
+
+static void reclaim_to_watermark(void)
+{
+	unsigned attempt = 0, unmeasured = 0;
+	size_t excess;
+
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
+	while ((excess = budget_above_low()) > 0 && !is_stopping())
+		if (!reclaim_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
+			break;
+	budget_watermark_done();
+}
+
+static void reclaim_by_pressure(void)
+{
+	size_t step = budget_charged() >> PRESSURE_STEP_SHIFT;
+	uint64_t now = now_ns();
+	unsigned unmeasured = 0;
+
+	if (thread.last_pressure_ns != 0 && now - thread.last_pressure_ns < PRESSURE_INTERVAL_NS)
+		return;
+	thread.last_pressure_ns = now;
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
+	reclaim_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,
+	              OOMRECLAIM_REASON_PRESSURE, 0, &unmeasured);
+}
+
+static void work(void (*reclaim)(void))
+{
+	struct scope_ladder enter;
+
+	atomic_store_explicit(&thread.is_busy, true, memory_order_release);
+	/* What a callback allocates here comes from the reserve if need be, as anywhere. */
+	scope_enter_ladder(&enter);
+	if (!is_stopping())
+		reclaim();
+	scope_leave_ladder(&enter);
+	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
+}
+
+static void open_pressure(void)
+{
+	const char *path;
+	int error;
+
+	if (!pressure_is_wanted())
+		return;
+	error = pressure_open(&path);
+	if (error != 0 && error != -ENODEV)
+		io_warn("pressure: %s: %s; not watched", path, strerrordesc_np(-error));
+}
+
+static void *run(void *arg)
+{
+	struct pollfd fds[2] = {{.events = POLLIN}};
+	uint64_t count;
+
+	(void)arg;
+	fds[0].fd = atomic_load_explicit(&thread.event_fd, memory_order_acquire);
+	open_pressure();
+	while (!is_stopping()) {
+		fds[1].fd = pressure_fd();
+		fds[1].events = pressure_events();
+		if (poll(fds, 2, -1) < 0)
+			continue;
+		if ((fds[0].revents & POLLIN) != 0 &&
+		    read(fds[0].fd, &count, sizeof count) == sizeof count)
+			work(reclaim_to_watermark);
+		if (fds[1].revents == 0)
+			continue;
+		if (pressure_take(fds[1].revents)) {
+			work(reclaim_by_pressure);
+			/* A source that is always ready must not make this a busy loop. */
+			nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+		} else {
+			io_warn("pressure: the source is gone; not watched any more");
+		}
+	}
+	return NULL;
+}
+
+static int create(void)
+{
+	sigset_t all, old;
+	pthread_t created;
+	pthread_attr_t attributes;
+	int error;
+
+	/* The program's signals are handled by the program's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	error = pthread_create(&created, &attributes, run, NULL);
+	pthread_attr_destroy(&attributes);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (error == 0)
+		pthread_setname_np(created, "oomreclaimd");
+	return error;
+}
+
+void background_start(void)
+{
+	int saved = errno, fd;
+
+	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
+		return;
+	/* First, so that what pthread_create() allocates does not come here again. */
+	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
+	if (atomic_load_explicit(&thread.event_fd, memory_order_relaxed) < 0 && !is_stopping()) {
+		/* Written once already: there is a reason to look. */
+		fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+		atomic_store_explicit(&thread.event_fd, fd, memory_order_release);
+		if (fd >= 0 && create() != 0) {
+			atomic_store_explicit(&thread.event_fd, -1, memory_order_relaxed);
+			close(fd);
+			/* No memory for a thread: direct reclaim does it all, and the next
+			   crossing of the watermark tries again. */
+			budget_watermark_done();
+		}
+	}
+	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);
+	errno = saved;
+}
+
+void background_init(void)
+{
+	if (pressure_is_wanted())
+		background_start();
+}
+
+void background_wake(void)
+{
+	int saved = errno, fd = atomic_load_explicit(&thread.event_fd, memory_order_acquire);
+	const uint64_t one = 1;
+
+	if (fd < 0)
+		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+	else
+		/* Fails only where it has been woken often enough already. */
+		(void)!write(fd, &one, sizeof one);
+	errno = saved;
+}
+
+void background_stop(void)
+{
+	const struct timespec pause = {.tv_nsec = 1000 * 1000};
+
+	atomic_store_explicit(&thread.is_stopping, true, memory_order_release);
+	for (int i = 0; i < STOP_WAIT_MS; i++) {
+		if (!atomic_load_explicit(&thread.is_busy, memory_order_acquire))
+			break;
+		nanosleep(&pause, NULL);
+	}
+}
+
+void background_fork_child(void)
+{
+	int fd = atomic_load_explicit(&thread.event_fd, memory_order_relaxed);
+
+	/* The thread is in the parent; here it starts anew when it is needed. */
+	atomic_flag_clear_explicit(&thread.is_starting, memory_order_relaxed);
+	atomic_store_explicit(&thread.is_busy, false, memory_order_relaxed);
+	atomic_store_explicit(&thread.event_fd, -1, memory_order_relaxed);
+	thread.last_pressure_ns = 0;
+	if (fd < 0)
+		return;
+	close(fd);
+	pressure_close();
+	atomic_store_explicit(&background_is_wanted, pressure_is_wanted(), memory_order_relaxed);
+}

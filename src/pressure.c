@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "options.h"
+#include "proc.h"
+#include "proc_cgroup.h"
+
+/* systemd's default, and what an unprivileged process may ask for: 200 ms of stall in 2 s. */
+#define PSI_TRIGGER "some 200000 2000000"
+
+#define WRITE_MAX 256
+
+/* The open source. Used by one thread. */
+static struct {
+	int fd;    /* what poll() watches; -1 */
+	int level; /* of version 1: memory.pressure_level, open as long as the eventfd is; -1 */
+	short events;
+	bool has_data; /* a stream whose data has to be read away */
+	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
+} source = {.fd = -1, .level = -1};
+
+bool pressure_is_wanted(void)
+{
+	return options.pressure_path[0] != '\0';
+}
+
+int pressure_fd(void)
+{
+	return source.fd;
+}
+
+short pressure_events(void)
+{
+	return source.events;
+}
+
+void pressure_close(void)
+{
+	if (source.fd >= 0)
+		close(source.fd);
+	if (source.level >= 0)
+		close(source.level);
+	source.fd = source.level = -1;
+}
+
+static int digit_of(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* Bytes decoded, or -EINVAL. */
+static ssize_t decode_base64(const char *text, char *bytes, size_t size)
+{
+	uint32_t bits = 0;
+	unsigned have = 0;
+	size_t used = 0;
+
+	for (; *text != '\0' && *text != '='; text++) {
+		int digit = digit_of(*text);
+
+		if (digit < 0 || used == size)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)digit;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			bytes[used++] = (char)(bits >> have & 0xff);
+		}
+	}
+	return strspn(text, "=") == strlen(text) ? (ssize_t)used : -EINVAL;
+}
+
+static int connect_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, error;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+/* Writes what the source is to be told, if anything. */
+static int configure(int fd, const char *text, size_t bytes)
+{
+	ssize_t written;
+
+	if (bytes == 0)
+		return 0;
+	written = write(fd, text, bytes);
+	if (written == (ssize_t)bytes)
+		return 0;
+	return written < 0 ? -errno : -EIO;
+}
+
+/* By what it is: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
+static int open_source(const char *path, const char *text, size_t bytes)
+{
+	struct stat file;
+	int fd, error;
+
+	if (stat(path, &file) != 0)
+		return -errno;
+	source.has_data = S_ISFIFO(file.st_mode) || S_ISSOCK(file.st_mode);
+	if (S_ISSOCK(file.st_mode)) {
+		fd = connect_socket(path);
+	} else if (S_ISFIFO(file.st_mode)) {
+		/* For writing as well: else the first writer that leaves would end it. */
+		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	} else if (S_ISREG(file.st_mode)) {
+		fd = open(path,
+		          (bytes > 0 ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	} else {
+		return -EINVAL;
+	}
+	if (fd < 0)
+		return S_ISSOCK(file.st_mode) ? fd : -errno;
+	error = configure(fd, text, bytes);
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	source.fd = fd;
+	source.events = source.has_data ? POLLIN : POLLPRI;
+	return 0;
+}
+
+/* Version 1: an eventfd that memory.pressure_level writes to. */
+static int open_level(const struct proc_cgroup *group)
+{
+	char control[PROC_CGROUP_MAX * 2], line[64];
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	struct io_buf control_path = {.text = control, .bytes = sizeof control};
+	struct io_buf text = {.text = line, .bytes = sizeof line};
+	int control_fd, error;
+
+	io_printf(&path, "%s%s%s/memory.pressure_level", proc_root, group->mount, group->path);
+	io_printf(&control_path, "%s%s%s/cgroup.event_control", proc_root, group->mount,
+	          group->path);
+	control_fd = open(control, O_WRONLY | O_CLOEXEC);
+	if (control_fd < 0)
+		return -errno;
+	source.level = open(source.path, O_RDONLY | O_CLOEXEC);
+	source.fd = source.level < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = source.fd < 0 ? -errno : 0;
+	if (error == 0) {
+		io_printf(&text, "%d %d medium", source.fd, source.level);
+		error = configure(control_fd, line, text.used);
+	}
+	close(control_fd);
+	if (error != 0)
+		pressure_close();
+	source.has_data = true;
+	source.events = POLLIN;
+	return error;
+}
+
+static int open_psi(void)
+{
+	/* The terminating NUL belongs to what the kernel expects. */
+	return open_source(source.path, PSI_TRIGGER, sizeof PSI_TRIGGER);
+}
+
+/* Without anybody's word: the own group's PSI, version 1's levels, the machine's PSI. */
+static int open_automatic(void)
+{
+	struct proc_cgroup group;
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	int error = -ENODEV;
+
+	if (proc_cgroup_unified(&group)) {
+		io_printf(&path, "%s%s%s/memory.pressure", proc_root, group.mount, group.path);
+		error = open_psi();
+	}
+	if (error != 0 && proc_cgroup_self(&group) && !group.is_v2)
+		error = open_level(&group);
+	if (error != 0) {
+		path.used = 0;
+		io_printf(&path, "%s/proc/pressure/memory", proc_root);
+		error = open_psi();
+	}
+	return error;
+}
+
+static int open_variable(const char *watch)
+{
+	const char *encoded = secure_getenv("MEMORY_PRESSURE_WRITE");
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	char text[WRITE_MAX];
+	ssize_t bytes = 0;
+
+	io_printf(&path, "%s", watch);
+	if (strcmp(watch, "/dev/null") == 0)
+		return -ENODEV;
+	/* The protocol's own conditions. */
+	if (watch[0] != '/' || strlen(watch) >= sizeof source.path)
+		return -EINVAL;
+	if (encoded != NULL)
+		bytes = decode_base64(encoded, text, sizeof text);
+	return bytes < 0 ? (int)bytes : open_source(watch, text, (size_t)bytes);
+}
+
+int pressure_open(const char **path)
+{
+	const char *watch = secure_getenv("MEMORY_PRESSURE_WATCH");
+	struct io_buf buf = {.text = source.path, .bytes = sizeof source.path};
+	struct stat file;
+
+	*path = source.path;
+	if (strcmp(options.pressure_path, "auto") == 0)
+		return watch != NULL ? open_variable(watch) : open_automatic();
+	io_printf(&buf, "%s", options.pressure_path);
+	/* A file of the kernel is told what to wait for; a FIFO or a socket is not. */
+	if (stat(source.path, &file) == 0 && S_ISREG(file.st_mode))
+		return open_psi();
+	return open_source(source.path, NULL, 0);
+}
+
+bool pressure_take(short revents)
+{
+	char data[512];
+	ssize_t got = 1;
+
+	/* What was watched is gone: a cgroup that was removed, a peer that hung up. */
+	if ((revents & (POLLERR | POLLNVAL)) != 0)
+		got = 0;
+	for (int i = 0; source.has_data && got > 0 && i < 64; i++)
+		got = read(source.fd, data, sizeof data);
+	if (source.has_data && got < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (got > 0)
+		return true;
+	pressure_close();
+	return false;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where memory pressure is reported: systemd's protocol ($MEMORY_PRESSURE_WATCH and
+ * $MEMORY_PRESSURE_WRITE), PSI of the own cgroup or of the machine, or version 1's
+ * memory.pressure_level. One source in a process, used by one thread.
+ */
+#ifndef OOM_PRESSURE_H
+#define OOM_PRESSURE_H
+
+#include <stdbool.h>
+
+/* Opens what the setting `pressure` names. 0; -ENODEV where there is nothing to watch or the user
+   wants none; another -errno, with *path saying of what. Settings and variables are looked at by the
+   first call alone: see pressure_is_wanted(). */
+int pressure_open(const char **path);
+
+/* True if the settings ask for a source. */
+bool pressure_is_wanted(void);
+
+/* For poll(): -1 while no source is open. */
+int pressure_fd(void);
+short pressure_events(void);
+
+/* Takes the event off, given what poll() said. False if the source is of no more use: the other end
+   has closed it, or it fails. It is closed then. */
+bool pressure_take(short revents);
+
+void pressure_close(void);
+
+#endif
