@@ -45,7 +45,7 @@ int main(void)
 		limit(RLIM_INFINITY);
 		/* The kernel goes downwards: what is mapped after this comes below it. */
 		CHECK(mmap(NULL, (size_t)2 << 30, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED);
+		           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED);
 		before = address_space();
 		limit(before + 3 * MIB / 2);
 		block = malloc(MIB);

@@ -40,7 +40,10 @@ static void errors(void)
 	CHECK(oomreclaim_register(NULL, 0, 0, count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register("", 0, 0, count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register("x", 0, 0, NULL, NULL, &handle) == EINVAL);
-	CHECK(oomreclaim_register("x", 0, 1, count, NULL, &handle) == EINVAL);
+	CHECK(oomreclaim_register("x", 0, 4, count, NULL, &handle) == EINVAL);
+	CHECK(oomreclaim_register("x", 0,
+	                          OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND,
+	                          count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register(too_long, 0, 0, count, NULL, &handle) == ENAMETOOLONG);
 	CHECK(handle == 4711);
 	CHECK(oomreclaim_unregister(4711) == EINVAL);

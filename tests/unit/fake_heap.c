@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fake_heap.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "base.h"
+#include "reserve.h"
+
+#define TRACE_MAX 8192
+#define RESERVE_BYTES ((size_t)64 << 10)
+
+char fake_heap_block[1], fake_heap_reserve_block[1];
+int fake_heap_reserve_error;
+size_t fake_heap_reserve_bytes;
+bool fake_heap_is_reentrant;
+const struct heap_stats *fake_heap_stats;
+
+/* All members are guarded by lock. */
+static struct {
+	pthread_mutex_t lock;
+	unsigned fails;
+	unsigned reserve_blocks;
+	size_t events;
+	char trace[TRACE_MAX + 1];
+} heap = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static __thread uint64_t allocated_bytes, freed_bytes;
+
+/* With the lock held. What does not fit is lost: no test looks that far. */
+static void note(char event)
+{
+	if (heap.events < TRACE_MAX)
+		heap.trace[heap.events++] = event;
+}
+
+void fake_heap_note(char event)
+{
+	pthread_mutex_lock(&heap.lock);
+	note(event);
+	pthread_mutex_unlock(&heap.lock);
+}
+
+const char *fake_heap_trace(void)
+{
+	return heap.trace;
+}
+
+unsigned fake_heap_count(char event)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&heap.lock);
+	for (size_t i = 0; i < heap.events; i++)
+		count += heap.trace[i] == event;
+	pthread_mutex_unlock(&heap.lock);
+	return count;
+}
+
+void fake_heap_clear_trace(void)
+{
+	pthread_mutex_lock(&heap.lock);
+	for (size_t i = 0; i < heap.events; i++)
+		heap.trace[i] = '\0';
+	heap.events = 0;
+	pthread_mutex_unlock(&heap.lock);
+}
+
+void fake_heap_fail(unsigned attempts)
+{
+	pthread_mutex_lock(&heap.lock);
+	heap.fails = attempts;
+	pthread_mutex_unlock(&heap.lock);
+}
+
+void fake_heap_freed(size_t bytes)
+{
+	freed_bytes += bytes;
+}
+
+void fake_heap_allocated(size_t bytes)
+{
+	allocated_bytes += bytes;
+}
+
+void fake_heap_fill_reserve(unsigned blocks)
+{
+	if (reserve_bytes() == 0)
+		reserve_init(RESERVE_BYTES);
+	pthread_mutex_lock(&heap.lock);
+	heap.reserve_blocks += blocks;
+	pthread_mutex_unlock(&heap.lock);
+}
+
+/* ---- The table ---- */
+
+static void init(void)
+{
+}
+
+static void *alloc(const struct heap_request *request)
+{
+	void *memory = NULL;
+
+	(void)request;
+	pthread_mutex_lock(&heap.lock);
+	note('a');
+	if (heap.fails == 0)
+		memory = fake_heap_block;
+	else if (heap.fails != FAKE_HEAP_ALWAYS)
+		heap.fails--;
+	pthread_mutex_unlock(&heap.lock);
+	return memory;
+}
+
+static void flush_thread(void)
+{
+	fake_heap_note('f');
+}
+
+static void purge_all(void)
+{
+	fake_heap_note('p');
+}
+
+static bool is_reentrant(void)
+{
+	return fake_heap_is_reentrant;
+}
+
+static bool is_ours(const void *memory)
+{
+	return memory == fake_heap_block || memory == fake_heap_reserve_block;
+}
+
+static void thread_counters(uint64_t *allocated, uint64_t *freed)
+{
+	*allocated = allocated_bytes;
+	*freed = freed_bytes;
+}
+
+static bool stats(struct heap_stats *to)
+{
+	if (fake_heap_stats != NULL)
+		*to = *fake_heap_stats;
+	return fake_heap_stats != NULL;
+}
+
+static void print_stats(void (*put)(void *arg, const char *text), void *arg)
+{
+	put(arg, "{\"fake\":");
+	put(arg, "true}\n");
+}
+
+static bool dump_profile(const char *path)
+{
+	FILE *file = fopen(path, "we");
+
+	if (file == NULL)
+		return false;
+	fputs("heap_v2/524288\n", file);
+	return fclose(file) == 0;
+}
+
+static int reserve_create(size_t bytes)
+{
+	fake_heap_reserve_bytes = bytes;
+	return fake_heap_reserve_error;
+}
+
+static void *reserve_alloc_block(const struct heap_request *request)
+{
+	void *memory = NULL;
+
+	(void)request;
+	pthread_mutex_lock(&heap.lock);
+	note('r');
+	if (heap.reserve_blocks > 0) {
+		heap.reserve_blocks--;
+		memory = fake_heap_reserve_block;
+	}
+	pthread_mutex_unlock(&heap.lock);
+	return memory;
+}
+
+const struct heap_ops heap_ops = {
+	.init = init,
+	.alloc = alloc,
+	.flush_thread = flush_thread,
+	.purge_all = purge_all,
+	.is_reentrant = is_reentrant,
+	.is_ours = is_ours,
+	.thread_counters = thread_counters,
+	.stats = stats,
+	.print_stats = print_stats,
+	.dump_profile = dump_profile,
+	.reserve_create = reserve_create,
+	.reserve_alloc = reserve_alloc_block,
+	.max_bytes = PTRDIFF_MAX,
+};

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A heap for the tests of the core: it fails when a test says so, and writes down what it is asked.
+ * Every test is a process of its own, so nothing has to be put back.
+ *
+ * The trace has a letter for each event, in order:
+ *   a  an attempt to allocate        r  a block asked from the reserve
+ *   f  this thread's caches flushed  p  all arenas purged
+ * and whatever a test adds by fake_heap_note().
+ */
+#ifndef FAKE_HEAP_H
+#define FAKE_HEAP_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "heap.h"
+
+/* What a successful attempt returns, and what the reserve does: not to be freed. */
+extern char fake_heap_block[], fake_heap_reserve_block[];
+
+/* The next attempts that fail. */
+#define FAKE_HEAP_ALWAYS UINT_MAX
+void fake_heap_fail(unsigned attempts);
+
+void fake_heap_note(char event);
+const char *fake_heap_trace(void);
+/* How often an event is in the trace. */
+unsigned fake_heap_count(char event);
+void fake_heap_clear_trace(void);
+
+/* The calling thread's counters, as if it had freed or allocated so much. */
+void fake_heap_freed(size_t bytes);
+void fake_heap_allocated(size_t bytes);
+
+/* Makes a reserve of 64 KiB with so many blocks in it; that many more, when called again. */
+void fake_heap_fill_reserve(unsigned blocks);
+
+/* What the next call of reserve_create() returns, and what the last one was given. */
+extern int fake_heap_reserve_error;
+extern size_t fake_heap_reserve_bytes;
+
+extern bool fake_heap_is_reentrant;
+
+/* NULL: none are kept. */
+extern const struct heap_stats *fake_heap_stats;
+
+#endif

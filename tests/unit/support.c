@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "support.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "budget.h"
+#include "killer.h"
+#include "options.h"
+#include "policy.h"
+#include "proc.h"
+#include "reclaim.h"
+#include "registry.h"
+#include "report.h"
+
+#define PATH_BYTES 1024
+
+/* Not assert(): it has to be there in a build without them as well. */
+#define MUST(condition) ((condition) ? (void)0 : give_up(__LINE__, #condition))
+
+static void give_up(int line, const char *condition)
+{
+	dprintf(STDERR_FILENO, "support.c:%d: %s\n", line, condition);
+	_exit(EXIT_FAILURE);
+}
+
+static void fork_prepare(void)
+{
+	killer_fork_prepare();
+	report_fork_prepare();
+	policy_fork_prepare();
+	reclaim_fork_prepare();
+	registry_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	registry_fork_parent();
+	reclaim_fork_parent();
+	policy_fork_parent();
+	report_fork_parent();
+	killer_fork_parent();
+}
+
+static void fork_child(void)
+{
+	background_fork_child();
+	budget_fork_child();
+	registry_fork_child(reclaim_is_caller());
+	reclaim_fork_child();
+	policy_fork_child();
+	report_fork_child();
+	killer_fork_child();
+}
+
+/* There is no oomreclaimd. */
+static void wake_nobody(void)
+{
+}
+
+void support_init(void)
+{
+	unsetenv("OOMRECLAIM_CONF");
+	options_load(NULL);
+	budget_init(wake_nobody);
+	MUST(pthread_atfork(fork_prepare, fork_parent, fork_child) == 0);
+}
+
+int run_child(void (*function)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	MUST(child >= 0);
+	if (child == 0) {
+		function();
+		_exit(EXIT_SUCCESS);
+	}
+	MUST(waitpid(child, &status, 0) == child);
+	return status;
+}
+
+/* ---- Threads ---- */
+
+void gate_open(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	gate->is_open = true;
+	pthread_cond_broadcast(&gate->opened);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_wait(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->is_open)
+		pthread_cond_wait(&gate->opened, &gate->lock);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void *run(void *arg)
+{
+	struct thread *thread = arg;
+
+	atomic_store(&thread->tid, gettid());
+	thread->function();
+	atomic_store(&thread->has_ended, true);
+	return NULL;
+}
+
+void thread_start(struct thread *thread, void (*function)(void))
+{
+	thread->function = function;
+	atomic_init(&thread->tid, 0);
+	atomic_init(&thread->has_ended, false);
+	MUST(pthread_create(&thread->id, NULL, run, thread) == 0);
+}
+
+void thread_join(struct thread *thread)
+{
+	MUST(pthread_join(thread->id, NULL) == 0);
+}
+
+static bool is_asleep(const struct thread *thread)
+{
+	char path[64], text[512];
+	const char *state;
+	ssize_t bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&thread->tid));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bytes = read(fd, text, sizeof text - 1);
+	close(fd);
+	text[bytes > 0 ? bytes : 0] = '\0';
+	state = strrchr(text, ')');
+	return state != NULL && state[1] == ' ' && state[2] == 'S';
+}
+
+void thread_wait_asleep(struct thread *thread)
+{
+	/* On its way it may sleep for a moment, on a lock of the sanitizer's, say. */
+	enum { ENOUGH = 20 };
+	const struct timespec pause = {.tv_nsec = 2 * 1000 * 1000};
+
+	for (int seen = 0; seen < ENOUGH && !atomic_load(&thread->has_ended);) {
+		nanosleep(&pause, NULL);
+		seen = is_asleep(thread) ? seen + 1 : 0;
+	}
+}
+
+/* ---- stderr ---- */
+
+void capture_begin(struct capture *capture)
+{
+	int pair[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+	capture->fd = pair[0];
+	capture->saved_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+	MUST(capture->saved_fd >= 0);
+	MUST(dup2(pair[1], STDERR_FILENO) == STDERR_FILENO);
+	close(pair[1]);
+}
+
+const char *capture_next(struct capture *capture)
+{
+	static char text[65536];
+	ssize_t bytes = recv(capture->fd, text, sizeof text - 1, MSG_DONTWAIT);
+
+	text[bytes > 0 ? bytes : 0] = '\0';
+	return text;
+}
+
+void capture_end(struct capture *capture)
+{
+	MUST(dup2(capture->saved_fd, STDERR_FILENO) == STDERR_FILENO);
+	close(capture->saved_fd);
+	close(capture->fd);
+}
+
+/* ---- /proc ---- */
+
+static char root[PATH_BYTES];
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)status;
+	(void)type;
+	(void)place;
+	return remove(path);
+}
+
+void fake_proc_end(void)
+{
+	/* Only the process that made it: not a child of its own. */
+	if (root[0] != '\0')
+		nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	root[0] = '\0';
+	proc_root = "";
+}
+
+void fake_proc_begin(void)
+{
+	/* On tmpfs if there is one: there a directory's links are counted, as in /proc. */
+	snprintf(root, sizeof root, "/dev/shm/oomreclaim-test-XXXXXX");
+	if (mkdtemp(root) == NULL) {
+		snprintf(root, sizeof root, "/tmp/oomreclaim-test-XXXXXX");
+		MUST(mkdtemp(root) != NULL);
+	}
+	proc_root = root;
+}
+
+static void full_path(char full[PATH_BYTES], const char *path)
+{
+	MUST(root[0] != '\0');
+	MUST((size_t)snprintf(full, PATH_BYTES, "%s%s", root, path) < PATH_BYTES);
+}
+
+static void make_parents(char *full)
+{
+	for (char *slash = strchr(full + strlen(root) + 1, '/'); slash != NULL;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(full, 0700);
+		*slash = '/';
+	}
+}
+
+void fake_proc_write(const char *path, const char *text)
+{
+	char full[PATH_BYTES];
+	FILE *file;
+
+	full_path(full, path);
+	make_parents(full);
+	file = fopen(full, "we");
+	MUST(file != NULL);
+	MUST(fputs(text, file) >= 0);
+	MUST(fclose(file) == 0);
+}
+
+void fake_proc_mkdir(const char *path)
+{
+	char full[PATH_BYTES];
+
+	full_path(full, path);
+	make_parents(full);
+	MUST(mkdir(full, 0700) == 0);
+}
+
+void fake_proc_remove(const char *path)
+{
+	char full[PATH_BYTES];
+
+	full_path(full, path);
+	MUST(remove(full) == 0);
+}
