@@ -18,12 +18,9 @@ const char *proc_root = "";
 
 static void path_of(char path[OWN_PATH_BYTES], const char *file)
 {
-	size_t root = strlen(proc_root), length = strlen(file);
+	const char *root = strlen(proc_root) + strlen(file) < OWN_PATH_BYTES ? proc_root : "";
 
-	if (root + length >= OWN_PATH_BYTES)
-		root = 0;
-	memcpy(path, proc_root, root);
-	memcpy(path + root, file, length + 1);
+	stpcpy(stpcpy(path, root), file);
 }
 
 OOM_NOINLINE int proc_open_lines(struct io_lines *lines, const char *format, ...)

@@ -71,6 +71,7 @@ static void *allocate_much(void *arg)
 {
 	struct pool own = {0};
 
+	sem_wait(&may_fail);
 	for (size_t i = 0; i < *(size_t *)arg; i++) {
 		errno = ERRNO_UNTOUCHED;
 		CHECK(pool_add(&own, 64 * KIB));
@@ -96,9 +97,11 @@ static void crowd(void)
 	size_t each = pool_fill(&pool, 64 * KIB) / 2;
 
 	pool_clear(&pool);
-	CHECK(oomreclaim_register("alone", 0, 0, evict_alone, NULL, NULL) == 0);
+	prepare(evict_alone);
 	for (int i = 0; i < THREADS; i++)
 		threads[i] = start(allocate_much, &each);
+	for (int i = 0; i < THREADS; i++)
+		sem_post(&may_fail);
 	for (int i = 0; i < 100; i++) {
 		pthread_attr_t attr;
 		pthread_t brief;

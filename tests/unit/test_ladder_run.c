@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver: rungs 1 to 7, over a heap that fails as often as a test wants. The trace says what was
+ * done in which order (fake_heap.h); callbacks add a c.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base.h"
+#include "budget.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "options.h"
+#include "policy.h"
+#include "scope.h"
+#include "support.h"
+
+TestSuite(ladder_run, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static const struct heap_request request = {.size = 1000, .alignment = 16};
+
+/* What the callback claims, and what the heap sees of it. */
+static size_t claimed_bytes, measured_bytes;
+static unsigned calls, calls_left = UINT_MAX;
+
+static size_t give(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	fake_heap_note('c');
+	if (calls++ >= calls_left)
+		return 0;
+	fake_heap_freed(measured_bytes);
+	return claimed_bytes;
+}
+
+static void add_callback(oomreclaim_callback *function)
+{
+	oomreclaim_register("callback", 0, 0, function, NULL, NULL);
+}
+
+static void *climb(void)
+{
+	errno = ERRNO_UNTOUCHED;
+	return ladder_climb(&request);
+}
+
+/* Climbs in a heap that fails `attempts` times, and expects this trace. */
+static void expect_trace(unsigned attempts, const void *memory, const char *trace)
+{
+	void *is;
+
+	fake_heap_fail(attempts);
+	fake_heap_clear_trace();
+	is = climb();
+	cr_expect(is == memory, "after %u failures: %p", attempts, is);
+	cr_expect_str_eq(fake_heap_trace(), trace, "after %u failures: %s, should be %s", attempts,
+	                 fake_heap_trace(), trace);
+	cr_expect_eq(errno, is != NULL ? ERRNO_UNTOUCHED : ENOMEM);
+}
+
+/* fp: flush and purge; a: an attempt. The flush behind the callbacks is part of their round. */
+Test(ladder_run, an_attempt_after_each_step)
+{
+	claimed_bytes = measured_bytes = 1000;
+	calls_left = 2;
+	add_callback(give);
+	expect_trace(0, fake_heap_block, "fpa");
+	expect_trace(1, fake_heap_block, "fpacfpa");
+	calls = 0;
+	expect_trace(2, fake_heap_block, "fpacfpacfpa");
+	calls = 0;
+	/* The third round gives nothing; the policy returns. */
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpacfpacfpacfpaa");
+}
+
+Test(ladder_run, without_callbacks)
+{
+	expect_trace(0, fake_heap_block, "fpa");
+	expect_trace(1, fake_heap_block, "fpafpa");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafpaa");
+}
+
+Test(ladder_run, errno_on_every_rung)
+{
+	unsigned attempts = 0;
+	void *memory;
+
+	claimed_bytes = measured_bytes = 1;
+	add_callback(give);
+	do {
+		calls = 0;
+		calls_left = 5;
+		fake_heap_fail(attempts++);
+		errno = ERRNO_UNTOUCHED;
+		memory = ladder_climb(&request);
+		cr_expect_eq(errno, memory != NULL ? ERRNO_UNTOUCHED : ENOMEM);
+	} while (memory != NULL && attempts < 100);
+	/* Own reclaim, five rounds and a sixth that gives nothing, and the policy. */
+	cr_expect_eq(attempts, 9, "%u", attempts);
+}
+
+static size_t set_errno(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	errno = EDOM;
+	return 0;
+}
+
+Test(ladder_run, errno_of_a_callback_does_not_show)
+{
+	add_callback(set_errno);
+	fake_heap_fail(1);
+	cr_expect(climb() == fake_heap_block);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
+/* ---- 1: impossible ---- */
+
+static void expect_impossible(const struct heap_request *wanted)
+{
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_null(ladder_climb(wanted));
+	cr_expect_eq(errno, ENOMEM);
+	cr_expect_str_eq(fake_heap_trace(), "", "nothing is tried for it");
+}
+
+Test(ladder_run, impossible_size)
+{
+	add_callback(give);
+	expect_impossible(&(struct heap_request){.size = (size_t)PTRDIFF_MAX + 1});
+	expect_impossible(&(struct heap_request){.size = SIZE_MAX});
+}
+
+Test(ladder_run, impossible_alignment)
+{
+	add_callback(give);
+	expect_impossible(&(struct heap_request){
+		.size = 1, .alignment = ((size_t)PTRDIFF_MAX >> 1) * 2 + 2});
+}
+
+Test(ladder_run, impossible_under_the_limit)
+{
+	add_callback(give);
+	oomreclaim_set_limit(4096);
+	expect_impossible(&(struct heap_request){.size = 4097});
+	cr_expect(ladder_climb(&(struct heap_request){.size = 4096}) == fake_heap_block);
+}
+
+/* ---- 2: no recursion ---- */
+
+static void *nested_memory;
+static int nested_errno;
+
+static size_t allocate_inside(const struct oomreclaim_control *control, void *arg)
+{
+	give(control, arg);
+	errno = ERRNO_UNTOUCHED;
+	nested_memory = ladder_climb(&request);
+	nested_errno = errno;
+	return 0;
+}
+
+Test(ladder_run, nested_is_served_from_the_reserve)
+{
+	fake_heap_fill_reserve(1);
+	add_callback(allocate_inside);
+	/* No own reclaim, no attempt, no second round: the reserve at once. */
+	expect_trace(1, fake_heap_block, "fpacrfpa");
+	cr_expect(nested_memory == fake_heap_reserve_block);
+	cr_expect_eq(nested_errno, ERRNO_UNTOUCHED);
+}
+
+Test(ladder_run, nested_without_a_reserve_is_null)
+{
+	fake_heap_fill_reserve(0);
+	add_callback(allocate_inside);
+	expect_trace(1, fake_heap_block, "fpacrfpa");
+	cr_expect_null(nested_memory);
+	cr_expect_eq(nested_errno, ENOMEM);
+}
+
+Test(ladder_run, reentrant_is_null_at_once)
+{
+	fake_heap_is_reentrant = true;
+	fake_heap_fill_reserve(1);
+	add_callback(give);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	expect_trace(0, NULL, "");
+}
+
+/* ---- 4: scopes ---- */
+
+static enum oomreclaim_policy note_policy(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)arg;
+	fake_heap_note('d');
+	return verdict->policy;
+}
+
+/* With a callback, a policy callback and a reserve at hand, in this scope. */
+static void expect_in_scope(unsigned scope, const void *memory, const char *trace)
+{
+	fake_heap_fill_reserve(1);
+	add_callback(give);
+	oomreclaim_set_policy_callback(note_policy, NULL);
+	oomreclaim_scope_save(scope);
+	expect_trace(FAKE_HEAP_ALWAYS, memory, trace);
+}
+
+Test(ladder_run, no_scope)
+{
+	expect_in_scope(0, NULL, "fpacfpada");
+}
+
+Test(ladder_run, noretry_calls_nobody)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_NORETRY, NULL, "fpa");
+}
+
+Test(ladder_run, retry_mayfail_never_asks_the_policy)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_RETRY_MAYFAIL, NULL, "fpacfpa");
+}
+
+Test(ladder_run, noreclaim_calls_nobody)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
+}
+
+Test(ladder_run, reserve_before_callbacks)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fpar");
+}
+
+Test(ladder_run, reserve_used_up)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fpar");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fparcfpada");
+}
+
+Test(ladder_run, reserve_and_noretry)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE | OOMRECLAIM_SCOPE_NORETRY,
+	                fake_heap_reserve_block, "fpar");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
+}
+
+Test(ladder_run, an_allocation_out_of_any_scope_leaves_the_reserve_alone)
+{
+	expect_in_scope(OOMRECLAIM_SCOPE_RETRY_MAYFAIL | OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
+}
+
+/* ---- 10: already dying ---- */
+
+Test(ladder_run, the_dying_get_the_reserve)
+{
+	cr_assert(policy_claim());
+	expect_in_scope(0, fake_heap_reserve_block, "fpar");
+	/* Nobody is asked to give for it, and nothing harsher follows. */
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
+}
+
+/* ---- 5 to 7: rounds ---- */
+
+static unsigned rounds_until_null(void)
+{
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	calls = 0;
+	cr_expect_null(climb());
+	return calls;
+}
+
+Test(ladder_run, claims_that_nobody_can_measure_end)
+{
+	claimed_bytes = SIZE_MAX;
+	add_callback(give);
+	cr_expect_eq(rounds_until_null(), MAX_RECLAIM_RETRIES);
+}
+
+Test(ladder_run, measured_progress_goes_on)
+{
+	claimed_bytes = measured_bytes = 1;
+	calls_left = 100;
+	add_callback(give);
+	cr_expect_eq(rounds_until_null(), 101, "and once to find out that there is no more");
+}
+
+static size_t give_in_the_16th(const struct oomreclaim_control *control, void *arg)
+{
+	measured_bytes = control->attempt == MAX_RECLAIM_RETRIES - 1 ? 1 : 0;
+	return give(control, arg);
+}
+
+Test(ladder_run, only_rounds_in_a_row_count)
+{
+	claimed_bytes = 1;
+	add_callback(give_in_the_16th);
+	cr_expect_eq(rounds_until_null(), 2 * MAX_RECLAIM_RETRIES);
+}
+
+static size_t take_and_free(const struct oomreclaim_control *control, void *arg)
+{
+	fake_heap_allocated(4096);
+	fake_heap_freed(4096);
+	return give(control, arg);
+}
+
+Test(ladder_run, what_is_taken_and_freed_is_no_progress)
+{
+	claimed_bytes = 1;
+	add_callback(take_and_free);
+	cr_expect_eq(rounds_until_null(), MAX_RECLAIM_RETRIES);
+}
+
+static struct oomreclaim_control seen[MAX_RECLAIM_RETRIES];
+
+static size_t look(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	seen[calls++] = *control;
+	/* As much as is wanted, or the rest of the round would be asked for. */
+	return control->bytes_wanted;
+}
+
+Test(ladder_run, what_a_callback_is_told)
+{
+	add_callback(look);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	climb();
+	cr_assert_eq(calls, MAX_RECLAIM_RETRIES);
+	for (unsigned i = 0; i < calls; i++) {
+		cr_expect_eq(seen[i].struct_size, sizeof seen[i]);
+		/* Twice as much each time, up to a thousandfold. */
+		cr_expect_eq(seen[i].bytes_wanted, request.size << (i < 10 ? i : 10));
+		cr_expect_eq(seen[i].size, request.size);
+		cr_expect_eq(seen[i].alignment, request.alignment);
+		cr_expect_eq(seen[i].reason, OOMRECLAIM_REASON_ALLOC);
+		cr_expect_eq(seen[i].attempt, i);
+		cr_expect(seen[i].is_direct);
+		cr_expect_str_eq(seen[i].constraint, "NONE");
+	}
+}
+
+Test(ladder_run, at_the_budget_the_reason_is_limit)
+{
+	add_callback(look);
+	oomreclaim_set_limit(65536);
+	fake_heap_fail(1);
+	climb();
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
+	cr_expect_str_eq(seen[0].constraint, "BUDGET");
+}
+
+Test(ladder_run, a_request_for_nothing_wants_something)
+{
+	const struct heap_request nothing = {.size = 0};
+
+	add_callback(look);
+	fake_heap_fail(1);
+	ladder_climb(&nothing);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].bytes_wanted, 1);
+}
+
+static int state_inside = -1;
+
+static size_t look_at_cancel_state(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_inside);
+	return 0;
+}
+
+Test(ladder_run, cancellation_is_held_off)
+{
+	int state;
+
+	add_callback(look_at_cancel_state);
+	fake_heap_fail(1);
+	climb();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	cr_expect_eq(state_inside, PTHREAD_CANCEL_DISABLE);
+	cr_expect_eq(state, PTHREAD_CANCEL_ENABLE);
+}
