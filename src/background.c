@@ -125,7 +125,6 @@ static void *run(void *arg)
 
 	(void)arg;
 	fds[0].fd = atomic_load_explicit(&thread.event_fd, memory_order_acquire);
-	open_pressure();
 	while (!is_stopping()) {
 		fds[1].fd = pressure_fd();
 		fds[1].events = pressure_events();
@@ -177,6 +176,7 @@ void background_start(void)
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
 	if (atomic_load_explicit(&thread.event_fd, memory_order_relaxed) < 0 && !is_stopping()) {
 		/* Written once already: there is a reason to look. */
+		open_pressure();
 		fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 		atomic_store_explicit(&thread.event_fd, fd, memory_order_release);
 		if (fd >= 0 && create() != 0) {

@@ -14,6 +14,8 @@
 /* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
    microseconds, mapping and touching this much some milliseconds. */
 #define REREAD_BYTES ((size_t)4 << 20)
+/* Nor is it read more often than this. */
+#define REREAD_NS (5 * NSEC_PER_MSEC)
 
 /* Counters and limits stand for themselves alone, so all orders are relaxed: two threads that charge
    at the same moment may both be refused where one would have fitted, never both let in. */
@@ -32,6 +34,7 @@ static atomic_size_t auto_max_bytes = SIZE_MAX;
 /* One thread reads at a time; the others go on with the last reading. Nobody waits: this is called
    with the heap's locks held, and a fork takes those after ours. */
 static atomic_flag is_reading = ATOMIC_FLAG_INIT;
+static _Atomic uint64_t read_ns; /* when the last reading ended */
 
 /* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got below
    it: it is not woken for every mapping. */
@@ -134,12 +137,16 @@ static OOM_NOINLINE void read_ceiling(void)
 
 static void reread(size_t now_bytes)
 {
+	uint64_t time_ns = now_ns();
 	int saved = errno;
 
-	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
+	/* One failure is several attempts, and the files have not changed between them. */
+	if (time_ns - atomic_load_explicit(&read_ns, memory_order_relaxed) < REREAD_NS ||
+	    atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
 		return;
 	read_ceiling();
 	set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
+	atomic_store_explicit(&read_ns, now_ns(), memory_order_relaxed);
 	atomic_flag_clear_explicit(&is_reading, memory_order_release);
 	errno = saved;
 }
@@ -151,6 +158,7 @@ void budget_init(void (*on_high)(void))
 	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
 	set(&ceiling, SIZE_MAX);
 	set(&reread_at, SIZE_MAX);
+	atomic_store_explicit(&read_ns, 0, memory_order_relaxed);
 	if (has_auto())
 		reread(budget_charged());
 	update_watermarks();

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -23,6 +24,7 @@
 #include "report.h"
 
 #define PATH_BYTES 1024
+#define NO_PROC "/nonexistent"
 
 /* Not assert(): it has to be there in a build without them as well. */
 #define MUST(condition) ((condition) ? (void)0 : give_up(__LINE__, #condition))
@@ -70,6 +72,9 @@ static void wake_nobody(void)
 void support_init(void)
 {
 	unsetenv("OOMRECLAIM_CONF");
+	proc_root = NO_PROC;
+	/* Some end by abort(). */
+	MUST(setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0}) == 0);
 	options_load(NULL);
 	budget_init(wake_nobody);
 	MUST(pthread_atfork(fork_prepare, fork_parent, fork_child) == 0);
@@ -208,7 +213,7 @@ void fake_proc_end(void)
 	if (root[0] != '\0')
 		nftw(root, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 	root[0] = '\0';
-	proc_root = "";
+	proc_root = NO_PROC;
 }
 
 void fake_proc_begin(void)

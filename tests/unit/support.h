@@ -19,7 +19,8 @@
 /* Of every suite with threads: a test that hangs fails. */
 #define WATCHDOG_SECONDS 30
 
-/* What init.c does before main(): the settings' defaults, and the handlers of fork(). */
+/* What init.c does before main(): the settings' defaults, and the handlers of fork(). And there is no
+   /proc: what a test comes to must not depend on the machine's limits. */
 void support_init(void);
 
 /* Runs `function` in a child, which leaves it by returning, with status 0, by _exit() or by a signal.

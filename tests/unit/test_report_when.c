@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is said at the end of the ladder, and when. test_report.c has its form. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "options.h"
+#include "support.h"
+
+TestSuite(report_when, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static const struct heap_request request = {.size = 1000};
+static const struct heap_request impossible = {.size = SIZE_MAX};
+
+static void climb(void)
+{
+	ladder_climb(&request);
+}
+
+static void climb_for_the_impossible(void)
+{
+	ladder_climb(&impossible);
+}
+
+#define REPORT "? invoked oom-reclaim: size=1000, "
+#define ABORTING "Out of memory: aborting process "
+
+/* Runs a climb that fails, in a child, and expects one write that begins and goes on like this; or
+   nothing, for NULL. */
+static void expect_said(void (*function)(void), const char *conf, const char *first,
+                        const char *further)
+{
+	struct capture capture;
+	const char *said;
+
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	capture_begin(&capture);
+	run_child(function);
+	said = capture_next(&capture);
+	if (first == NULL) {
+		cr_expect_str_eq(said, "", "%s", conf);
+	} else {
+		cr_expect(strncmp(said, first, strlen(first)) == 0, "%s: %s", conf, said);
+		cr_expect(strstr(said, further) != NULL, "%s: %s", conf, said);
+	}
+	cr_expect_str_eq(capture_next(&capture), "", "%s: once", conf);
+	capture_end(&capture);
+}
+
+Test(report_when, silent_by_default)
+{
+	expect_said(climb, "policy:return", NULL, NULL);
+}
+
+Test(report_when, auto_is_before_the_end)
+{
+	expect_said(climb, "policy:abort", REPORT, ABORTING);
+	expect_said(climb, "policy:kill", REPORT, "Out of memory: Killed process ");
+}
+
+Test(report_when, never)
+{
+	expect_said(climb, "report:never,policy:abort", NULL, NULL);
+	expect_said(climb, "policy:kill", NULL, NULL);
+	expect_said(climb, "policy:return", NULL, NULL);
+}
+
+Test(report_when, always)
+{
+	expect_said(climb, "report:always", REPORT, "Out of memory: returning NULL to process ");
+	expect_said(climb, "policy:abort", REPORT, ABORTING);
+}
+
+Test(report_when, verbose_is_a_line)
+{
+	const char *line = "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of "
+	                   "callbacks claimed 0 bytes\n";
+
+	expect_said(climb, "verbose:true", line, "");
+	expect_said(climb, "report:always", REPORT, "");
+}
+
+Test(report_when, nothing_about_the_impossible)
+{
+	/* Programs ask for it to find out how much there is. */
+	expect_said(climb_for_the_impossible, "verbose:true,report:always", NULL, NULL);
+}
+
+Test(report_when, nothing_where_the_heap_may_be_locked)
+{
+	fake_heap_is_reentrant = true;
+	expect_said(climb, "verbose:true,report:always", NULL, NULL);
+}
+
+static void climb_in_nofail(void)
+{
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	ladder_climb(&request);
+}
+
+Test(report_when, before_nofail_aborts)
+{
+	expect_said(climb_in_nofail, "nofail_ms:1", REPORT, ABORTING);
+}
+
+static void climb_in_vain(void)
+{
+	struct oom_control control;
+
+	ladder_begin(&control, &request);
+	control.is_policy_deferred = true;
+	ladder_run(&control);
+}
+
+Test(report_when, not_before_the_caller_is_through)
+{
+	expect_said(climb_in_vain, "verbose:true,report:always", NULL, NULL);
+}
