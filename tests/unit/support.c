@@ -9,11 +9,13 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "background.h"
+#include "base.h"
 #include "budget.h"
 #include "killer.h"
 #include "options.h"
@@ -163,6 +165,31 @@ void thread_wait_asleep(struct thread *thread)
 		nanosleep(&pause, NULL);
 		seen = is_asleep(thread) ? seen + 1 : 0;
 	}
+}
+
+/* ---- CLOCK_MONOTONIC ---- */
+
+static _Atomic uint64_t frozen_ns; /* 0: it runs */
+
+/* In place of libc's, for all of the process. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	uint64_t frozen = atomic_load(&frozen_ns);
+
+	if (frozen == 0 || clock != CLOCK_MONOTONIC)
+		return (int)syscall(SYS_clock_gettime, clock, now);
+	*now = timespec_of_ns(frozen);
+	return 0;
+}
+
+void fake_clock_freeze(void)
+{
+	atomic_store(&frozen_ns, now_ns());
+}
+
+void fake_clock_advance(uint64_t ns)
+{
+	atomic_fetch_add(&frozen_ns, ns);
 }
 
 /* ---- stderr ---- */

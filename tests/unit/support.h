@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A value that nothing sets errno to. */
@@ -52,6 +53,11 @@ void thread_start(struct thread *thread, void (*function)(void));
 void thread_join(struct thread *thread);
 /* Returns when the thread sleeps in the kernel and goes on doing so, or has ended. */
 void thread_wait_asleep(struct thread *thread);
+
+/* ---- CLOCK_MONOTONIC, as this process reads it ---- */
+
+void fake_clock_freeze(void);
+void fake_clock_advance(uint64_t ns);
 
 /* ---- stderr ---- */
 

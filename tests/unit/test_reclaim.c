@@ -54,8 +54,9 @@ static struct reclaim_progress run(const struct reclaim_request *request)
 
 static struct reclaim_progress want(size_t bytes)
 {
-	const struct reclaim_request request = {
-		.wanted_bytes = bytes, .constraint = "NONE", .reason = OOMRECLAIM_REASON_ALLOC};
+	const struct reclaim_request request = {.wanted_bytes = bytes,
+	                                        .constraint = "NONE",
+	                                        .reason = OOMRECLAIM_REASON_ALLOC};
 
 	return run(&request);
 }
@@ -181,8 +182,9 @@ Test(reclaim, what_a_callback_is_told)
 
 Test(reclaim, background_is_not_direct)
 {
-	const struct reclaim_request request = {
-		.wanted_bytes = 1, .constraint = "NONE", .is_background = true};
+	const struct reclaim_request request = {.wanted_bytes = 1,
+	                                        .constraint = "NONE",
+	                                        .is_background = true};
 
 	add_three();
 	run(&request);
@@ -191,8 +193,9 @@ Test(reclaim, background_is_not_direct)
 
 Test(reclaim, totals_by_kind)
 {
-	const struct reclaim_request background = {
-		.wanted_bytes = 1000, .constraint = "NONE", .is_background = true};
+	const struct reclaim_request background = {.wanted_bytes = 1000,
+	                                           .constraint = "NONE",
+	                                           .is_background = true};
 	struct oomreclaim_reclaim_stats stats;
 
 	a = (struct giver){.letter = 'A', .claims = 100, .frees = 10};

@@ -219,8 +219,9 @@ Test(registry_walk, unregister_of_another_does_not_wait)
 /* A background round and a direct one at the same time, which may stand on the same entry. */
 static void make_background_round(void)
 {
-	const struct reclaim_request request = {
-		.wanted_bytes = SIZE_MAX, .constraint = "NONE", .is_background = true};
+	const struct reclaim_request request = {.wanted_bytes = SIZE_MAX,
+	                                        .constraint = "NONE",
+	                                        .is_background = true};
 	struct reclaim_progress progress;
 	struct scope_ladder enter;
 

@@ -79,7 +79,7 @@ Test(report_when, always)
 Test(report_when, verbose_is_a_line)
 {
 	const char *line = "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of "
-	                   "callbacks claimed 0 bytes\n";
+			   "callbacks claimed 0 bytes\n";
 
 	expect_said(climb, "verbose:true", line, "");
 	expect_said(climb, "report:always", REPORT, "");

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rungs 12 and 13: which policy is in force, its callback, and what it does. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "options.h"
+#include "policy.h"
+#include "support.h"
+
+TestSuite(policy, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static const struct heap_request request = {.size = 1000, .alignment = 16};
+static const struct oom_control control = {.request = &request,
+                                           .scope = OOMRECLAIM_SCOPE_RESERVE,
+                                           .constraint = CONSTRAINT_RLIMIT_DATA};
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+}
+
+/* ---- Which ---- */
+
+Test(policy, is_the_setting_until_it_is_set)
+{
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_RETURN);
+	set("policy:abort");
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(oomreclaim_set_policy(OOMRECLAIM_POLICY_KILL), 0);
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_KILL);
+	set("policy:abort");
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_KILL, "it outlasts the settings");
+	cr_expect_eq(oomreclaim_set_policy(OOMRECLAIM_POLICY_RETURN), 0);
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_RETURN);
+}
+
+Test(policy, refuses_what_is_none)
+{
+	const int wrong[] = {OOMRECLAIM_POLICY_RETRY, 4, -1, 4711};
+
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	errno = ERRNO_UNTOUCHED;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		cr_expect_eq(oomreclaim_set_policy((enum oomreclaim_policy)wrong[i]), EINVAL);
+	cr_expect_eq(oomreclaim_get_policy(), OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
+Test(policy, names)
+{
+	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_RETURN), "return");
+	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_ABORT), "abort");
+	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_KILL), "kill");
+	cr_expect_str_eq(policy_name((enum oomreclaim_policy)4711), "?");
+}
+
+/* ---- The callback ---- */
+
+static struct oomreclaim_verdict told;
+static int answer;
+
+static enum oomreclaim_policy decide(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	told = *verdict;
+	*(int *)arg += 1;
+	errno = EDOM;
+	return (enum oomreclaim_policy)answer;
+}
+
+Test(policy, without_a_callback_the_fixed_one)
+{
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_ABORT);
+}
+
+Test(policy, the_callback_decides)
+{
+	int calls = 0;
+
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(oomreclaim_set_policy_callback(decide, &calls), 0);
+	for (answer = OOMRECLAIM_POLICY_RETURN; answer <= OOMRECLAIM_POLICY_RETRY; answer++)
+		cr_expect_eq(policy_decide(&control), (enum oomreclaim_policy)answer);
+	cr_expect_eq(calls, 4);
+	cr_expect_eq(told.struct_size, sizeof told);
+	cr_expect_eq(told.size, 1000);
+	cr_expect_eq(told.alignment, 16);
+	cr_expect_eq(told.scope, OOMRECLAIM_SCOPE_RESERVE);
+	cr_expect_str_eq(told.constraint, "RLIMIT_DATA");
+	cr_expect_eq(told.policy, OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(oomreclaim_set_policy_callback(NULL, NULL), 0);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(calls, 4, "removed");
+}
+
+Test(policy, any_other_answer_is_return)
+{
+	const int wrong[] = {4, -1, 4711, INT_MIN};
+	int calls = 0;
+
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	oomreclaim_set_policy_callback(decide, &calls);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		answer = wrong[i];
+		cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_RETURN, "%d", answer);
+	}
+}
+
+Test(policy, errno_of_the_callback_does_not_show)
+{
+	int calls = 0;
+
+	oomreclaim_set_policy_callback(decide, &calls);
+	errno = ERRNO_UNTOUCHED;
+	policy_decide(&control);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
+/* ---- Replacing it while it runs ---- */
+
+static struct gate inside = GATE, go_on = GATE;
+static atomic_bool has_returned;
+static bool was_in_flight = true;
+
+static enum oomreclaim_policy stay(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict;
+	(void)arg;
+	gate_open(&inside);
+	gate_wait(&go_on);
+	atomic_store(&has_returned, true);
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+static void decide_in_thread(void)
+{
+	policy_decide(&control);
+}
+
+static void remove_callback(void)
+{
+	oomreclaim_set_policy_callback(NULL, NULL);
+	was_in_flight = !atomic_load(&has_returned);
+}
+
+static struct thread decider, remover;
+
+static void begin_call(void)
+{
+	oomreclaim_set_policy_callback(stay, NULL);
+	thread_start(&decider, decide_in_thread);
+	gate_wait(&inside);
+}
+
+Test(policy, replacing_waits_for_a_call_in_flight)
+{
+	begin_call();
+	thread_start(&remover, remove_callback);
+	thread_wait_asleep(&remover);
+	cr_expect_not(atomic_load(&remover.has_ended));
+	gate_open(&go_on);
+	thread_join(&remover);
+	thread_join(&decider);
+	cr_expect_not(was_in_flight);
+}
+
+static enum oomreclaim_policy replace_inside(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict;
+	(void)arg;
+	oomreclaim_set_policy_callback(NULL, NULL);
+	return OOMRECLAIM_POLICY_KILL;
+}
+
+Test(policy, replacing_from_inside_returns_at_once)
+{
+	oomreclaim_set_policy_callback(replace_inside, NULL);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_KILL);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_RETURN, "removed");
+}
+
+/* The first call stays inside; the second one removes the callback and lets it go. */
+static enum oomreclaim_policy stay_or_remove(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	atomic_int *calls = arg;
+
+	if (atomic_fetch_add(calls, 1) == 0)
+		return stay(verdict, NULL);
+	oomreclaim_set_policy_callback(NULL, NULL);
+	was_in_flight = !atomic_load(&has_returned);
+	gate_open(&go_on);
+	return OOMRECLAIM_POLICY_RETRY;
+}
+
+Test(policy, replacing_from_inside_does_not_wait_for_others)
+{
+	atomic_int calls = 0;
+
+	oomreclaim_set_policy_callback(stay_or_remove, &calls);
+	thread_start(&decider, decide_in_thread);
+	gate_wait(&inside);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_RETRY);
+	thread_join(&decider);
+	cr_expect(was_in_flight);
+}
+
+static void child_replaces(void)
+{
+	int calls = 0;
+
+	/* The call under way is in the parent. */
+	oomreclaim_set_policy_callback(decide, &calls);
+	policy_decide(&control);
+	_exit(calls == 1 ? 0 : 1);
+}
+
+Test(policy, fork_while_another_thread_is_in_a_call)
+{
+	int status;
+
+	begin_call();
+	status = run_child(child_replaces);
+	gate_open(&go_on);
+	thread_join(&decider);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+static pid_t child;
+
+static enum oomreclaim_policy fork_inside(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict;
+	(void)arg;
+	child = fork();
+	/* Must not wait for the very call it is in. */
+	if (child == 0)
+		oomreclaim_set_policy_callback(NULL, NULL);
+	return OOMRECLAIM_POLICY_RETRY;
+}
+
+Test(policy, fork_by_the_callback)
+{
+	enum oomreclaim_policy decided;
+	int status;
+
+	oomreclaim_set_policy_callback(fork_inside, NULL);
+	decided = policy_decide(&control);
+	if (child == 0)
+		_exit(decided == OOMRECLAIM_POLICY_RETRY &&
+		                      policy_decide(&control) == OOMRECLAIM_POLICY_RETURN
+		              ? 0
+		              : 1);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+/* ---- Dying ---- */
+
+Test(policy, the_first_to_claim_it)
+{
+	cr_expect_not(policy_is_dying());
+	cr_expect(policy_claim());
+	cr_expect(policy_is_dying());
+	cr_expect_not(policy_claim());
+	cr_expect(policy_is_dying());
+}
+
+static void child_is_not_dying(void)
+{
+	_exit(!policy_is_dying() && policy_claim() ? 0 : 1);
+}
+
+Test(policy, a_child_is_not_dying_with_its_parent)
+{
+	policy_claim();
+	cr_expect_eq(run_child(child_is_not_dying), 0);
+}
+
+/* ---- Acting ---- */
+
+static void act_abort(void)
+{
+	policy_act(OOMRECLAIM_POLICY_ABORT);
+}
+
+static void act_kill(void)
+{
+	policy_act(OOMRECLAIM_POLICY_KILL);
+}
+
+static void expect_signal(void (*function)(void), int signal)
+{
+	int status = run_child(function);
+
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signal, "wait status %#x",
+	          (unsigned)status);
+}
+
+Test(policy, abort)
+{
+	expect_signal(act_abort, SIGABRT);
+}
+
+Test(policy, kill)
+{
+	expect_signal(act_kill, SIGKILL);
+}
+
+Test(policy, kill_by_another_signal)
+{
+	set("kill_signal:TERM");
+	expect_signal(act_kill, SIGTERM);
+	set("kill_signal:SIGUSR1");
+	expect_signal(act_kill, SIGUSR1);
+}
+
+static void act_kill_and_live_on(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	/* It has come back, as it may. What follows comes from the kernel's timer. */
+	for (;;)
+		pause();
+}
+
+Test(policy, kill_follows_a_signal_that_is_ignored)
+{
+	set("kill_signal:TERM,kill_grace_ms:1");
+	expect_signal(act_kill_and_live_on, SIGKILL);
+}
+
+static void act_kill_and_check(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	policy_check_grace();
+	_exit(7);
+}
+
+Test(policy, no_end_before_the_grace_is_over)
+{
+	int status;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	status = run_child(act_kill_and_check);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
+	          (unsigned)status);
+}
+
+static void outlive_grace(void)
+{
+	fake_clock_freeze();
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
+	policy_check_grace();
+}
+
+Test(policy, the_first_process_of_a_namespace_outlives_sigkill)
+{
+	int status;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	status = run_child(outlive_grace);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
+	          (unsigned)status);
+}
