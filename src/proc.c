@@ -39,16 +39,18 @@ OOM_NOINLINE int proc_open_lines(struct io_lines *lines, const char *format, ...
 bool proc_parse_number(const char **text, uint64_t *number)
 {
 	const char *at = *text;
+	uint64_t sum = 0;
 
 	while (*at == ' ' || *at == '\t')
 		at++;
 	if (*at < '0' || *at > '9')
 		return false;
-	for (*number = 0; *at >= '0' && *at <= '9'; at++)
-		if (__builtin_mul_overflow(*number, 10, number) ||
-		    __builtin_add_overflow(*number, (uint64_t)(*at - '0'), number))
+	for (; *at >= '0' && *at <= '9'; at++)
+		if (__builtin_mul_overflow(sum, 10, &sum) ||
+		    __builtin_add_overflow(sum, (uint64_t)(*at - '0'), &sum))
 			return false;
 	*text = at;
+	*number = sum;
 	return true;
 }
 
@@ -140,12 +142,15 @@ OOM_NOINLINE bool proc_read_number(const char *path, uint64_t *number)
 {
 	struct io_lines lines;
 	const char *line;
+	uint64_t read;
 	bool is_read;
 
 	if (proc_open_lines(&lines, "%s", path) != 0)
 		return false;
 	line = io_lines_next(&lines);
-	is_read = line != NULL && proc_parse_number(&line, number) && *line == '\0';
+	is_read = line != NULL && proc_parse_number(&line, &read) && *line == '\0';
 	io_lines_close(&lines);
+	if (is_read)
+		*number = read;
 	return is_read;
 }

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -57,6 +59,8 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	/* Of a test that hangs, and is ended for it, nothing is to be left. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	background_fork_child();
 	budget_fork_child();
 	registry_fork_child(reclaim_is_caller());
@@ -254,10 +258,10 @@ void fake_proc_begin(void)
 	proc_root = root;
 }
 
-static void full_path(char full[PATH_BYTES], const char *path)
+void fake_proc_path(char *full, size_t bytes, const char *path)
 {
 	MUST(root[0] != '\0');
-	MUST((size_t)snprintf(full, PATH_BYTES, "%s%s", root, path) < PATH_BYTES);
+	MUST((size_t)snprintf(full, bytes, "%s%s", root, path) < bytes);
 }
 
 static void make_parents(char *full)
@@ -275,7 +279,7 @@ void fake_proc_write(const char *path, const char *text)
 	char full[PATH_BYTES];
 	FILE *file;
 
-	full_path(full, path);
+	fake_proc_path(full, sizeof full, path);
 	make_parents(full);
 	file = fopen(full, "we");
 	MUST(file != NULL);
@@ -287,7 +291,7 @@ void fake_proc_mkdir(const char *path)
 {
 	char full[PATH_BYTES];
 
-	full_path(full, path);
+	fake_proc_path(full, sizeof full, path);
 	make_parents(full);
 	MUST(mkdir(full, 0700) == 0);
 }
@@ -296,6 +300,6 @@ void fake_proc_remove(const char *path)
 {
 	char full[PATH_BYTES];
 
-	full_path(full, path);
+	fake_proc_path(full, sizeof full, path);
 	MUST(remove(full) == 0);
 }

@@ -81,5 +81,7 @@ void fake_proc_end(void);
 void fake_proc_write(const char *path, const char *text);
 void fake_proc_mkdir(const char *path);
 void fake_proc_remove(const char *path);
+/* Where it really is. */
+void fake_proc_path(char *full, size_t bytes, const char *path);
 
 #endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "io.h"
+#include "support.h"
+
+TestSuite(io, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+/* ---- Buffers ---- */
+
+Test(io, printf_appends)
+{
+	char text[64];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+
+	io_printf(&buf, "%d", 12);
+	io_printf(&buf, "-%s-%zu", "ab", (size_t)7);
+	cr_expect_str_eq(text, "12-ab-7");
+	cr_expect_eq(buf.used, 7);
+}
+
+Test(io, printf_cuts)
+{
+	char text[9] = "........";
+	struct io_buf buf = {.text = text, .bytes = 8};
+
+	io_printf(&buf, "%s", "12345");
+	io_printf(&buf, "%s", "67890");
+	cr_expect_str_eq(text, "1234567");
+	cr_expect_eq(buf.used, 7);
+	io_printf(&buf, "x");
+	cr_expect_eq(buf.used, 7);
+	cr_expect_eq(text[8], '\0', "nothing is written behind the end");
+}
+
+Test(io, puts_clean)
+{
+	char text[64];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+
+	io_puts_clean(&buf, "a b~\x7f\n\t\x1b[0m\xc3\xa4");
+	io_puts_clean(&buf, "!");
+	cr_expect_str_eq(text, "a b~???"
+	                       "?[0m?"
+	                       "?!");
+}
+
+Test(io, puts_clean_cuts)
+{
+	char text[5] = "....";
+	struct io_buf buf = {.text = text, .bytes = 4};
+
+	io_puts_clean(&buf, "123456");
+	cr_expect_str_eq(text, "123");
+	cr_expect_eq(buf.used, 3);
+}
+
+/* ---- Writing ---- */
+
+Test(io, write)
+{
+	char got[16] = "";
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_write(ends[1], "hello", 5), 0);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(read(ends[0], got, sizeof got), 5);
+	cr_expect_str_eq(got, "hello");
+}
+
+Test(io, write_to_nothing)
+{
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_write(4000, "hello", 5), -EBADF);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
+static int broken_pipe(void)
+{
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	close(ends[0]);
+	return ends[1];
+}
+
+Test(io, no_sigpipe)
+{
+	sigset_t before, after;
+
+	/* The default action would end the test. */
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_write(broken_pipe(), "hello", 5), -EPIPE);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	cr_expect_eq(sigismember(&after, SIGPIPE), sigismember(&before, SIGPIPE));
+	sigpending(&after);
+	cr_expect_not(sigismember(&after, SIGPIPE));
+}
+
+Test(io, a_sigpipe_that_was_there_stays)
+{
+	sigset_t pipe_only, pending;
+
+	sigemptyset(&pipe_only);
+	sigaddset(&pipe_only, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
+	raise(SIGPIPE);
+	cr_expect_eq(io_write(broken_pipe(), "hello", 5), -EPIPE);
+	sigpending(&pending);
+	cr_expect(sigismember(&pending, SIGPIPE));
+	sigemptyset(&pending);
+	pthread_sigmask(SIG_SETMASK, NULL, &pending);
+	cr_expect(sigismember(&pending, SIGPIPE), "still blocked");
+}
+
+Test(io, nobody_reads)
+{
+	char block[4096] = {0};
+	int ends[2];
+
+	cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+	while (write(ends[1], block, sizeof block) > 0)
+		;
+	cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_write(ends[1], "hello", 5), -EAGAIN);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
+Test(io, warn_is_one_line_in_one_write)
+{
+	struct capture capture;
+
+	capture_begin(&capture);
+	errno = ERRNO_UNTOUCHED;
+	io_warn("%d reasons, \"%s\"", 3, "name");
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_str_eq(capture_next(&capture), "oomreclaim: 3 reasons, \"name\"\n");
+	cr_expect_str_eq(capture_next(&capture), "");
+	capture_end(&capture);
+}
+
+Test(io, a_long_line_is_cut)
+{
+	struct capture capture;
+	char text[2 * IO_LINE_BYTES];
+	const char *line;
+
+	memset(text, 'x', sizeof text);
+	text[sizeof text - 1] = '\0';
+	capture_begin(&capture);
+	io_warn("%s", text);
+	line = capture_next(&capture);
+	cr_expect_leq(strlen(line), IO_LINE_BYTES);
+	cr_expect_geq(strlen(line), IO_LINE_BYTES - 1);
+	cr_expect_eq(strchr(line, '\n'), line + strlen(line) - 1, "its newline stays");
+	capture_end(&capture);
+}
+
+Test(io, warn_with_stderr_closed)
+{
+	int saved = dup(STDERR_FILENO);
+
+	close(STDERR_FILENO);
+	errno = ERRNO_UNTOUCHED;
+	io_warn("nobody is there");
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	dup2(saved, STDERR_FILENO);
+}
+
+/* ---- Reading ---- */
+
+/* A file in the fake /proc, whose path is returned. */
+static const char *file_of(const char *text, size_t bytes)
+{
+	static char path[256];
+	FILE *file;
+
+	fake_proc_path(path, sizeof path, "/file");
+	file = fopen(path, "w");
+	cr_assert_not_null(file);
+	cr_assert_eq(fwrite(text, 1, bytes, file), bytes);
+	fclose(file);
+	return path;
+}
+
+static void read_init(void)
+{
+	support_init();
+	fake_proc_begin();
+}
+
+TestSuite(io_read, .init = read_init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+/* The lowest descriptor that is free: the same before and after where none is left open. */
+static int free_fd(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+Test(io_read, a_file)
+{
+	char text[8] = "";
+	int fd = free_fd();
+
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_read_file(file_of("1234567", 7), text, sizeof text), 7);
+	cr_expect_str_eq(text, "1234567");
+	cr_expect_eq(io_read_file(file_of("", 0), text, sizeof text), 0);
+	cr_expect_str_eq(text, "");
+	cr_expect_eq(io_read_file(file_of("12345678", 8), text, sizeof text), -EFBIG);
+	cr_expect_eq(io_read_file(file_of("123456789", 9), text, sizeof text), -EFBIG);
+	cr_expect_eq(io_read_file("/nonexistent", text, sizeof text), -ENOENT);
+	cr_expect_eq(io_read_file("/", text, sizeof text), -EISDIR);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(free_fd(), fd, "left open");
+}
+
+/* What io_lines gives, each line in brackets with its first 8 characters and its length. */
+static const char *lines_of(const char *path)
+{
+	static char result[4096];
+	struct io_buf buf = {.text = result, .bytes = sizeof result};
+	struct io_lines lines;
+	const char *line;
+
+	result[0] = '\0';
+	cr_assert_eq(io_lines_open(&lines, path), 0);
+	while ((line = io_lines_next(&lines)) != NULL)
+		io_printf(&buf, "[%.8s %zu]", line, strlen(line));
+	cr_expect_null(io_lines_next(&lines), "and once more");
+	io_lines_close(&lines);
+	return result;
+}
+
+#define LINES(text) lines_of(file_of(text, sizeof(text) - 1))
+
+Test(io_read, lines)
+{
+	int fd = free_fd();
+
+	cr_expect_str_eq(LINES("one\ntwo\n\nfour\n"), "[one 3][two 3][ 0][four 4]");
+	cr_expect_str_eq(LINES("one\nlast"), "[one 3][last 4]");
+	cr_expect_str_eq(LINES(""), "");
+	cr_expect_str_eq(LINES("\n"), "[ 0]");
+	cr_expect_eq(free_fd(), fd, "left open");
+}
+
+/* Lines of one letter each, of these lengths. */
+static const char *lines_of_lengths(const size_t *lengths, size_t count)
+{
+	static char text[65536];
+	size_t used = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		memset(text + used, (int)('a' + i), lengths[i]);
+		used += lengths[i];
+		text[used++] = '\n';
+	}
+	return lines_of(file_of(text, used));
+}
+
+Test(io_read, lines_around_the_size_of_the_buffer)
+{
+	const size_t fitting[] = {3, 1022, 5, 1023, 600, 600, 600, 2};
+	const size_t longer[] = {1, 1024, 2, 5000, 3, 1025, 4};
+
+	/* One of 1023 fills the buffer without its newline. */
+	cr_expect_str_eq(lines_of_lengths(fitting, ARRAY_SIZE(fitting)),
+	                 "[aaa 3][bbbbbbbb 1022][ccccc 5][dddddddd 1023][eeeeeeee 600]"
+	                 "[ffffffff 600][gggggggg 600][hh 2]");
+	cr_expect_str_eq(lines_of_lengths(longer, ARRAY_SIZE(longer)),
+	                 "[a 1][bbbbbbbb 1023][cc 2][dddddddd 1023][eee 3][ffffffff 1023]"
+	                 "[gggg 4]");
+}
+
+Test(io_read, a_long_last_line)
+{
+	char text[3000];
+
+	memset(text, 'x', sizeof text);
+	cr_expect_str_eq(lines_of(file_of(text, sizeof text)), "[xxxxxxxx 1023]");
+}
+
+Test(io_read, lines_of_no_file)
+{
+	struct io_lines lines;
+
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(io_lines_open(&lines, "/nonexistent"), -ENOENT);
+	cr_expect_eq(io_lines_open(&lines, "/"), 0);
+	cr_expect_null(io_lines_next(&lines), "a directory");
+	io_lines_close(&lines);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rung 14: who is chosen, over a /proc that a test makes up. Nobody there is real. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "options.h"
+#include "support.h"
+#include "victim.h"
+
+/* Pids that no process has. */
+enum { SELF = 1 << 30, FIRST };
+
+static struct victim_scope scope = {
+	.target = KILL_CHILDREN, .self = SELF, .pgrp = SELF, .total_pages = 1000000};
+
+static void init(void)
+{
+	support_init();
+	fake_proc_begin();
+	fake_proc_mkdir("/proc/irq");
+}
+
+TestSuite(victim, .init = init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+/* ---- Badness ---- */
+
+#define SWAPPING .rss_pages = 100, .swap_pages = 20
+
+static const struct {
+	const char *name;
+	struct proc_pid process;
+	long points;
+} rows[] = {
+	{"resident", {.has_memory = true, .rss_pages = 100}, 100},
+	{"and swap", {.has_memory = true, SWAPPING}, 120},
+	{"less", {.has_memory = true, SWAPPING, .oom_score_adj = -1}, 120 - 1000},
+	{"more", {.has_memory = true, SWAPPING, .oom_score_adj = 1000}, 120 + 1000000},
+	{"nearly never", {.has_memory = true, SWAPPING, .oom_score_adj = -999}, 120 - 999000},
+	{"never", {.has_memory = true, SWAPPING, .oom_score_adj = -1000}, VICTIM_NEVER},
+	{"no memory", {.has_memory = false, .oom_score_adj = 1000}, VICTIM_NEVER},
+};
+
+Test(victim, badness)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		cr_expect_eq(oom_badness(&rows[i].process, 1000000), rows[i].points, "%s",
+		             rows[i].name);
+}
+
+Test(victim, badness_of_page_tables)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const struct proc_pid process = {
+		.has_memory = true, .rss_pages = 1, .pgtables_bytes = 7 * page};
+
+	cr_expect_eq(oom_badness(&process, 0), 8);
+}
+
+/* ---- Selection ---- */
+
+struct fake_process {
+	int pid, ppid, pgrp, adj;
+	unsigned rss_kib;
+};
+
+static void add(struct fake_process process)
+{
+	char path[64], text[256];
+
+	snprintf(path, sizeof path, "/proc/%d/status", process.pid);
+	snprintf(text, sizeof text,
+	         "Name:\tp\nState:\tS\nTgid:\t%d\nPPid:\t%d\nUid:\t0\nVmRSS:\t%u kB\nVmPTE:\t0 kB\n",
+	         process.pid, process.ppid, process.rss_kib);
+	fake_proc_write(path, text);
+	snprintf(path, sizeof path, "/proc/%d/stat", process.pid);
+	snprintf(text, sizeof text, "%d (p) S %d %d 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 77 0\n",
+	         process.pid, process.ppid, process.pgrp);
+	fake_proc_write(path, text);
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", process.pid);
+	snprintf(text, sizeof text, "%d\n", process.adj);
+	fake_proc_write(path, text);
+}
+
+static void remove_file(int pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	fake_proc_remove(path);
+}
+
+/* The pid that is chosen, 0 for nobody. */
+static int chosen(void)
+{
+	struct proc_pid process;
+
+	return victim_select(&scope, &process) ? process.pid : 0;
+}
+
+Test(victim, nobody)
+{
+	cr_expect_eq(chosen(), 0);
+	add((struct fake_process){.pid = SELF, .ppid = 1, .pgrp = SELF, .rss_kib = 9000});
+	cr_expect_eq(chosen(), 0, "itself is no child of its own");
+}
+
+Test(victim, the_largest_child)
+{
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4000});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 8000});
+	add((struct fake_process){.pid = FIRST + 2, .ppid = SELF, .rss_kib = 6000});
+	add((struct fake_process){.pid = FIRST + 3, .ppid = 7, .rss_kib = 900000});
+	cr_expect_eq(chosen(), FIRST + 1);
+}
+
+Test(victim, oom_score_adj_moves_it)
+{
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 800000, .adj = -500});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 4});
+	cr_expect_eq(chosen(), FIRST + 1);
+}
+
+Test(victim, minus_1000_is_never_chosen)
+{
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 800000, .adj = -1000});
+	cr_expect_eq(chosen(), 0);
+}
+
+Test(victim, negative_points_are_better_than_nobody)
+{
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4, .adj = -999});
+	cr_expect_eq(chosen(), FIRST);
+}
+
+Test(victim, init_is_never_chosen)
+{
+	scope.self = SELF;
+	add((struct fake_process){.pid = 1, .ppid = SELF, .pgrp = SELF, .rss_kib = 4000});
+	cr_expect_eq(chosen(), 0);
+}
+
+Test(victim, those_that_vanish_or_cannot_be_read_are_skipped)
+{
+	const char *const files[] = {"status", "stat", "oom_score_adj"};
+
+	for (int i = 0; i < (int)ARRAY_SIZE(files); i++) {
+		add((struct fake_process){.pid = FIRST + i, .ppid = SELF, .rss_kib = 8000});
+		remove_file(FIRST + i, files[i]);
+	}
+	add((struct fake_process){.pid = FIRST + 8, .ppid = SELF, .rss_kib = 4});
+	cr_expect_eq(chosen(), FIRST + 8);
+}
+
+Test(victim, what_is_not_understood_is_a_line_in_verbose)
+{
+	struct capture capture;
+	char line[128];
+
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4, .adj = 4711});
+	capture_begin(&capture);
+	cr_expect_eq(chosen(), 0);
+	cr_expect_str_eq(capture_next(&capture), "");
+	options.is_verbose = true;
+	cr_expect_eq(chosen(), 0);
+	snprintf(line, sizeof line, "oomreclaim: process %d: /proc has something unknown, skipped\n",
+	         FIRST);
+	cr_expect_str_eq(capture_next(&capture), line);
+	capture_end(&capture);
+}
+
+Test(victim, process_group)
+{
+	scope.target = KILL_PGROUP;
+	add((struct fake_process){.pid = FIRST, .ppid = 7, .pgrp = SELF, .rss_kib = 8000});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .pgrp = 9, .rss_kib = 9000});
+	add((struct fake_process){.pid = SELF, .ppid = 7, .pgrp = SELF, .rss_kib = 4});
+	cr_expect_eq(chosen(), FIRST);
+	add((struct fake_process){.pid = SELF, .ppid = 7, .pgrp = SELF, .rss_kib = 9000});
+	cr_expect_eq(chosen(), SELF, "itself is one of them");
+}
+
+Test(victim, cgroup)
+{
+	scope.target = KILL_CGROUP;
+	scope.has_group = true;
+	scope.group = (struct proc_cgroup){.is_v2 = true, .mount = "/cg", .path = "/own"};
+	add((struct fake_process){.pid = FIRST, .ppid = 7, .rss_kib = 4});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 9000});
+	fake_proc_write("/proc/1073741825/cgroup", "0::/own/below\n");
+	fake_proc_write("/proc/1073741826/cgroup", "0::/elsewhere\n");
+	cr_expect_eq(chosen(), FIRST);
+}
+
+Test(victim, candidates_of_the_report)
+{
+	struct proc_pid process;
+
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4, .adj = -1000});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 8});
+	add((struct fake_process){.pid = FIRST + 2, .ppid = 7, .rss_kib = 8});
+	chosen();
+	cr_assert(victim_candidate(0, &process));
+	cr_assert(victim_candidate(1, &process));
+	cr_expect_not(victim_candidate(2, &process));
+}
+
+Test(victim, more_candidates_than_fit)
+{
+	struct proc_pid process;
+
+	for (int i = 0; i < VICTIM_TABLE + 3; i++)
+		add((struct fake_process){.pid = FIRST + i, .ppid = SELF, .rss_kib = 4});
+	add((struct fake_process){.pid = FIRST + 99, .ppid = SELF, .rss_kib = 8000});
+	cr_expect_eq(chosen(), FIRST + 99, "the table is for the report alone");
+	cr_expect(victim_candidate(VICTIM_TABLE - 1, &process));
+	cr_expect_not(victim_candidate(VICTIM_TABLE, &process));
+}
+
+/* ---- The scope ---- */
+
+Test(victim, scope_of_the_settings)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 100000 kB\n");
+	options.kill_target = KILL_PGROUP;
+	victim_scope(&scope);
+	cr_expect_eq(scope.target, KILL_PGROUP);
+	cr_expect_eq(scope.self, getpid());
+	cr_expect_eq(scope.pgrp, getpgrp());
+	cr_expect_eq(scope.total_pages, 500000 * 1024 / page);
+}
+
+Test(victim, scope_of_the_nearest_group_with_a_limit)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/upper/own\n");
+	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 0 kB\n");
+	options.kill_target = KILL_CGROUP;
+	victim_scope(&scope);
+	cr_expect_eq(scope.target, KILL_CGROUP);
+	cr_expect_str_eq(scope.group.path, "/upper/own", "no limit anywhere");
+	fake_proc_write("/cg/upper/memory.max", "65536000\n");
+	victim_scope(&scope);
+	cr_expect_str_eq(scope.group.path, "/upper");
+	cr_expect_eq(scope.total_pages, 65536000 / page);
+	fake_proc_write("/proc/self/cgroup", "0::/\n");
+	victim_scope(&scope);
+	cr_expect_eq(scope.target, KILL_SELF, "the root group is everybody");
+}
