@@ -13,8 +13,10 @@
 /* Pids that no process has. */
 enum { SELF = 1 << 30, FIRST };
 
-static struct victim_scope scope = {
-	.target = KILL_CHILDREN, .self = SELF, .pgrp = SELF, .total_pages = 1000000};
+static struct victim_scope scope = {.target = KILL_CHILDREN,
+                                    .self = SELF,
+                                    .pgrp = SELF,
+                                    .total_pages = 1000000};
 
 static void init(void)
 {
@@ -53,8 +55,9 @@ Test(victim, badness)
 Test(victim, badness_of_page_tables)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const struct proc_pid process = {
-		.has_memory = true, .rss_pages = 1, .pgtables_bytes = 7 * page};
+	const struct proc_pid process = {.has_memory = true,
+	                                 .rss_pages = 1,
+	                                 .pgtables_bytes = 7 * page};
 
 	cr_expect_eq(oom_badness(&process, 0), 8);
 }
@@ -71,9 +74,10 @@ static void add(struct fake_process process)
 	char path[64], text[256];
 
 	snprintf(path, sizeof path, "/proc/%d/status", process.pid);
-	snprintf(text, sizeof text,
-	         "Name:\tp\nState:\tS\nTgid:\t%d\nPPid:\t%d\nUid:\t0\nVmRSS:\t%u kB\nVmPTE:\t0 kB\n",
-	         process.pid, process.ppid, process.rss_kib);
+	snprintf(
+		text, sizeof text,
+		"Name:\tp\nState:\tS\nTgid:\t%d\nPPid:\t%d\nUid:\t0\nVmRSS:\t%u kB\nVmPTE:\t0 kB\n",
+		process.pid, process.ppid, process.rss_kib);
 	fake_proc_write(path, text);
 	snprintf(path, sizeof path, "/proc/%d/stat", process.pid);
 	snprintf(text, sizeof text, "%d (p) S %d %d 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 77 0\n",
@@ -165,8 +169,8 @@ Test(victim, what_is_not_understood_is_a_line_in_verbose)
 	cr_expect_str_eq(capture_next(&capture), "");
 	options.is_verbose = true;
 	cr_expect_eq(chosen(), 0);
-	snprintf(line, sizeof line, "oomreclaim: process %d: /proc has something unknown, skipped\n",
-	         FIRST);
+	snprintf(line, sizeof line,
+	         "oomreclaim: process %d: /proc has something unknown, skipped\n", FIRST);
 	cr_expect_str_eq(capture_next(&capture), line);
 	capture_end(&capture);
 }

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rungs 9 and 15: real children are killed here, and nobody else. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "killer.h"
+#include "ladder.h"
+#include "options.h"
+#include "policy.h"
+#include "proc.h"
+#include "support.h"
+
+static struct capture capture;
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+}
+
+static void init(void)
+{
+	support_init();
+	proc_root = "";
+	set("kill_target:children");
+	capture_begin(&capture);
+}
+
+static void fini(void)
+{
+	capture_end(&capture);
+}
+
+TestSuite(killer, .init = init, .fini = fini, .timeout = WATCHDOG_SECONDS);
+
+/* A child that does nothing, and ignores SIGTERM or not. */
+static pid_t start_child(bool is_ignoring)
+{
+	pid_t child;
+
+	/* Before the fork, so that it holds from the first moment. */
+	signal(SIGTERM, is_ignoring ? SIG_IGN : SIG_DFL);
+	child = fork();
+	cr_assert_geq(child, 0);
+	while (child == 0)
+		pause();
+	signal(SIGTERM, SIG_DFL);
+	return child;
+}
+
+static void expect_killed(pid_t child, int number)
+{
+	int status;
+
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == number, "wait status %#x",
+	          (unsigned)status);
+}
+
+static unsigned reports(void)
+{
+	unsigned count = 0;
+
+	while (strstr(capture_next(&capture), ": Killed process ") != NULL)
+		count++;
+	return count;
+}
+
+/* ---- 9 ---- */
+
+Test(killer, disable_is_counted)
+{
+	cr_expect_not(killer_is_disabled());
+	cr_expect_eq(oomreclaim_kill_enable(), EINVAL);
+	cr_expect(oomreclaim_kill_disable(0));
+	cr_expect(oomreclaim_kill_disable(0));
+	cr_expect(killer_is_disabled());
+	cr_expect_eq(oomreclaim_kill_enable(), 0);
+	cr_expect(killer_is_disabled());
+	cr_expect_eq(oomreclaim_kill_enable(), 0);
+	cr_expect_not(killer_is_disabled());
+	cr_expect_eq(oomreclaim_kill_enable(), EINVAL);
+}
+
+Test(killer, nothing_is_killed_while_disabled)
+{
+	pid_t child = start_child(false);
+
+	oomreclaim_kill_disable(0);
+	cr_expect_eq(oomreclaim_kill(NULL), EPERM);
+	cr_expect_eq(reports(), 0);
+	oomreclaim_kill_enable();
+	cr_expect_eq(oomreclaim_kill(NULL), 0);
+	expect_killed(child, SIGKILL);
+}
+
+/* ---- 15 ---- */
+
+Test(killer, by_hand)
+{
+	pid_t child = start_child(false);
+
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(oomreclaim_kill("A whim"), 0);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	expect_killed(child, SIGKILL);
+	cr_expect_neq(strstr(capture_next(&capture), "\nA whim: Killed process "), NULL);
+	cr_expect_eq(oomreclaim_kill(NULL), ESRCH, "nobody is left");
+}
+
+Test(killer, no_callback_is_asked_by_hand)
+{
+	pid_t child = start_child(false);
+
+	oomreclaim_kill(NULL);
+	expect_killed(child, SIGKILL);
+	cr_expect_str_eq(fake_heap_trace(), "");
+	cr_expect_not(policy_is_dying(), "it is not this process that ends");
+}
+
+Test(killer, a_gentler_signal)
+{
+	pid_t child = start_child(false);
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	cr_expect_eq(oomreclaim_kill(NULL), 0);
+	expect_killed(child, SIGTERM);
+}
+
+Test(killer, and_a_harsher_one_behind_it)
+{
+	pid_t child = start_child(true);
+
+	set("kill_signal:TERM,kill_grace_ms:1");
+	cr_expect_eq(oomreclaim_kill(NULL), 0);
+	expect_killed(child, SIGKILL);
+}
+
+static void kill_self(void)
+{
+	set("kill_target:self,kill_signal:USR1");
+	oomreclaim_kill(NULL);
+}
+
+Test(killer, self)
+{
+	int status = run_child(kill_self);
+
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
+}
+
+/* ---- By way of the ladder ---- */
+
+static const struct heap_request request = {.size = 1000};
+
+Test(killer, the_ladder_goes_on_after_a_kill)
+{
+	pid_t child = start_child(false);
+
+	set("policy:kill");
+	/* Own reclaim, callbacks, and the attempt before the kill. */
+	fake_heap_fail(3);
+	cr_expect(ladder_climb(&request) == fake_heap_block);
+	expect_killed(child, SIGKILL);
+	cr_expect_eq(reports(), 1);
+}
+
+static void climb(void)
+{
+	set("policy:kill");
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	ladder_climb(&request);
+}
+
+Test(killer, nobody_to_kill_is_an_abort)
+{
+	int status = run_child(climb);
+
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	cr_expect_neq(strstr(capture_next(&capture),
+	                     "Out of memory and no killable processes: aborting process "),
+	              NULL);
+}
+
+/* ---- One at a time ---- */
+
+static atomic_int results[2] = {4711, 4711};
+
+static void kill_first(void)
+{
+	atomic_store(&results[0], oomreclaim_kill(NULL));
+}
+
+static void kill_second(void)
+{
+	atomic_store(&results[1], oomreclaim_kill(NULL));
+}
+
+Test(killer, those_who_come_meanwhile_wait_and_share_it)
+{
+	pid_t child = start_child(true);
+	struct thread first, second;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	thread_start(&first, kill_first);
+	thread_wait_asleep(&first);
+	thread_start(&second, kill_second);
+	thread_wait_asleep(&second);
+	cr_expect_not(oomreclaim_kill_disable(0), "a kill is under way");
+	cr_expect_not(killer_is_disabled());
+	cr_expect_eq(atomic_load(&results[0]), 4711);
+	cr_expect_eq(atomic_load(&results[1]), 4711);
+	kill(child, SIGKILL);
+	thread_join(&first);
+	thread_join(&second);
+	cr_expect_eq(atomic_load(&results[0]), 0);
+	cr_expect_eq(atomic_load(&results[1]), 0);
+	cr_expect_eq(reports(), 1, "two that want a kill are one kill");
+	expect_killed(child, SIGKILL);
+	cr_expect(oomreclaim_kill_disable(0));
+}
+
+static bool is_disabled_in_time;
+
+static void disable(void)
+{
+	is_disabled_in_time = oomreclaim_kill_disable(3600000);
+}
+
+Test(killer, disable_waits_for_a_kill)
+{
+	pid_t child = start_child(true);
+	struct thread first, second;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	thread_start(&first, kill_first);
+	thread_wait_asleep(&first);
+	thread_start(&second, disable);
+	thread_wait_asleep(&second);
+	cr_expect_not(atomic_load(&second.has_ended));
+	kill(child, SIGKILL);
+	thread_join(&first);
+	thread_join(&second);
+	cr_expect(is_disabled_in_time);
+	cr_expect(killer_is_disabled());
+	expect_killed(child, SIGKILL);
+}
+
+/* A fork while another thread kills. */
+static void child_kills(void)
+{
+	pid_t child = start_child(false);
+	int status;
+
+	set("kill_signal:KILL");
+	if (oomreclaim_kill(NULL) != 0 || waitpid(child, &status, 0) != child)
+		_exit(1);
+}
+
+Test(killer, fork_in_the_middle_of_a_kill)
+{
+	pid_t child = start_child(true);
+	struct thread first;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	thread_start(&first, kill_first);
+	thread_wait_asleep(&first);
+	cr_expect_eq(run_child(child_kills), 0);
+	kill(child, SIGKILL);
+	thread_join(&first);
+	expect_killed(child, SIGKILL);
+}
