@@ -96,6 +96,9 @@ Test(constraint, rlimit_as_before_data)
 	limit(RLIMIT_DATA, FAR);
 	write_statm(FAR, FAR);
 	expect_found(1, CONSTRAINT_RLIMIT_AS, "both");
+	oomreclaim_set_limit(1);
+	write_statm(0, FAR);
+	expect_found(1, CONSTRAINT_RLIMIT_DATA, "before the budget");
 }
 
 Test(constraint, a_limit_and_no_proc)

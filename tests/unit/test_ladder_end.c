@@ -351,3 +351,33 @@ Test(ladder_end, nofail_aborts_for_the_impossible)
 	status = run_child(climb_for_the_impossible);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
+
+Test(ladder_end, nofail_asks_the_reserve_again)
+{
+	fake_heap_fill_reserve(0);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_RESERVE);
+	/* Own reclaim, callbacks, policy, and the wait. */
+	fake_heap_fail(4);
+	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect_str_eq(fake_heap_trace(), "fparcfpaafparcfpa", "%s", fake_heap_trace());
+}
+
+static void climb_when_the_grace_is_over(void)
+{
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	signal(SIGTERM, SIG_IGN);
+	fake_clock_freeze();
+	policy_claim();
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	ladder_climb(&request);
+	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
+	ladder_climb(&request);
+}
+
+Test(ladder_end, the_dying_end_when_the_grace_is_over)
+{
+	int status = run_child(climb_when_the_grace_is_over);
+
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
+	          (unsigned)status);
+}

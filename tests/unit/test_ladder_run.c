@@ -311,57 +311,6 @@ Test(ladder_run, what_is_taken_and_freed_is_no_progress)
 	cr_expect_eq(rounds_until_null(), MAX_RECLAIM_RETRIES);
 }
 
-static struct oomreclaim_control seen[MAX_RECLAIM_RETRIES];
-
-static size_t look(const struct oomreclaim_control *control, void *arg)
-{
-	(void)arg;
-	seen[calls++] = *control;
-	/* As much as is wanted, or the rest of the round would be asked for. */
-	return control->bytes_wanted;
-}
-
-Test(ladder_run, what_a_callback_is_told)
-{
-	add_callback(look);
-	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	climb();
-	cr_assert_eq(calls, MAX_RECLAIM_RETRIES);
-	for (unsigned i = 0; i < calls; i++) {
-		cr_expect_eq(seen[i].struct_size, sizeof seen[i]);
-		/* Twice as much each time, up to a thousandfold. */
-		cr_expect_eq(seen[i].bytes_wanted, request.size << (i < 10 ? i : 10));
-		cr_expect_eq(seen[i].size, request.size);
-		cr_expect_eq(seen[i].alignment, request.alignment);
-		cr_expect_eq(seen[i].reason, OOMRECLAIM_REASON_ALLOC);
-		cr_expect_eq(seen[i].attempt, i);
-		cr_expect(seen[i].is_direct);
-		cr_expect_str_eq(seen[i].constraint, "NONE");
-	}
-}
-
-Test(ladder_run, at_the_budget_the_reason_is_limit)
-{
-	add_callback(look);
-	oomreclaim_set_limit(65536);
-	fake_heap_fail(1);
-	climb();
-	cr_assert_eq(calls, 1);
-	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
-	cr_expect_str_eq(seen[0].constraint, "BUDGET");
-}
-
-Test(ladder_run, a_request_for_nothing_wants_something)
-{
-	const struct heap_request nothing = {.size = 0};
-
-	add_callback(look);
-	fake_heap_fail(1);
-	ladder_climb(&nothing);
-	cr_assert_eq(calls, 1);
-	cr_expect_eq(seen[0].bytes_wanted, 1);
-}
-
 static int state_inside = -1;
 
 static size_t look_at_cancel_state(const struct oomreclaim_control *control, void *arg)

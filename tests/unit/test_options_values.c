@@ -244,6 +244,8 @@ static const struct {
 	{range, "kill_grace_ms:3600001"},
 	{range, "wait_ms:18446744073709551615"},
 	{range, "wait_ms:18446744073709551616"},
+	/* Ten times 2^63, and 1: a product that would wrap to 1. */
+	{range, "wait_ms:92233720368547758081"},
 	{range, "wait_ms:99999999999999999999999999999999999999"},
 	{range, "reserve:1073741825"},
 	{range, "reserve:1025M"},

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rungs 12 and 13: which policy is in force, its callback, and what it does. */
+/* Which policy is in force, and its callback. test_policy_act.c has what it does. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -210,6 +208,39 @@ Test(policy, replacing_from_inside_does_not_wait_for_others)
 	cr_expect(was_in_flight);
 }
 
+static struct gate second_inside = GATE, second_go_on = GATE;
+static struct thread second_decider;
+
+static enum oomreclaim_policy stay_second(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict;
+	(void)arg;
+	gate_open(&second_inside);
+	gate_wait(&second_go_on);
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+static void install_second(void)
+{
+	oomreclaim_set_policy_callback(stay_second, NULL);
+}
+
+Test(policy, replacing_does_not_wait_for_calls_of_the_new_one)
+{
+	begin_call();
+	thread_start(&remover, install_second);
+	thread_wait_asleep(&remover);
+	thread_start(&second_decider, decide_in_thread);
+	gate_wait(&second_inside);
+	gate_open(&go_on);
+	/* Hangs if it waits for the second as well. */
+	thread_join(&remover);
+	gate_open(&second_go_on);
+	thread_join(&second_decider);
+	thread_join(&decider);
+	cr_expect(atomic_load(&has_returned));
+}
+
 static void child_replaces(void)
 {
 	int calls = 0;
@@ -280,94 +311,4 @@ Test(policy, a_child_is_not_dying_with_its_parent)
 {
 	policy_claim();
 	cr_expect_eq(run_child(child_is_not_dying), 0);
-}
-
-/* ---- Acting ---- */
-
-static void act_abort(void)
-{
-	policy_act(OOMRECLAIM_POLICY_ABORT);
-}
-
-static void act_kill(void)
-{
-	policy_act(OOMRECLAIM_POLICY_KILL);
-}
-
-static void expect_signal(void (*function)(void), int signal)
-{
-	int status = run_child(function);
-
-	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signal, "wait status %#x",
-	          (unsigned)status);
-}
-
-Test(policy, abort)
-{
-	expect_signal(act_abort, SIGABRT);
-}
-
-Test(policy, kill)
-{
-	expect_signal(act_kill, SIGKILL);
-}
-
-Test(policy, kill_by_another_signal)
-{
-	set("kill_signal:TERM");
-	expect_signal(act_kill, SIGTERM);
-	set("kill_signal:SIGUSR1");
-	expect_signal(act_kill, SIGUSR1);
-}
-
-static void act_kill_and_live_on(void)
-{
-	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
-	/* It has come back, as it may. What follows comes from the kernel's timer. */
-	for (;;)
-		pause();
-}
-
-Test(policy, kill_follows_a_signal_that_is_ignored)
-{
-	set("kill_signal:TERM,kill_grace_ms:1");
-	expect_signal(act_kill_and_live_on, SIGKILL);
-}
-
-static void act_kill_and_check(void)
-{
-	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
-	policy_check_grace();
-	_exit(7);
-}
-
-Test(policy, no_end_before_the_grace_is_over)
-{
-	int status;
-
-	set("kill_signal:TERM,kill_grace_ms:3600000");
-	status = run_child(act_kill_and_check);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
-	          (unsigned)status);
-}
-
-static void outlive_grace(void)
-{
-	fake_clock_freeze();
-	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
-	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
-	policy_check_grace();
-}
-
-Test(policy, the_first_process_of_a_namespace_outlives_sigkill)
-{
-	int status;
-
-	set("kill_signal:TERM,kill_grace_ms:3600000");
-	status = run_child(outlive_grace);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
-	          (unsigned)status);
 }

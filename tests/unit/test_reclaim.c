@@ -47,7 +47,9 @@ static struct reclaim_progress run(const struct reclaim_request *request)
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
+	errno = ERRNO_UNTOUCHED;
 	oom_reclaim_pages(request, &progress);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	scope_leave_ladder(&enter);
 	return progress;
 }

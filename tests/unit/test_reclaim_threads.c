@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Several threads that want a round, and fork() in the middle of one. */
+/* Several threads that want a round. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -241,89 +241,4 @@ Test(reclaim_threads, a_direct_round_that_finds_nothing_waits_for_a_background_o
 	thread_join(&joiner);
 	cr_expect_eq(joiners.claimed_bytes, SLOW_BYTES);
 	cr_expect_not(joiners.has_timed_out);
-}
-
-/* ---- fork() ---- */
-
-static size_t healing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control;
-	(void)arg;
-	fake_heap_note('H');
-	fake_heap_fail(0);
-	return SLOW_BYTES;
-}
-
-/* The ladder of the child works: its callbacks are called, nobody is waited for. */
-static void child_climbs(void)
-{
-	options_apply("test", "wait_ms:3600000", &options, NULL);
-	gate_open(&go_on);
-	fake_heap_clear_trace();
-	fake_heap_fail(2);
-	oomreclaim_register("healing", 3, 0, healing, NULL, NULL);
-	if (ladder_climb(&request) != fake_heap_block)
-		_exit(1);
-	if (strcmp(fake_heap_trace(), "fpaHSLfpa") != 0)
-		_exit(2);
-}
-
-Test(reclaim_threads, fork_in_the_middle_of_a_round)
-{
-	int status;
-
-	begin_round();
-	thread_start(&joiner, join);
-	thread_wait_asleep(&joiner);
-	status = run_child(child_climbs);
-	end_round();
-	thread_join(&joiner);
-	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
-	cr_expect_eq(joiners.claimed_bytes, SLOW_BYTES, "the parent's round goes on");
-}
-
-Test(reclaim_threads, fork_in_the_middle_of_a_background_round)
-{
-	int status;
-
-	add_callbacks();
-	thread_start(&owner, own_background);
-	gate_wait(&inside);
-	status = run_child(child_climbs);
-	end_round();
-	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
-}
-
-static pid_t child = -1;
-
-static size_t fork_once(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control;
-	(void)arg;
-	fake_heap_note('F');
-	if (child == -1)
-		child = fork();
-	return 0;
-}
-
-Test(reclaim_threads, fork_by_a_callback)
-{
-	const pid_t test = getpid();
-	int status;
-
-	oomreclaim_register("fork", 9, 0, fork_once, NULL, NULL);
-	oomreclaim_register("last", 1, 0, last, NULL, NULL);
-	run(1000, now_ns() + FOR_EVER_NS, false);
-	if (getpid() != test) {
-		/* The round has ended in the child as well; then another one. */
-		if (strcmp(fake_heap_trace(), "FLf") != 0)
-			_exit(1);
-		fake_heap_clear_trace();
-		run(1000, now_ns() + FOR_EVER_NS, false);
-		_exit(strcmp(fake_heap_trace(), "FLf") == 0 ? 0 : 2);
-	}
-	cr_assert_gt(child, 0);
-	cr_assert_eq(waitpid(child, &status, 0), child);
-	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
-	cr_expect_str_eq(fake_heap_trace(), "FLf");
 }

@@ -121,3 +121,20 @@ Test(report_when, not_before_the_caller_is_through)
 {
 	expect_said(climb_in_vain, "verbose:true,report:always", NULL, NULL);
 }
+
+Test(report_when, always_but_not_without_end)
+{
+	struct capture capture;
+	unsigned reports = 0;
+
+	cr_assert_eq(options_apply("test", "report:always", &options, NULL), 0);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	fake_clock_freeze();
+	capture_begin(&capture);
+	for (int i = 0; i < 15; i++)
+		ladder_climb(&request);
+	while (strncmp(capture_next(&capture), REPORT, strlen(REPORT)) == 0)
+		reports++;
+	capture_end(&capture);
+	cr_expect_eq(reports, 10);
+}

@@ -20,7 +20,7 @@ Test(scope, save_adds_and_returns_what_was)
 	first = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);
 	cr_expect_eq(first, 0);
 	cr_expect_eq(scope_current(), OOMRECLAIM_SCOPE_NORETRY);
-	second = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_NORETRY);
+	second = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
 	cr_expect_eq(second, OOMRECLAIM_SCOPE_NORETRY);
 	cr_expect_eq(scope_current(), OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NOFAIL);
 	oomreclaim_scope_restore(second);

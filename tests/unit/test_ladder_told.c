@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the ladder tells the callbacks. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "support.h"
+
+TestSuite(ladder_told, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static const struct heap_request request = {.size = 1000, .alignment = 16};
+static unsigned calls;
+
+static struct oomreclaim_control seen[MAX_RECLAIM_RETRIES];
+
+static size_t look(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	seen[calls++] = *control;
+	/* As much as is wanted, or the rest of the round would be asked for. */
+	return control->bytes_wanted;
+}
+
+Test(ladder_told, what_a_callback_is_told)
+{
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	ladder_climb(&request);
+	cr_assert_eq(calls, MAX_RECLAIM_RETRIES);
+	for (unsigned i = 0; i < calls; i++) {
+		cr_expect_eq(seen[i].struct_size, sizeof seen[i]);
+		/* Twice as much each time, up to a thousandfold. */
+		cr_expect_eq(seen[i].bytes_wanted, request.size << (i < 10 ? i : 10));
+		cr_expect_eq(seen[i].size, request.size);
+		cr_expect_eq(seen[i].alignment, request.alignment);
+		cr_expect_eq(seen[i].reason, OOMRECLAIM_REASON_ALLOC);
+		cr_expect_eq(seen[i].attempt, i);
+		cr_expect(seen[i].is_direct);
+		cr_expect_str_eq(seen[i].constraint, "NONE");
+	}
+}
+
+Test(ladder_told, at_the_budget_the_reason_is_limit)
+{
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	oomreclaim_set_limit(65536);
+	fake_heap_fail(1);
+	ladder_climb(&request);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
+	cr_expect_str_eq(seen[0].constraint, "BUDGET");
+}
+
+Test(ladder_told, a_request_for_nothing_wants_something)
+{
+	const struct heap_request nothing = {.size = 0};
+
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	fake_heap_fail(1);
+	ladder_climb(&nothing);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].bytes_wanted, 1);
+}
+
+Test(ladder_told, at_a_cgroup_s_limit_it_is_as_well, .fini = fake_proc_end)
+{
+	fake_proc_begin();
+	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/own\n");
+	fake_proc_write("/cg/own/memory.max", "4096\n");
+	fake_proc_write("/cg/own/memory.current", "4096\n");
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	fake_heap_fail(1);
+	ladder_climb(&request);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
+	cr_expect_str_eq(seen[0].constraint, "CGROUP");
+}
+
+static const char *told;
+
+static enum oomreclaim_policy look_at_verdict(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)arg;
+	told = verdict->constraint;
+	return verdict->policy;
+}
+
+/* Gives in the first round; in the second there is nothing, and a limit is met. */
+static size_t give_once(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (control->attempt == 0)
+		return 1;
+	oomreclaim_set_limit(1 << 20);
+	return 0;
+}
+
+Test(ladder_told, the_policy_hears_what_stands_in_the_way_now)
+{
+	oomreclaim_register("give", 0, 0, give_once, NULL, NULL);
+	oomreclaim_set_policy_callback(look_at_verdict, NULL);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	ladder_climb(&request);
+	cr_expect_str_eq(told, "BUDGET");
+}

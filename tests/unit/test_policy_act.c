@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rungs 12 and 13: what the policy does. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "options.h"
+#include "policy.h"
+#include "support.h"
+
+TestSuite(policy_act, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+}
+
+static void act_abort(void)
+{
+	policy_act(OOMRECLAIM_POLICY_ABORT);
+}
+
+static void act_kill(void)
+{
+	policy_act(OOMRECLAIM_POLICY_KILL);
+}
+
+static void expect_signal(void (*function)(void), int signal)
+{
+	int status = run_child(function);
+
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signal, "wait status %#x",
+	          (unsigned)status);
+}
+
+Test(policy_act, abort)
+{
+	expect_signal(act_abort, SIGABRT);
+}
+
+Test(policy_act, kill)
+{
+	expect_signal(act_kill, SIGKILL);
+}
+
+Test(policy_act, kill_by_another_signal)
+{
+	set("kill_signal:TERM");
+	expect_signal(act_kill, SIGTERM);
+	set("kill_signal:SIGUSR1");
+	expect_signal(act_kill, SIGUSR1);
+}
+
+static void act_kill_and_live_on(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	/* It has come back, as it may. What follows comes from the kernel's timer. */
+	for (;;)
+		pause();
+}
+
+Test(policy_act, kill_follows_a_signal_that_is_ignored)
+{
+	set("kill_signal:TERM,kill_grace_ms:1");
+	expect_signal(act_kill_and_live_on, SIGKILL);
+}
+
+static void act_kill_and_check(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	policy_check_grace();
+	_exit(7);
+}
+
+Test(policy_act, no_end_before_the_grace_is_over)
+{
+	int status;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	status = run_child(act_kill_and_check);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
+	          (unsigned)status);
+}
+
+static void outlive_grace(void)
+{
+	fake_clock_freeze();
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
+	policy_check_grace();
+}
+
+Test(policy_act, the_first_process_of_a_namespace_outlives_sigkill)
+{
+	int status;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	status = run_child(outlive_grace);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
+	          (unsigned)status);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* fork() in the middle of a round. */
+#include <criterion/criterion.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "options.h"
+#include "reclaim.h"
+#include "scope.h"
+#include "support.h"
+
+TestSuite(reclaim_fork, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+/* Longer than any test: who waits so long waits for ever. */
+#define FOR_EVER_NS (3600 * NSEC_PER_SEC)
+
+static const struct heap_request request = {.size = 1000};
+static struct gate inside = GATE, go_on = GATE;
+
+static struct reclaim_progress run(size_t wanted_bytes, uint64_t deadline_ns, bool is_background)
+{
+	const struct reclaim_request round = {.wanted_bytes = wanted_bytes,
+	                                      .constraint = "NONE",
+	                                      .is_background = is_background,
+	                                      .deadline_ns = deadline_ns};
+	struct reclaim_progress progress;
+	struct scope_ladder enter;
+
+	scope_enter_ladder(&enter);
+	oom_reclaim_pages(&round, &progress);
+	scope_leave_ladder(&enter);
+	return progress;
+}
+
+/* The first callback of a round: stays inside until the test has done what it wants to. */
+static const size_t SLOW_BYTES = 100;
+
+static size_t slow(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	fake_heap_note('S');
+	gate_open(&inside);
+	gate_wait(&go_on);
+	fake_heap_freed(10);
+	return SLOW_BYTES;
+}
+
+/* The second one. */
+static size_t wanted_from_last;
+
+static size_t last(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	fake_heap_note('L');
+	wanted_from_last = control->bytes_wanted;
+	return 0;
+}
+
+static void add_callbacks(void)
+{
+	oomreclaim_register("slow", 2, 0, slow, NULL, NULL);
+	oomreclaim_register("last", 1, 0, last, NULL, NULL);
+}
+
+static struct thread owner, joiner, other;
+static struct reclaim_progress owners, joiners;
+
+static void own(void)
+{
+	owners = run(1000, now_ns() + FOR_EVER_NS, false);
+}
+
+static void join(void)
+{
+	joiners = run(5000, now_ns() + FOR_EVER_NS, false);
+}
+
+/* A round that is inside of `slow`, which ends with go_on. */
+static void begin_round(void)
+{
+	add_callbacks();
+	thread_start(&owner, own);
+	gate_wait(&inside);
+}
+
+static void end_round(void)
+{
+	gate_open(&go_on);
+	thread_join(&owner);
+}
+
+static void own_background(void)
+{
+	owners = run(1000, now_ns() + FOR_EVER_NS, true);
+}
+
+static size_t healing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	fake_heap_note('H');
+	fake_heap_fail(0);
+	return SLOW_BYTES;
+}
+
+/* The ladder of the child works: its callbacks are called, nobody is waited for. */
+static void child_climbs(void)
+{
+	options_apply("test", "wait_ms:3600000", &options, NULL);
+	gate_open(&go_on);
+	fake_heap_clear_trace();
+	fake_heap_fail(2);
+	oomreclaim_register("healing", 3, 0, healing, NULL, NULL);
+	if (ladder_climb(&request) != fake_heap_block)
+		_exit(1);
+	if (strcmp(fake_heap_trace(), "fpaHSLfpa") != 0)
+		_exit(2);
+}
+
+Test(reclaim_fork, fork_in_the_middle_of_a_round)
+{
+	int status;
+
+	begin_round();
+	thread_start(&joiner, join);
+	thread_wait_asleep(&joiner);
+	status = run_child(child_climbs);
+	end_round();
+	thread_join(&joiner);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+	cr_expect_eq(joiners.claimed_bytes, SLOW_BYTES, "the parent's round goes on");
+}
+
+Test(reclaim_fork, fork_in_the_middle_of_a_background_round)
+{
+	int status;
+
+	add_callbacks();
+	thread_start(&owner, own_background);
+	gate_wait(&inside);
+	status = run_child(child_climbs);
+	end_round();
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+static pid_t child = -1;
+static struct thread in_child;
+
+static size_t fork_once(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	fake_heap_note('F');
+	if (child == -1)
+		child = fork();
+	return 0;
+}
+
+Test(reclaim_fork, fork_by_a_callback)
+{
+	const pid_t test = getpid();
+	int status;
+
+	oomreclaim_register("fork", 9, 0, fork_once, NULL, NULL);
+	oomreclaim_register("last", 1, 0, last, NULL, NULL);
+	run(1000, now_ns() + FOR_EVER_NS, false);
+	if (getpid() != test) {
+		/* The round has ended in the child as well; then another one. */
+		if (strcmp(fake_heap_trace(), "FLf") != 0)
+			_exit(1);
+		fake_heap_clear_trace();
+		run(1000, now_ns() + FOR_EVER_NS, false);
+		_exit(strcmp(fake_heap_trace(), "FLf") == 0 ? 0 : 2);
+	}
+	cr_assert_gt(child, 0);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+	cr_expect_str_eq(fake_heap_trace(), "FLf");
+}
+
+static void let_go_on_when_joined(void)
+{
+	gate_wait(&inside);
+	thread_wait_asleep(&joiner);
+	gate_open(&go_on);
+}
+
+static void begin_when_inside(void)
+{
+	gate_wait(&inside);
+	join();
+}
+
+static void try_to_join(void)
+{
+	joiners = run(1000, now_ns(), false);
+}
+
+/* Forks while another thread waits for this round. */
+static size_t fork_with_a_joiner(const struct oomreclaim_control *control, void *arg)
+{
+	slow(control, arg);
+	child = fork();
+	return 0;
+}
+
+Test(reclaim_fork, those_who_wait_are_not_in_the_child)
+{
+	const pid_t test = getpid();
+	int status;
+
+	oomreclaim_register("fork", 9, 0, fork_with_a_joiner, NULL, NULL);
+	oomreclaim_register("last", 1, 0, last, NULL, NULL);
+	thread_start(&joiner, begin_when_inside);
+	thread_start(&other, let_go_on_when_joined);
+	run(1000, now_ns() + FOR_EVER_NS, false);
+	if (getpid() != test)
+		_exit(wanted_from_last == 1000 ? 0 : 1);
+	thread_join(&joiner);
+	thread_join(&other);
+	cr_expect_eq(wanted_from_last, 1000 + 5000, "they are in the parent");
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+/* The child goes on with the round, and it is still one thread at a time. */
+static size_t fork_and_be_joined(const struct oomreclaim_control *control, void *arg)
+{
+	fork_once(control, arg);
+	if (child == 0) {
+		thread_start(&in_child, try_to_join);
+		thread_join(&in_child);
+	}
+	return 0;
+}
+
+Test(reclaim_fork, one_round_in_the_child_as_well)
+{
+	const pid_t test = getpid();
+	int status;
+
+	oomreclaim_register("fork", 9, 0, fork_and_be_joined, NULL, NULL);
+	oomreclaim_register("last", 1, 0, last, NULL, NULL);
+	run(1000, now_ns() + FOR_EVER_NS, false);
+	if (getpid() != test)
+		_exit(joiners.has_timed_out && strcmp(joiners.waited_for, "fork") == 0 ? 0 : 1);
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}

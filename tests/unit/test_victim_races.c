@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Victims that exit between being looked at, being chosen and being killed: never another process. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proc.h"
+#include "support.h"
+#include "victim.h"
+
+/* A fork costs many times as much there. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RUNS 1000
+#else
+#define RUNS 10000
+#endif
+
+enum { INNOCENTS = 4 };
+
+TestSuite(victim_races, .timeout = 300, .init = support_init);
+
+static char root[] = "/tmp/oomreclaim.races.XXXXXX";
+
+/* Only the processes of this test are in the table: ten thousand walks through all of a machine's
+   would take minutes. The files are the kernel's own. */
+static void show(pid_t pid)
+{
+	char from[64], to[64];
+
+	snprintf(from, sizeof from, "/proc/%d", pid);
+	snprintf(to, sizeof to, "%s/proc/%d", root, pid);
+	cr_assert(symlink(from, to) == 0);
+}
+
+static void hide(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "%s/proc/%d", root, pid);
+	unlink(path);
+}
+
+static pid_t start(unsigned lives)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* Some are gone before they are seen, some while they are, some stay. */
+		for (volatile unsigned i = 0; i < lives; i++)
+			;
+		if (lives % 3 == 0)
+			pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+/* A process whose children are not ours: out of scope, and next to the victims by number. */
+static pid_t start_innocents(void)
+{
+	pid_t parent = fork();
+	int status, dead = 0;
+	sigset_t term;
+
+	if (parent != 0)
+		return parent;
+	setpgid(0, 0);
+	for (int i = 0; i < INNOCENTS; i++)
+		if (fork() == 0)
+			for (;;)
+				pause();
+	/* Told to, it counts those that have died, and ends the others. */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	sigwaitinfo(&term, NULL);
+	while (waitpid(-1, &status, WNOHANG) > 0)
+		dead++;
+	signal(SIGUSR1, SIG_IGN);
+	kill(0, SIGUSR1);
+	_exit(dead);
+}
+
+Test(victim_races, ten_thousand_that_exit_meanwhile)
+{
+	struct victim_scope scope;
+	struct proc_pid chosen;
+	char proc[64];
+	pid_t innocents;
+	int status, killed = 0, gone = 0;
+
+	cr_assert(mkdtemp(root) != NULL);
+	snprintf(proc, sizeof proc, "%s/proc", root);
+	cr_assert(mkdir(proc, 0700) == 0);
+	setpgid(0, 0);
+	innocents = start_innocents();
+	options.kill_target = KILL_CHILDREN;
+	victim_scope(&scope);
+	proc_root = root;
+	srandom(1);
+	for (int i = 0; i < RUNS; i++) {
+		pid_t pid = start((unsigned)random() % 20000);
+
+		show(pid);
+		if (victim_select(&scope, &chosen)) {
+			cr_assert(chosen.pid == pid);
+			if (victim_kill(&scope, &chosen) == 0)
+				killed++;
+			else
+				gone++;
+		} else {
+			gone++;
+		}
+		hide(pid);
+		kill(pid, SIGKILL);
+		cr_assert(waitpid(pid, &status, 0) == pid);
+	}
+	proc_root = "";
+	cr_assert(killed > 0 && gone > 0, "%d killed, %d gone", killed, gone);
+	kill(innocents, SIGTERM);
+	cr_assert(waitpid(innocents, &status, 0) == innocents);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	rmdir(proc);
+	rmdir(root);
+}
