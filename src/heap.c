@@ -96,14 +96,20 @@ static void flush_thread(void)
 		je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 }
 
-/* Address space that the arenas keep after a purge, where retention is on: because no limit was set
-   when the program started, or because the user wants it. An arena that runs out goes by its own
-   share alone, so at a failure all of it goes back to the system. */
+/*
+ * Address space that the arenas keep after a purge, where retention is on: because no limit was set
+ * when the program started, or because the user wants it. An arena that runs out goes by its own
+ * share alone, so at the first failure all of it goes back to the system.
+ *
+ * Retention ends with that, for good: while it is on, jemalloc takes it that no mapping is ever given
+ * back in part, and merges with what lies next to a block without asking whose it is.
+ */
 static void release_retained(void)
 {
 	tsdn_t *tsdn = tsdn_fetch();
 	edata_t *extent;
 
+	__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
 	/* What came from sbrk() can't be unmapped, and would be lost. */
 	if (have_dss && extent_in_dss((char *)sbrk(0) - 1))
 		return;

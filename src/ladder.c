@@ -188,6 +188,11 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 	enum oomreclaim_policy policy = policy_decide(control);
 	void *memory;
 
+	/* oom_kill_allowed() could not know what a policy callback would say. */
+	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_target != KILL_SELF &&
+	    constraint_is_per_process(control->constraint))
+		policy = OOMRECLAIM_POLICY_RETURN;
+
 	if (policy == OOMRECLAIM_POLICY_RETRY && control->retries < MAX_RECLAIM_RETRIES) {
 		control->retries++;
 		start_over(control);

@@ -15,6 +15,7 @@
 #include "policy.h"
 #include "proc.h"
 #include "support.h"
+#include "victim.h"
 
 static struct capture capture;
 
@@ -154,6 +155,24 @@ Test(killer, self)
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGUSR1);
 }
 
+Test(killer, a_pid_that_is_somebody_else_s_by_now)
+{
+	pid_t child = start_child(false);
+	struct victim_scope scope;
+	struct proc_pid process;
+	int status;
+
+	victim_scope(&scope);
+	cr_assert_eq(proc_pid_read(child, &process), 0);
+	process.start_time++;
+	cr_expect_eq(victim_kill(&scope, &process), -ESRCH);
+	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
+	process.start_time--;
+	cr_expect_eq(victim_kill(&scope, &process), 0);
+	expect_killed(child, SIGKILL);
+	cr_expect_eq(victim_kill(&scope, &process), -ESRCH, "gone");
+}
+
 /* ---- By way of the ladder ---- */
 
 static const struct heap_request request = {.size = 1000};
@@ -168,6 +187,21 @@ Test(killer, the_ladder_goes_on_after_a_kill)
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	expect_killed(child, SIGKILL);
 	cr_expect_eq(reports(), 1);
+}
+
+Test(killer, nobody_else_is_killed_for_the_dying)
+{
+	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
+	pid_t child = start_child(false);
+	int status;
+
+	policy_claim();
+	cr_expect_eq(killer_act(&control, &policy), KILLER_RETRY);
+	cr_expect_eq(reports(), 0);
+	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
+	kill(child, SIGKILL);
+	expect_killed(child, SIGKILL);
 }
 
 static void climb(void)

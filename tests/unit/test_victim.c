@@ -120,6 +120,17 @@ Test(victim, the_largest_child)
 	cr_expect_eq(chosen(), FIRST + 1);
 }
 
+Test(victim, of_equals_the_last)
+{
+	struct proc_pid last;
+
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 8000});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 8000});
+	cr_assert_neq(chosen(), 0);
+	cr_assert(victim_candidate(1, &last));
+	cr_expect_eq(chosen(), last.pid);
+}
+
 Test(victim, oom_score_adj_moves_it)
 {
 	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 800000, .adj = -500});
