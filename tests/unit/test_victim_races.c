@@ -44,19 +44,33 @@ static void hide(pid_t pid)
 	unlink(path);
 }
 
-static pid_t start(unsigned lives)
+/* What becomes of the victim: the first three are certain on any machine, the rest is the race. */
+enum fate { STAYS, GONE_BEFORE, GONE_WHEN_CHOSEN, RACES, FATES = 8 };
+
+static pid_t start(enum fate fate, unsigned lives)
 {
+	siginfo_t info;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		/* Some are gone before they are seen, some while they are, some stay. */
-		for (volatile unsigned i = 0; i < lives; i++)
+		if (fate == STAYS || fate == GONE_WHEN_CHOSEN)
+			for (;;)
+				pause();
+		for (volatile unsigned i = 0; fate != GONE_BEFORE && i < lives; i++)
 			;
-		if (lives % 3 == 0)
-			pause();
 		_exit(0);
 	}
+	if (fate == GONE_BEFORE)
+		cr_assert(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
 	return pid;
+}
+
+static void end(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	cr_assert(waitpid(pid, &status, 0) == pid);
 }
 
 /* A process whose children are not ours: out of scope, and next to the victims by number. */
@@ -91,7 +105,7 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 	struct proc_pid chosen;
 	char proc[64];
 	pid_t innocents;
-	int status, killed = 0, gone = 0;
+	int status, killed = 0;
 
 	cr_assert(mkdtemp(root) != NULL);
 	snprintf(proc, sizeof proc, "%s/proc", root);
@@ -103,24 +117,28 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 	proc_root = root;
 	srandom(1);
 	for (int i = 0; i < RUNS; i++) {
-		pid_t pid = start((unsigned)random() % 20000);
+		enum fate fate = (enum fate)(i % FATES);
+		pid_t pid = start(fate, (unsigned)random() % 20000);
+		bool is_chosen, is_killed;
 
 		show(pid);
-		if (victim_select(&scope, &chosen)) {
-			cr_assert(chosen.pid == pid);
-			if (victim_kill(&scope, &chosen) == 0)
-				killed++;
-			else
-				gone++;
-		} else {
-			gone++;
-		}
+		is_chosen = victim_select(&scope, &chosen);
+		cr_assert(!is_chosen || chosen.pid == pid);
+		if (fate == GONE_WHEN_CHOSEN)
+			end(pid);
+		is_killed = is_chosen && victim_kill(&scope, &chosen) == 0;
+		if (is_killed)
+			killed++;
+		cr_assert(fate != STAYS || is_killed);
+		cr_assert(fate != GONE_BEFORE || !is_chosen);
+		cr_assert(fate != GONE_WHEN_CHOSEN || (is_chosen && !is_killed));
 		hide(pid);
-		kill(pid, SIGKILL);
-		cr_assert(waitpid(pid, &status, 0) == pid);
+		if (fate != GONE_WHEN_CHOSEN)
+			end(pid);
 	}
 	proc_root = "";
-	cr_assert(killed > 0 && gone > 0, "%d killed, %d gone", killed, gone);
+	cr_assert(killed >= RUNS / FATES && killed <= RUNS - 2 * (RUNS / FATES), "%d killed",
+	          killed);
 	kill(innocents, SIGTERM);
 	cr_assert(waitpid(innocents, &status, 0) == innocents);
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
