@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "base.h"
 #include "options.h"
@@ -135,19 +136,36 @@ static OOM_NOINLINE void read_ceiling(void)
 	update_watermarks();
 }
 
-static void reread(size_t now_bytes)
+/* False if another thread is at it. */
+static bool try_reread(size_t now_bytes)
 {
-	uint64_t time_ns = now_ns();
 	int saved = errno;
 
-	/* One failure is several attempts, and the files have not changed between them. */
-	if (time_ns - atomic_load_explicit(&read_ns, memory_order_relaxed) < REREAD_NS ||
-	    atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
-		return;
+	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
+		return false;
 	read_ceiling();
 	set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
 	atomic_store_explicit(&read_ns, now_ns(), memory_order_relaxed);
 	atomic_flag_clear_explicit(&is_reading, memory_order_release);
+	errno = saved;
+	return true;
+}
+
+static void reread(size_t now_bytes)
+{
+	/* One failure is several attempts, and the files have not changed between them. */
+	if (now_ns() - atomic_load_explicit(&read_ns, memory_order_relaxed) >= REREAD_NS)
+		try_reread(now_bytes);
+}
+
+void budget_refresh(void)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000};
+	int saved = errno;
+
+	/* What another thread is reading may be from before. */
+	while (has_auto() && !try_reread(budget_charged()))
+		nanosleep(&pause, NULL);
 	errno = saved;
 }
 

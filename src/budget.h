@@ -19,6 +19,10 @@ void budget_init(void (*on_high)(void));
 bool budget_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
+/* limit:auto is read again at once: after a kill, and before one, a reading of some milliseconds ago
+   won't do. May wait for another thread's reading, so the heap's locks must not be held here. */
+void budget_refresh(void);
+
 /* True if there is a limit or a watermark. */
 bool budget_is_limited(void);
 

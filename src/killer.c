@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "budget.h"
 #include "constraint.h"
 #include "dump.h"
 #include "options.h"
@@ -128,8 +129,11 @@ static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *cont
 			return KILLER_NOBODY;
 		if (chosen.pid == scope->self)
 			return kill_self(control, scope, &chosen, reason);
-		write_report(control, &verdict);
-		error = victim_kill(scope, &chosen);
+		/* Before the report says that it was. */
+		if (victim_may_be_killed(&chosen)) {
+			write_report(control, &verdict);
+			error = victim_kill(scope, &chosen);
+		}
 		if (error == -EPERM && options.is_verbose)
 			io_warn("process %d may not be killed by this one: choosing another",
 			        chosen.pid);
@@ -149,7 +153,7 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
 }
 
 OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
-                                           enum oomreclaim_policy *policy)
+                                           enum oomreclaim_policy *policy, void **memory)
 {
 	const struct report_verdict nobody = {
 		.policy = OOMRECLAIM_POLICY_ABORT,
@@ -160,8 +164,11 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 
 	if (result != KILLER_END)
 		return result;
+	budget_refresh();
 	if (policy_is_dying()) {
 		result = KILLER_RETRY;
+	} else if ((*memory = heap_ops.alloc(control->request)) != NULL) {
+		result = KILLER_SPARED;
 	} else if (*policy == OOMRECLAIM_POLICY_ABORT) {
 		killer_claim_end(control, *policy);
 	} else {
@@ -172,6 +179,7 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 			claim_end(control, &nobody);
 			result = KILLER_END;
 		}
+		budget_refresh();
 	}
 	end_turn();
 	return result;
@@ -205,6 +213,7 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 		policy_act(OOMRECLAIM_POLICY_KILL);
 		return 0;
 	case KILLER_RETRY:
+	case KILLER_SPARED:
 		break;
 	}
 	return 0;

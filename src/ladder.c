@@ -162,11 +162,14 @@ static void start_over(struct oom_control *control)
 }
 
 /* Rungs 12 to 15. What ends this process is done here, outside of the ladder: a signal handler may
-   never come back. It gets the reserve all the same, since the process counts as dying. */
-static void act(struct oom_control *control, enum oomreclaim_policy policy,
-                struct scope_ladder *enter)
+   never come back. It gets the reserve all the same, since the process counts as dying. Returns
+   memory if the last attempt before the end found some. */
+static void *act(struct oom_control *control, enum oomreclaim_policy policy,
+                 struct scope_ladder *enter)
 {
-	switch (killer_act(control, &policy)) {
+	void *memory = NULL;
+
+	switch (killer_act(control, &policy, &memory)) {
 	case KILLER_END:
 		scope_leave_ladder(enter);
 		policy_act(policy);
@@ -179,14 +182,15 @@ static void act(struct oom_control *control, enum oomreclaim_policy policy,
 	case KILLER_NOBODY:
 		start_over(control);
 		break;
+	case KILLER_SPARED:
+		break;
 	}
+	return memory;
 }
 
-/* Returns memory if the last attempt before the end found some. */
 static void *apply_policy(struct oom_control *control, struct scope_ladder *enter)
 {
 	enum oomreclaim_policy policy = policy_decide(control);
-	void *memory;
 
 	/* oom_kill_allowed() could not know what a policy callback would say. */
 	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_target != KILL_SELF &&
@@ -197,12 +201,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 		control->retries++;
 		start_over(control);
 	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
-		/* What follows can't be taken back, and another thread may have freed something
-		   meanwhile: the attempt that the kernel makes under oom_lock. */
-		memory = heap_ops.alloc(control->request);
-		if (memory != NULL)
-			return memory;
-		act(control, policy, enter);
+		return act(control, policy, enter);
 	} else {
 		control->is_policy_done = true;
 	}

@@ -146,8 +146,9 @@ static bool evaluate(pid_t pid, void *arg)
 	/* Gone again, or not ours to read, or not understood: not a candidate. What can't be read
 	   by us would not take our signal either. */
 	if (error != 0) {
-		if (options.is_verbose && error == -EINVAL)
-			io_warn("process %d: /proc has something unknown, skipped", pid);
+		if (options.is_verbose && error != -ENOENT && error != -ESRCH)
+			io_warn("process %d: /proc: %s, skipped", pid,
+			        error == -EINVAL ? "something unknown" : strerrordesc_np(-error));
 		return true;
 	}
 	if (!is_in_scope(selection->scope, &process) || is_skipped(&process))
@@ -169,6 +170,17 @@ bool victim_select(const struct victim_scope *scope, struct proc_pid *chosen)
 	state.candidates = 0;
 	proc_walk(evaluate, &selection);
 	return selection.points != VICTIM_NEVER;
+}
+
+bool victim_may_be_killed(const struct proc_pid *process)
+{
+	int saved = errno;
+	bool is_refused = kill(process->pid, 0) != 0 && errno == EPERM;
+
+	errno = saved;
+	if (is_refused)
+		skip(process->pid, process->start_time);
+	return !is_refused;
 }
 
 bool victim_candidate(unsigned index, struct proc_pid *process)

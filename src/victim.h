@@ -34,6 +34,9 @@ long oom_badness(const struct proc_pid *process, uint64_t total_pages);
 /* select_bad_process(). False if there is nobody; at equal badness the one found last. */
 bool victim_select(const struct victim_scope *scope, struct proc_pid *chosen);
 
+/* False, and not chosen again, if this process may not kill that one. */
+bool victim_may_be_killed(const struct proc_pid *process);
+
 /* The candidates of the last selection, for the report: index from 0; false behind the last. Only
    the first VICTIM_TABLE are kept. */
 #define VICTIM_TABLE 64

@@ -194,10 +194,28 @@ Test(killer, nobody_else_is_killed_for_the_dying)
 	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
 	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
 	pid_t child = start_child(false);
+	void *memory = NULL;
 	int status;
 
 	policy_claim();
-	cr_expect_eq(killer_act(&control, &policy), KILLER_RETRY);
+	cr_expect_eq(killer_act(&control, &policy, &memory), KILLER_RETRY);
+	cr_expect_eq(reports(), 0);
+	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
+	kill(child, SIGKILL);
+	expect_killed(child, SIGKILL);
+}
+
+/* Another's turn was waited for, and it freed enough for two. */
+Test(killer, nobody_is_killed_where_the_last_attempt_finds_memory)
+{
+	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
+	pid_t child = start_child(false);
+	void *memory = NULL;
+	int status;
+
+	cr_expect_eq(killer_act(&control, &policy, &memory), KILLER_SPARED);
+	cr_expect(memory == fake_heap_block);
 	cr_expect_eq(reports(), 0);
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
 	kill(child, SIGKILL);

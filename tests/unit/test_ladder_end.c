@@ -159,7 +159,7 @@ static enum oomreclaim_policy disable_and_abort(const struct oomreclaim_verdict 
 Test(ladder_end, killer_disabled_at_the_last_moment)
 {
 	oomreclaim_set_policy_callback(disable_and_abort, NULL);
-	expect_null(&request, "fpacfpadaa");
+	expect_null(&request, "fpacfpada");
 }
 
 /* ---- 12 to 15: the policy ---- */

@@ -181,7 +181,7 @@ Test(victim, what_is_not_understood_is_a_line_in_verbose)
 	options.is_verbose = true;
 	cr_expect_eq(chosen(), 0);
 	snprintf(line, sizeof line,
-	         "oomreclaim: process %d: /proc has something unknown, skipped\n", FIRST);
+	         "oomreclaim: process %d: /proc: something unknown, skipped\n", FIRST);
 	cr_expect_str_eq(capture_next(&capture), line);
 	capture_end(&capture);
 }
