@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Victims that exit between being looked at, being chosen and being killed: never another process. */
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proc.h"
@@ -144,4 +148,72 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	rmdir(proc);
 	rmdir(root);
+}
+
+/* ---- A number that is somebody else's by now ---- */
+
+/* Lets the next process have the number after `last`. */
+static bool set_last_pid(pid_t last)
+{
+	FILE *file = fopen("/proc/sys/kernel/ns_last_pid", "w");
+	bool is_set = file != NULL && fprintf(file, "%d", last) > 0;
+
+	return file != NULL && fclose(file) == 0 && is_set;
+}
+
+/* The first process of a pid namespace, where nobody else takes numbers. Status 0: all is well. */
+static void reuse(void)
+{
+	struct timespec tick = {.tv_nsec = 50 * 1000 * 1000};
+	struct victim_scope scope;
+	struct proc_pid chosen;
+	pid_t victim, other;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) != 0)
+		_exit(2);
+	proc_root = "";
+	options.kill_target = KILL_CHILDREN;
+	victim_scope(&scope);
+	victim = start(STAYS, 0);
+	if (!victim_select(&scope, &chosen) || chosen.pid != victim)
+		_exit(3);
+	end(victim);
+	/* The start time, by which they differ, counts hundredths of a second. */
+	nanosleep(&tick, NULL);
+	if (!set_last_pid(victim - 1))
+		_exit(4);
+	other = start(STAYS, 0);
+	if (other != victim)
+		_exit(5);
+	if (victim_kill(&scope, &chosen) != -ESRCH)
+		_exit(6);
+	if (waitpid(other, NULL, WNOHANG) != 0)
+		_exit(7);
+	end(other);
+	_exit(0);
+}
+
+static void enter(void)
+{
+	int status = 0;
+	pid_t child;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+		_exit(errno == EPERM ? 77 : 1);
+	child = fork();
+	if (child == 0)
+		reuse();
+	waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+Test(victim_races, a_number_used_again)
+{
+	int status = run_child(enter);
+
+	cr_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		cr_skip("no pid namespace for this user");
+	cr_expect_eq(WEXITSTATUS(status), 0);
 }
