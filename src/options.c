@@ -41,7 +41,7 @@ static const struct row table[] = {
 	{{"kill_group", "false", "true|false", "the victim's whole memory cgroup goes with it"},
          parse_bool,
          FIELD(is_kill_group)},
-	{{"limit", "off", "a size|auto|auto-N%|off", "the most that the heap maps"},
+	{{"limit", "off", "a size from 8M|auto|auto-N%|off", "the most that the heap maps"},
          parse_limit,
          0},
 	{{"high", "off", "a size|N%|off", "oomreclaimd begins above it; N% is of the limit"},
@@ -185,6 +185,51 @@ unsigned options_apply(const char *source, const char *text, struct options *set
 	return ignored;
 }
 
+/* Bytes of a watermark as far as they are known from the settings alone; 0: not. */
+static size_t bytes_of(const struct watermark *watermark, size_t limit_bytes)
+{
+	if (watermark->percent == 0 || limit_bytes == SIZE_MAX)
+		return watermark->bytes;
+	return limit_bytes / 100 * watermark->percent;
+}
+
+static bool is_set(const struct watermark *watermark)
+{
+	return watermark->bytes > 0 || watermark->percent > 0;
+}
+
+/* Pairs that are right, but not with each other. */
+static unsigned check_watermarks(struct options *set,
+                                 void (*complain)(const struct options_error *error))
+{
+	size_t high = bytes_of(&set->high, set->limit_bytes),
+	       low = bytes_of(&set->low, set->limit_bytes);
+	bool has_limit = set->is_limit_auto || set->limit_bytes != SIZE_MAX;
+	struct options_error error = {.source = "settings"};
+
+	if (!is_set(&set->high) && is_set(&set->low)) {
+		error.pair = "low";
+		error.problem = "there is no high";
+	} else if (set->high.percent > 0 && !has_limit) {
+		error.pair = "high";
+		error.problem = "a share of the limit, and none is set yet";
+	} else if (high > set->limit_bytes) {
+		error.pair = "high";
+		error.problem = "above the limit";
+	} else if ((high > 0 && low >= high) ||
+	           (set->high.percent > 0 && set->low.percent >= set->high.percent)) {
+		error.pair = "low";
+		error.problem = "not below high; nine tenths of high instead";
+		set->low = (struct watermark){.bytes = 0};
+	}
+	if (error.pair == NULL)
+		return 0;
+	error.pair_length = (int)strlen(error.pair);
+	if (complain != NULL)
+		complain(&error);
+	return 1;
+}
+
 unsigned options_load(void (*complain)(const struct options_error *error))
 {
 	struct options set = {.policy = OOMRECLAIM_POLICY_RETURN};
@@ -200,6 +245,7 @@ unsigned options_load(void (*complain)(const struct options_error *error))
 	ignored = options_apply("oomreclaim_conf", oomreclaim_conf, &set, complain);
 	ignored +=
 		options_apply("OOMRECLAIM_CONF", secure_getenv("OOMRECLAIM_CONF"), &set, complain);
+	ignored += check_watermarks(&set, complain);
 	/* At once: the second time, a thread of somebody's constructor may be reading. */
 	options = set;
 	return ignored;

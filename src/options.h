@@ -57,7 +57,7 @@ extern struct options options;
 
 /* A pair that was ignored. */
 struct options_error {
-	const char *source; /* "OOMRECLAIM_CONF" or "oomreclaim_conf" */
+	const char *source; /* "OOMRECLAIM_CONF", "oomreclaim_conf", or "settings": of both */
 	const char *pair;   /* not terminated */
 	int pair_length;
 	const char *problem;

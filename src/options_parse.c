@@ -151,6 +151,8 @@ static const char *parse_limit_auto(const struct value *margin, struct options *
 	return NULL;
 }
 
+#define LIMIT_MIN_BYTES (8ULL << 20)
+
 const char *parse_limit(const struct value *value, void *field)
 {
 	struct options *set = field;
@@ -167,8 +169,9 @@ const char *parse_limit(const struct value *value, void *field)
 		problem = parse_number(value, true, &number);
 		if (problem != NULL)
 			return problem;
-		if (number == 0)
-			return "a limit of 0 would leave nothing; off is no limit";
+		/* What jemalloc takes for its first block of each size, and the reserve. */
+		if (number < LIMIT_MIN_BYTES)
+			return "less than 8M, which a heap needs to start; off is no limit";
 	}
 	set->is_limit_auto = false;
 	set->limit_bytes = (size_t)number;

@@ -79,7 +79,7 @@ static const struct good numbers[] = {
 	{"reserve:1073741824", MEMBER(reserve_bytes), GIB},
 	{"oom_dump_max:0", MEMBER(dump_max_bytes), 0},
 	{"oom_dump_max:1G", MEMBER(dump_max_bytes), GIB},
-	{"limit:1", MEMBER(limit_bytes), 1},
+	{"limit:8M", MEMBER(limit_bytes), 8 * MIB},
 	{"limit:3T", MEMBER(limit_bytes), 3 * TIB},
 	{"limit:3t", MEMBER(limit_bytes), 3 * TIB},
 	{"limit:18446744073709551615", MEMBER(limit_bytes), UINT64_MAX},
@@ -256,6 +256,7 @@ static const struct {
 	{range, "oom_dump_max:2G"},
 	{range, "limit:0"},
 	{range, "limit:0K"},
+	{range, "limit:8388607"},
 	{range, "limit:16777216T"},
 	{range, "limit:auto-100%"},
 	{range, "limit:auto-18446744073709551616%"},
@@ -292,6 +293,59 @@ Test(options_values, bad_ones_change_nothing)
 		cr_expect_eq(complaints, 1, "%s: %s", bad[i].what, bad[i].pair);
 		cr_expect_arr_eq(&options, &before, sizeof options, "%s: changed something",
 		                 bad[i].pair);
+	}
+}
+
+/* ---- Pairs that do not go together ---- */
+
+static const struct {
+	const char *conf;
+	const char *pair; /* that the complaint is about; NULL: none */
+	const char *problem;
+} together[] = {
+	{"low:1M", "low", "there is no high"},
+	{"low:50%,limit:1G", "low", "there is no high"},
+	{"high:50%", "high", "a share of the limit, and none is set yet"},
+	{"high:2G,limit:1G", "high", "above the limit"},
+	{"high:1G,limit:1G", NULL, NULL},
+	{"high:5M,low:5M", "low", "not below high; nine tenths of high instead"},
+	{"high:5M,low:6M", "low", "not below high; nine tenths of high instead"},
+	{"high:5M,low:4M", NULL, NULL},
+	{"high:50%,low:60%,limit:auto", "low", "not below high; nine tenths of high instead"},
+	{"high:50%,low:50%,limit:auto", "low", "not below high; nine tenths of high instead"},
+	{"high:50%,low:49%,limit:auto", NULL, NULL},
+	{"high:50%,low:512M,limit:1G", "low", "not below high; nine tenths of high instead"},
+	{"high:50%,low:511M,limit:1G", NULL, NULL},
+	{"high:512M,low:51%,limit:1G", "low", "not below high; nine tenths of high instead"},
+	{"high:512M,low:49%,limit:1G", NULL, NULL},
+	{"high:512M", NULL, NULL},
+	{"high:50%,limit:1G", NULL, NULL},
+};
+
+static struct options_error last_error;
+
+static void keep(const struct options_error *error)
+{
+	complaints++;
+	last_error = *error;
+}
+
+Test(options_values, pairs_that_do_not_go_together)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(together); i++) {
+		unsigned expected = together[i].pair != NULL;
+
+		setenv("OOMRECLAIM_CONF", together[i].conf, 1);
+		complaints = 0;
+		cr_expect_eq(options_load(keep), expected, "%s", together[i].conf);
+		cr_assert_eq(complaints, expected, "%s", together[i].conf);
+		if (expected == 0)
+			continue;
+		cr_expect_str_eq(last_error.source, "settings");
+		cr_expect_str_eq(last_error.problem, together[i].problem, "%s", together[i].conf);
+		cr_expect(strlen(together[i].pair) == (size_t)last_error.pair_length &&
+		          strcmp(last_error.pair, together[i].pair) == 0);
+		cr_expect_eq(options_load(NULL), 1);
 	}
 }
 
