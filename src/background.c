@@ -141,6 +141,7 @@ static void *run(void *arg)
 			nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
 		} else {
 			io_warn("pressure: the source is gone; not watched any more");
+			pressure_close();
 		}
 	}
 	return NULL;

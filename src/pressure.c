@@ -150,18 +150,18 @@ static int open_source(const char *path, const char *text, size_t bytes)
 	return 0;
 }
 
-/* Version 1: an eventfd that memory.pressure_level writes to. */
-static int open_level(const struct proc_cgroup *group)
+#define LEVEL_NAME "memory.pressure_level"
+
+/* Version 1: an eventfd that memory.pressure_level, which source.path names, writes to. */
+static int open_level(void)
 {
-	char control[PROC_CGROUP_MAX * 2], line[64];
-	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	char control[sizeof source.path], line[64];
 	struct io_buf control_path = {.text = control, .bytes = sizeof control};
 	struct io_buf text = {.text = line, .bytes = sizeof line};
 	int control_fd, error;
 
-	io_printf(&path, "%s%s%s/memory.pressure_level", proc_root, group->mount, group->path);
-	io_printf(&control_path, "%s%s%s/cgroup.event_control", proc_root, group->mount,
-	          group->path);
+	io_printf(&control_path, "%.*scgroup.event_control",
+	          (int)(strlen(source.path) - strlen(LEVEL_NAME)), source.path);
 	control_fd = open(control, O_WRONLY | O_CLOEXEC);
 	if (control_fd < 0)
 		return -errno;
@@ -178,6 +178,13 @@ static int open_level(const struct proc_cgroup *group)
 	source.has_data = true;
 	source.events = POLLIN;
 	return error;
+}
+
+static bool is_level(const char *path)
+{
+	size_t length = strlen(path), name = strlen("/" LEVEL_NAME);
+
+	return length >= name && strcmp(path + length - name, "/" LEVEL_NAME) == 0;
 }
 
 static int open_psi(void)
@@ -197,8 +204,11 @@ static int open_automatic(void)
 		io_printf(&path, "%s%s%s/memory.pressure", proc_root, group.mount, group.path);
 		error = open_psi();
 	}
-	if (error != 0 && proc_cgroup_self(&group) && !group.is_v2)
-		error = open_level(&group);
+	if (error != 0 && proc_cgroup_self(&group) && !group.is_v2) {
+		path.used = 0;
+		io_printf(&path, "%s%s%s/" LEVEL_NAME, proc_root, group.mount, group.path);
+		error = open_level();
+	}
 	if (error != 0) {
 		path.used = 0;
 		io_printf(&path, "%s/proc/pressure/memory", proc_root);
@@ -235,6 +245,8 @@ int pressure_open(const char **path)
 	if (strcmp(options.pressure_path, "auto") == 0)
 		return watch != NULL ? open_variable(watch) : open_automatic();
 	io_printf(&buf, "%s", options.pressure_path);
+	if (is_level(source.path))
+		return open_level();
 	/* A file of the kernel is told what to wait for; a FIFO or a socket is not. */
 	if (stat(source.path, &file) == 0 && S_ISREG(file.st_mode))
 		return open_psi();
@@ -253,8 +265,5 @@ bool pressure_take(short revents)
 		got = read(source.fd, data, sizeof data);
 	if (source.has_data && got < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (got > 0)
-		return true;
-	pressure_close();
-	return false;
+	return got > 0;
 }

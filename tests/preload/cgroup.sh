@@ -21,6 +21,9 @@ make_group()
 # What was killed takes a moment to leave.
 remove_group()
 {
+	for pid in $(cat "$group/cgroup.procs"); do
+		kill -9 "$pid" 2>/dev/null || :
+	done
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		rmdir "$group" 2>/dev/null && return
 		sleep 0.2

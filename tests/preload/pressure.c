@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -20,11 +23,25 @@
 static atomic_int calls;
 static char path[64];
 
+static uint64_t first_ns, second_ns;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 static size_t count(const struct oomreclaim_control *control, void *arg)
 {
 	(void)arg;
 	CHECK_EQ(control->reason, OOMRECLAIM_REASON_PRESSURE);
 	CHECK(!control->is_direct && control->bytes_wanted >= MIB);
+	if (calls == 0)
+		first_ns = now_ns();
+	else
+		second_ns = now_ns();
 	calls++;
 	return 0;
 }
@@ -38,8 +55,43 @@ static void wait_for_event(void)
 		usleep(1000);
 }
 
-/* Starts `wait` with the setting, and waits until it is ready. */
-static pid_t start(const char *setting, const char *watch, const char *written)
+/* However much is reported, once a second is what is done about it. */
+static void wait_for_two(void)
+{
+	CHECK_EQ(oomreclaim_register("count", 0, 0, count, NULL, NULL), 0);
+	CHECK(write(STDOUT_FILENO, "r", 1) == 1);
+	while (calls < 2)
+		usleep(1000);
+	CHECK(second_ns - first_ns >= 1000000000);
+}
+
+static unsigned descriptors(void)
+{
+	unsigned found = 0;
+
+	for (int fd = 0; fd < 1000; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			found++;
+	return found;
+}
+
+/* The source goes: its descriptor too, and the program on. */
+static void wait_for_close(void)
+{
+	unsigned before;
+
+	/* Registered late or not at all, it is opened all the same. */
+	while ((before = descriptors()) < 5)
+		usleep(1000);
+	CHECK(write(STDOUT_FILENO, "r", 1) == 1);
+	while (descriptors() == before)
+		usleep(1000);
+	CHECK_EQ(descriptors(), before - 1);
+}
+
+/* Starts the case with the setting, and waits until it is ready. */
+static pid_t start_case(const char *name, const char *setting, const char *watch,
+                        const char *written)
 {
 	int ready[2];
 	char byte;
@@ -54,13 +106,18 @@ static pid_t start(const char *setting, const char *watch, const char *written)
 		if (written)
 			setenv("MEMORY_PRESSURE_WRITE", written, 1);
 		dup2(ready[1], STDOUT_FILENO);
-		execl("/proc/self/exe", "pressure", "wait", (char *)NULL);
+		execl("/proc/self/exe", "pressure", name, (char *)NULL);
 		_exit(127);
 	}
 	close(ready[1]);
 	CHECK(read(ready[0], &byte, 1) == 1);
 	close(ready[0]);
 	return pid;
+}
+
+static pid_t start(const char *setting, const char *watch, const char *written)
+{
+	return start_case("wait", setting, watch, written);
 }
 
 static void make_path(void)
@@ -102,32 +159,77 @@ static void variable(void)
 	write_to_fifo(start("pressure:auto", path, NULL));
 }
 
-/* What is to be written is written: "hello", in base64. */
-static void unix_socket(void)
+/* A program with `path` as its source, and the socket's other end. */
+static pid_t connect_to(int *peer, const char *name, const char *written)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
-	char text[16] = "";
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	pid_t pid;
 
 	make_path();
 	strcpy(address.sun_path, path);
 	CHECK(bind(listening, (struct sockaddr *)&address, sizeof address) == 0);
 	CHECK(listen(listening, 1) == 0);
-	pid = start("pressure:auto", path, "aGVsbG8=");
-	peer = accept(listening, NULL, NULL);
-	CHECK(peer >= 0 && read(peer, text, sizeof text - 1) == 5 && !strcmp(text, "hello"));
+	pid = start_case(name, "pressure:auto", path, written);
+	*peer = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	CHECK(*peer >= 0);
+	close(listening);
+	return pid;
+}
+
+/* What is to be written is written: "hello", in base64. */
+static void unix_socket(void)
+{
+	char text[16] = "";
+	int peer;
+	pid_t pid = connect_to(&peer, "wait", "aGVsbG8=");
+
+	CHECK(read(peer, text, sizeof text - 1) == 5 && !strcmp(text, "hello"));
 	CHECK(write(peer, "x", 1) == 1);
 	finish(pid);
+}
+
+static void closed(void)
+{
+	int peer;
+	pid_t pid = connect_to(&peer, "wait-for-close", NULL);
+
+	close(peer);
+	finish(pid);
+}
+
+static void flood(void)
+{
+	static const char much[4096];
+	char setting[128];
+	int fd, status;
+	pid_t pid;
+
+	make_path();
+	CHECK(mkfifo(path, 0600) == 0);
+	snprintf(setting, sizeof setting, "pressure:%s", path);
+	pid = start_case("wait-for-two", setting, NULL, NULL);
+	fd = open(path, O_RDWR | O_NONBLOCK);
+	CHECK(fd >= 0);
+	while (waitpid(pid, &status, WNOHANG) == 0)
+		if (write(fd, much, sizeof much) < 0)
+			CHECK(errno == EAGAIN);
+	close(fd);
+	unlink(path);
+	CHECK_EQ(status, 0);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"wait", wait_for_event},
+		{"wait-for-two", wait_for_two},
+		{"wait-for-close", wait_for_close},
 		{"fifo", fifo},
 		{"variable", variable},
 		{"socket", unix_socket},
+		{"closed", closed},
+		{"flood", flood},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
