@@ -60,9 +60,19 @@ static bool reclaim_round(size_t wanted_bytes, enum oomreclaim_reason reason, un
 	struct reclaim_progress progress;
 
 	oom_reclaim_pages(&request, &progress);
-	heap_ops.purge_all();
 	*unmeasured = progress.measured_bytes > 0 ? 0 : *unmeasured + 1;
 	return progress.claimed_bytes > 0 && *unmeasured < MAX_RECLAIM_RETRIES;
+}
+
+/* How far above the low watermark, what is free in the heap not counted. */
+static size_t excess_bytes(void)
+{
+	size_t above = budget_above_low();
+	struct heap_stats stats;
+
+	if (above == 0 || !heap_ops.stats(&stats))
+		return above;
+	return above > stats.dirty ? above - stats.dirty : 0;
 }
 
 static void reclaim_to_watermark(void)
@@ -72,7 +82,7 @@ static void reclaim_to_watermark(void)
 
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
-	while ((excess = budget_above_low()) > 0 && !is_stopping())
+	while ((excess = excess_bytes()) > 0 && !is_stopping())
 		if (!reclaim_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
 			break;
 	budget_watermark_done();
