@@ -18,6 +18,7 @@
 #include "pressure.h"
 #include "reclaim.h"
 #include "scope.h"
+#include "trace.h"
 
 /* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
    second, so that a source that floods does not keep the thread busy. */
@@ -80,6 +81,7 @@ static void reclaim_to_watermark(void)
 	unsigned attempt = 0, unmeasured = 0;
 	size_t excess;
 
+	TRACE2(watermark, budget_charged(), budget_above_low());
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
@@ -97,6 +99,7 @@ static void reclaim_by_pressure(void)
 	if (thread.last_pressure_ns != 0 && now - thread.last_pressure_ns < PRESSURE_INTERVAL_NS)
 		return;
 	thread.last_pressure_ns = now;
+	TRACE2(pressure, budget_charged(), step);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	reclaim_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,

@@ -13,6 +13,7 @@
 #include "policy.h"
 #include "report.h"
 #include "scope.h"
+#include "trace.h"
 #include "victim.h"
 
 /* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock. */
@@ -164,6 +165,7 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 
 	if (result != KILLER_END)
 		return result;
+	TRACE3(policy, *policy, control->request->size, constraint_name(control->constraint));
 	budget_refresh();
 	if (policy_is_dying()) {
 		result = KILLER_RETRY;

@@ -14,6 +14,7 @@
 #include "report.h"
 #include "reserve.h"
 #include "scope.h"
+#include "trace.h"
 
 bool oom_kill_allowed(const struct oom_control *control)
 {
@@ -308,16 +309,19 @@ void *ladder_run(struct oom_control *control)
 	enum ladder_step step;
 	void *memory = NULL;
 
+	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
 	scope_enter_ladder(&enter);
 	while (memory == NULL) {
 		refresh(control);
 		step = ladder_next(control);
 		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
 			break;
+		TRACE3(rung, step, control->request->size, control->claimed_bytes);
 		memory = take_step(control, step, &enter);
 		/* The reserve is not asked by asking everybody. */
 		if (memory == NULL && step != LADDER_RESERVE)
 			memory = heap_ops.alloc(control->request);
+		TRACE3(retry, control->request->size, memory, control->rounds);
 	}
 	if (memory == NULL && !control->is_policy_deferred)
 		report_end(control);

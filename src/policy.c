@@ -12,6 +12,7 @@
 #include "base.h"
 #include "constraint.h"
 #include "options.h"
+#include "trace.h"
 
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
@@ -167,6 +168,7 @@ void policy_act(enum oomreclaim_policy policy)
 {
 	if (policy == OOMRECLAIM_POLICY_ABORT)
 		abort();
+	TRACE2(kill_self, getpid(), options.kill_signal);
 	/* Before the signal: its handler need not come back. */
 	if (options.kill_signal != SIGKILL)
 		arm_grace();

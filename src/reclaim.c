@@ -10,6 +10,7 @@
 #include "options.h"
 #include "registry.h"
 #include "scope.h"
+#include "trace.h"
 
 /* The round that may be under way, one of each kind. All members are guarded by lock. */
 static struct round {
@@ -58,6 +59,8 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	uint64_t allocated[2], freed[2], began_ns;
 	int saved = errno;
 
+	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
+	       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
@@ -68,6 +71,8 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	freed[1] -= freed[0];
 	allocated[1] -= allocated[0];
 	outcome->measured_bytes = freed[1] > allocated[1] ? (size_t)(freed[1] - allocated[1]) : 0;
+	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
+	       outcome->duration_ns);
 	errno = saved;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "trace.h"
 
 /* Since Linux 5.15; older headers do not have it. */
 #ifndef SYS_process_mrelease
@@ -318,8 +319,10 @@ static int kill_by(int fd, const struct victim_scope *scope, const struct proc_p
 	                             .victim = process->pid,
 	                             .signal = options.kill_signal};
 	bool is_gone = false;
-	int error = send_signal(fd, process, options.kill_signal);
+	int error;
 
+	TRACE3(kill, process->pid, options.kill_signal, process->rss_pages);
+	error = send_signal(fd, process, options.kill_signal);
 	if (error != 0)
 		return error;
 	if (has_group)
