@@ -332,6 +332,94 @@ struct oomreclaim_limit_stats {
 /* Reads them, up to stats_size bytes. Returns 0, or EINVAL for a NULL stats. */
 OOMRECLAIM_API int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size);
 
+/* ---- Statistics -------------------------------------------------------- */
+
+/* How the last failure ended. */
+enum oomreclaim_outcome {
+	OOMRECLAIM_OUTCOME_NONE = 0,      /* there was no failure */
+	OOMRECLAIM_OUTCOME_SERVED = 1,    /* a later rung found memory */
+	OOMRECLAIM_OUTCOME_NULL = 2,      /* NULL and ENOMEM */
+	OOMRECLAIM_OUTCOME_ABORT = 3,     /* this process is being aborted */
+	OOMRECLAIM_OUTCOME_KILL = 4,      /* this process is being killed */
+	OOMRECLAIM_OUTCOME_KILL_OTHER = 5 /* another process was chosen and killed; what came of
+	                                     the request itself is then counted as a later outcome */
+};
+
+/* The longest text of last_constraint, in bytes, with the terminating NUL. */
+#define OOMRECLAIM_CONSTRAINT_MAX 24
+
+/*
+ * All counters in one struct. Sizes are in bytes; UINT64_MAX stands for "none" where a limit or a
+ * watermark may be absent. Counts are from the start of the process; a child of fork() goes on from
+ * its parent's. New members are added at the end.
+ */
+struct oomreclaim_stats {
+	uint64_t struct_size; /* bytes of this struct that were filled in */
+
+	/* The heap, by jemalloc's names (stats.allocated and so on). dirty is what is freed and
+	   kept for the next allocation. */
+	uint64_t heap_allocated;
+	uint64_t heap_active;
+	uint64_t heap_dirty;
+	uint64_t heap_metadata;
+	uint64_t heap_resident;
+	uint64_t heap_mapped;
+	uint64_t heap_retained;
+
+	/* The budget: see oomreclaim_limit_stats(). */
+	uint64_t limit; /* UINT64_MAX: none */
+	uint64_t charged;
+	uint64_t charged_peak;
+	uint64_t limit_times_met;
+	uint64_t high; /* watermarks; UINT64_MAX: none */
+	uint64_t low;
+	uint64_t reserve; /* set aside for callbacks and the dying */
+
+	/* The ladder. failures = served + refused + those that are under way or went to a C++
+	   new_handler. */
+	uint64_t failures;   /* requests that the heap refused at first */
+	uint64_t served;     /* of these, by a later rung */
+	uint64_t refused;    /* of these, NULL, std::bad_alloc or a policy that ended the process */
+	uint64_t impossible; /* of these, beyond every limit: nothing is tried for them */
+
+	/* Rungs entered. */
+	uint64_t own_reclaims; /* 3 */
+	uint64_t reserve_uses; /* 2 and 10 */
+	uint64_t rounds;       /* 5 to 7, joining another thread's included */
+	uint64_t timeouts;     /* of these, given up waiting for another thread's callbacks */
+	uint64_t policies;     /* 8 to 15 */
+	uint64_t kills;        /* 15, and by hand: processes, this one included */
+	uint64_t waits;        /* 16 */
+
+	/* Rounds of callbacks: see oomreclaim_reclaim_stats(). */
+	uint64_t direct_rounds;
+	uint64_t direct_bytes_claimed;
+	uint64_t direct_bytes_measured;
+	uint64_t background_rounds;
+	uint64_t background_bytes_claimed;
+	uint64_t background_bytes_measured;
+	uint64_t callbacks; /* registered now */
+
+	/* The last failure. */
+	uint64_t last_time_ns; /* CLOCK_REALTIME; 0: there was none */
+	uint64_t last_size;    /* bytes of the request; 0 for a kill by hand */
+	uint32_t last_outcome; /* enum oomreclaim_outcome */
+	int32_t last_pid;      /* whom KILL and KILL_OTHER chose, else 0 */
+	char last_constraint[OOMRECLAIM_CONSTRAINT_MAX]; /* see struct oomreclaim_verdict */
+};
+
+/*
+ * Reads all counters, up to stats_size bytes (pass sizeof *stats: a newer library fills no more than
+ * that, an older one less: stats->struct_size says how much; what lies behind it is left alone). Each
+ * member is right by itself; they are read one after the other, so a sum over several may be off by
+ * what happens meanwhile. Takes some tens of microseconds, for the heap's own part. It may be called
+ * from a callback or a policy callback, not from a signal handler; it never climbs the ladder.
+ * Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's counterpart is
+ * mallctl("stats...") and glibc's mallinfo2(). malloc_stats_print() prints the same; the setting
+ * stats:true puts it where other processes can read it (`oomreclaim stat`).
+ */
+OOMRECLAIM_API int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t stats_size);
+
 /* ---- Configuration ----------------------------------------------------- */
 
 /*

@@ -18,6 +18,7 @@
 #include "pressure.h"
 #include "reclaim.h"
 #include "scope.h"
+#include "stats_page.h"
 #include "trace.h"
 
 /* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
@@ -39,6 +40,12 @@ static struct {
 	atomic_bool is_busy;       /* reclaiming */
 	uint64_t last_pressure_ns; /* the thread's own */
 } thread = {.is_starting = ATOMIC_FLAG_INIT, .event_fd = -1};
+
+/* What it is there for, whatever the heap does. */
+static bool has_duty(void)
+{
+	return pressure_is_wanted() || options.is_stats;
+}
 
 static bool is_stopping(void)
 {
@@ -131,6 +138,16 @@ static void open_pressure(void)
 		io_warn("pressure: %s: %s; not watched", path, strerrordesc_np(-error));
 }
 
+/* The program has closed our descriptor, as one does that becomes a daemon: another thread takes over
+   when there is a reason for one. */
+static void retire(int fd)
+{
+	atomic_compare_exchange_strong_explicit(&thread.event_fd, &fd, -1, memory_order_relaxed,
+	                                        memory_order_relaxed);
+	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
+	budget_watermark_done();
+}
+
 static void *run(void *arg)
 {
 	struct pollfd fds[2] = {{.events = POLLIN}};
@@ -141,8 +158,13 @@ static void *run(void *arg)
 	while (!is_stopping()) {
 		fds[1].fd = pressure_fd();
 		fds[1].events = pressure_events();
-		if (poll(fds, 2, -1) < 0)
+		stats_page_update();
+		if (poll(fds, 2, options.is_stats ? STATS_PAGE_INTERVAL_MS : -1) < 0)
 			continue;
+		if ((fds[0].revents & POLLNVAL) != 0) {
+			retire(fds[0].fd);
+			break;
+		}
 		if ((fds[0].revents & POLLIN) != 0 &&
 		    read(fds[0].fd, &count, sizeof count) == sizeof count)
 			work(reclaim_to_watermark);
@@ -207,7 +229,7 @@ void background_start(void)
 
 void background_init(void)
 {
-	if (pressure_is_wanted())
+	if (has_duty())
 		background_start();
 }
 
@@ -249,5 +271,5 @@ void background_fork_child(void)
 		return;
 	close(fd);
 	pressure_close();
-	atomic_store_explicit(&background_is_wanted, pressure_is_wanted(), memory_order_relaxed);
+	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * oomreclaimd, the kernel's kswapd: a thread that reclaims before an allocation has to, above the
- * setting high or when the system reports memory pressure. There is none in a program that has set
- * neither.
+ * setting high or when the system reports memory pressure. With stats:true it also keeps the page of
+ * counters up to date. There is none in a program that has set none of these.
  */
 #ifndef OOM_BACKGROUND_H
 #define OOM_BACKGROUND_H

@@ -221,6 +221,12 @@ size_t budget_above_low(void)
 	return now > to ? now - to : 0;
 }
 
+void budget_watermarks(size_t *high_bytes, size_t *low_bytes)
+{
+	*high_bytes = get(&high);
+	*low_bytes = get(&low);
+}
+
 void budget_watermark_done(void)
 {
 	size_t now = budget_charged(), bytes = get(&high);

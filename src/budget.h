@@ -36,6 +36,9 @@ size_t budget_max_bytes(void);
    none. */
 size_t budget_above_low(void);
 
+/* Both of them in bytes; SIZE_MAX: none. */
+void budget_watermarks(size_t *high_bytes, size_t *low_bytes);
+
 /* oomreclaimd has done what it could: the high one wakes it again. */
 void budget_watermark_done(void);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "background.h"
@@ -21,15 +22,8 @@
 #include "registry.h"
 #include "report.h"
 #include "reserve.h"
-
-#define STRING_OF(x) #x
-#define STRING(x) STRING_OF(x)
-
-OOM_EXPORT const char *oomreclaim_version(void)
-{
-	return STRING(OOMRECLAIM_VERSION_MAJOR) "." STRING(OOMRECLAIM_VERSION_MINOR) "." STRING(
-		OOMRECLAIM_VERSION_PATCH);
-}
+#include "stats.h"
+#include "stats_page.h"
 
 static void complain(const struct options_error *error)
 {
@@ -91,12 +85,22 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	background_fork_child();
+	stats_fork_child();
+	stats_page_fork_child();
 	budget_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();
 	policy_fork_child();
 	report_fork_child();
 	killer_fork_child();
+}
+
+static void init_stats(void)
+{
+	int error = stats_page_write();
+
+	if (error != 0)
+		io_warn("stats: no page for others to read: %s", strerrordesc_np(-error));
 }
 
 __attribute__((constructor)) static void init(void)
@@ -117,6 +121,8 @@ __attribute__((constructor)) static void init(void)
 	}
 	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
+	if (is_ours && options.is_stats)
+		init_stats();
 	if (is_ours)
 		background_init();
 	errno = saved;

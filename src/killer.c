@@ -13,6 +13,8 @@
 #include "policy.h"
 #include "report.h"
 #include "scope.h"
+#include "stats.h"
+#include "stats_page.h"
 #include "trace.h"
 #include "victim.h"
 
@@ -77,6 +79,13 @@ static bool claim_end(const struct oom_control *control, const struct report_ver
 {
 	if (!policy_claim())
 		return false;
+	if (verdict->policy == OOMRECLAIM_POLICY_KILL)
+		stats_count(STATS_KILLS);
+	stats_verdict(control,
+	              verdict->policy == OOMRECLAIM_POLICY_KILL ? OOMRECLAIM_OUTCOME_KILL
+	                                                        : OOMRECLAIM_OUTCOME_ABORT,
+	              verdict->victim != NULL ? verdict->victim->pid : 0);
+	stats_page_update();
 	write_report(control, verdict);
 	return true;
 }
@@ -109,6 +118,12 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
 	return KILLER_END;
 }
 
+static void count_other(const struct oom_control *control, pid_t pid)
+{
+	stats_count(STATS_KILLS);
+	stats_verdict(control, OOMRECLAIM_OUTCOME_KILL_OTHER, pid);
+}
+
 /* select_bad_process() and oom_kill_process(), until one of those there are could be killed. */
 static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *control,
                                                   const struct victim_scope *scope,
@@ -134,6 +149,8 @@ static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *cont
 		if (victim_may_be_killed(&chosen)) {
 			write_report(control, &verdict);
 			error = victim_kill(scope, &chosen);
+			if (error != -EPERM)
+				count_other(control, chosen.pid);
 		}
 		if (error == -EPERM && options.is_verbose)
 			io_warn("process %d may not be killed by this one: choosing another",

@@ -14,6 +14,8 @@
 #include "report.h"
 #include "reserve.h"
 #include "scope.h"
+#include "stats.h"
+#include "stats_page.h"
 #include "trace.h"
 
 bool oom_kill_allowed(const struct oom_control *control)
@@ -138,6 +140,9 @@ static void reclaim(struct oom_control *control)
 	request.reason = is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
 	                                                   : OOMRECLAIM_REASON_ALLOC;
 	oom_reclaim_pages(&request, &progress);
+	stats_count(STATS_ROUNDS);
+	if (progress.has_timed_out)
+		stats_count(STATS_TIMEOUTS);
 	control->rounds++;
 	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
 	control->unmeasured = progress.measured_bytes > 0 ? 0 : control->unmeasured + 1;
@@ -237,17 +242,21 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 {
 	switch (step) {
 	case LADDER_OWN_RECLAIM:
+		stats_count(STATS_OWN_RECLAIMS);
 		own_reclaim(control);
 		break;
 	case LADDER_RESERVE:
+		stats_count(STATS_RESERVE_USES);
 		control->is_reserve_done = true;
 		return reserve_alloc(control->request);
 	case LADDER_RECLAIM:
 		reclaim(control);
 		break;
 	case LADDER_POLICY:
+		stats_count(STATS_POLICIES);
 		return apply_policy(control, enter);
 	case LADDER_WAIT:
+		stats_count(STATS_WAITS);
 		wait_for_memory(control);
 		break;
 	case LADDER_ABORT:
@@ -260,6 +269,15 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 		break;
 	}
 	return NULL;
+}
+
+static void count_end(const struct oom_control *control, bool is_served)
+{
+	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
+	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
+	/* Reading the heap's figures takes its locks, which may be held. */
+	if (!control->is_reentrant)
+		stats_page_update_soon();
 }
 
 static void report_end(struct oom_control *control)
@@ -289,6 +307,9 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 		.is_reentrant = heap_ops.is_reentrant(),
 		.began_ns = now_ns(),
 	};
+	stats_count(STATS_FAILURES);
+	if (control->is_impossible)
+		stats_count(STATS_IMPOSSIBLE);
 }
 
 /* What other threads may have changed since the last rung. */
@@ -325,6 +346,8 @@ void *ladder_run(struct oom_control *control)
 	}
 	if (memory == NULL && !control->is_policy_deferred)
 		report_end(control);
+	if (memory != NULL || !control->is_policy_deferred)
+		count_end(control, memory != NULL);
 	scope_leave_ladder(&enter);
 	errno = memory != NULL ? saved : ENOMEM;
 	return memory;

@@ -47,6 +47,7 @@ struct options {
 	enum report_when report;
 	bool is_verbose;
 	bool is_strict;
+	bool is_stats;                        /* a page of counters for others to read */
 	char log_path[OPTIONS_PATH_MAX + 1];  /* "": stderr */
 	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
 	size_t dump_max_bytes;

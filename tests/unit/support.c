@@ -26,6 +26,8 @@
 #include "reclaim.h"
 #include "registry.h"
 #include "report.h"
+#include "stats.h"
+#include "stats_page.h"
 
 #define PATH_BYTES 1024
 #define NO_PROC "/nonexistent"
@@ -62,6 +64,8 @@ static void fork_child(void)
 	/* Of a test that hangs, and is ended for it, nothing is to be left. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	background_fork_child();
+	stats_fork_child();
+	stats_page_fork_child();
 	budget_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();

@@ -47,7 +47,7 @@ static const struct {
 	{"reserve", "1M"},         {"wait_ms", "1000"},     {"nofail_ms", "10000"},
 	{"costly", "order:3"},     {"report", "auto"},      {"log", ""},
 	{"oom_dump", ""},          {"oom_dump_max", "16M"}, {"verbose", "false"},
-	{"strict_conf", "false"},
+	{"stats", "false"},        {"strict_conf", "false"},
 };
 
 static const char *default_of(const char *key)
@@ -110,6 +110,7 @@ Test(options, what_the_defaults_come_to)
 	cr_expect_eq(options.dump_max_bytes, 16 << 20);
 	cr_expect_not(options.is_verbose);
 	cr_expect_not(options.is_strict);
+	cr_expect_not(options.is_stats);
 }
 
 /* ---- Sources ---- */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The page of counters that a process with stats:true shares: what the library writes and the
+ * command `oomreclaim` reads.
+ *
+ * The page is a memfd of the process, STATS_PAGE_LINK in /proc/PID/fd, and whoever may look there
+ * (ptrace(2)'s read access: the same user, or root) may read it. It is sealed: its size is fixed and
+ * nobody else can write to it. It goes with the process, however that ends, so a page that can be
+ * read is never a stale one.
+ *
+ * magic, version and bytes have their places for ever; any other change of the layout is a new
+ * version. A reader copies the page and takes it if `sequence` is the same before and after, and
+ * even.
+ */
+#ifndef OOM_STATS_LAYOUT_H
+#define OOM_STATS_LAYOUT_H
+
+#include <stdatomic.h>
+
+#include "oomreclaim.h"
+
+#define STATS_PAGE_NAME "oomreclaim-stats"
+#define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
+#define STATS_PAGE_MAGIC "OOMSTATS"
+#define STATS_PAGE_VERSION 1
+#define STATS_PAGE_CALLBACKS 40
+
+struct stats_page_callback {
+	char name[OOMRECLAIM_NAME_MAX + 1];
+	int32_t priority;
+	uint32_t unused;
+	uint64_t calls;
+	uint64_t bytes_claimed;
+	uint64_t bytes_measured;
+	uint64_t longest_ns;
+};
+
+struct stats_page {
+	char magic[8]; /* STATS_PAGE_MAGIC, without its NUL */
+	uint32_t version;
+	uint32_t bytes; /* of this struct */
+	_Atomic uint64_t sequence;
+	int32_t pid;          /* as its own pid namespace has it: of another, after a clone(2) */
+	uint32_t interval_ms; /* it is brought up to date at least this often */
+	char library[16];     /* its version */
+	uint64_t updated_ns;  /* CLOCK_MONOTONIC */
+	uint32_t policy;      /* enum oomreclaim_policy */
+	uint32_t callbacks;   /* in the table below; stats.callbacks are all there are */
+	struct oomreclaim_stats stats;
+	struct stats_page_callback callback[STATS_PAGE_CALLBACKS];
+};
+
+#endif

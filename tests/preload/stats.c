@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Statistics in a real process: the call, the page of stats:true, malloc_stats_print(). */
+#include <dirent.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../src/stats_layout.h"
+#include "check.h"
+#include "je.h"
+#include "oomreclaim.h"
+
+/* The descriptor of this process's page, -1 if there is none. */
+static int page_fd(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	char path[300], link[64];
+	int found = -1;
+
+	CHECK(dir != NULL);
+	while ((entry = readdir(dir))) {
+		ssize_t length;
+
+		snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+		length = readlink(path, link, sizeof link - 1);
+		link[length > 0 ? length : 0] = '\0';
+		if (!strcmp(link, STATS_PAGE_LINK))
+			found = atoi(entry->d_name);
+	}
+	closedir(dir);
+	return found;
+}
+
+static int count_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int threads = 0;
+
+	while (readdir(dir))
+		threads++;
+	closedir(dir);
+	return threads - 2;
+}
+
+/* Waits until this process has a page. Allocates, as a program does. */
+static void wait_for_page(struct stats_page *page)
+{
+	int fd;
+
+	while ((fd = page_fd()) < 0 || pread(fd, page, sizeof *page, 0) != sizeof *page ||
+	       page->sequence < 4) {
+		free(malloc(MIB));
+		usleep(10000);
+	}
+	CHECK_EQ(page->pid, getpid());
+}
+
+static void run_get(void)
+{
+	struct oomreclaim_stats before, after;
+	struct pool pool = {.oldest = NULL};
+	size_t count;
+
+	CHECK_EQ(oomreclaim_stats_get(&before, sizeof before), 0);
+	CHECK_EQ(before.struct_size, sizeof before);
+	CHECK_EQ(before.failures, 0);
+	CHECK(before.heap_allocated > 0 && before.heap_mapped >= before.heap_active);
+	CHECK_EQ(before.reserve, MIB);
+	count = pool_fill(&pool, 4096);
+	CHECK_EQ(oomreclaim_stats_get(&after, sizeof after), 0);
+	CHECK(after.heap_allocated >= count * 4096);
+	CHECK(after.charged > before.charged && after.charged_peak >= after.charged);
+	CHECK_EQ(after.last_outcome, OOMRECLAIM_OUTCOME_NULL);
+	CHECK(!strcmp(after.last_constraint, "RLIMIT_AS"));
+	pool_clear(&pool);
+}
+
+static size_t stats_in_callback(const struct oomreclaim_control *control, void *arg)
+{
+	struct oomreclaim_stats *stats = arg;
+
+	(void)control;
+	CHECK_EQ(oomreclaim_stats_get(stats, sizeof *stats), 0);
+	return 0;
+}
+
+static void run_in_callback(void)
+{
+	struct oomreclaim_stats stats = {.struct_size = 0};
+
+	CHECK_EQ(oomreclaim_register("asks", 0, 0, stats_in_callback, &stats, NULL), 0);
+	CHECK(!malloc((size_t)1 << 40));
+	CHECK_EQ(oomreclaim_reclaim(1), 0);
+	CHECK_EQ(stats.callbacks, 1);
+}
+
+static void run_off(void)
+{
+	free(malloc(MIB));
+	CHECK_EQ(page_fd(), -1);
+	CHECK_EQ(count_threads(), 1);
+}
+
+static void run_page(void)
+{
+	struct stats_page page;
+	int fd = page_fd();
+
+	CHECK(fd >= 0);
+	CHECK_EQ(pread(fd, &page, sizeof page, 0), sizeof page);
+	CHECK_EQ(page.pid, getpid());
+	CHECK(!strcmp(page.library, oomreclaim_version()));
+	CHECK(!malloc(SIZE_MAX));
+	/* If oomreclaimd was at it just then, it does so again. */
+	do
+		CHECK_EQ(pread(fd, &page, sizeof page, 0), sizeof page);
+	while (page.stats.failures == 0);
+	CHECK_EQ(page.stats.impossible, 1);
+}
+
+static void run_child(void)
+{
+	struct stats_page page;
+	pid_t pid = fork();
+
+	if (!pid) {
+		wait_for_page(&page);
+		_exit(0);
+	}
+	CHECK_EQ(check_child(pid), 0);
+	wait_for_page(&page);
+}
+
+/* A child that closes everything, as one does that becomes a daemon. */
+static void run_daemon(void)
+{
+	struct stats_page page;
+	pid_t pid = fork();
+
+	if (!pid) {
+		wait_for_page(&page);
+		closefrom(3);
+		CHECK_EQ(page_fd(), -1);
+		wait_for_page(&page);
+		_exit(0);
+	}
+	CHECK_EQ(check_child(pid), 0);
+}
+
+static void take_text(void *arg, const char *piece)
+{
+	char *text = arg;
+	size_t used = strlen(text);
+
+	CHECK(used + strlen(piece) < MIB);
+	strcpy(text + used, piece);
+}
+
+static void run_print(void)
+{
+	char *text = calloc(1, MIB);
+	int depth = 0;
+
+	CHECK(!malloc(SIZE_MAX));
+	malloc_stats_print(take_text, text, NULL);
+	CHECK(strstr(text,
+	             "--- End jemalloc statistics ---\n___ Begin oomreclaim statistics ___\n"));
+	CHECK(strstr(text, "\nfailures: 1\n"));
+	CHECK(strstr(text, "\n--- End oomreclaim statistics ---\n"));
+	for (const char *const *form = (const char *const[]){"J", "Ja", "Jmdablxeh", NULL}; *form;
+	     form++) {
+		text[0] = '\0';
+		malloc_stats_print(take_text, text, *form);
+		CHECK(!strncmp(text, "{", 1));
+		CHECK(strstr(text, ", \"oomreclaim\": {"));
+		CHECK(strstr(text, "\"failures\": 1, "));
+		for (const char *at = text; *at; at++) {
+			depth += (*at == '{') - (*at == '}');
+			/* The outermost closes last. */
+			CHECK(depth > 0 || strspn(at + 1, " \t\n") == strlen(at + 1));
+		}
+		CHECK_EQ(depth, 0);
+	}
+	free(text);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct check_case cases[] = {
+		{"get", run_get},     {"in-callback", run_in_callback},
+		{"off", run_off},     {"page", run_page},
+		{"child", run_child}, {"daemon", run_daemon},
+		{"print", run_print},
+	};
+
+	return check_main(argc, argv, cases, COUNT(cases));
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The page of counters: there when it is asked for, whole when it is read, gone with its process. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "options.h"
+#include "stats.h"
+#include "stats_layout.h"
+#include "stats_page.h"
+#include "support.h"
+
+TestSuite(stats_page, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static const struct heap_request request = {.size = 4096};
+
+/* The descriptor of the one page that this process has; -1 if there is none. */
+static int page_fd(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	char path[300], link[64];
+	int found = -1;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		ssize_t length;
+
+		snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+		length = readlink(path, link, sizeof link - 1);
+		link[length > 0 ? length : 0] = '\0';
+		if (strcmp(link, STATS_PAGE_LINK) != 0)
+			continue;
+		cr_expect_eq(found, -1, "two pages");
+		found = atoi(entry->d_name);
+	}
+	closedir(dir);
+	return found;
+}
+
+static struct stats_page page;
+
+static void read_page(void)
+{
+	cr_assert_eq(pread(page_fd(), &page, sizeof page, 0), sizeof page);
+}
+
+Test(stats_page, none_without_the_setting)
+{
+	stats_page_update();
+	stats_page_update_soon();
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	cr_expect_null(ladder_climb(&request));
+	cr_expect_eq(page_fd(), -1);
+}
+
+Test(stats_page, what_is_in_it)
+{
+	options.is_stats = true;
+	stats_page_update();
+	read_page();
+	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
+	cr_expect_eq(page.version, 1);
+	cr_expect_eq(page.bytes, sizeof page);
+	cr_expect_eq(page.sequence % 2, 0);
+	cr_expect_eq(page.pid, getpid());
+	cr_expect_eq(page.interval_ms, STATS_PAGE_INTERVAL_MS);
+	cr_expect_str_eq(page.library, oomreclaim_version());
+	cr_expect_gt(page.updated_ns, 0);
+	cr_expect_eq(page.stats.struct_size, sizeof page.stats);
+	cr_expect_eq(page.stats.failures, 0);
+}
+
+static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return 0;
+}
+
+Test(stats_page, a_failure_is_in_it_at_once)
+{
+	options.is_stats = true;
+	oomreclaim_register("nothing", 5, 0, give_nothing, NULL, NULL);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	cr_expect_null(ladder_climb(&request));
+	read_page();
+	cr_expect_eq(page.stats.refused, 1);
+	cr_expect_eq(page.stats.last_outcome, OOMRECLAIM_OUTCOME_NULL);
+	cr_expect_eq(page.callbacks, 1);
+	cr_expect_str_eq(page.callback[0].name, "nothing");
+	cr_expect_eq(page.callback[0].priority, 5);
+	cr_expect_eq(page.callback[0].calls, 1);
+}
+
+Test(stats_page, many_failures_are_few_updates)
+{
+	options.is_stats = true;
+	fake_clock_freeze();
+	stats_page_update();
+	read_page();
+	cr_assert_eq(page.stats.failures, 0);
+	ladder_climb(&request);
+	read_page();
+	cr_expect_eq(page.stats.failures, 0);
+	fake_clock_advance(10 * NSEC_PER_MSEC);
+	ladder_climb(&request);
+	read_page();
+	cr_expect_eq(page.stats.failures, 2);
+}
+
+Test(stats_page, not_where_the_heap_may_be_locked)
+{
+	options.is_stats = true;
+	fake_heap_is_reentrant = true;
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	cr_expect_null(ladder_climb(&request));
+	cr_expect_eq(page_fd(), -1);
+}
+
+Test(stats_page, more_callbacks_than_it_has_room_for)
+{
+	options.is_stats = true;
+	for (int i = 0; i < STATS_PAGE_CALLBACKS + 2; i++)
+		oomreclaim_register("nothing", 0, 0, give_nothing, NULL, NULL);
+	stats_page_update();
+	read_page();
+	cr_expect_eq(page.callbacks, STATS_PAGE_CALLBACKS);
+	cr_expect_eq(page.stats.callbacks, STATS_PAGE_CALLBACKS + 2);
+}
+
+Test(stats_page, nobody_else_can_write)
+{
+	char path[64], byte = 1;
+	int fd;
+
+	options.is_stats = true;
+	stats_page_update();
+	snprintf(path, sizeof path, "/proc/self/fd/%d", page_fd());
+	fd = open(path, O_RDWR);
+	if (fd >= 0) {
+		cr_expect_eq(pwrite(fd, &byte, 1, 0), -1);
+		cr_expect_eq(ftruncate(fd, 0), -1, "that would end the program by SIGBUS");
+		close(fd);
+	}
+	cr_expect_eq(fcntl(page_fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+Test(stats_page, the_program_closes_it)
+{
+	int fd;
+
+	options.is_stats = true;
+	stats_page_update();
+	fd = page_fd();
+	close(fd);
+	cr_assert_eq(page_fd(), -1);
+	stats_page_update();
+	cr_expect_geq(page_fd(), 0);
+	read_page();
+	cr_expect_eq(page.pid, getpid());
+}
+
+Test(stats_page, the_program_takes_its_number)
+{
+	int fd, other = open("/dev/null", O_RDWR);
+
+	options.is_stats = true;
+	stats_page_update();
+	fd = page_fd();
+	cr_assert_eq(dup2(other, fd), fd);
+	stats_page_update();
+	cr_expect_neq(page_fd(), fd);
+	cr_expect_eq(write(fd, "", 1), 1, "it is open still, and the program's");
+}
+
+static void expect_none_and_then_one(void)
+{
+	if (page_fd() != -1)
+		_exit(1);
+	stats_page_update();
+	if (pread(page_fd(), &page, sizeof page, 0) != sizeof page)
+		_exit(2);
+	_exit(page.pid == getpid() ? 0 : 3);
+}
+
+Test(stats_page, a_child_has_its_own)
+{
+	int status;
+
+	options.is_stats = true;
+	stats_page_update();
+	status = run_child(expect_none_and_then_one);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+	read_page();
+	cr_expect_eq(page.pid, getpid());
+}
+
+Test(stats_page, no_descriptor_left)
+{
+	struct rlimit none;
+
+	getrlimit(RLIMIT_NOFILE, &none);
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(stats_page_write(), -EMFILE);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	none.rlim_cur = none.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &none);
+	cr_expect_eq(stats_page_write(), 0);
+}
+
+Test(stats_page, files_may_not_be_that_large)
+{
+	const struct rlimit tiny = {16, RLIM_INFINITY};
+
+	setrlimit(RLIMIT_FSIZE, &tiny);
+	cr_expect_eq(stats_page_write(), -EFBIG, "and not SIGXFSZ");
+	cr_expect_eq(page_fd(), -1);
+}
+
+/* ---- Readers ---- */
+
+static atomic_bool is_done;
+
+static void keep_writing(void)
+{
+	while (!atomic_load(&is_done)) {
+		fake_heap_fail(1);
+		ladder_climb(&request);
+		stats_page_update();
+	}
+}
+
+Test(stats_page, a_copy_is_whole)
+{
+	struct thread writer = {.function = NULL};
+	unsigned taken = 0;
+	uint64_t before, after;
+	int fd;
+
+	options.is_stats = true;
+	stats_page_update();
+	fd = page_fd();
+	thread_start(&writer, keep_writing);
+	while (taken < 100) {
+		cr_assert_eq(pread(fd, &before, sizeof before,
+		                   offsetof(struct stats_page, sequence)),
+		             sizeof before);
+		cr_assert_eq(pread(fd, &page, sizeof page, 0), sizeof page);
+		cr_assert_eq(pread(fd, &after, sizeof after, offsetof(struct stats_page, sequence)),
+		             sizeof after);
+		if (before % 2 != 0 || before != after)
+			continue;
+		taken++;
+		/* The writer is one thread, and at no update inside the ladder. */
+		cr_assert_eq(page.stats.failures, page.stats.served);
+	}
+	atomic_store(&is_done, true);
+	thread_join(&writer);
+}
