@@ -24,6 +24,7 @@ void *je_memalign(size_t alignment, size_t size);
 void *je_mallocx(size_t size, int flags);
 void *je_rallocx(void *old, size_t size, int flags);
 void je_free(void *memory);
+void je_malloc_stats_print(void (*put)(void *arg, const char *text), void *arg, const char *what);
 int je_mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
 
 struct heap_request;

@@ -13,6 +13,7 @@ void free_aligned_sized(void *memory, size_t alignment, size_t size);
 void cfree(void *memory);
 void *mallocx(size_t size, int flags);
 void *rallocx(void *memory, size_t size, int flags);
+void malloc_stats_print(void (*put)(void *arg, const char *text), void *arg, const char *what);
 int mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
 
 #endif
