@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# check.sh TOOL WORKER CC: what oomreclaim check finds out about a program.
+set -eu
+
+tool=$1 worker=$2 cc=$3
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
+
+echo 'int main(void) { return 0; }' >"$tmp/empty.c"
+
+# verdict_of STATUS PATTERN PROGRAM
+verdict_of()
+{
+	expect "$1" "$tool" check "$3"
+	is_like "^verdict:    $2" "$tmp/out"
+}
+
+verdict_of 0 'the preload works$' ls
+is_like '^program:    /.*/ls$' "$tmp/out"
+is_like '^format:     dynamic, by /.*ld-linux' "$tmp/out"
+is_like "^malloc:     the system's$" "$tmp/out"
+is_like '^callbacks:  none of its own' "$tmp/out"
+verdict_of 0 'the preload works$' "$worker"
+is_like '^callbacks:  it registers its own$' "$tmp/out"
+
+# ---- What does not work ----
+$cc -static "$tmp/empty.c" -o "$tmp/static"
+verdict_of 1 'the preload does not work: it is linked statically' "$tmp/static"
+$cc -static-pie "$tmp/empty.c" -o "$tmp/static-pie"
+verdict_of 1 'the preload does not work: it is linked statically' "$tmp/static-pie"
+$cc "$tmp/empty.c" -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1 -o "$tmp/musl"
+verdict_of 1 'the preload does not work: it is linked with musl' "$tmp/musl"
+printf '#include <stddef.h>\nvoid *malloc(size_t n) { return n ? NULL : NULL; }\n%s\n' \
+	'int main(void) { return 0; }' >"$tmp/own.c"
+$cc -fno-builtin -rdynamic "$tmp/own.c" -o "$tmp/own"
+verdict_of 1 'the preload does not work: it brings a malloc of its own' "$tmp/own"
+$cc -fsanitize=address "$tmp/empty.c" -o "$tmp/asan"
+verdict_of 1 "the preload does not work: a sanitizer's runtime" "$tmp/asan"
+# The beginning of a 32-bit program.
+printf '\177ELF\001\001\001%57s' '' | tr ' ' '\000' >"$tmp/32"
+chmod +x "$tmp/32"
+verdict_of 1 'the preload does not work: it is for another machine or word length' "$tmp/32"
+
+# Set-user-ID, of another user than the one who asks.
+cp /bin/true "$tmp/set-id"
+if [ "$(id -u)" -eq 0 ]; then
+	chown 65534 "$tmp/set-id"
+	chmod 4755 "$tmp/set-id"
+	verdict_of 1 'the preload does not work: it runs with privileges' "$tmp/set-id"
+	chown 0 "$tmp/set-id"
+	chmod 4755 "$tmp/set-id"
+	verdict_of 0 'the preload works$' "$tmp/set-id"
+else
+	verdict_of 1 'the preload does not work: it runs with privileges' su
+fi
+
+# ---- Allocators and scripts ----
+verdict_of 0 'the preload works, in place of libjemalloc' redis-server
+is_like '^malloc:     of libjemalloc' "$tmp/out"
+printf '#!/usr/bin/env -S LANG=C sh\n' >"$tmp/script"
+chmod +x "$tmp/script"
+verdict_of 0 'the preload works$' "$tmp/script"
+is_like "^script:     $tmp/script\$" "$tmp/out"
+is_like '^program:    /.*/sh$' "$tmp/out"
+printf '#!%s\n' "$tmp/static" >"$tmp/static-script"
+chmod +x "$tmp/static-script"
+verdict_of 1 'the preload does not work: it is linked statically' "$tmp/static-script"
+echo 'exit 0' >"$tmp/plain"
+chmod +x "$tmp/plain"
+expect 0 "$tool" check "$tmp/plain"
+is_like '^format:     no ELF file; /bin/sh runs it$' "$tmp/out"
+
+# ---- Files that are damaged: an answer, whichever ----
+for bytes in 0 1 4 5 20 63 64 65 200 1000 4000 8000 12000; do
+	head -c $bytes "$worker" >"$tmp/cut"
+	chmod +x "$tmp/cut"
+	status=0
+	"$tool" check "$tmp/cut" >"$tmp/out" 2>&1 || status=$?
+	[ $status -le 1 ] || fail "cut off at $bytes bytes: status $status"
+done
+verdict

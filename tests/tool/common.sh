@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=sh
+# shellcheck disable=SC2154
+# What the tests of the command share. To be sourced with $tool set; makes $tmp.
+unset LD_PRELOAD OOMRECLAIM_CONF MALLOC_CONF
+LC_ALL=C
+export LC_ALL
+tmp=$(mktemp -d)
+failures=0
+children=
+
+finish()
+{
+	for child in $children; do
+		kill -9 "$child" 2>/dev/null || :
+	done
+	rm -rf "$tmp"
+}
+trap finish EXIT
+
+fail()
+{
+	echo "FAIL: $*"
+	failures=$((failures + 1))
+}
+
+# is_like PATTERN FILE: a line of it is, by an extended regular expression.
+is_like()
+{
+	grep -Eq -e "$1" "$2" || {
+		fail "no line like $1 in:"
+		cat "$2"
+	}
+}
+
+# expect STATUS COMMAND...: output in $tmp/out and $tmp/err, from which is_like takes it.
+expect()
+{
+	expected=$1
+	shift
+	status=0
+	"$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+	if [ $status -ne "$expected" ]; then
+		fail "$*: status $status, expected $expected"
+		cat "$tmp/out" "$tmp/err"
+	fi
+}
+
+# refuses STATUS PATTERN COMMAND...: one line on stderr, like that, and nothing on stdout.
+refuses()
+{
+	wanted=$1 pattern=$2
+	shift 2
+	expect "$wanted" "$@"
+	is_like "^oomreclaim: $pattern\$" "$tmp/err"
+	if [ "$(wc -l <"$tmp/err")" -ne 1 ] || [ -s "$tmp/out" ]; then
+		fail "$*: not one line alone"
+		cat "$tmp/out" "$tmp/err"
+	fi
+}
+
+# start COMMAND...: in the background, until it says "ready"; sets $pid.
+start()
+{
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"$@" >"$tmp/fifo" &
+	pid=$!
+	children="$children $pid"
+	word=
+	read -r word <"$tmp/fifo" || :
+	[ "$word" = ready ] || fail "$*: not ready"
+}
+
+# wait_for_worker PID: until its page has what worker.c does last. A page is a second old at most.
+wait_for_worker()
+{
+	until "$tool" stat --json "$1" | grep -q '"refused": 1,'; do
+		kill -0 "$1"
+		sleep 0.1
+	done
+}
+
+verdict()
+{
+	[ "$failures" -eq 0 ] && echo "ok"
+	exit "$((failures != 0))"
+}

@@ -1,0 +1,142 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# stat.sh TOOL LIBRARY WORKER FAKE_PAGE: the statistics of other processes, in all forms, and of those
+# that have none.
+set -eu
+
+tool=$1 library=$2 worker=$3 fake=$4
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
+
+start "$tool" run --limit 48M --conf high:90%,low:50% --stats -- "$worker"
+worker_pid=$pid
+wait_for_worker "$worker_pid"
+
+# ---- Text ----
+expect 0 "$tool" stat "$worker_pid"
+is_like "^process   $worker_pid \(worker\), oomreclaim [0-9.]+, policy return, as of [0-9.]+ s ago\$" \
+	"$tmp/out"
+is_like '^budget    charged [0-9.]+M  limit 48\.0M  peak ' "$tmp/out"
+is_like '^          watermarks: high 43\.2M  low 24\.0M  reserve 1\.00M$' "$tmp/out"
+is_like '^ +3 +[1-9][0-9]* +[0-9.]+M +[0-9.]+M +[0-9.]+ ms  the "cache"$' "$tmp/out"
+is_like '^last +[0-9]{4}-[0-9]{2}-[0-9]{2} .*: NULL for 16\.0E bytes, constraint [A-Z_]+$' "$tmp/out"
+
+# ---- JSON ----
+expect 0 "$tool" stat --json "$worker_pid"
+/usr/bin/python3 - "$tmp/out" "$worker_pid" <<'END' || fail "--json"
+import json, sys
+stats = json.load(open(sys.argv[1]))
+assert stats['pid'] == int(sys.argv[2])
+assert stats['name'] == 'worker'
+assert stats['policy'] == 'return'
+assert stats['limit'] == 48 << 20
+assert 0 < stats['charged'] <= stats['charged_peak'] <= stats['limit']
+assert stats['refused'] == stats['impossible'] == 1
+assert stats['failures'] == stats['served'] + stats['refused']
+assert stats['last_outcome'] == 'NULL' and stats['last_size'] == 2 ** 64 - 1, stats
+assert stats['last_constraint'] and stats['last_pid'] == 0
+(callback,) = stats['callback']
+assert callback['name'] == 'the "cache"' and callback['priority'] == 3
+claimed = stats['direct_bytes_claimed'] + stats['background_bytes_claimed']
+assert callback['calls'] > 0 and callback['bytes_claimed'] == claimed >= 10 << 20, stats
+END
+
+# ---- Several, and all ----
+start env OOMRECLAIM_CONF=stats:true LD_PRELOAD="$library" "$worker"
+second=$pid
+wait_for_worker "$second"
+expect 0 "$tool" stat --json "$worker_pid" "$second"
+/usr/bin/python3 -c 'import json, sys
+one, two = json.load(open(sys.argv[1]))
+assert one["pid"] == int(sys.argv[2]) and two["pid"] == int(sys.argv[3])
+assert two["limit"] is two["high"] is two["low"] is None' "$tmp/out" "$worker_pid" "$second" ||
+	fail "--json of two"
+expect 0 "$tool" stat --json
+/usr/bin/python3 -c 'import json, sys
+pids = [one["pid"] for one in json.load(open(sys.argv[1]))]
+assert int(sys.argv[2]) in pids and int(sys.argv[3]) in pids' "$tmp/out" "$worker_pid" "$second" ||
+	fail "--json of all"
+
+# ---- Prometheus: its text format, each metric once, nothing for what there is not ----
+expect 0 "$tool" stat --prometheus "$worker_pid" "$second"
+/usr/bin/python3 - "$tmp/out" "$worker_pid" "$second" <<'END' || fail "--prometheus"
+import re, sys
+types, seen, values = {}, [], {}
+label = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
+for line in open(sys.argv[1]):
+    if match := re.fullmatch(r'# HELP (\w+) \S.*\n', line):
+        seen.append(match[1])
+    elif match := re.fullmatch(r'# TYPE (\w+) (gauge|counter)\n', line):
+        assert match[1] == seen[-1] and match[1] not in types, line
+        types[match[1]] = match[2]
+    else:
+        match = re.fullmatch(r'(\w+)\{(%s(?:,%s)*)\} ([0-9.e+-]+)\n' % (label, label), line)
+        assert match and match[1] == seen[-1], line
+        assert (match[1], match[2]) not in values, line
+        values[match[1], match[2]] = float(match[3])
+assert all(name.startswith('oomreclaim_') for name in types)
+assert all(name.endswith('_total') == (kind == 'counter') for name, kind in types.items()), types
+first, second = ('pid="%s",name="worker"' % pid for pid in sys.argv[2:])
+assert values['oomreclaim_limit_bytes', first] == 48 << 20
+assert ('oomreclaim_limit_bytes', second) not in values
+assert values['oomreclaim_impossible_total', second] == 1
+name = ',callback="the \\"cache\\"",priority="3",number="0"'
+assert values['oomreclaim_callback_claimed_bytes_total', first + name] >= 10 << 20
+assert values['oomreclaim_callback_longest_seconds', first + name] < 50
+END
+
+# ---- Gone with its process ----
+kill -9 "$second"
+wait "$second" 2>/dev/null || :
+refuses 1 "there is no process $second; see ps" "$tool" stat "$second"
+refuses 1 "there is no process $second; see ps" "$tool" top "$second"
+expect 1 "$tool" stat --json "$second" "$worker_pid"
+/usr/bin/python3 -c 'import json, sys; assert len(json.load(open(sys.argv[1]))) == 1' "$tmp/out" ||
+	fail "one of two is there"
+
+# ---- Processes that have none ----
+start env LD_PRELOAD="$library" "$worker"
+for command in top stat; do
+	refuses 1 "process $pid \(worker\) runs with oomreclaim, but shares no statistics; start it with .*" \
+		"$tool" $command "$pid"
+done
+start "$worker"
+refuses 1 "process $pid \(worker\) runs without oomreclaim; start it with oomreclaim run --stats" \
+	"$tool" stat "$pid"
+
+# Another user's: root's for everybody else, else the first process.
+if [ "$(id -u)" -eq 0 ]; then
+	cp "$tool" "$tmp/oomreclaim"
+	chmod 755 "$tmp" "$tmp/oomreclaim"
+	for command in top stat; do
+		refuses 1 "process $worker_pid \(worker\) belongs to user root; run this as that user or as root" \
+			setpriv --reuid 65534 --regid 65534 --clear-groups \
+			"$tmp/oomreclaim" $command "$worker_pid"
+	done
+	expect 1 setpriv --reuid 65534 --regid 65534 --clear-groups "$tmp/oomreclaim" stat
+	is_like '^oomreclaim: no process that may be looked at shares statistics; ' "$tmp/err"
+else
+	refuses 1 'process 1 \(.*\) belongs to user root; run this as that user or as root' \
+		"$tool" stat 1
+fi
+
+# ---- Pages that are not as they should be ----
+start "$fake" version
+refuses 1 "process $pid \(fake_page\): its statistics are of version 2, and this command reads version 1; .*" \
+	"$tool" stat "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 2, .*" "$tool" top "$pid"
+start "$fake" size
+refuses 1 "process $pid \(fake_page\): its statistics are of version 1, .*" "$tool" stat "$pid"
+start "$fake" foreign
+refuses 1 "process $pid \(fake_page\) is a copy of process [0-9]+, .*" "$tool" stat "$pid"
+for kind in busy magic short; do
+	start "$fake" $kind
+	refuses 1 "process $pid \(fake_page\): its statistics are never whole; .*" "$tool" stat "$pid"
+	kill -9 "$pid"
+done
+start "$fake" nonsense
+expect 0 "$tool" stat "$pid"
+[ "$(tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters got through"
+expect 0 "$tool" stat --json "$pid"
+/usr/bin/python3 -m json.tool "$tmp/out" >/dev/null || fail "nonsense is no JSON"
+verdict

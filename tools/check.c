@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* oomreclaim check: would the library work in a program, without running it. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "program.h"
+#include "tool.h"
+
+static const struct option options_of_check[] = {{"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
+
+static void print_file(const struct program *program)
+{
+	const struct elf_facts *elf = &program->elf;
+
+	if (program->script[0] != '\0')
+		printf("script:     %s\n", program->script);
+	printf("program:    %s\n", program->path);
+	if (!program->is_readable)
+		printf("format:     may not be read\n");
+	else if (!elf->is_elf)
+		printf("format:     no ELF file; /bin/sh runs it\n");
+	else if (elf->is_native)
+		printf("format:     %s%s%s\n",
+		       elf->interpreter[0] != '\0' ? "dynamic, by " : "static", elf->interpreter,
+		       elf->is_go ? ", Go" : "");
+	else
+		printf("format:     of another machine or word length\n");
+}
+
+static void print_malloc(const struct elf_facts *elf)
+{
+	const char *library = program_allocator(elf);
+
+	if (library != NULL)
+		printf("malloc:     of %s\n", library);
+	else if (elf->defines_malloc)
+		printf("malloc:     its own\n");
+	else if (elf->imports_malloc)
+		printf("malloc:     the system's\n");
+	else if (elf->has_symbols)
+		printf("malloc:     not called by the program itself; its libraries may\n");
+	else
+		printf("malloc:     unknown\n");
+}
+
+static void print_settings(const struct elf_facts *elf)
+{
+	if (elf->imports_oomreclaim)
+		printf("callbacks:  it registers its own\n"
+		       "settings:   all of oomreclaim conf\n");
+	else
+		printf("callbacks:  none of its own: what can be reclaimed is the allocator's caches\n"
+		       "settings:   all of oomreclaim conf; limit, high and policy are of use without "
+		       "callbacks, reserve and wait_ms are not\n");
+}
+
+static void print_verdict(const struct program *program)
+{
+	const char *library = program_allocator(&program->elf);
+
+	if (library != NULL && strncmp(library, "liboomreclaim.", strlen("liboomreclaim.")) == 0)
+		printf("verdict:    linked with oomreclaim already; oomreclaim run sets its limits\n");
+	else if (library != NULL)
+		printf("verdict:    the preload works, in place of %s\n", library);
+	else if (program->elf.is_go)
+		printf("verdict:    the preload works for C code alone: Go has a heap of its own; set "
+		       "GOMEMLIMIT for that\n");
+	else
+		printf("verdict:    the preload works\n");
+}
+
+static int check_program(const char *command)
+{
+	struct program program;
+	const char *obstacle;
+	int status = program_find(command, &program);
+
+	if (status != TOOL_OK)
+		return status;
+	obstacle = program_obstacle(&program);
+	print_file(&program);
+	if (program.elf.is_native && program.elf.interpreter[0] != '\0')
+		print_malloc(&program.elf);
+	if (obstacle != NULL) {
+		printf("verdict:    the preload does not work: %s\n", obstacle);
+		tool_flush();
+		return TOOL_FAILED;
+	}
+	print_settings(&program.elf);
+	print_verdict(&program);
+	return tool_flush();
+}
+
+static int run(int argc, char **argv)
+{
+	int option = tool_next_option(&command_check, argc, argv, options_of_check);
+
+	if (option != -1)
+		return option == 'h' ? tool_flush() : TOOL_USAGE;
+	if (optind + 1 != argc)
+		return tool_usage(&command_check, "check: %s",
+		                  optind == argc ? "no program to check" : "one program at a time");
+	return check_program(argv[optind]);
+}
+
+const struct tool_command command_check = {
+	.name = "check",
+	.letters = "+:h",
+	.synopsis = "COMMAND",
+	.summary = "says whether the library would work in a program, and what to do if not",
+	.options = "It looks at the file and runs nothing. Exit status: 0 if it would, 1 if not.\n",
+	.run = run,
+};

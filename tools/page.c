@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "page.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tool.h"
+
+/* An update takes some tens of microseconds; a reader that has waited this long for its end gives up. */
+#define TRIES 200
+#define PAUSE_NS 5000000
+
+#define PATH_BYTES 320
+
+/* A descriptor, or -1 with *error set. */
+static int open_page(pid_t pid, enum page_error *error)
+{
+	char path[PATH_BYTES], link[64];
+	struct dirent *entry;
+	int fd = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (dir == NULL) {
+		*error = errno == EACCES || errno == EPERM ? PAGE_FORBIDDEN : PAGE_NO_PROCESS;
+		return -1;
+	}
+	*error = PAGE_NONE;
+	while (fd < 0 && (entry = readdir(dir)) != NULL) {
+		ssize_t length;
+
+		snprintf(path, sizeof path, "/proc/%d/fd/%s", pid, entry->d_name);
+		length = readlink(path, link, sizeof link - 1);
+		if (length < 0)
+			continue;
+		link[length] = '\0';
+		if (strcmp(link, STATS_PAGE_LINK) != 0)
+			continue;
+		/* It might be something else of that name. */
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd >= 0 && fcntl(fd, F_GET_SEALS) < 0) {
+			close(fd);
+			fd = -1;
+		}
+	}
+	closedir(dir);
+	return fd;
+}
+
+static bool read_at(int fd, void *to, size_t bytes, size_t offset)
+{
+	return pread(fd, to, bytes, (off_t)offset) == (ssize_t)bytes;
+}
+
+static enum page_error copy(int fd, struct stats_page *page)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	const size_t head = offsetof(struct stats_page, sequence);
+	uint64_t before, after;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		if (!read_at(fd, page, head, 0))
+			continue;
+		if (memcmp(page->magic, STATS_PAGE_MAGIC, sizeof page->magic) != 0)
+			continue; /* not there yet, or never */
+		if (page->version != STATS_PAGE_VERSION || page->bytes != sizeof *page)
+			return PAGE_VERSION;
+		if (read_at(fd, &before, sizeof before, head) && before % 2 == 0 && before > 2 &&
+		    read_at(fd, page, sizeof *page, 0) && read_at(fd, &after, sizeof after, head) &&
+		    before == after)
+			return PAGE_OK;
+	}
+	return PAGE_BUSY;
+}
+
+/* Whoever may be looked at by root may have written anything. */
+static void sanitize(struct stats_page *page)
+{
+	page->library[sizeof page->library - 1] = '\0';
+	tool_clean(page->library);
+	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
+	tool_clean(page->stats.last_constraint);
+	if (page->callbacks > STATS_PAGE_CALLBACKS)
+		page->callbacks = STATS_PAGE_CALLBACKS;
+	for (uint32_t i = 0; i < page->callbacks; i++) {
+		page->callback[i].name[OOMRECLAIM_NAME_MAX] = '\0';
+		tool_clean(page->callback[i].name);
+	}
+}
+
+/* Its pid as it sees it itself: the last of those that it has in the namespaces around it. */
+static bool is_own(pid_t pid, int32_t writer)
+{
+	char path[PATH_BYTES], line[512];
+	bool is_same = true;
+	FILE *status;
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	status = fopen(path, "re");
+	while (status != NULL && fgets(line, sizeof line, status) != NULL)
+		if (strncmp(line, "NSpid:", 6) == 0) {
+			const char *last = strrchr(line, '\t');
+
+			is_same = last != NULL && strtol(last, NULL, 10) == writer;
+		}
+	if (status != NULL)
+		fclose(status);
+	return is_same;
+}
+
+enum page_error page_read(pid_t pid, struct stats_page *page)
+{
+	enum page_error error;
+	int fd = open_page(pid, &error);
+
+	if (fd < 0)
+		return error;
+	error = copy(fd, page);
+	close(fd);
+	if (error == PAGE_OK && !is_own(pid, page->pid))
+		error = PAGE_FOREIGN;
+	if (error == PAGE_OK)
+		sanitize(page);
+	return error;
+}
+
+void page_comm(pid_t pid, char name[PAGE_COMM_MAX])
+{
+	char path[PATH_BYTES];
+	ssize_t bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	bytes = fd >= 0 ? read(fd, name, PAGE_COMM_MAX - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	strcpy(name + (bytes > 0 ? bytes : 0), bytes > 0 ? "" : "?");
+	name[strcspn(name, "\n")] = '\0';
+	tool_clean(name);
+}
+
+/* ---- What is wrong ---- */
+
+static int fail_forbidden(pid_t pid, const char *comm)
+{
+	char path[PATH_BYTES], number[16];
+	const struct passwd *user;
+	struct stat status;
+
+	snprintf(path, sizeof path, "/proc/%d", pid);
+	if (stat(path, &status) != 0)
+		return tool_fail("there is no process %d; see ps", pid);
+	if (status.st_uid == geteuid())
+		return tool_fail(
+			"process %d (%s) is protected, as set-user-ID programs are; run this as "
+			"root",
+			pid, comm);
+	user = getpwuid(status.st_uid);
+	snprintf(number, sizeof number, "%u", status.st_uid);
+	return tool_fail("process %d (%s) belongs to user %s; run this as that user or as root",
+	                 pid, comm, user != NULL ? user->pw_name : number);
+}
+
+static bool has_library(pid_t pid)
+{
+	char path[PATH_BYTES], line[1024];
+	bool is_found = false;
+	FILE *maps;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", pid);
+	maps = fopen(path, "re");
+	while (maps != NULL && !is_found && fgets(line, sizeof line, maps) != NULL)
+		is_found = strstr(line, "/liboomreclaim.so") != NULL;
+	if (maps != NULL)
+		fclose(maps);
+	return is_found;
+}
+
+int page_fail(pid_t pid, enum page_error error, const struct stats_page *page)
+{
+	char comm[PAGE_COMM_MAX];
+
+	page_comm(pid, comm);
+	switch (error) {
+	case PAGE_OK:
+		return TOOL_OK;
+	case PAGE_NO_PROCESS:
+		return tool_fail("there is no process %d; see ps", pid);
+	case PAGE_FORBIDDEN:
+		return fail_forbidden(pid, comm);
+	case PAGE_VERSION:
+		return tool_fail(
+			"process %d (%s): its statistics are of version %u, and this command "
+			"reads version %d; use the oomreclaim that came with its library",
+			pid, comm, page->version, STATS_PAGE_VERSION);
+	case PAGE_BUSY:
+		return tool_fail(
+			"process %d (%s): its statistics are never whole; if it was stopped in "
+			"the middle of an update, let it go on",
+			pid, comm);
+	case PAGE_FOREIGN:
+		return tool_fail(
+			"process %d (%s) is a copy of process %d, made without fork(), and has no "
+			"statistics of its own; look at that one",
+			pid, comm, page->pid);
+	case PAGE_NONE:
+		break;
+	}
+	if (has_library(pid))
+		return tool_fail(
+			"process %d (%s) runs with oomreclaim, but shares no statistics; start it "
+			"with OOMRECLAIM_CONF=stats:true or oomreclaim run --stats",
+			pid, comm);
+	return tool_fail(
+		"process %d (%s) runs without oomreclaim; start it with oomreclaim run --stats",
+		pid, comm);
+}
+
+static int is_pid(const struct dirent *entry)
+{
+	pid_t pid;
+
+	return tool_parse_pid(entry->d_name, &pid);
+}
+
+unsigned page_walk(void (*visit)(pid_t pid, const struct stats_page *page, void *arg), void *arg)
+{
+	static struct stats_page page;
+	struct dirent **entries;
+	int count = scandir("/proc", &entries, is_pid, versionsort);
+	unsigned found = 0;
+
+	for (int i = 0; i < count; i++) {
+		pid_t pid;
+
+		if (tool_parse_pid(entries[i]->d_name, &pid) && page_read(pid, &page) == PAGE_OK) {
+			visit(pid, &page, arg);
+			found++;
+		}
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+	return found;
+}

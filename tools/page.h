@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The pages of counters that processes share: see src/stats_layout.h. */
+#ifndef PAGE_H
+#define PAGE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "stats_layout.h"
+
+enum page_error {
+	PAGE_OK,
+	PAGE_NO_PROCESS,
+	PAGE_FORBIDDEN,
+	PAGE_NONE,    /* the process has none */
+	PAGE_FOREIGN, /* it has another's, of which it is a copy */
+	PAGE_VERSION, /* of a library that is not this command's */
+	PAGE_BUSY     /* it was never whole */
+};
+
+/* Copies the page of a process. What is in it has been looked at: texts end and are printable,
+   numbers are within their tables. */
+enum page_error page_read(pid_t pid, struct stats_page *page);
+
+/* What is wrong, in one line that says what to do. For PAGE_VERSION `page` is what page_read() left. */
+int page_fail(pid_t pid, enum page_error error, const struct stats_page *page);
+
+#define PAGE_COMM_MAX 16
+/* The process's name as ps has it, "?" if unknown. */
+void page_comm(pid_t pid, char name[PAGE_COMM_MAX]);
+
+/* Calls `visit` with every process whose page can be read; returns how many. */
+unsigned page_walk(void (*visit)(pid_t pid, const struct stats_page *page, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* oomreclaim stat: the counters of one process, some, or all, once. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fields.h"
+#include "page.h"
+#include "tool.h"
+#include "view.h"
+
+enum form { FORM_TEXT, FORM_JSON, FORM_PROMETHEUS };
+
+static const struct option options_of_stat[] = {{"json", no_argument, NULL, 'j'},
+                                                {"prometheus", no_argument, NULL, 'p'},
+                                                {"help", no_argument, NULL, 'h'},
+                                                {NULL, 0, NULL, 0}};
+
+/* What is to be printed: all pages are read first, since Prometheus wants them metric by metric. */
+static struct sample {
+	pid_t pid;
+	char comm[PAGE_COMM_MAX];
+	struct stats_page page;
+} * samples;
+static size_t samples_count;
+
+static void keep(pid_t pid, const struct stats_page *page, void *arg)
+{
+	struct sample *grown = realloc(samples, (samples_count + 1) * sizeof *samples);
+
+	(void)arg;
+	if (grown == NULL)
+		return;
+	samples = grown;
+	samples[samples_count].pid = pid;
+	page_comm(pid, samples[samples_count].comm);
+	samples[samples_count++].page = *page;
+}
+
+/* Between quotes, in JSON and in Prometheus's labels alike. */
+static void put_quoted(const char *text)
+{
+	putchar('"');
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+	putchar('"');
+}
+
+/* ---- JSON ---- */
+
+static void put_json_callbacks(const struct stats_page *page)
+{
+	printf("\"callback\": [");
+	for (uint32_t i = 0; i < page->callbacks; i++) {
+		const struct stats_page_callback *callback = &page->callback[i];
+
+		printf("%s{\"name\": ", i > 0 ? ", " : "");
+		put_quoted(callback->name);
+		printf(", \"priority\": %d, \"calls\": %" PRIu64 ", \"bytes_claimed\": %" PRIu64
+		       ", \"bytes_measured\": %" PRIu64 ", \"longest_ns\": %" PRIu64 "}",
+		       callback->priority, callback->calls, callback->bytes_claimed,
+		       callback->bytes_measured, callback->longest_ns);
+	}
+	putchar(']');
+}
+
+static void put_json(const struct sample *sample)
+{
+	const struct oomreclaim_stats *stats = &sample->page.stats;
+
+	printf("{\"pid\": %d, \"name\": ", sample->pid);
+	put_quoted(sample->comm);
+	printf(", \"library\": ");
+	put_quoted(sample->page.library);
+	printf(", \"policy\": \"%s\", \"age_ms\": %" PRIu64, view_policy(sample->page.policy),
+	       view_age_ms(&sample->page));
+	for (size_t i = 0; i < fields_count; i++) {
+		uint64_t value = field_value(&fields[i], stats);
+
+		if (value == UINT64_MAX)
+			printf(", \"%s\": null", fields[i].name);
+		else
+			printf(", \"%s\": %" PRIu64, fields[i].name, value);
+	}
+	printf(", \"last_time_ns\": %" PRIu64 ", \"last_size\": %" PRIu64
+	       ", \"last_outcome\": \"%s\", \"last_pid\": %d, \"last_constraint\": ",
+	       stats->last_time_ns, stats->last_size, view_outcome(stats->last_outcome),
+	       stats->last_pid);
+	put_quoted(stats->last_constraint);
+	printf(", ");
+	put_json_callbacks(&sample->page);
+	putchar('}');
+}
+
+static void print_json(bool is_list)
+{
+	if (is_list)
+		putchar('[');
+	for (size_t i = 0; i < samples_count; i++) {
+		printf("%s", i > 0 ? ",\n " : "");
+		put_json(&samples[i]);
+	}
+	printf(is_list ? "]\n" : "\n");
+}
+
+/* ---- Prometheus ---- */
+
+static void put_labels(const struct sample *sample)
+{
+	printf("{pid=\"%d\",name=", sample->pid);
+	put_quoted(sample->comm);
+}
+
+static void put_metric(const struct field *field)
+{
+	printf("# HELP %s %s\n# TYPE %s %s\n", field->metric, field->help, field->metric,
+	       field->type);
+	for (size_t i = 0; i < samples_count; i++) {
+		uint64_t value = field_value(field, &samples[i].page.stats);
+
+		if (value == UINT64_MAX)
+			continue;
+		printf("%s", field->metric);
+		put_labels(&samples[i]);
+		printf("} %" PRIu64 "\n", value);
+	}
+}
+
+static const struct {
+	const char *metric;
+	const char *type;
+	const char *help;
+	size_t offset; /* in struct stats_page_callback */
+	double unit;
+} callback_metrics[] = {
+	{"oomreclaim_callback_calls_total", "counter", "Calls of a callback.",
+         offsetof(struct stats_page_callback, calls), 1},
+	{"oomreclaim_callback_claimed_bytes_total", "counter", "Bytes that it said it freed.",
+         offsetof(struct stats_page_callback, bytes_claimed), 1},
+	{"oomreclaim_callback_measured_bytes_total", "counter", "Bytes that the heap saw freed.",
+         offsetof(struct stats_page_callback, bytes_measured), 1},
+	{"oomreclaim_callback_longest_seconds", "gauge", "Its longest call.",
+         offsetof(struct stats_page_callback, longest_ns), 1e-9},
+};
+
+/* Callbacks need not have names of their own: where several share one, the number tells them apart. */
+static void put_callback_metric(size_t metric)
+{
+	printf("# HELP %s %s\n# TYPE %s %s\n", callback_metrics[metric].metric,
+	       callback_metrics[metric].help, callback_metrics[metric].metric,
+	       callback_metrics[metric].type);
+	for (size_t i = 0; i < samples_count; i++)
+		for (uint32_t j = 0; j < samples[i].page.callbacks; j++) {
+			const struct stats_page_callback *callback = &samples[i].page.callback[j];
+			uint64_t value =
+				*(const uint64_t *)(const void *)((const char *)callback +
+			                                          callback_metrics[metric].offset);
+
+			printf("%s", callback_metrics[metric].metric);
+			put_labels(&samples[i]);
+			printf(",callback=");
+			put_quoted(callback->name);
+			printf(",priority=\"%d\",number=\"%u\"} %.17g\n", callback->priority, j,
+			       (double)value * callback_metrics[metric].unit);
+		}
+}
+
+static void print_prometheus(void)
+{
+	for (size_t i = 0; i < fields_count; i++)
+		put_metric(&fields[i]);
+	for (size_t i = 0; i < COUNT(callback_metrics); i++)
+		put_callback_metric(i);
+}
+
+/* ---- */
+
+static void print(enum form form, bool is_list)
+{
+	switch (form) {
+	case FORM_JSON:
+		print_json(is_list);
+		break;
+	case FORM_PROMETHEUS:
+		print_prometheus();
+		break;
+	case FORM_TEXT:
+		for (size_t i = 0; i < samples_count; i++) {
+			if (i > 0)
+				putchar('\n');
+			view_process(stdout, samples[i].pid, &samples[i].page);
+		}
+	}
+}
+
+static int read_named(char **pids)
+{
+	static struct stats_page page;
+	int status = TOOL_OK;
+	pid_t pid;
+
+	for (; *pids != NULL; pids++) {
+		enum page_error error;
+
+		if (!tool_parse_pid(*pids, &pid))
+			return tool_usage(&command_stat, "stat: %s is no process number", *pids);
+		error = page_read(pid, &page);
+		if (error == PAGE_OK)
+			keep(pid, &page, NULL);
+		else
+			status = page_fail(pid, error, &page);
+	}
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	enum form form = FORM_TEXT;
+	int option, status = TOOL_OK, flushed;
+	bool is_one;
+
+	while ((option = tool_next_option(&command_stat, argc, argv, options_of_stat)) != -1) {
+		if (option == 'h')
+			return tool_flush();
+		if (option == '?')
+			return TOOL_USAGE;
+		if (form != FORM_TEXT)
+			return tool_usage(&command_stat,
+			                  "stat: --json and --prometheus, but one of them");
+		form = option == 'j' ? FORM_JSON : FORM_PROMETHEUS;
+	}
+	is_one = argc - optind == 1;
+	if (optind < argc)
+		status = read_named(argv + optind);
+	else
+		page_walk(keep, NULL);
+	if (status == TOOL_USAGE || (samples_count == 0 && status != TOOL_OK))
+		return status;
+	if (samples_count == 0 && form == FORM_TEXT)
+		return tool_fail(
+			"no process that may be looked at shares statistics; start one with "
+			"oomreclaim run --stats");
+	print(form, !is_one);
+	free(samples);
+	flushed = tool_flush();
+	return status != TOOL_OK ? status : flushed;
+}
+
+const struct tool_command command_stat = {
+	.name = "stat",
+	.letters = "+:h",
+	.synopsis = "[--json | --prometheus] [PID...]",
+	.summary = "prints the statistics of processes that run with stats:true",
+	.options =
+		"  --json         an object for one PID, else a list\n"
+		"  --prometheus   the text format, as node_exporter's textfile collector reads it\n"
+		"Without a PID, all processes that may be looked at.\n",
+	.run = run,
+};

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A page of counters for people. */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "stats_layout.h"
+
+/* "served" and so on; "return" and so on; "?" for what is neither. */
+const char *view_outcome(uint32_t outcome);
+const char *view_policy(uint32_t policy);
+
+/* How old it is. */
+uint64_t view_age_ms(const struct stats_page *page);
+
+/* All of it, in some ten lines and one for each callback. */
+void view_process(FILE *to, pid_t pid, const struct stats_page *page);
+
+/* One line for each process, below a line of heads. */
+void view_head(FILE *to);
+void view_line(FILE *to, pid_t pid, const struct stats_page *page);
+
+#endif
