@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Completion of oomreclaim(1) for fish. What it offers as settings and processes the command itself says.
+
+function __oomreclaim_needs_command
+    test (count (commandline -opc)) -eq 1
+end
+
+function __oomreclaim_is
+    set -l words (commandline -opc)
+    test (count $words) -ge 2; and contains -- $words[2] $argv
+end
+
+# True while the words so far are options of run: then the program's name is next.
+function __oomreclaim_needs_program
+    set -l words (commandline -opc)
+    test (count $words) -ge 2; and contains -- $words[2] run check; or return 1
+    set -e words[1..2]
+    while set -q words[1]
+        switch $words[1]
+            case --conf --policy --limit --library --as --data --reserve
+                set -e words[1]
+                set -q words[1]; and set -e words[1]
+            case --
+                set -e words[1]
+                break
+            case '-*'
+                set -e words[1]
+            case '*'
+                return 1
+        end
+    end
+    not set -q words[1]
+end
+
+function __oomreclaim_settings
+    set -l before (string replace -rf '(.*,).*' '$1' -- (commandline -ct | string replace -r '^--conf=' ''))
+    oomreclaim conf --keys 2>/dev/null | while read -d \t -l key range meaning
+        set -l values (string split '|' -- $range | string match -rv '[ N]')
+        if set -q values[1]
+            for value in $values
+                printf '%s%s:%s\t%s\n' "$before" $key $value $meaning
+            end
+        else
+            printf '%s%s:\t%s (%s)\n' "$before" $key $meaning $range
+        end
+    end
+end
+
+function __oomreclaim_processes
+    oomreclaim top -n 1 2>/dev/null | string replace -rf '^ *([0-9]+) .* (\S+)$' '$1\t$2'
+end
+
+complete -c oomreclaim -f
+complete -c oomreclaim -n __oomreclaim_needs_command -a run -d 'Start a program on the library'
+complete -c oomreclaim -n __oomreclaim_needs_command -a check -d 'Would the library work in a program'
+complete -c oomreclaim -n __oomreclaim_needs_command -a conf -d 'List all settings'
+complete -c oomreclaim -n __oomreclaim_needs_command -a top -d 'Watch processes'
+complete -c oomreclaim -n __oomreclaim_needs_command -a stat -d 'Print the statistics of processes'
+complete -c oomreclaim -n __oomreclaim_needs_command -l version -d 'Print the version'
+complete -c oomreclaim -l help -d 'Print help'
+
+set -l run '__oomreclaim_is run; and __oomreclaim_needs_program'
+complete -c oomreclaim -n $run -l limit -x -a auto -d 'The most that the heap maps'
+complete -c oomreclaim -n $run -l as -x -d RLIMIT_AS
+complete -c oomreclaim -n $run -l data -x -d RLIMIT_DATA
+complete -c oomreclaim -n $run -l policy -x -a 'return abort kill' -d 'What happens at the end'
+complete -c oomreclaim -n $run -l reserve -x -d 'Memory set aside for callbacks'
+complete -c oomreclaim -n $run -l conf -x -a '(__oomreclaim_settings)' -d Settings
+complete -c oomreclaim -n $run -l stats -d 'For top and stat to read'
+complete -c oomreclaim -n $run -l debug -d 'A report for every failure'
+complete -c oomreclaim -n $run -l library -r -F -d 'Another library'
+complete -c oomreclaim -n __oomreclaim_needs_program -a '(__fish_complete_command)'
+complete -c oomreclaim -n '__oomreclaim_is run; and not __oomreclaim_needs_program' -F
+
+complete -c oomreclaim -n '__oomreclaim_is conf' -l conf -x -a '(__oomreclaim_settings)' -d Settings
+complete -c oomreclaim -n '__oomreclaim_is conf' -l json -d 'A list of objects'
+complete -c oomreclaim -n '__oomreclaim_is conf' -l keys -d 'With tabulators'
+
+complete -c oomreclaim -n '__oomreclaim_is top' -s d -l delay -x -d 'Seconds between two looks'
+complete -c oomreclaim -n '__oomreclaim_is top' -s n -l count -x -d 'Ends after so many'
+complete -c oomreclaim -n '__oomreclaim_is stat' -l json -d 'As JSON'
+complete -c oomreclaim -n '__oomreclaim_is stat' -l prometheus -d 'For the textfile collector'
+complete -c oomreclaim -n '__oomreclaim_is top stat' -a '(__oomreclaim_processes)'

@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# install.sh BUILD PREFIX LIBDIR: what is installed is all there and works, and not only where it was
+# meant to go: a directory of its own takes the place of the root.
+set -eu
+
+build=$1 prefix=$2 libdir=$3
+# For common.sh.
+tool=
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
+
+meson install -C "$build" --no-rebuild --destdir "$tmp/root" >"$tmp/log" 2>&1 || {
+	cat "$tmp/log"
+	exit 1
+}
+root=$tmp/root$prefix
+for file in bin/oomreclaim include/oomreclaim.h "$libdir/liboomreclaim.so.0" "$libdir/liboomreclaim.so" \
+	"$libdir/pkgconfig/oomreclaim.pc" share/man/man1/oomreclaim.1 share/man/man3/oomreclaim.3 \
+	share/man/man5/oomreclaim.conf.5 share/bash-completion/completions/oomreclaim \
+	share/zsh/site-functions/_oomreclaim share/fish/vendor_completions.d/oomreclaim.fish; do
+	[ -s "$root/$file" ] || fail "$file is missing"
+done
+tool=$root/bin/oomreclaim
+expect 0 "$tool" run --limit 64M -- env
+is_like "^LD_PRELOAD=$(realpath "$root/$libdir/liboomreclaim.so.0")\$" "$tmp/out"
+expect 0 "$tool" run --limit 64M -- grep -c liboomreclaim /proc/self/maps
+
+# Without a library, it says where it has looked.
+mkdir "$tmp/alone"
+cp "$tool" "$tmp/alone"
+if [ ! -e "$prefix/$libdir/liboomreclaim.so.0" ]; then
+	refuses 1 "liboomreclaim.so.0 is neither beside this command nor in $prefix/$libdir; .*" \
+		"$tmp/alone/oomreclaim" run true
+fi
+verdict
