@@ -41,12 +41,12 @@ static const struct {
 	const char *key;
 	const char *default_text;
 } defaults[] = {
-	{"policy", "return"},      {"kill_signal", "KILL"}, {"kill_target", "self"},
-	{"kill_grace_ms", "5000"}, {"kill_group", "false"}, {"limit", "off"},
-	{"high", "off"},           {"low", "off"},          {"pressure", "off"},
-	{"reserve", "1M"},         {"wait_ms", "1000"},     {"nofail_ms", "10000"},
-	{"costly", "order:3"},     {"report", "auto"},      {"log", ""},
-	{"oom_dump", ""},          {"oom_dump_max", "16M"}, {"verbose", "false"},
+	{"policy", "return"},      {"kill_signal", "KILL"},  {"kill_target", "self"},
+	{"kill_grace_ms", "5000"}, {"kill_group", "false"},  {"limit", "off"},
+	{"high", "off"},           {"low", "off"},           {"pressure", "off"},
+	{"reserve", "1M"},         {"wait_ms", "1000"},      {"nofail_ms", "10000"},
+	{"costly", "order:3"},     {"report", "auto"},       {"log", ""},
+	{"oom_dump", ""},          {"oom_dump_max", "16M"},  {"verbose", "false"},
 	{"stats", "false"},        {"strict_conf", "false"},
 };
 

@@ -152,17 +152,17 @@ Test(stats, the_budget)
 {
 	struct oomreclaim_stats stats;
 
-	options_apply("test", "limit:1M,high:50%,low:25%", &options, NULL);
+	options_apply("test", "limit:16M,high:50%,low:25%", &options, NULL);
 	budget_init(NULL);
 	cr_assert(budget_charge(1000));
-	cr_assert_not(budget_charge(1 << 20));
+	cr_assert_not(budget_charge(16 << 20));
 	stats = now();
-	cr_expect_eq(stats.limit, 1 << 20);
+	cr_expect_eq(stats.limit, 16 << 20);
 	cr_expect_eq(stats.charged, 1000);
 	cr_expect_eq(stats.charged_peak, 1000);
 	cr_expect_eq(stats.limit_times_met, 1);
-	cr_expect_eq(stats.high, 50 * ((1 << 20) / 100));
-	cr_expect_eq(stats.low, 25 * ((1 << 20) / 100));
+	cr_expect_eq(stats.high, 50 * ((16 << 20) / 100));
+	cr_expect_eq(stats.low, 25 * ((16 << 20) / 100));
 }
 
 Test(stats, the_heap)
