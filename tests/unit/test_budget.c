@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The limit and the watermarks, to the byte; limit:auto over a cgroup that a test makes up. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base.h"
+#include "budget.h"
+#include "options.h"
+#include "proc.h"
+#include "support.h"
+
+#define MIB ((size_t)1 << 20)
+/* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it is. */
+#define REREAD_BYTES (4 * MIB)
+#define REREAD_NS (5 * NSEC_PER_MSEC)
+
+static unsigned wakes;
+
+static void wake(void)
+{
+	wakes++;
+}
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+	budget_init(wake);
+}
+
+static struct oomreclaim_limit_stats stats(void)
+{
+	struct oomreclaim_limit_stats now;
+
+	cr_assert_eq(oomreclaim_limit_stats(&now, sizeof now), 0);
+	return now;
+}
+
+TestSuite(budget, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+Test(budget, counts_without_a_limit)
+{
+	cr_expect_not(budget_is_limited());
+	cr_expect(budget_charge(100 * MIB));
+	cr_expect(budget_charge(1));
+	cr_expect_eq(budget_charged(), 100 * MIB + 1);
+	budget_uncharge(MIB);
+	cr_expect_eq(budget_charged(), 99 * MIB + 1);
+	cr_expect_eq(budget_max_bytes(), SIZE_MAX);
+	cr_expect_eq(budget_above_low(), 0);
+	cr_expect_eq(budget_constraint(SIZE_MAX / 2), CONSTRAINT_NONE);
+	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
+	cr_expect_eq(stats().peak, 100 * MIB + 1);
+}
+
+Test(budget, the_limit_to_the_byte)
+{
+	set("limit:8M");
+	cr_expect(budget_is_limited());
+	cr_expect_eq(budget_max_bytes(), 8 * MIB);
+	cr_expect_not(budget_charge(8 * MIB + 1));
+	cr_expect_eq(budget_charged(), 0, "what is refused does not count");
+	cr_expect_eq(stats().times_met, 1);
+	cr_expect_eq(stats().peak, 0);
+	cr_expect(budget_charge(8 * MIB));
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(stats().times_met, 2);
+	budget_uncharge(1);
+	cr_expect(budget_charge(1));
+	cr_expect_eq(stats().peak, 8 * MIB);
+	budget_uncharge(8 * MIB);
+	cr_expect_eq(stats().peak, 8 * MIB);
+	cr_expect_eq(stats().charged, 0);
+	cr_expect_eq(stats().limit, 8 * MIB);
+}
+
+Test(budget, the_constraint_to_the_byte)
+{
+	set("limit:8M");
+	cr_assert(budget_charge(MIB));
+	cr_expect_eq(budget_constraint(7 * MIB), CONSTRAINT_NONE);
+	cr_expect_eq(budget_constraint(7 * MIB + 1), CONSTRAINT_BUDGET);
+	cr_expect_eq(budget_constraint(SIZE_MAX), CONSTRAINT_BUDGET, "the sum overflows");
+}
+
+Test(budget, stats_of_any_size)
+{
+	struct oomreclaim_limit_stats now = {.limit = 1, .charged = 2};
+
+	set("limit:8M");
+	cr_expect_eq(oomreclaim_limit_stats(NULL, sizeof now), EINVAL);
+	cr_expect_eq(oomreclaim_limit_stats(&now, sizeof now.limit), 0);
+	cr_expect_eq(now.limit, 8 * MIB);
+	cr_expect_eq(now.charged, 2);
+	cr_expect_eq(oomreclaim_limit_stats(&now, sizeof now + 64), 0);
+	cr_expect_eq(now.charged, 0);
+}
+
+/* ---- oomreclaim_set_limit() ---- */
+
+static unsigned calls;
+static size_t asked_bytes;
+
+static size_t give_a_mib(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	asked_bytes = control->bytes_wanted;
+	cr_expect_eq(control->reason, OOMRECLAIM_REASON_MANUAL);
+	if (calls++ == 2)
+		return 0;
+	budget_uncharge(MIB);
+	return MIB;
+}
+
+Test(budget, a_lower_limit_reclaims_until_nothing_is_left)
+{
+	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
+	cr_assert(budget_charge(12 * MIB));
+	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 2 * MIB);
+	cr_expect_eq(calls, 3);
+	cr_expect_eq(asked_bytes, 2 * MIB);
+	cr_expect_eq(oomreclaim_get_limit(), 8 * MIB);
+	cr_expect_not(budget_charge(1));
+}
+
+Test(budget, a_limit_that_fits_asks_nobody)
+{
+	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
+	cr_assert(budget_charge(12 * MIB));
+	cr_expect_eq(oomreclaim_set_limit(12 * MIB), 0);
+	cr_expect_eq(calls, 0);
+	cr_expect_eq(oomreclaim_set_limit(11 * MIB), 0);
+	cr_expect_eq(calls, 1);
+	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
+	cr_expect_not(budget_is_limited());
+}
+
+/* ---- Watermarks ---- */
+
+Test(budget, the_high_one_wakes_once)
+{
+	set("high:2M,low:1M");
+	cr_expect(budget_is_limited());
+	cr_assert(budget_charge(2 * MIB));
+	cr_expect_eq(wakes, 0, "not at it");
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1, "above it");
+	cr_assert(budget_charge(MIB));
+	cr_expect_eq(wakes, 1, "once");
+	cr_expect_eq(budget_above_low(), 2 * MIB + 1);
+	budget_uncharge(2 * MIB);
+	cr_expect_eq(budget_above_low(), 1);
+	budget_uncharge(1);
+	cr_expect_eq(budget_above_low(), 0);
+}
+
+Test(budget, when_done_it_wakes_again)
+{
+	set("high:2M,low:1M");
+	cr_assert(budget_charge(2 * MIB + 1));
+	cr_expect_eq(wakes, 1);
+	budget_uncharge(1);
+	budget_watermark_done();
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, what_could_not_be_done_is_not_tried_at_once)
+{
+	set("high:2M,low:1M");
+	cr_assert(budget_charge(3 * MIB));
+	budget_watermark_done();
+	cr_assert(budget_charge(REREAD_BYTES));
+	cr_expect_eq(wakes, 1);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, a_charge_that_is_refused_wakes_nobody)
+{
+	set("limit:8M,high:4M");
+	cr_expect_not(budget_charge(9 * MIB));
+	cr_expect_eq(wakes, 0);
+}
+
+static const struct {
+	const char *conf;
+	size_t low_bytes; /* charged 10 MiB, above_low is the rest */
+} lows[] = {
+	{"high:1000,low:999", 999},
+	{"high:1000", 900},
+	{"high:1000,low:1000", 900},
+	{"high:1000,low:1001", 900},
+	{"limit:100M,high:10%,low:5%", MIB * 100 / 100 * 5},
+	{"limit:100M,high:10%", MIB * 9},
+	{"low:1000", SIZE_MAX},
+	{"high:50%,low:10%", SIZE_MAX}, /* of no limit */
+};
+
+Test(budget, the_low_one)
+{
+	cr_assert(budget_charge(10 * MIB));
+	for (size_t i = 0; i < ARRAY_SIZE(lows); i++) {
+		size_t expected = lows[i].low_bytes == SIZE_MAX ? 0 : 10 * MIB - lows[i].low_bytes;
+
+		options_load(NULL);
+		set(lows[i].conf);
+		cr_expect_eq(budget_above_low(), expected, "%s", lows[i].conf);
+	}
+}
+
+Test(budget, shares_follow_the_limit)
+{
+	set("limit:100M,high:50%");
+	oomreclaim_set_limit(50 * MIB);
+	cr_assert(budget_charge(25 * MIB));
+	cr_expect_eq(wakes, 0);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1);
+	/* It has been there: a limit that moves is no reason to wake it again. */
+	oomreclaim_set_limit(40 * MIB);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1);
+}
+
+/* ---- limit:auto ---- */
+
+static void write_bytes(const char *path, size_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%zu\n", bytes);
+	fake_proc_write(path, text);
+}
+
+static void init_auto(void)
+{
+	support_init();
+	fake_clock_freeze();
+	fake_proc_begin();
+	fake_proc_write("/proc/self/mountinfo", "30 24 0:27 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/upper/own\n");
+	fake_proc_write("/proc/meminfo", "MemTotal:        1024000 kB\n");
+	write_bytes("/cg/upper/own/memory.max", 100 * MIB);
+	write_bytes("/cg/upper/own/memory.current", 0);
+}
+
+TestSuite(budget_auto, .init = init_auto, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+Test(budget_auto, what_the_group_leaves_less_a_margin)
+{
+	errno = ERRNO_UNTOUCHED;
+	set("limit:auto-10%");
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect(budget_is_limited());
+	cr_expect_eq(oomreclaim_get_limit(), MIB * 100 / 100 * 90);
+	cr_expect_eq(budget_max_bytes(), MIB * 100 / 100 * 90);
+	cr_expect_not(budget_charge(90 * MIB + 1));
+	cr_expect(budget_charge(90 * MIB));
+	cr_expect_eq(budget_constraint(1), CONSTRAINT_CGROUP);
+	cr_expect_eq(budget_constraint(0), CONSTRAINT_NONE);
+}
+
+Test(budget_auto, others_use_is_not_ours)
+{
+	/* 4096 pages of the heap's 20 MiB are there, of the 30 MiB that the group uses. */
+	cr_assert(budget_charge(20 * MIB));
+	fake_proc_write("/proc/self/statm", "10000 4096 0 0 0 0 0\n");
+	write_bytes("/cg/upper/own/memory.current", 30 * MIB);
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB - (30 * MIB - 16 * MIB));
+	cr_expect_eq(budget_max_bytes(), 100 * MIB);
+}
+
+Test(budget_auto, all_of_it_is_others)
+{
+	write_bytes("/cg/upper/own/memory.current", 200 * MIB);
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 0);
+	cr_expect_not(budget_charge(1));
+}
+
+Test(budget_auto, the_tightest_ancestor)
+{
+	write_bytes("/cg/upper/memory.max", 75 * MIB);
+	write_bytes("/cg/upper/memory.current", 10 * MIB);
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 65 * MIB);
+	cr_expect_eq(budget_max_bytes(), 75 * MIB);
+}
+
+Test(budget_auto, the_machine)
+{
+	fake_proc_remove("/cg/upper/own/memory.max");
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
+	cr_expect_eq(budget_constraint(1001 * MIB), CONSTRAINT_BUDGET, "no group's limit");
+}
+
+Test(budget_auto, nothing_can_be_read)
+{
+	proc_root = "/nonexistent";
+	errno = ERRNO_UNTOUCHED;
+	set("limit:auto");
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
+	cr_expect(budget_charge(1024 * MIB));
+}
+
+Test(budget_auto, read_again_before_anybody_is_refused)
+{
+	set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.max", 200 * MIB);
+	cr_expect_not(budget_charge(150 * MIB), "the last reading is fresh");
+	fake_clock_advance(REREAD_NS);
+	cr_expect(budget_charge(150 * MIB));
+	cr_expect_eq(oomreclaim_get_limit(), 200 * MIB);
+}
+
+Test(budget_auto, read_again_when_the_heap_has_grown)
+{
+	set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
+	fake_clock_advance(REREAD_NS);
+	cr_expect(budget_charge(REREAD_BYTES));
+	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB, "not grown enough");
+	cr_expect(budget_charge(1));
+	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
+}
+
+Test(budget_auto, refresh_reads_at_once)
+{
+	set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
+	errno = ERRNO_UNTOUCHED;
+	budget_refresh();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
+}
+
+Test(budget_auto, the_constraint_is_of_now)
+{
+	set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
+	fake_clock_advance(REREAD_NS);
+	cr_expect_eq(budget_constraint(50 * MIB + 1), CONSTRAINT_CGROUP);
+	cr_expect_eq(budget_constraint(50 * MIB), CONSTRAINT_NONE);
+}
+
+Test(budget_auto, shares_of_what_was_read)
+{
+	set("limit:auto-0%,high:50%,low:25%");
+	cr_assert(budget_charge(50 * MIB));
+	cr_expect_eq(wakes, 0);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_above_low(), 25 * MIB + 1);
+}
+
+Test(budget_auto, a_limit_by_hand_ends_it)
+{
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
+	cr_expect_not(budget_is_limited());
+	cr_expect(budget_charge(150 * MIB));
+	cr_expect_eq(budget_max_bytes(), SIZE_MAX);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the setting oom_dump leaves behind. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dump.h"
+#include "options.h"
+#include "support.h"
+
+static char stats_path[64], profile_path[64];
+
+static void init(void)
+{
+	char conf[512] = "oom_dump:";
+
+	support_init();
+	fake_proc_begin();
+	fake_proc_mkdir("/dump");
+	fake_proc_path(conf + strlen(conf), sizeof conf - strlen(conf), "/dump");
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+	snprintf(stats_path, sizeof stats_path, "/dump/oomreclaim.%d.stats.json", getpid());
+	snprintf(profile_path, sizeof profile_path, "/dump/oomreclaim.%d.heap", getpid());
+}
+
+TestSuite(dump, .init = init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+static bool is_there(const char *path)
+{
+	char full[1024];
+
+	fake_proc_path(full, sizeof full, path);
+	return access(full, F_OK) == 0;
+}
+
+static void expect_text(const char *path, const char *expected)
+{
+	char full[1024], text[256];
+	size_t bytes;
+	FILE *file;
+
+	fake_proc_path(full, sizeof full, path);
+	file = fopen(full, "re");
+	cr_assert(file != NULL, "%s", path);
+	bytes = fread(text, 1, sizeof text - 1, file);
+	text[bytes] = '\0';
+	fclose(file);
+	cr_expect_str_eq(text, expected);
+}
+
+Test(dump, both_files)
+{
+	char full[1024];
+	struct stat file;
+
+	errno = ERRNO_UNTOUCHED;
+	dump_write();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	expect_text(stats_path, "{\"fake\":true}\n");
+	expect_text(profile_path, "heap_v2/524288\n");
+	fake_proc_path(full, sizeof full, stats_path);
+	cr_assert_eq(stat(full, &file), 0);
+	cr_expect_eq(file.st_mode & 07777, 0600, "nobody else's business");
+}
+
+Test(dump, once)
+{
+	dump_write();
+	fake_proc_remove(stats_path);
+	dump_write();
+	cr_expect_not(is_there(stats_path));
+}
+
+Test(dump, not_without_a_directory)
+{
+	options.dump_path[0] = '\0';
+	dump_write();
+	/* Nor has it been counted as written. */
+	options_load(NULL);
+	init();
+	dump_write();
+	cr_expect(is_there(stats_path));
+}
+
+Test(dump, not_where_nothing_may_be_written)
+{
+	options.dump_max_bytes = 0;
+	dump_write();
+	cr_expect_not(is_there(stats_path));
+	cr_expect_not(is_there(profile_path));
+}
+
+Test(dump, no_such_directory)
+{
+	fake_proc_remove("/dump");
+	errno = ERRNO_UNTOUCHED;
+	dump_write();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_not(is_there("/dump"));
+}
+
+Test(dump, nobodys_file_is_written_over)
+{
+	fake_proc_write(stats_path, "mine");
+	fake_proc_write(profile_path, "mine too");
+	dump_write();
+	expect_text(stats_path, "mine");
+	expect_text(profile_path, "mine too");
+}
+
+Test(dump, nobodys_link_is_followed)
+{
+	char full[1024];
+
+	/* To where nothing is, as who plants such a link would have it. */
+	fake_proc_path(full, sizeof full, stats_path);
+	cr_assert_eq(symlink("stolen", full), 0);
+	fake_proc_path(full, sizeof full, profile_path);
+	cr_assert_eq(symlink("stolen", full), 0);
+	dump_write();
+	cr_expect_not(is_there("/dump/stolen"));
+}
+
+Test(dump, to_the_byte)
+{
+	options.dump_max_bytes = 14;
+	dump_write();
+	expect_text(stats_path, "{\"fake\":true}\n");
+	expect_text(profile_path, "heap_v2/524288");
+}
+
+/* Whole pieces, and nothing behind one that is missing. */
+Test(dump, cut_off)
+{
+	options.dump_max_bytes = 13;
+	dump_write();
+	expect_text(stats_path, "{\"fake\":");
+	expect_text(profile_path, "heap_v2/52428");
+}
+
+Test(dump, cut_off_at_the_first_piece)
+{
+	options.dump_max_bytes = 7;
+	dump_write();
+	expect_text(stats_path, "");
+	expect_text(profile_path, "heap_v2");
+}
