@@ -180,8 +180,8 @@ Test(victim, what_is_not_understood_is_a_line_in_verbose)
 	cr_expect_str_eq(capture_next(&capture), "");
 	options.is_verbose = true;
 	cr_expect_eq(chosen(), 0);
-	snprintf(line, sizeof line,
-	         "oomreclaim: process %d: /proc: something unknown, skipped\n", FIRST);
+	snprintf(line, sizeof line, "oomreclaim: process %d: /proc: something unknown, skipped\n",
+	         FIRST);
 	cr_expect_str_eq(capture_next(&capture), line);
 	capture_end(&capture);
 }
