@@ -94,7 +94,7 @@ static void reclaim_to_watermark(void)
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
 		if (!reclaim_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
 			break;
-	budget_watermark_done();
+	budget_watermark_done(excess == 0);
 }
 
 static void reclaim_by_pressure(void)
@@ -145,7 +145,7 @@ static void retire(int fd)
 	atomic_compare_exchange_strong_explicit(&thread.event_fd, &fd, -1, memory_order_relaxed,
 	                                        memory_order_relaxed);
 	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
-	budget_watermark_done();
+	budget_watermark_done(false);
 }
 
 static void *run(void *arg)
@@ -220,7 +220,7 @@ void background_start(void)
 			close(fd);
 			/* No memory for a thread: direct reclaim does it all, and the next
 			   crossing of the watermark tries again. */
-			budget_watermark_done();
+			budget_watermark_done(false);
 		}
 	}
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);

@@ -211,7 +211,14 @@ bool budget_charge(size_t bytes)
 
 void budget_uncharge(size_t bytes)
 {
-	atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed);
+	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes,
+	       wakes_at = get(&high_now);
+
+	/* All of what oomreclaimd could not get rid of is gone by itself. */
+	if (unlikely(wakes_at != SIZE_MAX && wakes_at > get(&high)) && now < get(&high))
+		atomic_compare_exchange_strong_explicit(&high_now, &wakes_at, get(&high),
+		                                        memory_order_relaxed,
+		                                        memory_order_relaxed);
 }
 
 size_t budget_above_low(void)
@@ -227,12 +234,16 @@ void budget_watermarks(size_t *high_bytes, size_t *low_bytes)
 	*low_bytes = get(&low);
 }
 
-void budget_watermark_done(void)
+void budget_watermark_done(bool is_below)
 {
-	size_t now = budget_charged(), bytes = get(&high);
+	size_t now = budget_charged(), bytes = get(&high), next = now;
 
-	/* What could not be got below the watermark is not tried again before there is more. */
-	set(&high_now, now > bytes ? add_saturated(now, REREAD_BYTES) : bytes);
+	/* What could not be got below the watermark is not tried again before there is more; but near
+	   the limit there never would be. What is below it, for the most part as free blocks that
+	   are still mapped, is tried again when these do not suffice. */
+	if (!is_below && is_within(add_saturated(now, REREAD_BYTES)))
+		next = add_saturated(now, REREAD_BYTES);
+	set(&high_now, next > bytes ? next : bytes);
 }
 
 size_t budget_charged(void)
@@ -306,6 +317,8 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 
 void budget_fork_child(void)
 {
-	/* Whoever was reading is in the parent. */
+	/* Whoever was reading is in the parent, and so is oomreclaimd, which may have been on its way
+	   below the watermark. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
+	set(&high_now, get(&high));
 }

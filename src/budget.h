@@ -39,8 +39,8 @@ size_t budget_above_low(void);
 /* Both of them in bytes; SIZE_MAX: none. */
 void budget_watermarks(size_t *high_bytes, size_t *low_bytes);
 
-/* oomreclaimd has done what it could: the high one wakes it again. */
-void budget_watermark_done(void);
+/* oomreclaimd has done what it could: the high one wakes it again. is_below: and that was enough. */
+void budget_watermark_done(bool is_below);
 
 /* Bytes counted. */
 size_t budget_charged(void);

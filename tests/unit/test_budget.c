@@ -160,7 +160,18 @@ Test(budget, when_done_it_wakes_again)
 	cr_assert(budget_charge(2 * MIB + 1));
 	cr_expect_eq(wakes, 1);
 	budget_uncharge(1);
-	budget_watermark_done();
+	budget_watermark_done(true);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+/* What was freed is still mapped; a mapping more says that it does not suffice. */
+Test(budget, done_above_the_watermark_it_wakes_with_the_next_mapping)
+{
+	set("high:2M,low:1M");
+	cr_assert(budget_charge(3 * MIB));
+	budget_watermark_done(true);
+	cr_expect_eq(wakes, 1);
 	cr_assert(budget_charge(1));
 	cr_expect_eq(wakes, 2);
 }
@@ -169,9 +180,51 @@ Test(budget, what_could_not_be_done_is_not_tried_at_once)
 {
 	set("high:2M,low:1M");
 	cr_assert(budget_charge(3 * MIB));
-	budget_watermark_done();
+	budget_watermark_done(false);
 	cr_assert(budget_charge(REREAD_BYTES));
 	cr_expect_eq(wakes, 1);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, near_the_limit_it_is_tried_with_the_next_mapping)
+{
+	set("limit:16M,high:8M");
+	cr_assert(budget_charge(16 * MIB - REREAD_BYTES + 1));
+	budget_watermark_done(false);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, below_the_watermark_by_itself_it_wakes_there_again)
+{
+	set("high:8M");
+	cr_assert(budget_charge(16 * MIB));
+	budget_watermark_done(false);
+	budget_uncharge(8 * MIB);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1, "not below");
+	budget_uncharge(2);
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 1, "not above");
+	cr_assert(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, while_it_is_at_work_it_is_not_woken)
+{
+	set("high:8M");
+	cr_assert(budget_charge(9 * MIB));
+	budget_uncharge(2 * MIB);
+	cr_assert(budget_charge(2 * MIB));
+	cr_expect_eq(wakes, 1);
+}
+
+Test(budget, the_child_s_own_is_woken)
+{
+	set("high:8M");
+	cr_assert(budget_charge(9 * MIB));
+	budget_fork_child();
 	cr_assert(budget_charge(1));
 	cr_expect_eq(wakes, 2);
 }
