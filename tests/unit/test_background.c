@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* oomreclaimd: when it is there, what it asks for, and when it gives up. */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "budget.h"
+#include "fake_heap.h"
+#include "ladder.h"
+#include "options.h"
+#include "scope.h"
+#include "support.h"
+
+#define MIB ((size_t)1 << 20)
+/* budget.c's own: how much more wakes it again where it could do nothing. */
+#define REREAD_BYTES (4 * MIB)
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+	budget_init(background_wake);
+}
+
+static void init(void)
+{
+	support_init();
+	set("high:2M,low:1M");
+}
+
+TestSuite(background, .init = init, .timeout = WATCHDOG_SECONDS);
+
+/* ---- A callback that writes down what it is asked for ---- */
+
+#define CALLS_MAX 64
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t called;
+	unsigned calls;
+	struct oomreclaim_control asked[CALLS_MAX];
+	bool was_in_ladder;
+	pid_t tid;
+} seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .called = PTHREAD_COND_INITIALIZER};
+
+static void note(const struct oomreclaim_control *control)
+{
+	pthread_mutex_lock(&seen.lock);
+	if (seen.calls < CALLS_MAX)
+		seen.asked[seen.calls] = *control;
+	seen.calls++;
+	seen.was_in_ladder = scope_is_in_ladder();
+	seen.tid = gettid();
+	pthread_cond_broadcast(&seen.called);
+	pthread_mutex_unlock(&seen.lock);
+}
+
+static void wait_for_calls(unsigned count)
+{
+	pthread_mutex_lock(&seen.lock);
+	while (seen.calls < count)
+		pthread_cond_wait(&seen.called, &seen.lock);
+	pthread_mutex_unlock(&seen.lock);
+}
+
+static unsigned calls(void)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&seen.lock);
+	count = seen.calls;
+	pthread_mutex_unlock(&seen.lock);
+	return count;
+}
+
+/* It gives what it is asked for. */
+static size_t generous(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	budget_uncharge(control->bytes_wanted);
+	fake_heap_freed(control->bytes_wanted);
+	note(control);
+	return control->bytes_wanted;
+}
+
+static size_t empty(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	note(control);
+	return 0;
+}
+
+/* It claims what the heap never sees. */
+static size_t liar(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	note(control);
+	return 1;
+}
+
+static void serve(oomreclaim_callback *function)
+{
+	cr_assert_eq(oomreclaim_register("cache", 0, 0, function, NULL, NULL), 0);
+}
+
+/* The thread has done what there was to do, and sleeps in poll(). */
+static void wait_until_idle(void)
+{
+	struct thread thread = {.tid = seen.tid};
+
+	thread_wait_asleep(&thread);
+}
+
+/* As on the slow path of an allocation. */
+static void charge(size_t bytes)
+{
+	cr_assert(budget_charge(bytes));
+	background_poll();
+}
+
+/* How many there are of it. */
+static unsigned threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	unsigned count = 0;
+
+	cr_assert(tasks != NULL);
+	while ((task = readdir(tasks)) != NULL) {
+		char path[300], name[32] = "";
+		int fd;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (read(fd, name, sizeof name - 1) > 0)
+			count += strcmp(name, "oomreclaimd\n") == 0;
+		close(fd);
+	}
+	closedir(tasks);
+	return count;
+}
+
+/* ---- The watermark ---- */
+
+Test(background, not_before_it_is_needed)
+{
+	charge(2 * MIB);
+	cr_expect_not(atomic_load(&background_is_wanted));
+	background_init();
+	cr_expect_eq(threads(), 0);
+}
+
+Test(background, wanted_where_it_cannot_be_started)
+{
+	errno = ERRNO_UNTOUCHED;
+	background_wake();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect(atomic_load(&background_is_wanted));
+	cr_expect_eq(threads(), 0);
+	errno = ERRNO_UNTOUCHED;
+	background_poll();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_not(atomic_load(&background_is_wanted));
+	cr_expect_eq(threads(), 1);
+	background_start();
+	cr_expect_eq(threads(), 1, "one is enough");
+}
+
+Test(background, down_to_the_low_one)
+{
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	cr_expect_eq(budget_charged(), MIB);
+	cr_expect_eq(calls(), 1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, 2 * MIB);
+	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_WATERMARK);
+	cr_expect_str_eq(seen.asked[0].constraint, "NONE");
+	cr_expect_not(seen.asked[0].is_direct);
+	cr_expect(seen.was_in_ladder, "what it allocates does not climb");
+	cr_expect_eq(fake_heap_count('a'), 0);
+	/* The heap's own first, and what came back is purged. */
+	cr_expect(strncmp(fake_heap_trace(), "fp", 2) == 0, "%s", fake_heap_trace());
+	cr_expect(fake_heap_trace()[strlen(fake_heap_trace()) - 1] == 'p', "%s", fake_heap_trace());
+}
+
+Test(background, woken_again)
+{
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	errno = ERRNO_UNTOUCHED;
+	charge(MIB + 1);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	wait_for_calls(2);
+	cr_expect_eq(seen.asked[1].bytes_wanted, MIB + 1);
+	cr_expect_eq(threads(), 1);
+}
+
+Test(background, nothing_to_give)
+{
+	serve(empty);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	cr_expect_eq(calls(), 1);
+	charge(REREAD_BYTES);
+	wait_until_idle();
+	cr_expect_eq(calls(), 1, "it would be in vain");
+	charge(1);
+	wait_for_calls(2);
+}
+
+Test(background, a_liar_is_believed_so_often)
+{
+	serve(liar);
+	charge(3 * MIB);
+	wait_for_calls(MAX_RECLAIM_RETRIES);
+	wait_until_idle();
+	cr_expect_eq(calls(), MAX_RECLAIM_RETRIES);
+	cr_expect_eq(seen.asked[0].attempt, 0);
+	cr_expect_eq(seen.asked[15].attempt, 15);
+}
+
+Test(background, a_thread_of_its_own_kind)
+{
+	char path[64], text[4096], *mask;
+	FILE *file;
+	size_t bytes;
+
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	snprintf(path, sizeof path, "/proc/self/task/%d/status", seen.tid);
+	file = fopen(path, "re");
+	cr_assert(file != NULL);
+	bytes = fread(text, 1, sizeof text - 1, file);
+	text[bytes] = '\0';
+	fclose(file);
+	cr_expect(strncmp(text, "Name:\toomreclaimd\n", 18) == 0, "%.32s", text);
+	/* All that may be blocked: the program's handlers run on the program's threads. */
+	mask = strstr(text, "SigBlk:\t");
+	cr_assert(mask != NULL);
+	cr_expect(strtoull(mask + 8, NULL, 16) & 1ULL << (SIGTERM - 1), "%.30s", mask);
+	cr_expect(strtoull(mask + 8, NULL, 16) & 1ULL << (SIGUSR1 - 1), "%.30s", mask);
+}
+
+Test(background, the_starters_signals_are_as_before)
+{
+	sigset_t before, after;
+
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	background_start();
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	cr_expect_eq(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
+	cr_expect_eq(sigismember(&after, SIGUSR1), 0);
+}
+
+/* ---- Its end, and fork() ---- */
+
+Test(background, none_is_started_at_the_end)
+{
+	background_stop();
+	serve(generous);
+	charge(3 * MIB);
+	background_start();
+	cr_expect_eq(threads(), 0);
+}
+
+Test(background, no_round_after_the_end)
+{
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	background_stop();
+	charge(3 * MIB);
+	/* It wakes, and ends. */
+	while (threads() > 0)
+		usleep(1000);
+	cr_expect_eq(calls(), 1);
+}
+
+/* ThreadSanitizer has no new threads in the child of a process with several. */
+#ifndef __SANITIZE_THREAD__
+static void use_in_child(void)
+{
+	if (threads() != 0)
+		_exit(1);
+	if (!budget_charge(REREAD_BYTES + 2 * MIB) || !atomic_load(&background_is_wanted))
+		_exit(2);
+	background_poll();
+	wait_for_calls(2);
+	if (threads() != 1)
+		_exit(3);
+}
+
+Test(background, a_child_has_one_of_its_own)
+{
+	int status;
+
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	status = run_child(use_in_child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+	cr_expect_eq(calls(), 1);
+}
+#endif
+
+/* ---- Pressure ---- */
+
+static char fifo_path[1024];
+static int fifo;
+
+static void start_with_fifo(void)
+{
+	char conf[sizeof fifo_path + 16];
+
+	fake_clock_freeze();
+	fake_proc_begin();
+	fake_proc_path(fifo_path, sizeof fifo_path, "/fifo");
+	cr_assert_eq(mkfifo(fifo_path, 0600), 0);
+	snprintf(conf, sizeof conf, "pressure:%s", fifo_path);
+	set(conf);
+	background_init();
+	cr_assert_eq(threads(), 1, "at once");
+	fifo = open(fifo_path, O_RDWR | O_CLOEXEC);
+	cr_assert_geq(fifo, 0);
+}
+
+TestSuite(background_pressure, .init = init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+static void press(void)
+{
+	int left;
+
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	do {
+		usleep(1000);
+		cr_assert_eq(ioctl(fifo, FIONREAD, &left), 0);
+	} while (left > 0);
+}
+
+Test(background_pressure, a_sixteenth_of_the_heap)
+{
+	serve(empty);
+	start_with_fifo();
+	set("high:off,low:off");
+	charge(64 * MIB);
+	press();
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, 4 * MIB);
+	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
+	cr_expect_not(seen.asked[0].is_direct);
+}
+
+Test(background_pressure, not_less_than_a_mib)
+{
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, MIB);
+}
+
+Test(background_pressure, once_in_a_second)
+{
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	wait_until_idle();
+	fake_clock_advance(NSEC_PER_SEC - 1);
+	press();
+	wait_until_idle();
+	cr_expect_eq(calls(), 1);
+	fake_clock_advance(1);
+	press();
+	wait_for_calls(2);
+}
+
+#ifndef __SANITIZE_THREAD__
+static void press_in_child(void)
+{
+	if (!atomic_load(&background_is_wanted))
+		_exit(1);
+	background_poll();
+	/* The parent's thread reads from it as well. */
+	while (calls() < 2)
+		press();
+}
+
+Test(background_pressure, a_child_watches_by_itself)
+{
+	int status;
+
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	wait_until_idle();
+	status = run_child(press_in_child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+}
+#endif
