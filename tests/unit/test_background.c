@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* oomreclaimd: when it is there, what it asks for, and when it gives up. */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "background.h"
+#include "background_log.h"
 #include "budget.h"
 #include "fake_heap.h"
 #include "ladder.h"
 #include "options.h"
-#include "scope.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
@@ -39,116 +35,11 @@ static void init(void)
 
 TestSuite(background, .init = init, .timeout = WATCHDOG_SECONDS);
 
-/* ---- A callback that writes down what it is asked for ---- */
-
-#define CALLS_MAX 64
-
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t called;
-	unsigned calls;
-	struct oomreclaim_control asked[CALLS_MAX];
-	bool was_in_ladder;
-	pid_t tid;
-} seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .called = PTHREAD_COND_INITIALIZER};
-
-static void note(const struct oomreclaim_control *control)
-{
-	pthread_mutex_lock(&seen.lock);
-	if (seen.calls < CALLS_MAX)
-		seen.asked[seen.calls] = *control;
-	seen.calls++;
-	seen.was_in_ladder = scope_is_in_ladder();
-	seen.tid = gettid();
-	pthread_cond_broadcast(&seen.called);
-	pthread_mutex_unlock(&seen.lock);
-}
-
-static void wait_for_calls(unsigned count)
-{
-	pthread_mutex_lock(&seen.lock);
-	while (seen.calls < count)
-		pthread_cond_wait(&seen.called, &seen.lock);
-	pthread_mutex_unlock(&seen.lock);
-}
-
-static unsigned calls(void)
-{
-	unsigned count;
-
-	pthread_mutex_lock(&seen.lock);
-	count = seen.calls;
-	pthread_mutex_unlock(&seen.lock);
-	return count;
-}
-
-/* It gives what it is asked for. */
-static size_t generous(const struct oomreclaim_control *control, void *arg)
-{
-	(void)arg;
-	budget_uncharge(control->bytes_wanted);
-	fake_heap_freed(control->bytes_wanted);
-	note(control);
-	return control->bytes_wanted;
-}
-
-static size_t empty(const struct oomreclaim_control *control, void *arg)
-{
-	(void)arg;
-	note(control);
-	return 0;
-}
-
-/* It claims what the heap never sees. */
-static size_t liar(const struct oomreclaim_control *control, void *arg)
-{
-	(void)arg;
-	note(control);
-	return 1;
-}
-
-static void serve(oomreclaim_callback *function)
-{
-	cr_assert_eq(oomreclaim_register("cache", 0, 0, function, NULL, NULL), 0);
-}
-
-/* The thread has done what there was to do, and sleeps in poll(). */
-static void wait_until_idle(void)
-{
-	struct thread thread = {.tid = seen.tid};
-
-	thread_wait_asleep(&thread);
-}
-
 /* As on the slow path of an allocation. */
 static void charge(size_t bytes)
 {
 	cr_assert(budget_charge(bytes));
 	background_poll();
-}
-
-/* How many there are of it. */
-static unsigned threads(void)
-{
-	DIR *tasks = opendir("/proc/self/task");
-	struct dirent *task;
-	unsigned count = 0;
-
-	cr_assert(tasks != NULL);
-	while ((task = readdir(tasks)) != NULL) {
-		char path[300], name[32] = "";
-		int fd;
-
-		snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (read(fd, name, sizeof name - 1) > 0)
-			count += strcmp(name, "oomreclaimd\n") == 0;
-		close(fd);
-	}
-	closedir(tasks);
-	return count;
 }
 
 /* ---- The watermark ---- */
@@ -175,6 +66,22 @@ Test(background, wanted_where_it_cannot_be_started)
 	cr_expect_eq(threads(), 1);
 	background_start();
 	cr_expect_eq(threads(), 1, "one is enough");
+}
+
+Test(background, errno_whatever_is_missing)
+{
+	struct capture capture;
+
+	set("pressure:/nonexistent");
+	capture_begin(&capture);
+	errno = ERRNO_UNTOUCHED;
+	background_init();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_str_eq(
+		capture_next(&capture),
+		"oomreclaim: pressure: /nonexistent: No such file or directory; not watched\n");
+	capture_end(&capture);
+	cr_expect_eq(threads(), 1);
 }
 
 Test(background, down_to_the_low_one)
@@ -319,102 +226,5 @@ Test(background, a_child_has_one_of_its_own)
 	status = run_child(use_in_child);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 	cr_expect_eq(calls(), 1);
-}
-#endif
-
-/* ---- Pressure ---- */
-
-static char fifo_path[1024];
-static int fifo;
-
-static void start_with_fifo(void)
-{
-	char conf[sizeof fifo_path + 16];
-
-	fake_clock_freeze();
-	fake_proc_begin();
-	fake_proc_path(fifo_path, sizeof fifo_path, "/fifo");
-	cr_assert_eq(mkfifo(fifo_path, 0600), 0);
-	snprintf(conf, sizeof conf, "pressure:%s", fifo_path);
-	set(conf);
-	background_init();
-	cr_assert_eq(threads(), 1, "at once");
-	fifo = open(fifo_path, O_RDWR | O_CLOEXEC);
-	cr_assert_geq(fifo, 0);
-}
-
-TestSuite(background_pressure, .init = init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
-
-static void press(void)
-{
-	int left;
-
-	cr_assert_eq(write(fifo, "x", 1), 1);
-	do {
-		usleep(1000);
-		cr_assert_eq(ioctl(fifo, FIONREAD, &left), 0);
-	} while (left > 0);
-}
-
-Test(background_pressure, a_sixteenth_of_the_heap)
-{
-	serve(empty);
-	start_with_fifo();
-	set("high:off,low:off");
-	charge(64 * MIB);
-	press();
-	wait_for_calls(1);
-	cr_expect_eq(seen.asked[0].bytes_wanted, 4 * MIB);
-	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
-	cr_expect_not(seen.asked[0].is_direct);
-}
-
-Test(background_pressure, not_less_than_a_mib)
-{
-	serve(empty);
-	start_with_fifo();
-	press();
-	wait_for_calls(1);
-	cr_expect_eq(seen.asked[0].bytes_wanted, MIB);
-}
-
-Test(background_pressure, once_in_a_second)
-{
-	serve(empty);
-	start_with_fifo();
-	press();
-	wait_for_calls(1);
-	wait_until_idle();
-	fake_clock_advance(NSEC_PER_SEC - 1);
-	press();
-	wait_until_idle();
-	cr_expect_eq(calls(), 1);
-	fake_clock_advance(1);
-	press();
-	wait_for_calls(2);
-}
-
-#ifndef __SANITIZE_THREAD__
-static void press_in_child(void)
-{
-	if (!atomic_load(&background_is_wanted))
-		_exit(1);
-	background_poll();
-	/* The parent's thread reads from it as well. */
-	while (calls() < 2)
-		press();
-}
-
-Test(background_pressure, a_child_watches_by_itself)
-{
-	int status;
-
-	serve(empty);
-	start_with_fifo();
-	press();
-	wait_for_calls(1);
-	wait_until_idle();
-	status = run_child(press_in_child);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 }
 #endif

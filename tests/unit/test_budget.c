@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The limit and the watermarks, to the byte; limit:auto over a cgroup that a test makes up. */
+/* The limit and the watermarks, to the byte. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <stdio.h>
 
 #include "base.h"
 #include "budget.h"
 #include "options.h"
-#include "proc.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
-/* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it is. */
+/* budget.c's own: how much more wakes oomreclaimd again where it could do nothing. */
 #define REREAD_BYTES (4 * MIB)
-#define REREAD_NS (5 * NSEC_PER_MSEC)
 
 static unsigned wakes;
 
@@ -274,147 +271,4 @@ Test(budget, shares_follow_the_limit)
 	oomreclaim_set_limit(40 * MIB);
 	cr_assert(budget_charge(1));
 	cr_expect_eq(wakes, 1);
-}
-
-/* ---- limit:auto ---- */
-
-static void write_bytes(const char *path, size_t bytes)
-{
-	char text[32];
-
-	snprintf(text, sizeof text, "%zu\n", bytes);
-	fake_proc_write(path, text);
-}
-
-static void init_auto(void)
-{
-	support_init();
-	fake_clock_freeze();
-	fake_proc_begin();
-	fake_proc_write("/proc/self/mountinfo", "30 24 0:27 / /cg rw - cgroup2 cgroup2 rw\n");
-	fake_proc_write("/proc/self/cgroup", "0::/upper/own\n");
-	fake_proc_write("/proc/meminfo", "MemTotal:        1024000 kB\n");
-	write_bytes("/cg/upper/own/memory.max", 100 * MIB);
-	write_bytes("/cg/upper/own/memory.current", 0);
-}
-
-TestSuite(budget_auto, .init = init_auto, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
-
-Test(budget_auto, what_the_group_leaves_less_a_margin)
-{
-	errno = ERRNO_UNTOUCHED;
-	set("limit:auto-10%");
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect(budget_is_limited());
-	cr_expect_eq(oomreclaim_get_limit(), MIB * 100 / 100 * 90);
-	cr_expect_eq(budget_max_bytes(), MIB * 100 / 100 * 90);
-	cr_expect_not(budget_charge(90 * MIB + 1));
-	cr_expect(budget_charge(90 * MIB));
-	cr_expect_eq(budget_constraint(1), CONSTRAINT_CGROUP);
-	cr_expect_eq(budget_constraint(0), CONSTRAINT_NONE);
-}
-
-Test(budget_auto, others_use_is_not_ours)
-{
-	/* 4096 pages of the heap's 20 MiB are there, of the 30 MiB that the group uses. */
-	cr_assert(budget_charge(20 * MIB));
-	fake_proc_write("/proc/self/statm", "10000 4096 0 0 0 0 0\n");
-	write_bytes("/cg/upper/own/memory.current", 30 * MIB);
-	set("limit:auto-0%");
-	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB - (30 * MIB - 16 * MIB));
-	cr_expect_eq(budget_max_bytes(), 100 * MIB);
-}
-
-Test(budget_auto, all_of_it_is_others)
-{
-	write_bytes("/cg/upper/own/memory.current", 200 * MIB);
-	set("limit:auto-0%");
-	cr_expect_eq(oomreclaim_get_limit(), 0);
-	cr_expect_not(budget_charge(1));
-}
-
-Test(budget_auto, the_tightest_ancestor)
-{
-	write_bytes("/cg/upper/memory.max", 75 * MIB);
-	write_bytes("/cg/upper/memory.current", 10 * MIB);
-	set("limit:auto-0%");
-	cr_expect_eq(oomreclaim_get_limit(), 65 * MIB);
-	cr_expect_eq(budget_max_bytes(), 75 * MIB);
-}
-
-Test(budget_auto, the_machine)
-{
-	fake_proc_remove("/cg/upper/own/memory.max");
-	set("limit:auto-0%");
-	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
-	cr_expect_eq(budget_constraint(1001 * MIB), CONSTRAINT_BUDGET, "no group's limit");
-}
-
-Test(budget_auto, nothing_can_be_read)
-{
-	proc_root = "/nonexistent";
-	errno = ERRNO_UNTOUCHED;
-	set("limit:auto");
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
-	cr_expect(budget_charge(1024 * MIB));
-}
-
-Test(budget_auto, read_again_before_anybody_is_refused)
-{
-	set("limit:auto-0%");
-	write_bytes("/cg/upper/own/memory.max", 200 * MIB);
-	cr_expect_not(budget_charge(150 * MIB), "the last reading is fresh");
-	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(150 * MIB));
-	cr_expect_eq(oomreclaim_get_limit(), 200 * MIB);
-}
-
-Test(budget_auto, read_again_when_the_heap_has_grown)
-{
-	set("limit:auto-0%");
-	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
-	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(REREAD_BYTES));
-	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB, "not grown enough");
-	cr_expect(budget_charge(1));
-	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
-}
-
-Test(budget_auto, refresh_reads_at_once)
-{
-	set("limit:auto-0%");
-	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
-	errno = ERRNO_UNTOUCHED;
-	budget_refresh();
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
-}
-
-Test(budget_auto, the_constraint_is_of_now)
-{
-	set("limit:auto-0%");
-	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
-	fake_clock_advance(REREAD_NS);
-	cr_expect_eq(budget_constraint(50 * MIB + 1), CONSTRAINT_CGROUP);
-	cr_expect_eq(budget_constraint(50 * MIB), CONSTRAINT_NONE);
-}
-
-Test(budget_auto, shares_of_what_was_read)
-{
-	set("limit:auto-0%,high:50%,low:25%");
-	cr_assert(budget_charge(50 * MIB));
-	cr_expect_eq(wakes, 0);
-	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1);
-	cr_expect_eq(budget_above_low(), 25 * MIB + 1);
-}
-
-Test(budget_auto, a_limit_by_hand_ends_it)
-{
-	set("limit:auto-0%");
-	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
-	cr_expect_not(budget_is_limited());
-	cr_expect(budget_charge(150 * MIB));
-	cr_expect_eq(budget_max_bytes(), SIZE_MAX);
 }

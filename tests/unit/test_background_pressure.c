@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What oomreclaimd does when pressure is reported: here by a FIFO. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "background_log.h"
+#include "base.h"
+#include "budget.h"
+#include "options.h"
+#include "support.h"
+
+#define MIB ((size_t)1 << 20)
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
+	budget_init(background_wake);
+}
+
+static char fifo_path[1024];
+static int fifo;
+
+static void start_with_fifo(void)
+{
+	char conf[sizeof fifo_path + 16];
+
+	fake_clock_freeze();
+	fake_proc_begin();
+	fake_proc_path(fifo_path, sizeof fifo_path, "/fifo");
+	cr_assert_eq(mkfifo(fifo_path, 0600), 0);
+	snprintf(conf, sizeof conf, "pressure:%s", fifo_path);
+	set(conf);
+	background_init();
+	cr_assert_eq(threads(), 1, "at once");
+	fifo = open(fifo_path, O_RDWR | O_CLOEXEC);
+	cr_assert_geq(fifo, 0);
+}
+
+TestSuite(background_pressure, .init = support_init, .fini = fake_proc_end,
+          .timeout = WATCHDOG_SECONDS);
+
+static void press(void)
+{
+	int left;
+
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	do {
+		usleep(1000);
+		cr_assert_eq(ioctl(fifo, FIONREAD, &left), 0);
+	} while (left > 0);
+}
+
+Test(background_pressure, a_sixteenth_of_the_heap)
+{
+	serve(empty);
+	start_with_fifo();
+	cr_assert(budget_charge(64 * MIB));
+	press();
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, 4 * MIB);
+	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
+	cr_expect_not(seen.asked[0].is_direct);
+}
+
+Test(background_pressure, not_less_than_a_mib)
+{
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, MIB);
+}
+
+Test(background_pressure, once_in_a_second)
+{
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	wait_until_idle();
+	fake_clock_advance(NSEC_PER_SEC - 1);
+	press();
+	wait_until_idle();
+	cr_expect_eq(calls(), 1);
+	fake_clock_advance(1);
+	press();
+	wait_for_calls(2);
+}
+
+#ifndef __SANITIZE_THREAD__
+static void press_in_child(void)
+{
+	if (!atomic_load(&background_is_wanted))
+		_exit(1);
+	background_poll();
+	/* The parent's thread reads from it as well. */
+	while (calls() < 2)
+		press();
+}
+
+Test(background_pressure, a_child_watches_by_itself)
+{
+	int status;
+
+	serve(empty);
+	start_with_fifo();
+	press();
+	wait_for_calls(1);
+	wait_until_idle();
+	status = run_child(press_in_child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+}
+#endif
