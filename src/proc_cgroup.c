@@ -101,7 +101,8 @@ static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *li
 	while (!is_found && (line = io_lines_next(&lines)) != NULL) {
 		controllers = strchr(line, ':');
 		at = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-		if (at == NULL)
+		/* A path that does not begin at the root has no way up to it. */
+		if (at == NULL || at[1] != '/')
 			continue;
 		*controllers++ = '\0';
 		*at++ = '\0';

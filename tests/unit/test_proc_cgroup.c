@@ -117,6 +117,8 @@ static const struct {
 	{V2_MOUNT, "1::/a\n"},
 	{V2_MOUNT, "5:memory:/a\n"},
 	{V1_MOUNT, "0::/a\n"},
+	{V1_MOUNT, "5:memory:relative/a\n"},
+	{V2_MOUNT, "0::\n"},
 };
 
 Test(proc_cgroup, none)
