@@ -98,6 +98,19 @@ static void above(void)
 	CHECK_EQ(calls, 0);
 }
 
+/* Run with --as 32M as well: what the system refuses is not charged, however often. */
+static void rlimit(void)
+{
+	for (int i = 0; i < 100; i++) {
+		CHECK(pool_fill(&pool, 256 * KIB) > 0);
+		errno = ERRNO_UNTOUCHED;
+		pool_clear(&pool);
+		CHECK_EQ(errno, ERRNO_UNTOUCHED);
+		CHECK(stats().charged <= 32 * MIB);
+	}
+	CHECK_EQ(stats().times_met, 0);
+}
+
 static void errors(void)
 {
 	struct oomreclaim_limit_stats now = {.limit = 1, .charged = 2};
@@ -111,7 +124,7 @@ int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"setting", setting}, {"callback", callback}, {"later", later},
-		{"above", above},     {"errors", errors},
+		{"above", above},     {"errors", errors},     {"rlimit", rlimit},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -12,6 +12,7 @@
 #include "background_log.h"
 #include "base.h"
 #include "budget.h"
+#include "fake_heap.h"
 #include "options.h"
 #include "support.h"
 
@@ -91,6 +92,20 @@ Test(background_pressure, once_in_a_second)
 	fake_clock_advance(1);
 	press();
 	wait_for_calls(2);
+}
+
+Test(background_pressure, no_round_at_the_end)
+{
+	serve(empty);
+	start_with_fifo();
+	/* Its first look at the watermark is over. */
+	while (fake_heap_count('p') == 0)
+		usleep(1000);
+	background_stop();
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	while (threads() > 0)
+		usleep(1000);
+	cr_expect_eq(calls(), 0);
 }
 
 #ifndef __SANITIZE_THREAD__

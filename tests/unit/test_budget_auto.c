@@ -124,6 +124,16 @@ Test(budget_auto, read_again_before_anybody_is_refused)
 	cr_expect_eq(oomreclaim_get_limit(), 200 * MIB);
 }
 
+Test(budget_auto, read_again_though_the_heap_has_not_grown)
+{
+	write_bytes("/cg/upper/own/memory.current", 99 * MIB);
+	set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.current", 0);
+	cr_expect_not(budget_charge(2 * MIB));
+	fake_clock_advance(REREAD_NS);
+	cr_expect(budget_charge(2 * MIB));
+}
+
 Test(budget_auto, read_again_when_the_heap_has_grown)
 {
 	set("limit:auto-0%");
