@@ -155,6 +155,18 @@ Test(reclaim_threads, a_waiter_gives_up)
 	cr_expect_not(owners.has_timed_out);
 }
 
+/* Of those who wait, one gives up: what the other wants is still wanted. */
+Test(reclaim_threads, one_of_two_waiters_gives_up)
+{
+	begin_round();
+	thread_start(&joiner, join);
+	thread_wait_asleep(&joiner);
+	cr_expect(run(300, now_ns() + 1, false).has_timed_out);
+	end_round();
+	thread_join(&joiner);
+	cr_expect_eq(wanted_from_last, 1000 + 5000 - SLOW_BYTES);
+}
+
 Test(reclaim_threads, a_long_name_in_full)
 {
 	struct reclaim_progress progress;
