@@ -144,7 +144,9 @@ OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned 
  * argument may be freed: it waits for a call in flight on another thread,
  * without a time limit. From inside that very call it returns at once. Do not
  * call it while holding a lock that the callback waits for.
- * Returns 0, or EINVAL for a handle that is not registered (any more).
+ * Returns 0, EINVAL for a handle that is not registered (any more), or EDEADLK
+ * from inside a callback whose end that other call waits for itself: then it is
+ * removed, but still running.
  */
 OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
 

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +15,7 @@
 #include "io.h"
 #include "ladder.h"
 #include "options.h"
+#include "own_fd.h"
 #include "pressure.h"
 #include "reclaim.h"
 #include "scope.h"
@@ -35,11 +36,13 @@ atomic_bool background_is_wanted;
 /* The thread, if there is one. */
 static struct {
 	atomic_flag is_starting;
-	atomic_int event_fd; /* written to wake it; -1: there is no thread */
+	/* What wakes it, by a byte. A pair of sockets, since each is an inode of its own, so that nothing
+	   else is taken for it, and writing to one whose other end is gone raises no signal. */
+	struct own_fd reads, writes;
 	atomic_bool is_stopping;
 	atomic_bool is_busy;       /* reclaiming */
 	uint64_t last_pressure_ns; /* the thread's own */
-} thread = {.is_starting = ATOMIC_FLAG_INIT, .event_fd = -1};
+} thread = {.is_starting = ATOMIC_FLAG_INIT, .reads = OWN_FD_NONE, .writes = OWN_FD_NONE};
 
 /* What it is there for, whatever the heap does. */
 static bool has_duty(void)
@@ -49,7 +52,7 @@ static bool has_duty(void)
 
 static bool is_stopping(void)
 {
-	return atomic_load_explicit(&thread.is_stopping, memory_order_acquire);
+	return atomic_load(&thread.is_stopping);
 }
 
 /* One round. Returns false when there is nothing left to give, or nothing measurable has come back
@@ -117,7 +120,8 @@ static void work(void (*reclaim)(void))
 {
 	struct scope_ladder enter;
 
-	atomic_store_explicit(&thread.is_busy, true, memory_order_release);
+	/* In one order with is_stopping: at the end of the process one of the two sees the other. */
+	atomic_store(&thread.is_busy, true);
 	/* What a callback allocates here comes from the reserve if need be, as anywhere. */
 	scope_enter_ladder(&enter);
 	if (!is_stopping())
@@ -138,46 +142,56 @@ static void open_pressure(void)
 		io_warn("pressure: %s: %s; not watched", path, strerrordesc_np(-error));
 }
 
-/* The program has closed our descriptor, as one does that becomes a daemon: another thread takes over
+/* The program has closed our descriptors, as one does that becomes a daemon: another thread takes over
    when there is a reason for one. */
-static void retire(int fd)
+static void retire(void)
 {
-	atomic_compare_exchange_strong_explicit(&thread.event_fd, &fd, -1, memory_order_relaxed,
-	                                        memory_order_relaxed);
+	own_fd_close(&thread.reads);
+	own_fd_close(&thread.writes);
+	pressure_close();
 	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 	budget_watermark_done(false);
+}
+
+static void watch_pressure(short revents)
+{
+	if (revents != 0 && pressure_take(revents)) {
+		work(reclaim_by_pressure);
+		/* A source that is always ready must not make this a busy loop. */
+		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+	} else if (revents != 0 || (pressure_is_open() && pressure_fd() < 0)) {
+		io_warn("pressure: the source is gone; not watched any more");
+		pressure_close();
+	}
 }
 
 static void *run(void *arg)
 {
 	struct pollfd fds[2] = {{.events = POLLIN}};
-	uint64_t count;
+	const ino_t inode = atomic_load_explicit(&thread.reads.inode, memory_order_relaxed);
+	char wakes[64];
 
 	(void)arg;
-	fds[0].fd = atomic_load_explicit(&thread.event_fd, memory_order_acquire);
 	while (!is_stopping()) {
+		fds[0].fd = own_fd_get(&thread.reads);
+		/* Another has taken over already. */
+		if (inode != atomic_load_explicit(&thread.reads.inode, memory_order_relaxed))
+			break;
+		if (fds[0].fd < 0 || own_fd_get(&thread.writes) < 0) {
+			retire();
+			break;
+		}
 		fds[1].fd = pressure_fd();
 		fds[1].events = pressure_events();
+		fds[1].revents = 0;
 		stats_page_update();
 		if (poll(fds, 2, options.is_stats ? STATS_PAGE_INTERVAL_MS : -1) < 0)
 			continue;
-		if ((fds[0].revents & POLLNVAL) != 0) {
-			retire(fds[0].fd);
-			break;
-		}
-		if ((fds[0].revents & POLLIN) != 0 &&
-		    read(fds[0].fd, &count, sizeof count) == sizeof count)
+		/* If the program has closed both ends, poll() sees that too. */
+		if ((fds[0].revents & POLLIN) != 0 && own_fd_get(&thread.reads) == fds[0].fd &&
+		    read(fds[0].fd, wakes, sizeof wakes) > 0)
 			work(reclaim_to_watermark);
-		if (fds[1].revents == 0)
-			continue;
-		if (pressure_take(fds[1].revents)) {
-			work(reclaim_by_pressure);
-			/* A source that is always ready must not make this a busy loop. */
-			nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-		} else {
-			io_warn("pressure: the source is gone; not watched any more");
-			pressure_close();
-		}
+		watch_pressure(fds[1].revents);
 	}
 	return NULL;
 }
@@ -202,24 +216,35 @@ static int create(void)
 	return error;
 }
 
+static bool open_wakes(void)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+		return false;
+	/* Written once already: there is a reason to look. */
+	if (write(ends[1], "", 1) == 1 && own_fd_take(&thread.reads, ends[0]) &&
+	    own_fd_take(&thread.writes, ends[1]))
+		return true;
+	own_fd_close(&thread.reads);
+	return false;
+}
+
 void background_start(void)
 {
-	int saved = errno, fd;
+	int saved = errno;
 
 	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
 		return;
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
-	if (atomic_load_explicit(&thread.event_fd, memory_order_relaxed) < 0 && !is_stopping()) {
-		/* Written once already: there is a reason to look. */
+	if (own_fd_get(&thread.writes) < 0 && !is_stopping()) {
 		open_pressure();
-		fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-		atomic_store_explicit(&thread.event_fd, fd, memory_order_release);
-		if (fd >= 0 && create() != 0) {
-			atomic_store_explicit(&thread.event_fd, -1, memory_order_relaxed);
-			close(fd);
-			/* No memory for a thread: direct reclaim does it all, and the next
-			   crossing of the watermark tries again. */
+		if (!open_wakes() || create() != 0) {
+			own_fd_close(&thread.reads);
+			own_fd_close(&thread.writes);
+			/* No descriptor or memory for a thread: direct reclaim does it all, and
+			   the next crossing of the watermark tries again. */
 			budget_watermark_done(false);
 		}
 	}
@@ -235,14 +260,13 @@ void background_init(void)
 
 void background_wake(void)
 {
-	int saved = errno, fd = atomic_load_explicit(&thread.event_fd, memory_order_acquire);
-	const uint64_t one = 1;
+	int saved = errno, fd = own_fd_get(&thread.writes);
 
 	if (fd < 0)
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 	else
 		/* Fails only where it has been woken often enough already. */
-		(void)!write(fd, &one, sizeof one);
+		(void)!send(fd, "", 1, MSG_NOSIGNAL);
 	errno = saved;
 }
 
@@ -250,9 +274,9 @@ void background_stop(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000 * 1000};
 
-	atomic_store_explicit(&thread.is_stopping, true, memory_order_release);
+	atomic_store(&thread.is_stopping, true);
 	for (int i = 0; i < STOP_WAIT_MS; i++) {
-		if (!atomic_load_explicit(&thread.is_busy, memory_order_acquire))
+		if (!atomic_load(&thread.is_busy))
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -260,16 +284,16 @@ void background_stop(void)
 
 void background_fork_child(void)
 {
-	int fd = atomic_load_explicit(&thread.event_fd, memory_order_relaxed);
+	bool has_thread = atomic_load_explicit(&thread.writes.fd, memory_order_relaxed) >= 0;
 
 	/* The thread is in the parent; here it starts anew when it is needed. */
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_relaxed);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_relaxed);
-	atomic_store_explicit(&thread.event_fd, -1, memory_order_relaxed);
 	thread.last_pressure_ns = 0;
-	if (fd < 0)
+	if (!has_thread)
 		return;
-	close(fd);
+	own_fd_close(&thread.reads);
+	own_fd_close(&thread.writes);
 	pressure_close();
 	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 }

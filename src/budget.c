@@ -18,8 +18,7 @@
 /* Nor is it read more often than this. */
 #define REREAD_NS (5 * NSEC_PER_MSEC)
 
-/* Counters and limits stand for themselves alone, so all orders are relaxed: two threads that charge
-   at the same moment may both be refused where one would have fitted, never both let in. */
+/* Counters and limits stand for themselves alone, so all orders are relaxed. */
 static atomic_size_t charged;
 static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
 static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
@@ -187,26 +186,41 @@ static bool is_within(size_t bytes)
 	return bytes <= get(&limit_bytes) && (!has_auto() || bytes <= get(&ceiling));
 }
 
+/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. */
+static bool add_if_within(size_t bytes, size_t *sum)
+{
+	size_t now = get(&charged);
+
+	do
+		*sum = add_saturated(now, bytes);
+	while (is_within(*sum) &&
+	       !atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
+	                                              memory_order_relaxed));
+	return is_within(*sum);
+}
+
 bool budget_charge(size_t bytes)
 {
-	size_t now = atomic_fetch_add_explicit(&charged, bytes, memory_order_relaxed) + bytes;
+	size_t wanted, now;
 
-	/* Nor is anybody refused by a reading that is older. */
-	if (unlikely(has_auto()) && (now > get(&reread_at) || !is_within(now)))
-		reread(now);
-	if (likely(is_within(now))) {
-		if (now > get(&peak))
-			set(&peak, now);
-		if (unlikely(now > get(&high_now))) {
-			/* Once, until it has been there. */
-			set(&high_now, SIZE_MAX);
-			wake();
-		}
-		return true;
+	if (unlikely(has_auto())) {
+		wanted = add_saturated(budget_charged(), bytes);
+		/* Nor is anybody refused by a reading that is older. */
+		if (wanted > get(&reread_at) || !is_within(wanted))
+			reread(budget_charged());
 	}
-	budget_uncharge(bytes);
-	atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
-	return false;
+	if (unlikely(!add_if_within(bytes, &now))) {
+		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+		return false;
+	}
+	if (now > get(&peak))
+		set(&peak, now);
+	if (unlikely(now > get(&high_now))) {
+		/* Once, until it has been there. */
+		set(&high_now, SIZE_MAX);
+		wake();
+	}
+	return true;
 }
 
 void budget_uncharge(size_t bytes)
@@ -217,8 +231,7 @@ void budget_uncharge(size_t bytes)
 	/* All of what oomreclaimd could not get rid of is gone by itself. */
 	if (unlikely(wakes_at != SIZE_MAX && wakes_at > get(&high)) && now < get(&high))
 		atomic_compare_exchange_strong_explicit(&high_now, &wakes_at, get(&high),
-		                                        memory_order_relaxed,
-		                                        memory_order_relaxed);
+		                                        memory_order_relaxed, memory_order_relaxed);
 }
 
 size_t budget_above_low(void)
@@ -287,15 +300,18 @@ OOM_EXPORT size_t oomreclaim_get_limit(void)
 
 OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 {
+	unsigned futile = 0;
 	size_t now;
 
 	set(&limit_bytes, bytes);
 	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
 	update_watermarks();
-	/* Until it fits, or there is nothing left to give. */
-	while ((now = budget_charged()) > bytes)
+	/* Until it fits, or there is nothing left to give, whatever the callbacks say. */
+	while ((now = budget_charged()) > bytes && futile < MAX_RECLAIM_RETRIES) {
 		if (oomreclaim_reclaim(now - bytes) == 0)
 			break;
+		futile = budget_charged() < now ? 0 : futile + 1;
+	}
 	now = budget_charged();
 	return now > bytes ? now - bytes : 0;
 }

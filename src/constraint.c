@@ -87,8 +87,12 @@ static OOM_NOINLINE bool is_commit_limit_reached(uint64_t wanted_bytes)
 enum constraint constraint_find(size_t bytes)
 {
 	uint64_t wanted = add_saturated(bytes, bytes / 4 + HEAP_GRAIN_BYTES);
-	enum constraint constraint = find_rlimit(wanted), budget;
+	enum constraint constraint, budget = budget_constraint(bytes);
 
+	/* What is certain first: the budget is asked before the kernel is. */
+	if (budget != CONSTRAINT_NONE)
+		return budget;
+	constraint = find_rlimit(wanted);
 	if (constraint == CONSTRAINT_RLIMIT_AS || constraint == CONSTRAINT_RLIMIT_DATA)
 		return constraint;
 	budget = budget_constraint((size_t)wanted);

@@ -24,6 +24,9 @@ enum constraint {
 	CONSTRAINTS
 };
 
+/* Rounds in a row that gave nothing: mm/internal.h. */
+#define MAX_RECLAIM_RETRIES 16
+
 struct oom_control {
 	const struct heap_request *request;
 	unsigned scope; /* enum oomreclaim_scope, or-ed */

@@ -210,5 +210,6 @@ OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 {
 	void *memory = heap_rallocx(old, size, flags);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : climb_extended(old, size, flags);
 }

@@ -124,6 +124,7 @@ static OOM_NOINLINE void *nothrow_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : nothrow_failed(size);
 }
 
@@ -177,6 +178,7 @@ void *new_aligned(size_t size, align_val alignment)
 	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
+	background_poll();
 	return likely(memory != NULL) ? memory : new_failed(size, alignment);
 }
 
@@ -191,6 +193,7 @@ void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
 	(void)nothrow;
+	background_poll();
 	return likely(memory != NULL) ? memory : aligned_nothrow_failed(size, alignment);
 }
 

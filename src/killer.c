@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -18,23 +19,19 @@
 #include "trace.h"
 #include "victim.h"
 
-/* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock. */
+/* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock; disabled is written
+   under it, and read without: that may be where the heap's own locks are held. */
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	bool is_active;
 	uint64_t turns; /* that have ended */
-	unsigned disabled;
+	atomic_uint disabled;
 } killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
 
 bool killer_is_disabled(void)
 {
-	bool is_disabled;
-
-	pthread_mutex_lock(&killer.lock);
-	is_disabled = killer.disabled > 0;
-	pthread_mutex_unlock(&killer.lock);
-	return is_disabled;
+	return atomic_load_explicit(&killer.disabled, memory_order_relaxed) > 0;
 }
 
 /* KILLER_END: it is this thread's turn, and end_turn() is to follow. */
@@ -45,7 +42,7 @@ static enum killer_result begin_turn(void)
 
 	pthread_mutex_lock(&killer.lock);
 	turn = killer.turns;
-	if (killer.disabled > 0) {
+	if (killer_is_disabled()) {
 		result = KILLER_OFF;
 	} else if (!killer.is_active) {
 		killer.is_active = true;
@@ -266,7 +263,7 @@ OOM_EXPORT int oomreclaim_kill_enable(void)
 	int error = EINVAL;
 
 	pthread_mutex_lock(&killer.lock);
-	if (killer.disabled > 0) {
+	if (killer_is_disabled()) {
 		killer.disabled--;
 		error = 0;
 	}

@@ -19,9 +19,6 @@ enum ladder_step {
 	LADDER_ABORT        /* rung 16, when nothing can ever come */
 };
 
-/* mm/internal.h. */
-#define MAX_RECLAIM_RETRIES 16
-
 /* The choice of the next rung. Of the facts in `control` alone: no I/O, no state. */
 enum ladder_step ladder_next(const struct oom_control *control);
 

@@ -219,6 +219,7 @@ static unsigned check_watermarks(struct options *set,
 	} else if (high > set->limit_bytes) {
 		error.pair = "high";
 		error.problem = "above the limit";
+		set->high = (struct watermark){.bytes = 0};
 	} else if ((high > 0 && low >= high) ||
 	           (set->high.percent > 0 && set->low.percent >= set->high.percent)) {
 		error.pair = "low";

@@ -147,6 +147,7 @@ static const char *parse_limit_auto(const struct value *margin, struct options *
 			return "not auto-N% with N from 0 to 99";
 	}
 	set->is_limit_auto = true;
+	set->limit_bytes = SIZE_MAX;
 	set->limit_margin_percent = (unsigned)percent;
 	return NULL;
 }
@@ -169,7 +170,7 @@ const char *parse_limit(const struct value *value, void *field)
 		problem = parse_number(value, true, &number);
 		if (problem != NULL)
 			return problem;
-		/* What jemalloc takes for its first block of each size, and the reserve. */
+		/* What jemalloc takes for its first blocks. */
 		if (number < LIMIT_MIN_BYTES)
 			return "less than 8M, which a heap needs to start; off is no limit";
 	}

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,11 +11,13 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "options.h"
+#include "own_fd.h"
 #include "proc.h"
 #include "proc_cgroup.h"
 
@@ -25,21 +28,27 @@
 
 /* The open source. Used by one thread. */
 static struct {
-	int fd;    /* what poll() watches; -1 */
-	int level; /* of version 1: memory.pressure_level, open as long as the eventfd is; -1 */
+	struct own_fd file; /* what poll() watches */
+	struct own_fd
+		level; /* of version 1: memory.pressure_level, open as long as the eventfd is */
 	short events;
 	bool has_data; /* a stream whose data has to be read away */
 	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
-} source = {.fd = -1, .level = -1};
+} source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
 
 bool pressure_is_wanted(void)
 {
 	return options.pressure_path[0] != '\0';
 }
 
+bool pressure_is_open(void)
+{
+	return atomic_load_explicit(&source.file.fd, memory_order_relaxed) >= 0;
+}
+
 int pressure_fd(void)
 {
-	return source.fd;
+	return own_fd_get(&source.file);
 }
 
 short pressure_events(void)
@@ -49,11 +58,8 @@ short pressure_events(void)
 
 void pressure_close(void)
 {
-	if (source.fd >= 0)
-		close(source.fd);
-	if (source.level >= 0)
-		close(source.level);
-	source.fd = source.level = -1;
+	own_fd_close(&source.file);
+	own_fd_close(&source.level);
 }
 
 static int digit_of(char c)
@@ -118,6 +124,39 @@ static int configure(int fd, const char *text, size_t bytes)
 	return written < 0 ? -errno : -EIO;
 }
 
+/* Of the kernel's own, where a write is a request: what is not is somebody's data. */
+static bool is_of_kernel(int fd)
+{
+	struct statfs fs;
+
+	/* A tree of files that a test has made. */
+	if (proc_root[0] != '\0')
+		return true;
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC ||
+	        fs.f_type == CGROUP_SUPER_MAGIC);
+}
+
+static int open_file(const char *path, bool is_written)
+{
+	int fd = open(path, (is_written ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	if (is_of_kernel(fd))
+		return fd;
+	close(fd);
+	return -EINVAL;
+}
+
+static int open_fifo(const char *path)
+{
+	/* For writing as well: else the first writer that leaves would end it. */
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	return fd >= 0 ? fd : -errno;
+}
+
 /* By what it is: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
 static int open_source(const char *path, const char *text, size_t bytes)
 {
@@ -127,27 +166,23 @@ static int open_source(const char *path, const char *text, size_t bytes)
 	if (stat(path, &file) != 0)
 		return -errno;
 	source.has_data = S_ISFIFO(file.st_mode) || S_ISSOCK(file.st_mode);
-	if (S_ISSOCK(file.st_mode)) {
+	if (S_ISSOCK(file.st_mode))
 		fd = connect_socket(path);
-	} else if (S_ISFIFO(file.st_mode)) {
-		/* For writing as well: else the first writer that leaves would end it. */
-		fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	} else if (S_ISREG(file.st_mode)) {
-		fd = open(path,
-		          (bytes > 0 ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	} else {
+	else if (S_ISFIFO(file.st_mode))
+		fd = open_fifo(path);
+	else if (S_ISREG(file.st_mode))
+		fd = open_file(path, bytes > 0);
+	else
 		return -EINVAL;
-	}
 	if (fd < 0)
-		return S_ISSOCK(file.st_mode) ? fd : -errno;
+		return fd;
 	error = configure(fd, text, bytes);
 	if (error != 0) {
 		close(fd);
 		return error;
 	}
-	source.fd = fd;
 	source.events = source.has_data ? POLLIN : POLLPRI;
-	return 0;
+	return own_fd_take(&source.file, fd) ? 0 : -EBADF;
 }
 
 #define LEVEL_NAME "memory.pressure_level"
@@ -158,19 +193,25 @@ static int open_level(void)
 	char control[sizeof source.path], line[64];
 	struct io_buf control_path = {.text = control, .bytes = sizeof control};
 	struct io_buf text = {.text = line, .bytes = sizeof line};
-	int control_fd, error;
+	int control_fd, level, event, error = 0;
 
 	io_printf(&control_path, "%.*scgroup.event_control",
 	          (int)(strlen(source.path) - strlen(LEVEL_NAME)), source.path);
 	control_fd = open(control, O_WRONLY | O_CLOEXEC);
 	if (control_fd < 0)
 		return -errno;
-	source.level = open(source.path, O_RDONLY | O_CLOEXEC);
-	source.fd = source.level < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	error = source.fd < 0 ? -errno : 0;
+	level = open(source.path, O_RDONLY | O_CLOEXEC);
+	event = level < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event < 0)
+		error = -errno;
+	else if (!own_fd_take(&source.level, level) || !own_fd_take(&source.file, event))
+		error = -EBADF;
 	if (error == 0) {
-		io_printf(&text, "%d %d medium", source.fd, source.level);
+		io_printf(&text, "%d %d medium", own_fd_get(&source.file),
+		          own_fd_get(&source.level));
 		error = configure(control_fd, line, text.used);
+	} else if (event < 0 && level >= 0) {
+		close(level);
 	}
 	close(control_fd);
 	if (error != 0)
@@ -255,14 +296,15 @@ int pressure_open(const char **path)
 
 bool pressure_take(short revents)
 {
+	int fd = own_fd_get(&source.file);
 	char data[512];
 	ssize_t got = 1;
 
 	/* What was watched is gone: a cgroup that was removed, a peer that hung up. */
-	if ((revents & (POLLERR | POLLNVAL)) != 0)
+	if (fd < 0 || (revents & (POLLERR | POLLNVAL)) != 0)
 		got = 0;
 	for (int i = 0; source.has_data && got > 0 && i < 64; i++)
-		got = read(source.fd, data, sizeof data);
+		got = read(fd, data, sizeof data);
 	if (source.has_data && got < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	return got > 0;

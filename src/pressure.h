@@ -17,12 +17,15 @@ int pressure_open(const char **path);
 /* True if the settings ask for a source. */
 bool pressure_is_wanted(void);
 
-/* For poll(): -1 while no source is open. */
+/* True from pressure_open() to pressure_close(). */
+bool pressure_is_open(void);
+
+/* For poll(): -1 while no source is open, or where the program has closed it. */
 int pressure_fd(void);
 short pressure_events(void);
 
 /* Takes the event off, given what poll() said. False if the source is of no more use: the other end
-   has closed it, or it fails. It is closed then. */
+   has closed it, or it fails: it is to be closed then. */
 bool pressure_take(short revents);
 
 void pressure_close(void);

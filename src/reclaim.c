@@ -57,14 +57,18 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
                  struct registry_outcome *outcome)
 {
 	uint64_t allocated[2], freed[2], began_ns;
+	unsigned scope;
 	int saved = errno;
 
 	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
 	       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
+	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
+	scope = scope_exchange(0);
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	outcome->duration_ns = now_ns() - began_ns;
+	scope_exchange(scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);
 	/* What it freed less what it took: else a callback that allocates and frees one block would
 	   count as making progress for ever. */
@@ -76,7 +80,8 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	errno = saved;
 }
 
-static void run_callbacks(const struct reclaim_request *request, struct reclaim_progress *progress)
+/* True if a callback was left out because it was being called by a round of the other kind. */
+static bool run_callbacks(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct registry_call callback = {.entry = NULL};
 	struct oomreclaim_control control = {.struct_size = sizeof control,
@@ -106,6 +111,7 @@ static void run_callbacks(const struct reclaim_request *request, struct reclaim_
 	}
 	registry_end_walk(&callback);
 	is_caller = false;
+	return callback.has_skipped;
 }
 
 /* Called, and returns, with the lock held: waits for the end of the round under way. */
@@ -167,19 +173,23 @@ static void end_round(struct round *round, const struct reclaim_progress *progre
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct round *round = round_of(request->is_background);
+	bool has_skipped;
 
-	memset(progress, 0, sizeof *progress);
-	if (try_join(round, request, progress, true))
-		return;
-	run_callbacks(request, progress);
+	do {
+		memset(progress, 0, sizeof *progress);
+		if (try_join(round, request, progress, true))
+			return;
+		has_skipped = run_callbacks(request, progress);
 
-	/* What the callbacks freed sits in this thread's caches; and what they took from the reserve
-	   has to go back there before anybody else is served from those caches. */
-	heap_ops.flush_thread();
-	end_round(round, progress);
-	/* A callback that the other kind is in was left out. */
-	if (progress->claimed_bytes == 0 && !request->is_background)
-		try_join(round_of(true), request, progress, false);
+		/* What the callbacks freed sits in this thread's caches; and what they took from the
+		   reserve has to go back there before anybody else is served from those caches. */
+		heap_ops.flush_thread();
+		end_round(round, progress);
+		/* Nothing: but not everybody was asked. Either who was left out is still busy, or he
+		   can be asked by now. */
+	} while (progress->claimed_bytes == 0 && has_skipped && !request->is_background &&
+	         !try_join(round_of(true), request, progress, false) &&
+	         now_ns() < request->deadline_ns);
 }
 
 void reclaim_totals(bool is_background, struct reclaim_totals *totals)

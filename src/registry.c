@@ -17,9 +17,10 @@ struct registry_entry {
 	void *arg;
 	struct oomreclaim_callback_stats stats;
 	unsigned flags;
-	unsigned pins;  /* walkers that stand here: may not be unlinked */
-	bool is_called; /* one of them is inside the function */
-	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
+	unsigned pins;               /* walkers that stand here: may not be unlinked */
+	bool is_called;              /* one of them is inside the function */
+	oomreclaim_handle waits_for; /* whose end the caller waits for in there; 0 */
+	bool is_dead; /* unregistered: not called again, unlinked by the last to leave */
 	pthread_t caller;
 	char name[OOMRECLAIM_NAME_MAX + 1];
 };
@@ -96,23 +97,50 @@ static struct registry_entry *unlink_dead(struct registry_entry *entry)
 	return entry;
 }
 
-/* Called, and returns, with the lock held. */
-static void wait_for_call(oomreclaim_handle handle)
+/* The entry in whose function the calling thread is, or NULL. */
+static struct registry_entry *own_call(void)
 {
-	const struct registry_entry *entry;
+	struct registry_entry *entry = registry.first;
+
+	while (entry != NULL && !(entry->is_called && pthread_equal(entry->caller, pthread_self())))
+		entry = entry->next;
+	return entry;
+}
+
+/* Does the call of `entry` wait, itself or by way of others, for that of `own`? */
+static bool waits_for(const struct registry_entry *entry, const struct registry_entry *own)
+{
+	while (entry != NULL && entry != own)
+		entry = *find(entry->waits_for);
+	return entry != NULL;
+}
+
+/* Called, and returns, with the lock held. EDEADLK where the call could not end before this one. */
+static int wait_for_call(oomreclaim_handle handle)
+{
+	const struct registry_entry *entry = *find(handle);
+	struct registry_entry *own = own_call();
 	int cancel_state;
 
+	if (own != NULL && waits_for(entry, own))
+		return EDEADLK;
+	if (own != NULL)
+		own->waits_for = handle;
 	/* Cancelled here, the thread would leave the list locked. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	/* The walker frees the entry once it has moved on, so it is looked up anew. */
 	while ((entry = *find(handle)) != NULL && entry->is_called)
 		pthread_cond_wait(&registry.left, &registry.lock);
 	pthread_setcancelstate(cancel_state, NULL);
+	if (own != NULL)
+		own->waits_for = 0;
+	return 0;
 }
 
 OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 {
 	struct registry_entry *entry, *gone = NULL;
+	int error = 0;
 
 	pthread_mutex_lock(&registry.lock);
 	entry = *find(handle);
@@ -124,10 +152,10 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
 	else if (entry->is_called && !pthread_equal(entry->caller, pthread_self()))
-		wait_for_call(handle);
+		error = wait_for_call(handle);
 	pthread_mutex_unlock(&registry.lock);
 	free(gone);
-	return 0;
+	return error;
 }
 
 /* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
@@ -142,7 +170,7 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 	unsigned other =
 		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
 
-	return !entry->is_dead && !entry->is_called && entry->handle <= walk->newest_handle &&
+	return !entry->is_dead && entry->handle <= walk->newest_handle &&
 	       (entry->flags & other) == 0;
 }
 
@@ -152,8 +180,10 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 
 	pthread_mutex_lock(&registry.lock);
 	entry = call->entry == NULL ? registry.first : call->entry->next;
-	while (entry != NULL && !is_for(entry, walk))
+	while (entry != NULL && (!is_for(entry, walk) || entry->is_called)) {
+		call->has_skipped |= is_for(entry, walk);
 		entry = entry->next;
+	}
 	if (call->entry != NULL)
 		gone = unpin(call->entry);
 	call->entry = entry;
@@ -268,6 +298,7 @@ void registry_fork_child(bool is_caller)
 		               pthread_equal(entry->caller, pthread_self());
 
 		entry->is_called = is_here;
+		entry->waits_for = 0;
 		entry->pins = is_here;
 	}
 	pthread_mutex_unlock(&registry.lock);

@@ -20,6 +20,7 @@ struct registry_call {
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	oomreclaim_callback *function;
 	void *arg;
+	bool has_skipped; /* one that the walk is for was being called by another */
 };
 
 /* What one call came to. */

@@ -12,6 +12,14 @@ unsigned scope_current(void)
 	return flags;
 }
 
+unsigned scope_exchange(unsigned to)
+{
+	unsigned old = flags;
+
+	flags = to;
+	return old;
+}
+
 bool scope_is_in_ladder(void)
 {
 	return depth > 0;

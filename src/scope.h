@@ -13,6 +13,9 @@
 /* The calling thread's flags. */
 unsigned scope_current(void);
 
+/* Sets them, and returns what they were. */
+unsigned scope_exchange(unsigned to);
+
 /* The kernel's PF_MEMALLOC: set while the thread climbs the ladder, so that what it allocates there
    never starts a second climb. */
 bool scope_is_in_ladder(void);

@@ -10,12 +10,10 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "own_fd.h"
 #include "registry.h"
 #include "stats.h"
 #include "stats_layout.h"
-
-/* Out of the way of programs that count on the lowest numbers, or close those up to some hundred. */
-#define FD_MIN 768
 
 /* One update takes some tens of microseconds. */
 #define SOON_NS (10 * NSEC_PER_MSEC)
@@ -25,35 +23,22 @@ static struct {
 	atomic_flag is_taken;
 	_Atomic uint64_t written_ns; /* relaxed: a hint */
 	struct stats_page *page;
-	int fd;
-	dev_t device; /* what fd has to be, to be ours */
-	ino_t inode;
+	struct own_fd file;
 	struct registry_line lines[STATS_PAGE_CALLBACKS];
-} shared = {.is_taken = ATOMIC_FLAG_INIT, .fd = -1};
-
-/* The program may have closed our descriptor, and use the number for something else. */
-static bool is_fd_ours(void)
-{
-	struct stat status;
-
-	return fstat(shared.fd, &status) == 0 && status.st_dev == shared.device &&
-	       status.st_ino == shared.inode;
-}
+} shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
 
 static void drop(void)
 {
 	munmap(shared.page, sizeof *shared.page);
 	shared.page = NULL;
-	if (is_fd_ours())
-		close(shared.fd);
-	shared.fd = -1;
+	own_fd_close(&shared.file);
 }
 
 static int open_file(void)
 {
 	const off_t bytes = sizeof *shared.page;
 	struct rlimit file_bytes;
-	int fd, high;
+	int fd, error;
 
 	/* Over that limit ftruncate() would end the program by SIGXFSZ. */
 	if (getrlimit(RLIMIT_FSIZE, &file_bytes) == 0 && file_bytes.rlim_cur < (rlim_t)bytes)
@@ -61,16 +46,11 @@ static int open_file(void)
 	fd = memfd_create(STATS_PAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, FD_MIN);
-	if (high >= 0) {
-		close(fd);
-		fd = high;
-	}
 	if (ftruncate(fd, bytes) == 0)
 		return fd;
-	high = -errno;
+	error = -errno;
 	close(fd);
-	return high;
+	return error;
 }
 
 static void seal(int fd)
@@ -88,18 +68,21 @@ static void seal(int fd)
 static int create(void)
 {
 	struct stats_page *page;
-	struct stat status;
 	int fd = open_file(), error;
 
 	if (fd < 0)
 		return fd;
 	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED || fstat(fd, &status) != 0) {
+	if (page == MAP_FAILED) {
 		error = -errno;
 		close(fd);
 		return error;
 	}
 	seal(fd);
+	if (!own_fd_take(&shared.file, fd)) {
+		munmap(page, sizeof *page);
+		return -EBADF;
+	}
 	/* A reader waits for what is not there yet: an odd sequence. */
 	atomic_store_explicit(&page->sequence, 1, memory_order_relaxed);
 	page->version = STATS_PAGE_VERSION;
@@ -110,9 +93,6 @@ static int create(void)
 	memcpy(page->magic, STATS_PAGE_MAGIC, sizeof page->magic);
 	atomic_store_explicit(&page->sequence, 2, memory_order_release);
 	shared.page = page;
-	shared.fd = fd;
-	shared.device = status.st_dev;
-	shared.inode = status.st_ino;
 	return 0;
 }
 
@@ -150,7 +130,7 @@ OOM_NOINLINE int stats_page_write(void)
 
 	if (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
 		return 0;
-	if (shared.page != NULL && !is_fd_ours())
+	if (shared.page != NULL && own_fd_get(&shared.file) < 0)
 		drop();
 	if (shared.page == NULL)
 		error = create();

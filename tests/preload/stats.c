@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -152,6 +153,50 @@ static void run_daemon(void)
 	CHECK_EQ(check_child(pid), 0);
 }
 
+/* A program that says 3<file, as shells do, gets to read all of the file. */
+static void run_low_numbers(void)
+{
+	char text[64] = "", path[] = "/tmp/oomreclaim-low-XXXXXX";
+	int fd = mkstemp(path);
+
+	CHECK_EQ(fd, 3);
+	unlink(path);
+	CHECK_EQ(write(fd, "0123456789abcdef", 16), 16);
+	/* Those above are taken over as well: as a program does that knows of no others. */
+	for (int number = 4; number < 1024; number++)
+		CHECK_EQ(dup2(fd, number), number);
+	lseek(fd, 0, SEEK_SET);
+	/* For longer than the thread sleeps. */
+	for (int i = 0; i < 25; i++) {
+		free(malloc(MIB));
+		usleep(100000);
+	}
+	CHECK_EQ(lseek(fd, 0, SEEK_CUR), 0);
+	CHECK_EQ(pread(fd, text, sizeof text, 0), 16);
+	CHECK(!strcmp(text, "0123456789abcdef"));
+}
+
+/* The same, of the descriptor that pressure is watched by. */
+static void run_low_numbers_pressure(void)
+{
+	static char path[] = "/tmp/oomreclaim-fifo-XXXXXX", conf[128];
+	pid_t pid;
+
+	CHECK(mkdtemp(path));
+	strcat(strcpy(conf, "stats:true,pressure:"), path);
+	strcat(conf, "/fifo");
+	CHECK_EQ(mkfifo(strchr(conf, '/'), 0600), 0);
+	pid = fork();
+	if (!pid) {
+		setenv("OOMRECLAIM_CONF", conf, 1);
+		execl("/proc/self/exe", "stats", "low-numbers", NULL);
+		_exit(9);
+	}
+	CHECK_EQ(check_child(pid), 0);
+	unlink(strchr(conf, '/'));
+	rmdir(path);
+}
+
 static void take_text(void *arg, const char *piece)
 {
 	char *text = arg;
@@ -192,9 +237,14 @@ static void run_print(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"get", run_get},     {"in-callback", run_in_callback},
-		{"off", run_off},     {"page", run_page},
-		{"child", run_child}, {"daemon", run_daemon},
+		{"get", run_get},
+		{"in-callback", run_in_callback},
+		{"off", run_off},
+		{"page", run_page},
+		{"child", run_child},
+		{"daemon", run_daemon},
+		{"low-numbers", run_low_numbers},
+		{"low-numbers-pressure", run_low_numbers_pressure},
 		{"print", run_print},
 	};
 

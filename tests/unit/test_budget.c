@@ -120,6 +120,52 @@ Test(budget, a_lower_limit_reclaims_until_nothing_is_left)
 	cr_expect_not(budget_charge(1));
 }
 
+static size_t lie(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	calls++;
+	return control->bytes_wanted;
+}
+
+Test(budget, a_lower_limit_believes_a_liar_so_often)
+{
+	cr_assert_eq(oomreclaim_register("liar", 0, 0, lie, NULL, NULL), 0);
+	cr_assert(budget_charge(12 * MIB));
+	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 4 * MIB);
+	cr_expect_eq(calls, MAX_RECLAIM_RETRIES);
+}
+
+static atomic_bool is_enough;
+
+static void charge_too_much(void)
+{
+	while (!is_enough)
+		if (budget_charge(9 * MIB))
+			is_enough = true;
+}
+
+/* Not even for a moment does what is refused stand in the way of what fits. */
+Test(budget, what_is_refused_is_never_counted)
+{
+	struct thread other;
+	unsigned refused = 0;
+
+	set("limit:16M");
+	cr_assert(budget_charge(8 * MIB));
+	thread_start(&other, charge_too_much);
+	for (int i = 0; i < 1000000; i++) {
+		if (budget_charge(8 * MIB))
+			budget_uncharge(8 * MIB);
+		else
+			refused++;
+	}
+	cr_expect_not(is_enough, "it never fits");
+	is_enough = true;
+	thread_join(&other);
+	cr_expect_eq(refused, 0);
+	cr_expect_eq(budget_charged(), 8 * MIB);
+}
+
 Test(budget, a_limit_that_fits_asks_nobody)
 {
 	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);

@@ -127,6 +127,8 @@ Test(constraint, budget)
 	expect_found(bytes + 1, CONSTRAINT_BUDGET, "known, where the other is not");
 	write_statm(FAR, 0);
 	expect_found(bytes + 1, CONSTRAINT_RLIMIT_AS, "rlimits first");
+	expect_found(ASKED_FOR(bytes), CONSTRAINT_RLIMIT_AS, "it may just fit");
+	expect_found(ASKED_FOR(bytes) + 1, CONSTRAINT_BUDGET, "what is certain before that");
 }
 
 Test(constraint, max_map_count)

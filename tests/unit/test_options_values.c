@@ -308,6 +308,7 @@ static const struct {
 	{"high:50%", "high", "a share of the limit, and none is set yet"},
 	{"high:2G,limit:1G", "high", "above the limit"},
 	{"high:1G,limit:1G", NULL, NULL},
+	{"limit:64M,limit:auto,high:128M", NULL, NULL},
 	{"high:5M,low:5M", "low", "not below high; nine tenths of high instead"},
 	{"high:5M,low:6M", "low", "not below high; nine tenths of high instead"},
 	{"high:5M,low:4M", NULL, NULL},

@@ -281,6 +281,27 @@ Test(reclaim, by_hand_from_inside_a_callback)
 	cr_expect_str_eq(fake_heap_trace(), "fpNAfp");
 }
 
+static unsigned scope_inside;
+
+static size_t look_at_scope(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	scope_inside = oomreclaim_scope_save(OOMRECLAIM_SCOPE_RESERVE);
+	return 0;
+}
+
+/* It is the failing thread that must not get NULL, or must not kill: not the callback. */
+Test(reclaim, a_callback_is_in_no_scope)
+{
+	scope_inside = ~0U;
+	cr_assert_eq(oomreclaim_register("look", 0, 0, look_at_scope, NULL, NULL), 0);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	oomreclaim_reclaim(1);
+	cr_expect_eq(scope_inside, 0);
+	cr_expect_eq(oomreclaim_scope_save(0), OOMRECLAIM_SCOPE_NOFAIL);
+}
+
 Test(reclaim, is_caller)
 {
 	oomreclaim_register("nested", 9, 0, reclaim_inside, NULL, NULL);

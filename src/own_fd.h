@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Descriptors of the library's own in a process that does not know of them: out of the way of those
+ * that it opens, and never taken for one of ours after it has closed them all, as a daemon does.
+ */
+#ifndef OOM_OWN_FD_H
+#define OOM_OWN_FD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct own_fd {
+	atomic_int fd; /* -1: none */
+	_Atomic dev_t device;
+	_Atomic ino_t inode;
+};
+#define OWN_FD_NONE      \
+	{                \
+		.fd = -1 \
+	}
+
+/* Moves `fd` out of the way, as far as there is room, and remembers what it is. False, with it closed,
+   if that can't be had. fd -1 is none. */
+bool own_fd_take(struct own_fd *own, int fd);
+
+/* The number, if it still is what was taken; else -1. What the kernel makes without a file (an eventfd)
+   can't be told from others of its kind. */
+int own_fd_get(const struct own_fd *own);
+
+/* Closes it if it is ours, and forgets it. */
+void own_fd_close(struct own_fd *own);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A direct round and a background one at the same time, over the same callbacks. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "base.h"
+#include "fake_heap.h"
+#include "reclaim.h"
+#include "scope.h"
+#include "support.h"
+
+TestSuite(both_kinds, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+static struct gate inside = GATE, go_on = GATE;
+static struct thread background;
+
+static struct reclaim_progress run(bool is_background)
+{
+	const struct reclaim_request round = {.wanted_bytes = 1000,
+	                                      .constraint = "NONE",
+	                                      .is_background = is_background,
+	                                      .deadline_ns = now_ns() + 3600 * NSEC_PER_SEC};
+	struct reclaim_progress progress;
+	struct scope_ladder enter;
+
+	scope_enter_ladder(&enter);
+	oom_reclaim_pages(&round, &progress);
+	scope_leave_ladder(&enter);
+	return progress;
+}
+
+static void run_background(void)
+{
+	run(true);
+}
+
+/* ---- Left out, because the other round was in it ---- */
+
+static size_t slow_in_the_background(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (control->is_direct) {
+		fake_heap_freed(500);
+		return 500;
+	}
+	gate_open(&inside);
+	gate_wait(&go_on);
+	return 0;
+}
+
+static bool is_over;
+
+/* Has nothing, and takes so long that the other round is over. */
+static size_t outlasts(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	if (!is_over) {
+		gate_open(&go_on);
+		thread_join(&background);
+		is_over = true;
+	}
+	return 0;
+}
+
+Test(both_kinds, who_was_left_out_is_asked_in_the_end)
+{
+	cr_assert_eq(oomreclaim_register("slow", 2, 0, slow_in_the_background, NULL, NULL), 0);
+	cr_assert_eq(oomreclaim_register("outlasts", 1, OOMRECLAIM_CALLBACK_DIRECT, outlasts, NULL,
+	                                 NULL),
+	             0);
+	thread_start(&background, run_background);
+	gate_wait(&inside);
+	cr_expect_eq(run(false).claimed_bytes, 500);
+}
+
+/* ---- Each waits for the end of the other ---- */
+
+static oomreclaim_handle direct_handle, background_handle;
+static struct gate both_inside = GATE;
+static int errors[2];
+
+static size_t unregisters_background(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	gate_wait(&inside);
+	gate_open(&both_inside);
+	errors[0] = oomreclaim_unregister(background_handle);
+	return 0;
+}
+
+static size_t unregisters_direct(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	gate_open(&inside);
+	gate_wait(&both_inside);
+	errors[1] = oomreclaim_unregister(direct_handle);
+	return 0;
+}
+
+Test(both_kinds, unregister_each_other)
+{
+	cr_assert_eq(oomreclaim_register("d", 0, OOMRECLAIM_CALLBACK_DIRECT, unregisters_background,
+	                                 NULL, &direct_handle),
+	             0);
+	cr_assert_eq(oomreclaim_register("b", 0, OOMRECLAIM_CALLBACK_BACKGROUND, unregisters_direct,
+	                                 NULL, &background_handle),
+	             0);
+	thread_start(&background, run_background);
+	run(false);
+	thread_join(&background);
+	/* Whoever came second could not wait. */
+	cr_expect((errors[0] == 0 && errors[1] == EDEADLK) ||
+	                  (errors[0] == EDEADLK && errors[1] == 0),
+	          "%d and %d", errors[0], errors[1]);
+	cr_expect_eq(oomreclaim_unregister(direct_handle), EINVAL);
+	cr_expect_eq(oomreclaim_unregister(background_handle), EINVAL);
+	cr_expect_eq(run(false).claimed_bytes, 0);
+}
