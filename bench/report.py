@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""results.json to a terminal's text, an HTML file with all in it, and SVG files for docs/."""
+
+import html
+import os
+
+import machine
+import tables
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 15px/1.45 sans-serif; color: #222; background: #fff; max-width: 72em; margin: 2em auto;
+       padding: 0 1em }}
+table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px }}
+th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd }}
+th:first-child, td:first-child {{ text-align: left }}
+.chart {{ overflow-x: auto }} svg {{ max-width: 100%; height: auto }}
+.note {{ background: #fff6e0; padding: .5em 1em }} pre {{ overflow-x: auto }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where there were any. "
+                "The limits are parts of the peak that jemalloc had without one, the same for all. ~ "
+                "means that the runs differed by more than a fifth.")
+
+
+def html_table(table):
+    head, *rest = table
+    lines = ["<table><tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>"]
+    for row in rest:
+        lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
+    return "\n".join(lines) + "</table>"
+
+
+def notes(results):
+    """What a reader must know before the figures."""
+    found = list(results.get("notes", []))
+    if machine.is_busy(results["machine"]):
+        found.append(f"The machine was busy (load {results['machine']['load_at_start']} on "
+                     f"{results['machine']['cpus']} processors): times are noisy.")
+    for name, version in results["versions"].items():
+        if version.get("missing"):
+            found.append(f"{name}: {version['missing']}")
+    wide = tables.wide_cells(results.get("workloads", []))
+    if wide:
+        found.append(f"Wide spread (over a fifth of the median) in {len(wide)} cases, the first: "
+                     + "; ".join(wide[:5]))
+    return found
+
+
+def machine_line(results):
+    about = results["machine"]
+    versions = ", ".join(f"{name} {version['version']}" for name, version in
+                         results["versions"].items() if version.get("version"))
+    return (f"{about['cpu']}, {about['cpus']} processors, {about['memory_bytes'] >> 30} GiB, Linux "
+            f"{about['kernel']}, {about['system']}, {about['date']}; {versions}; settings: "
+            f"{'quick' if results['settings'].get('quick') else 'full'}")
+
+
+def by_hand_line(found):
+    if not found:
+        return "not measured"
+    if not found["throughput_ratio"]:
+        return "did not finish"
+    return (f"limit {tables.mib(found['limit_bytes'])} MiB, sized by hand to "
+            f"{tables.mib(found['cache_bytes'])} MiB: with the callback "
+            f"{found['throughput_ratio']:.0%} of that throughput")
+
+
+def ladder_tables(found):
+    table = [["what", "number", "microseconds", "per item"]]
+    for row in found:
+        table.append([row["kind"], str(row["number"]), f"{row['us']['median']:.2f}",
+                      f"{row['us']['median'] / row['number']:.3f}"])
+    return table
+
+
+def sections(results):
+    """(name, title, words, tables, charts by file name), in reading order."""
+    if results.get("fast_path"):
+        yield ("fast", "Fast path", "Instructions of one operation with its free, the loop included.",
+               [tables.fast_table(results["fast_path"])])
+    rows = results.get("workloads")
+    if rows:
+        yield "means", "Geometric means of the ratios to jemalloc", "", [
+            tables.means_table(results["means"])]
+        yield "time", "Time", "Seconds.", [tables.seconds_table(rows)]
+        yield "rss", "Peak RSS", "MiB.", [tables.rss_table(rows)]
+        yield "faults", "Page faults", "", [tables.faults_table(rows)]
+        yield "address", "Peak address space", "MiB.", [tables.address_table(rows)]
+    under = results.get("limits", [])
+    for name in dict.fromkeys(row["workload"] for row in under):
+        yield (f"limits-{name}", f"Under limits: {name}", ABOUT_LIMITS,
+               [tables.limits_table(under, name)])
+    if "by_hand" in results:
+        yield "hand", "The cache at half, and the same sized by hand", by_hand_line(
+            results["by_hand"]), []
+    if results.get("ladder"):
+        yield "ladder", "The ladder's own cost", "", [ladder_tables(results["ladder"])]
+
+
+def draw(results):
+    """SVG by the name of its section. Empty where there is nothing to draw with."""
+    try:
+        import charts  # pylint: disable=import-outside-toplevel
+    except ImportError:
+        return {}
+    found = {}
+    if results.get("fast_path"):
+        found["fast"] = charts.instructions(results["fast_path"])
+    if results.get("workloads"):
+        found["time"] = charts.ratios(results["workloads"], "seconds", "Time")
+        found["rss"] = charts.ratios(results["workloads"], "rss_peak_bytes", "Peak RSS")
+    under = results.get("limits", [])
+    for name in dict.fromkeys(row["workload"] for row in under):
+        found[f"limits-{name}"] = charts.under_limits(
+            [row for row in under if row["workload"] == name], f"The workload {name}")
+    for row in results.get("ladder", []):
+        row.setdefault("number", 1)
+    if results.get("ladder"):
+        found["ladder"] = charts.ladder_cost(results["ladder"], "number",
+                                             "callbacks, threads, or MiB of heap", "From failure to success")
+    return {name: chart for name, chart in found.items() if chart}
+
+
+def text(results):
+    lines = [machine_line(results), ""]
+    lines += [f"note: {note}" for note in notes(results)]
+    for _, title, words, found in sections(results):
+        lines += ["", f"== {title}" + (f": {words}" if words else "")]
+        lines += [tables.text(table) for table in found]
+    return "\n".join(lines)
+
+
+def write_html(results, path, title="oomreclaim: benchmarks"):
+    pictures = draw(results)
+    body = [f"<p>{html.escape(machine_line(results))}</p>"]
+    body += [f'<p class="note">{html.escape(note)}</p>' for note in notes(results)]
+    for name, head, words, found in sections(results):
+        body.append(f"<h2>{html.escape(head)}</h2><p>{html.escape(words)}</p>")
+        if name in pictures:
+            body.append(f'<div class="chart">{pictures[name]}</div>')
+        body += [html_table(table) for table in found]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(PAGE.format(title=html.escape(title), body="\n".join(body)))
+
+
+def write_docs(results, directory):
+    """The same for docs/: figures.md and one SVG for each chart."""
+    os.makedirs(directory, exist_ok=True)
+    pictures = draw(results)
+    for name, picture in pictures.items():
+        with open(os.path.join(directory, f"{name}.svg"), "w", encoding="utf-8") as file:
+            file.write(picture)
+    lines = ["# Figures", "", "Written by `script/bench --docs`; [how to read them](../benchmarks.md).",
+             "", machine_line(results), ""]
+    lines += [f"- {note}" for note in notes(results)]
+    for name, head, words, found in sections(results):
+        lines += ["", f"## {head}", ""] + ([words, ""] if words else [])
+        if name in pictures:
+            lines += [f"![{head}]({name}.svg)", ""]
+        lines += [tables.markdown(table) + "\n" for table in found]
+    with open(os.path.join(directory, "figures.md"), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines).rstrip() + "\n")
