@@ -96,5 +96,7 @@ def ladder(kinds, cells, reference, steps=STEPS):
         base = next((cell for cell in cells.values() if cell["status"] == "ok"), None)
     if not base:
         return []
+    # Below a MiB is what a process has before it is its own.
+    kinds = [kind for kind in kinds if base.get(PEAK_OF[kind], {"median": 0})["median"] >= 1 << 20]
     return [(kind, percent, make(kind, base[PEAK_OF[kind]]["median"] * percent / 100))
-            for kind in kinds if PEAK_OF[kind] in base for percent in steps]
+            for kind in kinds for percent in steps]

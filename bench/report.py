@@ -25,7 +25,7 @@ th:first-child, td:first-child {{ text-align: left }}
 """
 
 ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where there were any. "
-                "The limits are parts of the peak that jemalloc had without one, the same for all. ~ "
+                "The limits are parts of the peak that {} had without one, the same for all. ~ "
                 "means that the runs differed by more than a fifth.")
 
 
@@ -95,7 +95,8 @@ def sections(results):
         yield "address", "Peak address space", "MiB.", [tables.address_table(rows)]
     under = results.get("limits", [])
     for name in dict.fromkeys(row["workload"] for row in under):
-        yield (f"limits-{name}", f"Under limits: {name}", ABOUT_LIMITS,
+        yield (f"limits-{name}", f"Under limits: {name}",
+               ABOUT_LIMITS.format(results["settings"].get("reference", "jemalloc")),
                [tables.limits_table(under, name)])
     if "by_hand" in results:
         yield "hand", "The cache at half, and the same sized by hand", by_hand_line(
