@@ -114,19 +114,24 @@ def instructions(rows):
         return svg(figure)
 
 
-def ladder_cost(rows, x, xlabel, title):
-    """Median cost in microseconds over a number that is varied, a line for each rung."""
+def ladder_cost(rows):
+    """From failure to success over the number that is varied, a line for each kind that varies."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5, 3))
-        colours = iter(["#D55E00", "#0072B2", "#009E73", "#CC79A7"])
+        figure, axes = plt.subplots(figsize=(6, 3.4))
+        colours = iter(["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000"])
         for kind in dict.fromkeys(row["kind"] for row in rows):
             have = [row for row in rows if row["kind"] == kind]
-            axes.plot([row[x] for row in have], [row["us"]["median"] for row in have],
-                      marker="o", markersize=4, label=kind, color=next(colours))
+            if len(have) > 1:
+                axes.plot([row["number"] for row in have], [row["us"]["median"] for row in have],
+                          marker="o", markersize=4, label=kind, color=next(colours))
+        free = [row for row in rows if row["kind"] == "no failure"]
+        if free:
+            axes.axhline(free[0]["us"]["median"], color="#444444", linewidth=0.8, linestyle="--",
+                         label="no failure")
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel("microseconds")
-        axes.set_title(title, loc="left")
-        axes.legend(fontsize=8)
+        axes.set_xlabel("how many")
+        axes.set_ylabel("microseconds, median")
+        axes.set_title("From failure to success", loc="left")
+        axes.legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left")
         return svg(figure)

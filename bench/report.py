@@ -28,6 +28,9 @@ ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where th
                 "The limits are parts of the peak that {} had without one, the same for all. ~ "
                 "means that the runs differed by more than a fifth.")
 
+ABOUT_LADDER = ("From the failure of malloc(16 MiB) to its success; \"no failure\" is the same malloc "
+                "with room. The callback that is asked last lifts the limit.")
+
 
 def html_table(table):
     head, *rest = table
@@ -72,11 +75,11 @@ def by_hand_line(found):
             f"{found['throughput_ratio']:.0%} of that throughput")
 
 
-def ladder_tables(found):
-    table = [["what", "number", "microseconds", "per item"]]
+def ladder_table(found):
+    table = [["what", "number", "median us", "least us", "99th percentile us"]]
     for row in found:
-        table.append([row["kind"], str(row["number"]), f"{row['us']['median']:.2f}",
-                      f"{row['us']['median'] / row['number']:.3f}"])
+        table.append([row["kind"], str(row["number"]),
+                      *(f"{row['us'][key]:.2f}" for key in ("median", "least", "p99"))])
     return table
 
 
@@ -102,7 +105,8 @@ def sections(results):
         yield "hand", "The cache at half, and the same sized by hand", by_hand_line(
             results["by_hand"]), []
     if results.get("ladder"):
-        yield "ladder", "The ladder's own cost", "", [ladder_tables(results["ladder"])]
+        yield "ladder", "The ladder's own cost", ABOUT_LADDER, [
+            ladder_table(results["ladder"])]
 
 
 def draw(results):
@@ -121,11 +125,8 @@ def draw(results):
     for name in dict.fromkeys(row["workload"] for row in under):
         found[f"limits-{name}"] = charts.under_limits(
             [row for row in under if row["workload"] == name], f"The workload {name}")
-    for row in results.get("ladder", []):
-        row.setdefault("number", 1)
     if results.get("ladder"):
-        found["ladder"] = charts.ladder_cost(results["ladder"], "number",
-                                             "callbacks, threads, or MiB of heap", "From failure to success")
+        found["ladder"] = charts.ladder_cost(results["ladder"])
     return {name: chart for name, chart in found.items() if chart}
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 import fast
+import ladder
 import machine
 import measure
 import report
@@ -75,6 +76,7 @@ def measure_all(arguments):
     total += ("workloads" in parts) * (len(names) * len(settings["threads"]) * settings["rounds"]
                                        * len(chosen))
     total += ("limits" in parts) * suite.count_limit_runs(chosen, settings, kinds)
+    total += ("ladder" in parts) * ladder.KINDS
     progress, started = measure.Progress(total or 1), time.monotonic()
     if "fast" in parts:
         results["fast_path"], more = fast.run(operations, chosen, mode, progress.step)
@@ -86,6 +88,10 @@ def measure_all(arguments):
         results["limits"] = suite.run_limits(program, chosen, settings, kinds, progress.step)
         results["by_hand"] = suite.by_hand(program, chosen, settings, results["limits"],
                                            progress.step)
+    if "ladder" in parts:
+        results["ladder"], more = ladder.run(os.path.join(arguments.build, "bench/ladder"), chosen[0],
+                                             mode, progress.step)
+        notes += more
     progress.end()
     results["seconds"] = round(time.monotonic() - started, 1)
     return results
