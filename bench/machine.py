@@ -21,7 +21,7 @@ def describe():
     memory = first_match("/proc/meminfo", r"^MemTotal:\s+(\d+) kB", "0")
     return {"cpu": first_match("/proc/cpuinfo", r"^model name\s*:\s*(.*)$", platform.machine()),
             "cpus": os.cpu_count(), "memory_bytes": int(memory) << 10,
-            "kernel": platform.release(),
+            "kernel": re.match(r"[\d.]*", platform.release()).group(),
             "system": first_match("/etc/os-release", r"^PRETTY_NAME=(.*)$", "unknown"),
             "overcommit": first_match("/proc/sys/vm/overcommit_memory", r"(\d)"),
             "thp": first_match("/sys/kernel/mm/transparent_hugepage/enabled", r"\[(\w+)\]"),
