@@ -14,7 +14,7 @@ import report
 import suite
 import tables
 
-REFERENCE = "glibc"  # the command as it runs without us
+REFERENCE = "oomreclaim"  # the steps are parts of what it took, so that each of them says something
 BISECTIONS = 5       # halvings of the step between too little and enough
 EXIT_NEVER_RAN = 1
 
@@ -82,7 +82,7 @@ def needs(command, rows, chosen, kind, seconds, step):
         if not have or allocator.missing:
             continue
         if not enough:
-            # More than the reference took: twice its own peak is the last try.
+            # It may need more than the reference took: twice its own peak is the last try.
             own = rows[0]["allocators"][allocator.name].get(limits.PEAK_OF[kind])
             more = limits.make(kind, 2 * own["median"]) if own else None
             if not more or not measure.run_once(command, allocator, more, seconds).ok:
