@@ -98,8 +98,33 @@ Test(background, down_to_the_low_one)
 	cr_expect_not(seen.asked[0].is_direct);
 	cr_expect(seen.was_in_ladder, "what it allocates does not climb");
 	cr_expect_eq(fake_heap_count('a'), 0);
-	/* The heap's own first; what came back stays, for the next allocations. */
+	/* The heap's own first; what came back stays with it for the next allocation. */
 	cr_expect_str_eq(fake_heap_trace(), "fpf");
+}
+
+Test(background, what_is_free_in_the_heap_is_not_asked_for)
+{
+	static const struct heap_stats stats = {.dirty = 1000};
+
+	fake_heap_stats = &stats;
+	serve(empty);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].bytes_wanted, 2 * MIB - 1000);
+}
+
+Test(background, enough_is_free_in_the_heap)
+{
+	static const struct heap_stats stats = {.dirty = 2 * MIB};
+
+	fake_heap_stats = &stats;
+	serve(empty);
+	charge(3 * MIB);
+	/* Until it has looked. */
+	while (fake_heap_count('p') == 0)
+		usleep(1000);
+	background_stop();
+	cr_expect_eq(calls(), 0);
 }
 
 Test(background, woken_again)
