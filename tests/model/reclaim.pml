@@ -11,7 +11,8 @@
  * Time passes when nothing else can happen (`timeout`): whoever is woken is taken to run before the
  * clock ticks. What can't go on without the clock, and waits for no point in time, is a deadlock.
  *
- * Left out: bytes, statistics, names, registering anew, cancellation (which is off in all waits).
+ * Left out: bytes, statistics, names, registering anew, cancellation (which is off in all waits), and
+ * that a round in which a callback was skipped is begun again where no background round goes on.
  *
  * With -DFORKS threads fork, without it callbacks unregister and lock: both at once is more than can be
  * searched in a minute.
