@@ -16,6 +16,7 @@
 #include "heap.h"
 #include "io.h"
 #include "killer.h"
+#include "modules.h"
 #include "options.h"
 #include "policy.h"
 #include "reclaim.h"
@@ -125,6 +126,8 @@ __attribute__((constructor)) static void init(void)
 		init_stats();
 	if (is_ours)
 		background_init();
+	if (is_ours)
+		modules_load(options.modules);
 	errno = saved;
 }
 

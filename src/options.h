@@ -51,6 +51,7 @@ struct options {
 	char log_path[OPTIONS_PATH_MAX + 1];  /* "": stderr */
 	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
 	size_t dump_max_bytes;
+	char modules[OPTIONS_PATH_MAX + 1]; /* "": none */
 };
 
 /* What is in force. Changed only by options_load(), while there is one thread. */

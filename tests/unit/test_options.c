@@ -47,7 +47,7 @@ static const struct {
 	{"reserve", "1M"},         {"wait_ms", "1000"},      {"nofail_ms", "10000"},
 	{"costly", "order:3"},     {"report", "auto"},       {"log", ""},
 	{"oom_dump", ""},          {"oom_dump_max", "16M"},  {"verbose", "false"},
-	{"stats", "false"},        {"strict_conf", "false"},
+	{"stats", "false"},        {"strict_conf", "false"}, {"modules", ""},
 };
 
 static const char *default_of(const char *key)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "await.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEFAULT_WAIT_MS 500
+#define MAX_WAIT_MS 60000
+#define POLL_MS 5
+
+/* One a module: each has a copy of this file. */
+static struct {
+	bool (*tell)(const char *what, size_t bytes);
+	char *what;
+	unsigned long wait_ms;
+} own;
+
+static uint64_t allocated_bytes(void)
+{
+	struct oomreclaim_stats stats;
+
+	return oomreclaim_stats_get(&stats, sizeof stats) == 0 ? stats.heap_allocated : 0;
+}
+
+static size_t reclaim(const struct oomreclaim_control *control, void *arg)
+{
+	const struct timespec pause = {.tv_nsec = POLL_MS * 1000L * 1000L};
+	uint64_t before = allocated_bytes(), freed = 0;
+
+	(void)arg;
+	if (!own.tell(own.what, control->bytes_wanted))
+		return 0;
+	for (unsigned long ms = 0; ms < own.wait_ms && freed < control->bytes_wanted;
+	     ms += POLL_MS) {
+		uint64_t now;
+
+		nanosleep(&pause, NULL);
+		now = allocated_bytes();
+		freed = before > now ? before - now : 0;
+	}
+	return (size_t)freed;
+}
+
+const char *await_what(const char *argument)
+{
+	size_t digits = strspn(argument, "0123456789");
+
+	return digits > 0 && argument[digits] == ':' ? argument + digits + 1 : argument;
+}
+
+int await_register(const char *name, const char *argument,
+                   bool (*tell)(const char *what, size_t bytes))
+{
+	int error;
+
+	own.tell = tell;
+	own.wait_ms = DEFAULT_WAIT_MS;
+	if (await_what(argument) != argument)
+		own.wait_ms = strtoul(argument, NULL, 10);
+	if (own.wait_ms > MAX_WAIT_MS || *await_what(argument) == '\0')
+		return EINVAL;
+	own.what = strdup(await_what(argument));
+	if (own.what == NULL)
+		return ENOMEM;
+	error = oomreclaim_register(name, OOMRECLAIM_PRIORITY_DEFAULT,
+	                            OOMRECLAIM_CALLBACK_BACKGROUND, reclaim, NULL, NULL);
+	if (error != 0)
+		free(own.what);
+	return error;
+}
