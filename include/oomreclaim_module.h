@@ -22,6 +22,7 @@
 /* Changes where an old module can't work in a newer library, or the reverse. */
 #define OOMRECLAIM_MODULE_ABI 1U
 
+/* A name in a declaration takes no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define OOMRECLAIM_MODULE(argument)                                                            \
 	OOMRECLAIM_MODULE_C extern __attribute__((visibility("default")))                      \
 	const unsigned oomreclaim_module_abi;                                                  \
@@ -29,6 +30,7 @@
 	OOMRECLAIM_MODULE_C __attribute__((visibility("default"))) int oomreclaim_module_init( \
 		const char *argument);                                                         \
 	int oomreclaim_module_init(const char *argument)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #ifdef __cplusplus
 #define OOMRECLAIM_MODULE_C extern "C"

@@ -55,6 +55,9 @@ int await_register(const char *name, const char *argument,
 {
 	int error;
 
+	/* Loaded already, by the setting or by a program itself. */
+	if (own.tell != NULL)
+		return EBUSY;
 	own.tell = tell;
 	own.wait_ms = DEFAULT_WAIT_MS;
 	if (await_what(argument) != argument)

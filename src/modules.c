@@ -137,7 +137,7 @@ static _Noreturn void try_in_child(const struct module *module, int out)
 	/* The program's output is not for a trial. */
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
-	signal(SIGALRM, SIG_DFL);
+	(void)signal(SIGALRM, SIG_DFL);
 	alarm(TRIAL_SECONDS);
 	outcome = (unsigned char)start(module);
 	_exit(write(out, &outcome, sizeof outcome) == sizeof outcome ? EXIT_SUCCESS : EXIT_FAILURE);

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""From the allocator to the interpreter without a step of Python on the allocator's thread.
+
+What is registered with the library has to be C that takes no lock of the interpreter's: a function that ctypes makes
+would take it, on oomreclaimd, while a thread that has it may be waiting for oomreclaimd. The module `fifo` is such C:
+it writes what is wanted into a FIFO, or a pipe by its path in /proc, and waits for the heap to shrink. A thread here
+reads the other end.
+"""
+
+import ctypes
+import os
+import threading
+
+# Where other threads allocate as fast as callbacks free, nothing is seen to come back: then oomreclaimd is to look
+# again soon.
+_WAIT_MS = 50
+
+
+def _module_path():
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            path = line[line.find("/"):].rstrip() if "/" in line else ""
+            if os.path.basename(path).startswith("liboomreclaim.so"):
+                return os.path.join(os.path.dirname(path), "oomreclaim", "fifo.so")
+    raise RuntimeError("liboomreclaim.so is not a file of its own in this process")
+
+
+class Waker:
+    """Calls call(bytes_wanted) on a thread of its own whenever oomreclaimd wants memory."""
+
+    def __init__(self, call):
+        self._call = call
+        self._read, self._write = os.pipe()
+        module = ctypes.CDLL(_module_path())
+        error = module.oomreclaim_module_init(b"%d:/proc/self/fd/%d" % (_WAIT_MS, self._write))
+        if error != 0:
+            raise OSError(error, "modules:fifo is in use: " + os.strerror(error))
+        self._start()
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def _start(self):
+        threading.Thread(target=self._run, name="oomreclaim", daemon=True).start()
+
+    def _after_fork(self):
+        # A pipe of the child's own in the place of the parent's, which the C side knows by its number.
+        for end, of_child in zip((self._read, self._write), os.pipe()):
+            os.dup2(of_child, end, inheritable=False)
+            os.close(of_child)
+        self._start()
+
+    def _run(self):
+        # Every write is one line of less than 48 bytes, and goes in whole.
+        while line := os.read(self._read, 48):
+            self._call(int(line.split()[1]))

@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# bindings.sh LIBRARY MODULE SOURCE-ROOT: the Python package's tests, with the library and without; its example.
+set -eu
+
+library=$1 module=$2 root=$3
+unset LD_PRELOAD MALLOC_CONF OOMRECLAIM_CONF
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/oomreclaim"
+cp "$library" "$tmp/liboomreclaim.so.0"
+cp "$module" "$tmp/oomreclaim/fifo.so"
+export PYTHONPATH="$root/bindings/python" PYTHONDONTWRITEBYTECODE=1
+
+/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
+env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
+	/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
+
+example=$root/bindings/python/examples/thumbnails.py
+/usr/bin/python3 "$example" | grep '^3000 in the cache, 0 dropped, library: False$'
+env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:96M,high:60% \
+	/usr/bin/python3 "$example" | grep '^[0-9]* in the cache, [1-9][0-9]* dropped, library: True$'
