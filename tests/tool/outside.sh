@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# outside.sh BUILD PREFIX LIBDIR SOURCE-ROOT CC CXX: installed elsewhere, the library is found by pkg-config and
+# by CMake, and every example builds by itself, and runs.
+set -eu
+
+build=$1 prefix=$2 libdir=$3 source=$4 cc=$5 cxx=$6
+# For common.sh.
+tool=
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/common.sh"
+
+meson install -C "$build" --no-rebuild --destdir "$tmp/root" >"$tmp/log" 2>&1 || {
+	cat "$tmp/log"
+	exit 1
+}
+root=$tmp/root$prefix
+cp -r "$source/examples" "$tmp/examples"
+cd "$tmp/examples"
+export LD_LIBRARY_PATH="$root/$libdir" PKG_CONFIG_PATH="$root/$libdir/pkgconfig"
+# What pkg-config says is for where it was meant to be installed.
+flags()
+{
+	pkg-config --define-variable=prefix="$root" "$@" oomreclaim
+}
+
+# By hand. Compilers and flags are words.
+# shellcheck disable=SC2046,SC2086
+{
+	for name in bufferpool filecache prefork; do
+		$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o $name $name.c -pthread || fail "$name"
+	done
+	$cc -O2 $(flags --cflags) -o graceful graceful.c $(flags --libs) || fail graceful
+	$cxx -std=c++17 -O2 $(flags --cflags) -o pmr pmr.cpp || fail pmr
+	$cc -D_GNU_SOURCE -O2 -shared -fPIC $(flags --cflags) -o mine.so module/mine.c || fail mine
+}
+
+# run_all DIRECTORY: each does without the library, and better with it.
+run_all()
+{
+	tool=$root/bin/oomreclaim
+	expect 0 "$1/bufferpool"
+	is_like '^made [0-9]+, reused [1-9][0-9]*, given up 0, failed 0; then got 64 MiB$' "$tmp/out"
+	expect 0 "$tool" run --limit 40M -- "$1/bufferpool"
+	is_like 'given up [1-9][0-9]*, failed [0-9]+; then got [1-9][0-9]* MiB$' "$tmp/out"
+	expect 0 "$1/pmr"
+	is_like '^total [0-9]+, [1-9][0-9]* remembered, 0 forgotten$' "$tmp/out"
+	cp "$tmp/out" "$tmp/total"
+	expect 0 "$tool" run --limit 45M -- "$1/pmr"
+	is_like ', [1-9][0-9]* forgotten$' "$tmp/out"
+	[ "$(cut -d, -f1 "$tmp/out")" = "$(cut -d, -f1 "$tmp/total")" ] || fail "pmr: another total"
+	expect 0 "$1/graceful"
+	is_like '^on oomreclaim [0-9]' "$tmp/out"
+	is_like '^saved [1-9][0-9]* records$' "$tmp/out"
+	is_like 'constraint=BUDGET, policy=kill$' "$tmp/err"
+	expect 0 "$tool" run --limit 64M --conf "modules:$1/mine.so=10" -- true
+	[ ! -s "$tmp/err" ] || fail "mine.so: $(cat "$tmp/err")"
+}
+run_all "$PWD"
+
+if ! cmake -S . -B out -Doomreclaim_DIR="$root/$libdir/cmake/oomreclaim" >"$tmp/log" 2>&1 ||
+	! cmake --build out >>"$tmp/log" 2>&1; then
+	fail "cmake"
+	cat "$tmp/log"
+fi
+run_all "$PWD/out"
+verdict
