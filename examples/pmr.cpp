@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A parser that remembers what it has parsed, in memory of its own (std::pmr), and forgets when somebody else
-// needs the memory. `pmr [EXPRESSIONS]` evaluates random sums and products, and every tenth time holds on
+// needs the memory. `pmr [EXPRESSIONS]` evaluates random sums and products, and every fiftieth time holds on
 // to a block, as a program with something better to do with its memory would.
 #include <cstdio>
 #include <cstdlib>
@@ -40,7 +40,7 @@ public:
 		try {
 			memory.emplace(std::pmr::string(text, &limited), value);
 		} catch (const std::bad_alloc &) {
-			memory.clear();
+			clear();
 		}
 		return value;
 	}
@@ -74,11 +74,16 @@ private:
 
 		if (!hold)
 			return 0;
+		return clear() * 96; // an entry, about; the heap's own count is in the statistics
+	}
+
+	std::size_t clear()
+	{
 		std::size_t count = memory.size();
 
 		memory.clear();
 		forgotten += count;
-		return count * 96; // an entry, about; the heap's own count is in the statistics
+		return count;
 	}
 
 	oomreclaim::scoped_resource limited{OOMRECLAIM_SCOPE_NORETRY};
@@ -101,7 +106,7 @@ int main(int argc, char **argv)
 
 			total += parse.value_of(std::to_string(n % 997) + "*" + std::to_string(n % 1009) + "+" +
 			                        std::to_string(n));
-			if (i % 10 == 0)
+			if (i % 50 == 0)
 				work.emplace_back(new char[1024]);
 		}
 	} catch (const std::bad_alloc &) {

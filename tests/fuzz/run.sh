@@ -33,7 +33,7 @@ while [ "$1" != -- ]; do
 done
 shift
 
-clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+clang -g -O1 -std=gnu11 -D_GNU_SOURCE -DOOM_MODULE_DIR='"/nonexistent"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	-I"$root/include" -I"$root/src" -I"$root/tests/unit" -o "$tmp/fuzz" "$here/$target.c" \
 	"$root/tests/unit/fake_heap.c" "$root/tests/unit/support.c" "$@" -pthread
 
