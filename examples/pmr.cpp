@@ -28,7 +28,8 @@ public:
 	{
 		std::lock_guard hold(lock);
 
-		if (auto known = memory.find(std::pmr::string(text, &limited)); known != memory.end()) {
+		if (auto known = memory.find(std::pmr::string(text, &limited));
+		    known != memory.end()) {
 			hits++;
 			return known->second;
 		}
@@ -104,8 +105,8 @@ int main(int argc, char **argv)
 		for (long i = 0; i < expressions; i++) {
 			unsigned n = static_cast<unsigned>(random()) % 200000;
 
-			total += parse.value_of(std::to_string(n % 997) + "*" + std::to_string(n % 1009) + "+" +
-			                        std::to_string(n));
+			total += parse.value_of(std::to_string(n % 997) + "*" +
+			                        std::to_string(n % 1009) + "+" + std::to_string(n));
 			if (i % 50 == 0)
 				work.emplace_back(new char[1024]);
 		}
@@ -113,6 +114,7 @@ int main(int argc, char **argv)
 		std::puts("out of memory");
 		return 1;
 	}
-	std::printf("total %ld, %zu remembered, %zu forgotten\n", total, parse.hits, parse.forgotten);
+	std::printf("total %ld, %zu remembered, %zu forgotten\n", total, parse.hits,
+	            parse.forgotten);
 	return 0;
 }

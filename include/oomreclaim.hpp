@@ -36,17 +36,18 @@ public:
 	/* Throws std::system_error with oomreclaim_register()'s error. */
 	registration(const std::string &name, function callback,
 	             int priority = OOMRECLAIM_PRIORITY_DEFAULT, unsigned flags = 0)
-		: callback_(std::make_unique<function>(std::move(callback)))
+	    : callback_(std::make_unique<function>(std::move(callback)))
 	{
 		if (!oomreclaim_available())
 			return;
 		if (int error = oomreclaim_register(name.c_str(), priority, flags, call,
 		                                    callback_.get(), &handle_))
-			throw std::system_error(error, std::generic_category(), "oomreclaim_register");
+			throw std::system_error(error, std::generic_category(),
+			                        "oomreclaim_register");
 	}
 
 	registration(registration &&other) noexcept
-		: callback_(std::move(other.callback_)), handle_(std::exchange(other.handle_, 0))
+	    : callback_(std::move(other.callback_)), handle_(std::exchange(other.handle_, 0))
 	{
 	}
 
@@ -83,7 +84,8 @@ public:
 
 	struct oomreclaim_callback_stats stats() const
 	{
-		struct oomreclaim_callback_stats stats{};
+		struct oomreclaim_callback_stats stats {
+		};
 
 		if (handle_ != 0)
 			oomreclaim_callback_stats(handle_, &stats, sizeof stats);
@@ -109,7 +111,7 @@ class [[nodiscard]] scope
 {
 public:
 	explicit scope(unsigned flags) noexcept
-		: old_(oomreclaim_available() ? oomreclaim_scope_save(flags) : 0)
+	    : old_(oomreclaim_available() ? oomreclaim_scope_save(flags) : 0)
 	{
 	}
 
@@ -131,7 +133,7 @@ class [[nodiscard]] kill_disabled
 {
 public:
 	explicit kill_disabled(unsigned timeout_ms) noexcept
-		: is_held_(oomreclaim_available() && oomreclaim_kill_disable(timeout_ms))
+	    : is_held_(oomreclaim_available() && oomreclaim_kill_disable(timeout_ms))
 	{
 	}
 
@@ -160,7 +162,7 @@ class scoped_resource : public std::pmr::memory_resource
 public:
 	explicit scoped_resource(unsigned flags, std::pmr::memory_resource *upstream =
 	                                                 std::pmr::new_delete_resource()) noexcept
-		: flags_(flags), upstream_(upstream)
+	    : flags_(flags), upstream_(upstream)
 	{
 	}
 

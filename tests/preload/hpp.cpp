@@ -4,19 +4,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <list>
-#include <stdexcept>
 #include <memory>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
 #include "oomreclaim.hpp"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			std::fprintf(stderr, "line %d: %s\n", __LINE__, #condition);               \
-			std::exit(1);                                                              \
-		}                                                                                  \
+#define CHECK(condition)                                                             \
+	do {                                                                         \
+		if (!(condition)) {                                                  \
+			std::fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
+			std::exit(1);                                                \
+		}                                                                    \
 	} while (0)
 
 namespace
@@ -127,7 +127,6 @@ void absent()
 }
 
 } // namespace
-
 
 int main(int argc, char **argv)
 {
