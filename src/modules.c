@@ -75,8 +75,10 @@ static bool find_beside(struct module *module)
 	slash = strrchr(self.dli_fname, '/');
 	io_printf(&buf, "%.*s/oomreclaim/%s.so", slash != NULL ? (int)(slash - self.dli_fname) : 1,
 	          slash != NULL ? self.dli_fname : ".", module->file);
-	if (access(path, F_OK) != 0)
-		io_printf((buf.used = 0, &buf), "%s/%s.so", OOM_MODULE_DIR, module->file);
+	if (access(path, F_OK) != 0) {
+		buf.used = 0;
+		io_printf(&buf, "%s/%s.so", OOM_MODULE_DIR, module->file);
+	}
 	if (access(path, F_OK) != 0)
 		return false;
 	io_printf(&file, "%s", path);
