@@ -59,6 +59,7 @@ static void callback(void)
 {
 	size_t most = pool_fill(&pool, 256 * KIB);
 
+	pool_evict(&pool, 256 * KIB); /* room to register */
 	CHECK_EQ(oomreclaim_register("pool", 0, 0, evict, NULL, NULL), 0);
 	for (size_t i = 0; i < 2 * most; i++)
 		CHECK(pool_add(&pool, 256 * KIB));

@@ -190,6 +190,7 @@ static void forms()
 	const size_t odd = 3001;
 
 	pool_fill(&pool, 64 * KIB);
+	pool_evict(&pool, 64 * KIB); /* room to register */
 	CHECK(oomreclaim_register("evict", 0, 0, evict, nullptr, nullptr) == 0);
 	errno = ERRNO_UNTOUCHED;
 	for (int i = 0; i < 3000; i++) {
