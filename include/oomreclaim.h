@@ -422,6 +422,43 @@ struct oomreclaim_stats {
  */
 OOMRECLAIM_API int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t stats_size);
 
+/* ---- Fault injection --------------------------------------------------- */
+
+/*
+ * Mappings of the heap that fail although there is memory: what shows whether a program survives a
+ * malloc() that says no, and a callback its being called. The attributes mean what the kernel's mean
+ * (Documentation/fault-injection, fail_page_alloc).
+ */
+struct oomreclaim_fault {
+	uint32_t probability; /* per cent, 0 to 100; 0: none fails */
+	bool task_filter;     /* only in threads that called oomreclaim_fault_thread(true) */
+	uint64_t interval;    /* of every so many one may fail; 0 and 1: each */
+	int64_t times;        /* fail at most so often; -1: no end */
+	uint64_t space;       /* bytes that are mapped before the first fails */
+	uint64_t min_bytes;   /* smaller mappings don't fail */
+	uint64_t seed;        /* of the chance; the same seed gives the same failures */
+};
+
+/*
+ * Sets the attributes, and counts interval, times and space from here on; NULL: no faults any more.
+ * size is sizeof *attributes, of this header or an older one. Threads that map meanwhile may see some of the new attributes with some of the old.
+ * Not every malloc() maps: most take what is there, and a mapping that fails may be made up for by
+ * the ladder (purge, callbacks, reserve), as if memory were really short.
+ * Returns 0, or EINVAL (probability above 100, times below -1).
+ * {interval = N, times = 1, probability = 100} fails the Nth mapping from now, as the kernel's fail-nth
+ * does. The same by configuration: fail_page, fail_page_min, fail_page_seed, fail_page_task_filter.
+ */
+OOMRECLAIM_API int oomreclaim_fault_set(const struct oomreclaim_fault *attributes, size_t size);
+
+/*
+ * Whether faults may hit the calling thread where task_filter is on. Returns what it was; false at
+ * first. Async-signal-safe. The kernel's /proc/PID/make-it-fail.
+ */
+OOMRECLAIM_API bool oomreclaim_fault_thread(bool is_on);
+
+/* How many mappings were made to fail so far. Async-signal-safe. */
+OOMRECLAIM_API uint64_t oomreclaim_fault_injected(void);
+
 /* ---- Configuration ----------------------------------------------------- */
 
 /*

@@ -9,6 +9,7 @@
 #include "background.h"
 #include "base.h"
 #include "budget.h"
+#include "fault.h"
 #include "heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap_glue.h"
@@ -40,6 +41,7 @@ char *heap_conf_getenv(const char *name)
 
 	options_load(NULL);
 	budget_init(background_wake);
+	fault_init();
 	if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA) || budget_is_limited())
 		opt_retain = false;
 	errno = saved;

@@ -52,6 +52,7 @@ struct options {
 	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
 	size_t dump_max_bytes;
 	char modules[OPTIONS_PATH_MAX + 1]; /* "": none */
+	struct oomreclaim_fault fail_page;
 };
 
 /* What is in force. Changed only by options_load(), while there is one thread. */

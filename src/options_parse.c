@@ -304,3 +304,56 @@ const char *parse_pressure(const struct value *value, void *field)
 		return "none of auto, off, or a path that begins with /";
 	return parse_path(value, field);
 }
+
+const char *parse_count(const struct value *value, void *field)
+{
+	return parse_number(value, false, field);
+}
+
+const char *parse_size(const struct value *value, void *field)
+{
+	return parse_number(value, true, field);
+}
+
+/* Cuts what comes before the next '/' off `rest`; what is not there any more is empty. */
+static struct value next_part(struct value *rest)
+{
+	const char *slash = memchr(rest->text, '/', rest->length);
+	struct value part = {rest->text,
+	                     slash != NULL ? (size_t)(slash - rest->text) : rest->length};
+	size_t taken = part.length + (slash != NULL);
+
+	rest->text += taken;
+	rest->length -= taken;
+	return part;
+}
+
+/* probability/interval/times/space; those left out at the end are the kernel's defaults. */
+const char *parse_fail_page(const struct value *value, void *field)
+{
+	struct oomreclaim_fault *set = field;
+	struct value rest = *value, part = next_part(&rest);
+	uint64_t probability, interval = 1, times = 1, space = 0;
+
+	if (parse_number(&part, false, &probability) != NULL || probability > 100)
+		return "not a probability from 0 to 100 (per cent)";
+	part = next_part(&rest);
+	if (part.length > 0 && (parse_number(&part, false, &interval) != NULL || interval == 0))
+		return "not an interval from 1";
+	part = next_part(&rest);
+	if (value_is(&part, "-1"))
+		times = UINT64_MAX;
+	else if (part.length > 0 &&
+	         (parse_number(&part, false, &times) != NULL || times > INT64_MAX))
+		return "not a number of times from 0, or -1 for no end";
+	part = next_part(&rest);
+	if (part.length > 0 && parse_number(&part, true, &space) != NULL)
+		return "not a size for space";
+	if (rest.length > 0)
+		return "more than probability/interval/times/space";
+	set->probability = (uint32_t)probability;
+	set->interval = interval;
+	set->times = (int64_t)times;
+	set->space = space;
+	return NULL;
+}

@@ -41,13 +41,31 @@ static const struct {
 	const char *key;
 	const char *default_text;
 } defaults[] = {
-	{"policy", "return"},      {"kill_signal", "KILL"},  {"kill_target", "self"},
-	{"kill_grace_ms", "5000"}, {"kill_group", "false"},  {"limit", "off"},
-	{"high", "off"},           {"low", "off"},           {"pressure", "off"},
-	{"reserve", "1M"},         {"wait_ms", "1000"},      {"nofail_ms", "10000"},
-	{"costly", "order:3"},     {"report", "auto"},       {"log", ""},
-	{"oom_dump", ""},          {"oom_dump_max", "16M"},  {"verbose", "false"},
-	{"stats", "false"},        {"strict_conf", "false"}, {"modules", ""},
+	{"policy", "return"},
+	{"kill_signal", "KILL"},
+	{"kill_target", "self"},
+	{"kill_grace_ms", "5000"},
+	{"kill_group", "false"},
+	{"limit", "off"},
+	{"high", "off"},
+	{"low", "off"},
+	{"pressure", "off"},
+	{"reserve", "1M"},
+	{"wait_ms", "1000"},
+	{"nofail_ms", "10000"},
+	{"costly", "order:3"},
+	{"report", "auto"},
+	{"log", ""},
+	{"oom_dump", ""},
+	{"oom_dump_max", "16M"},
+	{"verbose", "false"},
+	{"stats", "false"},
+	{"strict_conf", "false"},
+	{"modules", ""},
+	{"fail_page", "0"},
+	{"fail_page_min", "0"},
+	{"fail_page_seed", "0"},
+	{"fail_page_task_filter", "false"},
 };
 
 static const char *default_of(const char *key)
