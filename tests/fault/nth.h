@@ -3,12 +3,15 @@
 #ifndef NTH_H
 #define NTH_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "../preload/check.h"
 #include "oomreclaim.h"
+
+#define ANY_NUMBER UINT_MAX
 
 struct operation {
 	const char *name;
@@ -17,7 +20,8 @@ struct operation {
 	bool (*run)(void);
 	/* Before each, with nothing injected. */
 	void (*prepare)(void);
-	bool is_nofail; /* of a finite number of faults it must not notice anything */
+	/* It must not notice so many faults. */
+	unsigned immune_to;
 };
 
 /* All of them, as one case each. */
