@@ -112,7 +112,8 @@ static void watermark(void)
 	register_all();
 	use();
 	CHECK_EQ(oomreclaim_reclaim_stats(&stats, sizeof stats), 0);
-	CHECK(stats.background_rounds >= 5 && stats.background_bytes_claimed > 0 &&
+	/* The fifth may still be under way. */
+	CHECK(stats.background_rounds >= 4 && stats.background_bytes_claimed > 0 &&
 	      stats.background_bytes_measured > 0);
 	CHECK_EQ(oomreclaim_reclaim_stats(NULL, sizeof stats), EINVAL);
 	/* Direct reclaim is left for what does not fit all the same. */
