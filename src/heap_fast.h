@@ -36,6 +36,8 @@ void *heap_reserve_alloc(const struct heap_request *request);
 /* heap_extent.c, by which it registers what it has mapped. */
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);
+void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
+                            bool *is_zero, bool *is_committed);
 
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);

@@ -35,6 +35,9 @@
 #ifdef OOM_HEAP_GLUE_EXTENT
 #define je_emap_register_boundary heap_emap_register_boundary
 #endif
+#ifdef OOM_HEAP_GLUE_EHOOKS
+#define je_extent_alloc_dss heap_extent_alloc_dss
+#endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard
 #endif

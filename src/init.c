@@ -72,10 +72,12 @@ static void fork_prepare(void)
 	policy_fork_prepare();
 	reclaim_fork_prepare();
 	registry_fork_prepare();
+	heap_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	heap_fork_done();
 	registry_fork_parent();
 	reclaim_fork_parent();
 	policy_fork_parent();
@@ -85,6 +87,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	heap_fork_done();
 	background_fork_child();
 	stats_fork_child();
 	stats_page_fork_child();

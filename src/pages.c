@@ -10,21 +10,33 @@
 
 /* jemalloc tries one after the other: where a fault is injected into the first, the second fails as
    well, or the failure would stop short of the ladder. */
-static OOM_TLS enum { NEITHER, MMAP_FAILED, SBRK_FAILED } injected;
+static OOM_TLS enum source { NEITHER, MMAP, DSS } injected;
+
+static bool should_fail(enum source by, size_t bytes)
+{
+	bool is_second = injected != NEITHER && injected != by;
+
+	injected = NEITHER;
+	if (is_second)
+		return true;
+	if (!fault_should_fail(bytes))
+		return false;
+	injected = by;
+	return true;
+}
+
+bool pages_dss_should_fail(size_t bytes)
+{
+	return should_fail(DSS, bytes);
+}
 
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	int saved = errno;
-	bool is_second = injected == SBRK_FAILED;
 	void *mapped;
 
-	injected = NEITHER;
-	if (is_second)
+	if (should_fail(MMAP, length))
 		return MAP_FAILED;
-	if (fault_should_fail(length)) {
-		injected = MMAP_FAILED;
-		return MAP_FAILED;
-	}
 	/* As a rlimit would. */
 	if (!budget_charge(length))
 		return MAP_FAILED;
@@ -45,27 +57,13 @@ int pages_munmap(void *addr, size_t length)
 	return result;
 }
 
-static bool should_sbrk_fail(size_t increment)
-{
-	bool is_second = injected == MMAP_FAILED;
-
-	injected = NEITHER;
-	if (is_second)
-		return true;
-	if (!fault_should_fail(increment))
-		return false;
-	injected = SBRK_FAILED;
-	return true;
-}
-
-/* What jemalloc turns to when mmap() fails, or with dss:primary before that. It only ever grows. */
+/* What jemalloc turns to when mmap() fails, or with dss:primary before that: its "dss". It only ever
+   grows. */
 void *pages_sbrk(intptr_t increment)
 {
 	int saved = errno;
 	void *old;
 
-	if (increment > 0 && should_sbrk_fail((size_t)increment))
-		return (void *)-1;
 	if (increment > 0 && !budget_charge((size_t)increment))
 		return (void *)-1;
 	old = sbrk(increment);

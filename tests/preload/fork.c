@@ -213,12 +213,76 @@ static void under_load(void)
 		pthread_join(threads[i], NULL);
 }
 
+/* ---- Another thread is about to extend the heap by sbrk() ---- */
+
+static sem_t is_in_sbrk;
+static __thread bool is_watched;
+
+/* In the library's place of libc's: once it has said where the break is, the heap asks each time. There
+   is never anything to be had, and to say so takes a while. */
+void *sbrk(intptr_t increment)
+{
+	static bool has_told;
+
+	(void)increment;
+	if (!has_told) {
+		has_told = true;
+		return &has_told;
+	}
+	if (is_watched) {
+		is_watched = false;
+		sem_post(&is_in_sbrk);
+		usleep(300000);
+	}
+	errno = ENOMEM;
+	return (void *)-1;
+}
+
+static void *fail_in_sbrk(void *arg)
+{
+	(void)arg;
+	sem_wait(&may_fail);
+	is_watched = true;
+	CHECK(malloc(MIB));
+	return NULL;
+}
+
+static size_t release_space(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	return is_live ? space_release(control->bytes_wanted) : 0;
+}
+
+static void in_sbrk(void)
+{
+	oomreclaim_handle handle;
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK(sem_init(&is_in_sbrk, 0, 0) == 0 && sem_init(&may_fail, 0, 0) == 0);
+	CHECK(oomreclaim_register("space", 0, 0, release_space, NULL, &handle) == 0);
+	thread = start(fail_in_sbrk);
+	exhaust(&pool);
+	is_live = true;
+	sem_post(&may_fail);
+	sem_wait(&is_in_sbrk);
+	pid = fork();
+	if (!pid) {
+		CHECK(malloc(MIB));
+		space_release(64 * MIB);
+		use_child(handle);
+	}
+	CHECK_EQ(check_child(pid), 0);
+	pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"during-callback", during_callback},
 		{"in-callback", in_callback},
 		{"under-load", under_load},
+		{"in-sbrk", in_sbrk},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
