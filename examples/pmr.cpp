@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 
 	try {
 		for (long i = 0; i < expressions; i++) {
-			unsigned n = static_cast<unsigned>(random()) % 200000;
+			unsigned n = static_cast<unsigned>(random()) % 1000000;
 
 			total += parse.value_of(std::to_string(n % 997) + "*" +
 			                        std::to_string(n % 1009) + "+" + std::to_string(n));

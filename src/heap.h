@@ -61,7 +61,7 @@ struct heap_ops {
 
 extern const struct heap_ops heap_ops;
 
-/* heap_extent.c: around fork(), before jemalloc's own handler and after it. Only the library's heap. */
+/* heap_fork.c: around fork(), before jemalloc's own handler and after it. Only the library's heap. */
 void heap_fork_prepare(void);
 void heap_fork_done(void);
 

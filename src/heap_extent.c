@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Places where jemalloc does not look at what a mapping came to, or forgets about fork(), made good in
- * what it calls instead (heap_glue.h).
+ * Two places where jemalloc does not look at what a mapping came to, made good in what it calls
+ * instead (heap_glue.h).
  */
-#include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "base.h"
-#include "heap.h"
 #include "heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap_glue.h"
@@ -47,37 +45,4 @@ bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, sz
 	    !(have_dss && extent_in_dss(edata_base_get(extent))))
 		pages_munmap(edata_base_get(extent), edata_size_get(extent));
 	return true;
-}
-
-/* Threads in extent_alloc_dss(). It spins on a variable that fork() would leave to the child as it is
-   found, set by a thread that the child does not have. */
-static atomic_uint in_dss;
-static atomic_bool is_forking;
-
-/* While a thread forks there is nothing to be had here: to wait for it, with the heap's locks held that
-   it waits for, would be for ever. */
-void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
-                            bool *is_zero, bool *is_committed)
-{
-	void *memory = NULL;
-
-	if (pages_dss_should_fail(bytes))
-		return NULL;
-	atomic_fetch_add(&in_dss, 1);
-	if (!atomic_load(&is_forking))
-		memory = extent_alloc_dss(tsdn, arena, at, bytes, alignment, is_zero, is_committed);
-	atomic_fetch_sub(&in_dss, 1);
-	return memory;
-}
-
-void heap_fork_prepare(void)
-{
-	atomic_store(&is_forking, true);
-	while (atomic_load(&in_dss) > 0)
-		sched_yield();
-}
-
-void heap_fork_done(void)
-{
-	atomic_store(&is_forking, false);
 }

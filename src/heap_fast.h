@@ -36,8 +36,13 @@ void *heap_reserve_alloc(const struct heap_request *request);
 /* heap_extent.c, by which it registers what it has mapped. */
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);
+
+/* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */
 void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
                             bool *is_zero, bool *is_committed);
+void heap_base_prefork(tsdn_t *tsdn, base_t *base);
+void heap_base_postfork_parent(tsdn_t *tsdn, base_t *base);
+void heap_base_postfork_child(tsdn_t *tsdn, base_t *base);
 
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);

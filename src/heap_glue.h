@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c and heap_extent.c. */
+   to heap_thread.c, heap_extent.c and heap_fork.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -37,6 +37,11 @@
 #endif
 #ifdef OOM_HEAP_GLUE_EHOOKS
 #define je_extent_alloc_dss heap_extent_alloc_dss
+#endif
+#ifdef OOM_HEAP_GLUE_ARENA
+#define je_base_prefork heap_base_prefork
+#define je_base_postfork_parent heap_base_postfork_parent
+#define je_base_postfork_child heap_base_postfork_child
 #endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard
@@ -69,6 +74,15 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 		*__errno_location() = heap_saved;          \
 		heap_result;                               \
 	})
+#endif
+
+/* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2 MiB: to
+   have few of them. Where address space is limited the rest of the last one would be lost to everybody. */
+#ifdef OOM_HEAP_GLUE_BASE
+#include "jemalloc/internal/jemalloc_preamble.h"
+
+#include "jemalloc/internal/jemalloc_internal_includes.h"
+#define sz_pind2sz(index) (opt_retain ? sz_pind2sz(index) : HUGEPAGE)
 #endif
 
 #endif

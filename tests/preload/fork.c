@@ -5,6 +5,8 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -276,6 +278,55 @@ static void in_sbrk(void)
 	pthread_join(thread, NULL);
 }
 
+/* ---- Another thread makes the record of new addresses, which is a mapping itself ---- */
+
+static sem_t is_in_mmap;
+static __thread enum { UNWATCHED, WATCHED, MAPPED_MUCH } mappings;
+
+/* More than one record is for. */
+#define NEW_ADDRESSES (3072 * MIB)
+
+/* In the library's place of libc's: the mapping that follows the large one takes a while. */
+void *mmap(void *at, size_t bytes, int prot, int flags, int fd, off_t offset)
+{
+	if (mappings == WATCHED && bytes >= NEW_ADDRESSES) {
+		mappings = MAPPED_MUCH;
+	} else if (mappings == MAPPED_MUCH) {
+		mappings = UNWATCHED;
+		sem_post(&is_in_mmap);
+		usleep(300000);
+	}
+	return (void *)syscall(SYS_mmap, at, bytes, prot, flags, fd, offset);
+}
+
+static void *map_new_addresses(void *arg)
+{
+	(void)arg;
+	sem_wait(&may_fail);
+	mappings = WATCHED;
+	CHECK(malloc(NEW_ADDRESSES));
+	return NULL;
+}
+
+static void in_record(void)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK(sem_init(&is_in_mmap, 0, 0) == 0 && sem_init(&may_fail, 0, 0) == 0);
+	thread = start(map_new_addresses);
+	sem_post(&may_fail);
+	sem_wait(&is_in_mmap);
+	pid = fork();
+	if (!pid) {
+		CHECK(malloc(NEW_ADDRESSES));
+		_exit(0);
+	}
+	CHECK_EQ(check_child(pid), 0);
+	pthread_join(thread, NULL);
+	CHECK(malloc(NEW_ADDRESSES));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -283,6 +334,7 @@ int main(int argc, char **argv)
 		{"in-callback", in_callback},
 		{"under-load", under_load},
 		{"in-sbrk", in_sbrk},
+		{"in-record", in_record},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
