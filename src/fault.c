@@ -9,30 +9,17 @@
 #include "oomreclaim.h"
 #include "options.h"
 
-/* On while probability is above 0: all that a mapping looks at otherwise. */
-atomic_bool fault_is_on;
-
-/* The attributes. One by one, since mappings go on while they are set: relaxed. */
-static _Atomic uint32_t probability;
-static atomic_bool has_task_filter;
-static _Atomic uint64_t interval;
-static _Atomic int64_t times;  /* left; -1: without end */
-static _Atomic uint64_t space; /* bytes left that don't fail */
-static _Atomic uint64_t min_bytes;
-
-static _Atomic uint64_t count; /* of those that interval counts */
-static _Atomic uint64_t random_state;
-static _Atomic uint64_t injected;
+struct fault fault_page;
 
 /* The kernel's make-it-fail, of this thread. */
 static OOM_TLS bool is_thread_on;
 
 /* Sebastiano Vigna's splitmix64: any seed will do, and the state is one atomic addition. */
-static uint64_t next_random(void)
+static uint64_t next_random(struct fault *fault)
 {
-	uint64_t z =
-		atomic_fetch_add_explicit(&random_state, 0x9e3779b97f4a7c15, memory_order_relaxed) +
-		0x9e3779b97f4a7c15;
+	uint64_t z = atomic_fetch_add_explicit(&fault->random_state, 0x9e3779b97f4a7c15,
+	                                       memory_order_relaxed) +
+	             0x9e3779b97f4a7c15;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
@@ -40,69 +27,88 @@ static uint64_t next_random(void)
 }
 
 /* True while there was some left. */
-static bool is_in_space(size_t bytes)
+static bool is_in_space(struct fault *fault, size_t bytes)
 {
-	uint64_t left = atomic_load_explicit(&space, memory_order_relaxed);
+	uint64_t left = atomic_load_explicit(&fault->space, memory_order_relaxed);
 
 	do {
 		if (left <= bytes)
 			return false;
-	} while (!atomic_compare_exchange_weak_explicit(&space, &left, left - bytes,
+	} while (!atomic_compare_exchange_weak_explicit(&fault->space, &left, left - bytes,
 	                                                memory_order_relaxed,
 	                                                memory_order_relaxed));
 	return true;
 }
 
 /* Of `times`, so that no more fail than that however many threads are here. */
-static bool take_one(void)
+static bool take_one(struct fault *fault)
 {
-	int64_t left = atomic_load_explicit(&times, memory_order_relaxed);
+	int64_t left = atomic_load_explicit(&fault->times, memory_order_relaxed);
 
 	do {
 		if (left <= 0)
 			return left < 0;
-	} while (!atomic_compare_exchange_weak_explicit(&times, &left, left - 1,
+	} while (!atomic_compare_exchange_weak_explicit(&fault->times, &left, left - 1,
 	                                                memory_order_relaxed,
 	                                                memory_order_relaxed));
 	return true;
 }
 
-OOM_COLD bool fault_should_fail_slow(size_t bytes)
+static uint64_t get(const _Atomic uint64_t *member)
 {
-	uint64_t every = atomic_load_explicit(&interval, memory_order_relaxed);
+	return atomic_load_explicit(member, memory_order_relaxed);
+}
 
-	if (atomic_load_explicit(&has_task_filter, memory_order_relaxed) && !is_thread_on)
+bool fault_strikes(struct fault *fault, size_t bytes)
+{
+	uint64_t every = get(&fault->interval);
+
+	if (atomic_load_explicit(&fault->has_task_filter, memory_order_relaxed) && !is_thread_on)
 		return false;
-	if (bytes < atomic_load_explicit(&min_bytes, memory_order_relaxed))
+	if (bytes < get(&fault->min_bytes))
 		return false;
-	if (atomic_load_explicit(&times, memory_order_relaxed) == 0 || is_in_space(bytes))
+	if (atomic_load_explicit(&fault->times, memory_order_relaxed) == 0 ||
+	    is_in_space(fault, bytes))
 		return false;
 	if (every > 1 &&
-	    (atomic_fetch_add_explicit(&count, 1, memory_order_relaxed) + 1) % every != 0)
+	    (atomic_fetch_add_explicit(&fault->count, 1, memory_order_relaxed) + 1) % every != 0)
 		return false;
-	if (next_random() % 100 >= atomic_load_explicit(&probability, memory_order_relaxed))
+	if (next_random(fault) % 100 >=
+	    atomic_load_explicit(&fault->probability, memory_order_relaxed))
 		return false;
-	if (!take_one())
+	if (!take_one(fault))
 		return false;
-	atomic_fetch_add_explicit(&injected, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&fault->injected, 1, memory_order_relaxed);
+	return true;
+}
+
+OOM_COLD bool fault_should_fail_slow(size_t bytes)
+{
+	if (!fault_strikes(&fault_page, bytes))
+		return false;
 	if (options.is_verbose)
 		io_warn("injected: a mapping of %zu bytes fails", bytes);
 	return true;
 }
 
-/* What is not valid was refused before. */
-static void apply(const struct oomreclaim_fault *attributes)
+static void set(_Atomic uint64_t *member, uint64_t to)
 {
-	atomic_store_explicit(&fault_is_on, false, memory_order_relaxed);
-	atomic_store_explicit(&probability, attributes->probability, memory_order_relaxed);
-	atomic_store_explicit(&has_task_filter, attributes->task_filter != 0, memory_order_relaxed);
-	atomic_store_explicit(&interval, attributes->interval, memory_order_relaxed);
-	atomic_store_explicit(&times, attributes->times, memory_order_relaxed);
-	atomic_store_explicit(&space, attributes->space, memory_order_relaxed);
-	atomic_store_explicit(&min_bytes, attributes->min_bytes, memory_order_relaxed);
-	atomic_store_explicit(&count, 0, memory_order_relaxed);
-	atomic_store_explicit(&random_state, attributes->seed, memory_order_relaxed);
-	atomic_store_explicit(&fault_is_on, attributes->probability > 0, memory_order_relaxed);
+	atomic_store_explicit(member, to, memory_order_relaxed);
+}
+
+void fault_arm(struct fault *fault, const struct oomreclaim_fault *attributes)
+{
+	atomic_store_explicit(&fault->is_armed, false, memory_order_relaxed);
+	atomic_store_explicit(&fault->probability, attributes->probability, memory_order_relaxed);
+	atomic_store_explicit(&fault->has_task_filter, attributes->task_filter,
+	                      memory_order_relaxed);
+	atomic_store_explicit(&fault->times, attributes->times, memory_order_relaxed);
+	set(&fault->interval, attributes->interval);
+	set(&fault->space, attributes->space);
+	set(&fault->min_bytes, attributes->min_bytes);
+	set(&fault->count, 0);
+	set(&fault->random_state, attributes->seed);
+	atomic_store_explicit(&fault->is_armed, attributes->probability > 0, memory_order_relaxed);
 }
 
 void fault_init(void)
@@ -111,7 +117,7 @@ void fault_init(void)
 	static atomic_flag is_done = ATOMIC_FLAG_INIT;
 
 	if (!atomic_flag_test_and_set_explicit(&is_done, memory_order_relaxed))
-		apply(&options.fail_page);
+		fault_arm(&fault_page, &options.fail_page);
 }
 
 OOM_EXPORT int oomreclaim_fault_set(const struct oomreclaim_fault *attributes, size_t size)
@@ -122,7 +128,7 @@ OOM_EXPORT int oomreclaim_fault_set(const struct oomreclaim_fault *attributes, s
 		memcpy(&set, attributes, size < sizeof set ? size : sizeof set);
 	if (set.probability > 100 || set.times < -1)
 		return EINVAL;
-	apply(&set);
+	fault_arm(&fault_page, &set);
 	return 0;
 }
 
@@ -136,5 +142,5 @@ OOM_EXPORT bool oomreclaim_fault_thread(bool is_on)
 
 OOM_EXPORT uint64_t oomreclaim_fault_injected(void)
 {
-	return atomic_load_explicit(&injected, memory_order_relaxed);
+	return get(&fault_page.injected);
 }

@@ -76,6 +76,20 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 	})
 #endif
 
+/* Two things that jemalloc asserts are not so where memory is short: that a thread gets an arena (where it
+   doesn't jemalloc copes, or heap_thread.c does), and that a heap which could not start is not started
+   again. */
+#if defined(OOM_DEBUG) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
+#include <string.h>
+__attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
+#define assert(condition)                                                     \
+	do {                                                                  \
+		if (!(condition) && strcmp(#condition, "ret") != 0 &&         \
+		    strcmp(#condition, "read_source++ == which_source") != 0) \
+			debug_assert_failed(__FILE__, __LINE__, #condition);  \
+	} while (0)
+#endif
+
 /* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2 MiB: to
    have few of them. Where address space is limited the rest of the last one would be lost to everybody. */
 #ifdef OOM_HEAP_GLUE_BASE

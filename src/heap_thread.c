@@ -56,6 +56,8 @@ arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
 	if (tsd_arena_get(tsd) == NULL) {
 		arena_nthreads_inc(arena, false);
 		tsd_arena_set(tsd, arena);
+		/* Not set yet, it is an index behind the last. */
+		memset(tsd_binshardsp_get(tsd), 0, sizeof *tsd_binshardsp_get(tsd));
 	}
 	if (tsd_iarena_get(tsd) == NULL) {
 		arena_nthreads_inc(arena, true);

@@ -13,6 +13,7 @@
 #include "background.h"
 #include "base.h"
 #include "budget.h"
+#include "debug.h"
 #include "heap.h"
 #include "io.h"
 #include "killer.h"
@@ -113,6 +114,7 @@ __attribute__((constructor)) static void init(void)
 	bool is_ours;
 
 	load_options();
+	debug_init();
 	budget_init(background_wake);
 	is_ours = is_first();
 	if (is_ours) {

@@ -13,8 +13,12 @@
 
 #include "background.h"
 #include "base.h"
+#include "debug.h"
 #include "heap_fast.h"
 #include "ladder.h"
+
+/* Of the exported function in which it stands. */
+#define CALLER __builtin_return_address(0)
 
 static OOM_COLD void *climb(size_t size, size_t alignment, int flags)
 {
@@ -42,13 +46,18 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 
 OOM_EXPORT void *malloc(size_t size)
 {
+	if (debug_alloc(size, CALLER))
+		return NULL;
 	return heap_malloc_fast(size, &malloc_slow_path);
 }
 
 OOM_EXPORT void *calloc(size_t count, size_t size)
 {
-	void *memory = heap_calloc(count, size);
+	void *memory;
 
+	if (debug_alloc(mul_saturated(count, size), CALLER))
+		return NULL;
+	memory = heap_calloc(count, size);
 	background_poll();
 
 	/* A product that overflows saturates, and nothing is that large. */
@@ -57,8 +66,11 @@ OOM_EXPORT void *calloc(size_t count, size_t size)
 
 OOM_EXPORT void *realloc(void *old, size_t size)
 {
-	void *memory = heap_realloc(old, size);
+	void *memory;
 
+	if ((size > 0 || old == NULL) && debug_alloc(size, CALLER))
+		return NULL;
+	memory = heap_realloc(old, size);
 	background_poll();
 
 	/* realloc(old, 0) frees and has nothing to return. */
@@ -82,11 +94,15 @@ static bool is_power_of_two(size_t n)
 }
 
 /* `alignment` is a power of two. */
-static void *alloc_aligned(size_t alignment, size_t size)
+static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+	void *memory;
 
+	(void)caller; /* only the debug library looks at it */
+	if (debug_alloc(size, caller))
+		return NULL;
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	memory = heap_memalign(alignment, size > 0 ? size : 1);
 	background_poll();
 	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
 }
@@ -98,7 +114,7 @@ OOM_EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 
 	if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
 		return EINVAL;
-	found = alloc_aligned(alignment, size);
+	found = alloc_aligned(alignment, size, CALLER);
 	if (unlikely(found == NULL)) {
 		errno = saved;
 		return ENOMEM;
@@ -113,7 +129,7 @@ OOM_EXPORT void *aligned_alloc(size_t alignment, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
-	return alloc_aligned(alignment, size);
+	return alloc_aligned(alignment, size, CALLER);
 }
 
 /* As in glibc, any alignment will do: it is rounded up to a power of two. */
@@ -127,7 +143,7 @@ OOM_EXPORT void *memalign(size_t alignment, size_t size)
 	}
 	while (rounded < alignment)
 		rounded <<= 1;
-	return alloc_aligned(rounded, size);
+	return alloc_aligned(rounded, size, CALLER);
 }
 
 static size_t page_bytes(void)
@@ -137,7 +153,7 @@ static size_t page_bytes(void)
 
 OOM_EXPORT void *valloc(size_t size)
 {
-	return alloc_aligned(page_bytes(), size);
+	return alloc_aligned(page_bytes(), size, CALLER);
 }
 
 OOM_EXPORT void *pvalloc(size_t size)
@@ -147,7 +163,7 @@ OOM_EXPORT void *pvalloc(size_t size)
 	/* What can't be rounded up can't be had either: it stays as large as it is. */
 	if (rounded != SIZE_MAX)
 		rounded &= ~(page - 1);
-	return alloc_aligned(page, rounded);
+	return alloc_aligned(page, rounded, CALLER);
 }
 
 /* jemalloc's free as a whole, not a jump to it. */
@@ -200,16 +216,22 @@ static OOM_COLD void *climb_extended(void *old, size_t size, int flags)
 
 OOM_EXPORT void *mallocx(size_t size, int flags)
 {
-	void *memory = heap_mallocx(size, flags);
+	void *memory;
 
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	memory = heap_mallocx(size, flags);
 	background_poll();
 	return likely(memory != NULL) ? memory : climb_extended(NULL, size, flags);
 }
 
 OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 {
-	void *memory = heap_rallocx(old, size, flags);
+	void *memory;
 
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	memory = heap_rallocx(old, size, flags);
 	background_poll();
 	return likely(memory != NULL) ? memory : climb_extended(old, size, flags);
 }

@@ -12,6 +12,7 @@
 
 #include "background.h"
 #include "base.h"
+#include "debug.h"
 #include "heap_fast.h"
 #include "interpose.h"
 #include "io.h"
@@ -138,6 +139,8 @@ static OOM_COLD void *aligned_nothrow_failed(size_t size, align_val alignment)
 	                           : ladder_climb(&request);
 }
 
+#define CALLER __builtin_return_address(0)
+
 /* Names a function as C++ does. */
 #define MANGLED(name) __asm__(name) OOM_EXPORT
 
@@ -154,17 +157,23 @@ void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct n
 
 void *new_plain(size_t size)
 {
+	if (debug_alloc(size, CALLER))
+		throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
 void *new_array(size_t size)
 {
+	if (debug_alloc(size, CALLER))
+		throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
 void *new_nothrow(size_t size, const struct nothrow *nothrow)
 {
 	(void)nothrow;
+	if (debug_alloc(size, CALLER))
+		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
 }
 
@@ -175,9 +184,12 @@ void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 
 void *new_aligned(size_t size, align_val alignment)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+	void *memory;
 
+	if (debug_alloc(size, CALLER))
+		throw_bad_alloc();
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	memory = heap_memalign(alignment, size > 0 ? size : 1);
 	background_poll();
 	return likely(memory != NULL) ? memory : new_failed(size, alignment);
 }
@@ -189,10 +201,13 @@ void *new_array_aligned(size_t size, align_val alignment)
 
 void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+	void *memory;
 
 	(void)nothrow;
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	memory = heap_memalign(alignment, size > 0 ? size : 1);
 	background_poll();
 	return likely(memory != NULL) ? memory : aligned_nothrow_failed(size, alignment);
 }

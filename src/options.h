@@ -22,6 +22,9 @@ enum report_when { REPORT_AUTO, REPORT_ALWAYS, REPORT_NEVER };
 /* Among whom policy kill chooses. */
 enum kill_target { KILL_SELF, KILL_CHILDREN, KILL_PGROUP, KILL_CGROUP };
 
+/* Of the debug library alone: what is done about a possible deadlock. */
+enum lock_check { LOCK_CHECK_WARN, LOCK_CHECK_ABORT, LOCK_CHECK_OFF };
+
 /* Bytes, or if they are 0 per cent of the limit; both 0: off. */
 struct watermark {
 	size_t bytes;
@@ -53,6 +56,12 @@ struct options {
 	size_t dump_max_bytes;
 	char modules[OPTIONS_PATH_MAX + 1]; /* "": none */
 	struct oomreclaim_fault fail_page;
+#ifdef OOM_DEBUG
+	struct oomreclaim_fault fail_malloc;
+	char fail_malloc_caller[OPTIONS_PATH_MAX + 1]; /* "": any */
+	enum lock_check lock_check;
+	bool is_dry_run;
+#endif
 };
 
 /* What is in force. Changed only by options_load(), while there is one thread. */

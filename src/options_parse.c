@@ -258,6 +258,21 @@ const char *parse_report(const struct value *value, void *field)
 	return NULL;
 }
 
+const char *parse_lock_check(const struct value *value, void *field)
+{
+	enum lock_check *set = field;
+
+	if (value_is(value, "warn"))
+		*set = LOCK_CHECK_WARN;
+	else if (value_is(value, "abort"))
+		*set = LOCK_CHECK_ABORT;
+	else if (value_is(value, "off"))
+		*set = LOCK_CHECK_OFF;
+	else
+		return "none of warn, abort, off";
+	return NULL;
+}
+
 const char *parse_path(const struct value *value, void *field)
 {
 	char *path = field;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "debug.h"
 #include "heap.h"
 #include "options.h"
 #include "registry.h"
@@ -65,9 +66,12 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	scope = scope_exchange(0);
+	debug_callback_begin(control->is_direct);
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	outcome->duration_ns = now_ns() - began_ns;
+	debug_callback_end(control->is_direct);
+	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
 	scope_exchange(scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);
 	/* What it freed less what it took: else a callback that allocates and frees one block would
@@ -234,6 +238,7 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	if (bytes == 0 || scope_is_in_ladder() ||
 	    (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
 		return 0;
+	debug_wait_for_callbacks();
 	scope_enter_ladder(&enter);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();

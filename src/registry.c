@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base.h"
+#include "debug.h"
 
 /* All members but the constant ones are guarded by registry.lock. */
 struct registry_entry {
@@ -87,6 +88,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	pthread_mutex_unlock(&registry.lock);
 	if (handle != NULL)
 		*handle = given;
+	debug_registered();
 	return 0;
 }
 
@@ -142,6 +144,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	struct registry_entry *entry, *gone = NULL;
 	int error = 0;
 
+	debug_wait_for_callbacks();
 	pthread_mutex_lock(&registry.lock);
 	entry = *find(handle);
 	if (entry == NULL || entry->is_dead) {
@@ -161,6 +164,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 /* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
 static struct registry_entry *unpin(struct registry_entry *entry)
 {
+	oom_assert(entry->pins > 0 && !(entry->is_called && entry->pins == 1));
 	entry->pins--;
 	return entry->is_dead && entry->pins == 0 ? unlink_dead(entry) : NULL;
 }

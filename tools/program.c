@@ -17,6 +17,7 @@
 #define SCRIPTS_MAX 4
 
 #define LIBRARY "liboomreclaim.so.0"
+#define DEBUG_LIBRARY "liboomreclaim-debug.so.0"
 
 static bool is_executable(const char *path)
 {
@@ -205,12 +206,12 @@ const char *program_obstacle(const struct program *program)
 
 /* ---- The library ---- */
 
-static bool join(char path[PATH_MAX], const char *directory, const char *between)
+static bool join(char path[PATH_MAX], const char *directory, const char *between, const char *name)
 {
-	return snprintf(path, PATH_MAX, "%s%s/" LIBRARY, directory, between) < PATH_MAX;
+	return snprintf(path, PATH_MAX, "%s%s/%s", directory, between, name) < PATH_MAX;
 }
 
-static bool find_beside(char path[PATH_MAX])
+static bool find_beside(char path[PATH_MAX], const char *name)
 {
 	/* In one directory; as installed, wherever to; as built. */
 	static const char *const places[] = {"", "/" OOMRECLAIM_BIN_TO_LIB, "/../lib", "/../src"};
@@ -223,21 +224,21 @@ static bool find_beside(char path[PATH_MAX])
 		if (slash != NULL)
 			*slash = '\0';
 		for (size_t i = 0; i < COUNT(places); i++)
-			if (join(path, self, places[i]) && access(path, R_OK) == 0)
+			if (join(path, self, places[i], name) && access(path, R_OK) == 0)
 				return true;
 	}
-	return join(path, OOMRECLAIM_LIBDIR, "") && access(path, R_OK) == 0;
+	return join(path, OOMRECLAIM_LIBDIR, "", name) && access(path, R_OK) == 0;
 }
 
-int library_find(const char *named, char path[PATH_MAX])
+int library_find(const char *named, bool is_debug, char path[PATH_MAX])
 {
+	const char *name = is_debug ? DEBUG_LIBRARY : LIBRARY;
 	char found[PATH_MAX];
 
-	if (named == NULL && !find_beside(found))
-		return tool_fail(LIBRARY
-		                 " is neither beside this command nor in %s; install it, or name "
+	if (named == NULL && !find_beside(found, name))
+		return tool_fail("%s is neither beside this command nor in %s; install it, or name "
 		                 "it with --library",
-		                 OOMRECLAIM_LIBDIR);
+		                 name, OOMRECLAIM_LIBDIR);
 	if (realpath(named != NULL ? named : found, path) == NULL)
 		return tool_fail("%s: %s; name the library with --library",
 		                 named != NULL ? named : found, strerror(errno));

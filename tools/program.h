@@ -27,6 +27,6 @@ const char *program_obstacle(const struct program *program);
 
 /* Where liboomreclaim.so.0 is: `named` if it is not NULL, else beside this command, else where it was
    installed. 0, or the exit status; what is wrong has been said. */
-int library_find(const char *named, char path[PATH_MAX]);
+int library_find(const char *named, bool is_debug, char path[PATH_MAX]);
 
 #endif

@@ -41,6 +41,7 @@ struct plan {
 	bool is_conf_too_long;
 	uint64_t as, data; /* UINT64_MAX: as they are */
 	const char *library;
+	bool is_debug; /* the debug library */
 };
 
 static void add(struct plan *plan, const char *key, const char *value)
@@ -78,6 +79,7 @@ static int take_option(struct plan *plan, int option)
 		add(plan, "stats:true", "");
 		break;
 	case OPTION_DEBUG:
+		plan->is_debug = true;
 		add(plan, "verbose:true,report:always", "");
 		break;
 	case OPTION_AS:
@@ -99,6 +101,9 @@ static int check_conf(const struct plan *plan)
 	if (plan->is_conf_too_long)
 		return tool_usage(&command_run, "run: settings of more than %zu bytes",
 		                  sizeof plan->conf - 1);
+	/* It has settings of its own, and says itself what is wrong with one. */
+	if (plan->is_debug)
+		return TOOL_OK;
 	return settings_check("run", plan->conf) == 0 ? TOOL_OK : TOOL_USAGE;
 }
 
@@ -153,7 +158,7 @@ static int start(const struct plan *plan, char **command)
 	char library[PATH_MAX];
 	struct program program;
 	const char *obstacle;
-	int status = library_find(plan->library, library);
+	int status = library_find(plan->library, plan->is_debug, library);
 
 	if (status == TOOL_OK)
 		status = program_find(command[0], &program);
@@ -196,14 +201,15 @@ const struct tool_command command_run = {
 	.letters = "+:h",
 	.synopsis = "[OPTION...] [--] COMMAND [ARGUMENT...]",
 	.summary = "starts a program on the library",
-	.options = "  --limit SIZE|auto     the most that its heap maps\n"
-		   "  --as SIZE             RLIMIT_AS, --data SIZE: RLIMIT_DATA\n"
-		   "  --policy return|abort|kill\n"
-		   "                        what happens when nothing more can be reclaimed\n"
-		   "  --reserve SIZE        memory set aside for callbacks\n"
-		   "  --conf KEY:VALUE,...  any setting; see oomreclaim conf\n"
-		   "  --stats               for oomreclaim top and oomreclaim stat to read\n"
-		   "  --debug               a report for every failure\n"
-		   "  --library FILE        another liboomreclaim.so.0\n",
+	.options =
+		"  --limit SIZE|auto     the most that its heap maps\n"
+		"  --as SIZE             RLIMIT_AS, --data SIZE: RLIMIT_DATA\n"
+		"  --policy return|abort|kill\n"
+		"                        what happens when nothing more can be reclaimed\n"
+		"  --reserve SIZE        memory set aside for callbacks\n"
+		"  --conf KEY:VALUE,...  any setting; see oomreclaim conf\n"
+		"  --stats               for oomreclaim top and oomreclaim stat to read\n"
+		"  --debug               liboomreclaim-debug.so.0, and a report for every failure\n"
+		"  --library FILE        another liboomreclaim.so.0\n",
 	.run = run,
 };

@@ -22,7 +22,7 @@ unset LD_PRELOAD OOMRECLAIM_CONF MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 set -- "$@" --
 for source in "$root"/src/*.c; do
 	case ${source##*/} in
-	heap*.c | init.c | interpose*.c | pages.c) ;;
+	debug.c | heap*.c | init.c | interpose*.c | pages.c) ;;
 	*) set -- "$@" "$source" ;;
 	esac
 done

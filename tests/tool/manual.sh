@@ -28,8 +28,14 @@ same()
 
 "$tool" conf --keys | cut -f 1 | sort >"$tmp/known"
 [ -s "$tmp/known" ]
-sed -n 's/^\.It Cm \([a-z_]*\) :.*/\1/p' "$root/man/oomreclaim.conf.5" >"$tmp/found"
+sed -n '1,/^\.Ss liboomreclaim-debug/s/^\.It Cm \([a-z_]*\) :.*/\1/p' "$root/man/oomreclaim.conf.5" >"$tmp/found"
 same oomreclaim.conf.5 "$tmp/found"
+cp "$tmp/known" "$tmp/release"
+sed -n '/^#ifdef OOM_DEBUG/,/^#endif/s/^[[:space:]]*{{"\([a-z_]*\)".*/\1/p' "$root/src/options.c" | sort >"$tmp/known"
+[ -s "$tmp/known" ] || fail "no settings of the debug library"
+sed -n '/^\.Ss liboomreclaim-debug/,$s/^\.It Cm \([a-z_]*\) :.*/\1/p' "$root/man/oomreclaim.conf.5" >"$tmp/found"
+same "oomreclaim.conf.5: liboomreclaim-debug.so.0" "$tmp/found"
+cp "$tmp/release" "$tmp/known"
 # Backquotes of Markdown:
 # shellcheck disable=SC2016
 sed -n 's/^| `\([a-z_]*\)` *|.*/\1/p' "$root/README.md" >"$tmp/found"

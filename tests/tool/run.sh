@@ -17,6 +17,13 @@ expect 0 "$tool" run --limit 64M --policy abort --reserve 2M --conf wait_ms:5,ve
 	--debug env
 is_like '^OOMRECLAIM_CONF=limit:64M,policy:abort,reserve:2M,wait_ms:5,verbose:true,stats:true,verbose:true,report:always$' \
 	"$tmp/out"
+if [ -e "${library%.so.*}-debug.so.0" ]; then
+	debug=$(realpath "${library%.so.*}-debug.so.0")
+	is_like "^LD_PRELOAD=$debug\$" "$tmp/out"
+	expect 0 "$tool" run --debug --conf lock_check:abort,dry_run:true -- true
+else
+	fail "no debug library was built"
+fi
 expect 0 env OOMRECLAIM_CONF=limit:1G "$tool" run --limit 64M -- env
 is_like '^OOMRECLAIM_CONF=limit:1G,limit:64M$' "$tmp/out"
 # shellcheck disable=SC2016

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What only liboomreclaim-debug.so does: see debug.h. */
+#include "debug.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+#include "io.h"
+#include "lockdep/lockdep.h"
+#include "options.h"
+#include "registry.h"
+#include "scope.h"
+
+void debug_assert_failed(const char *file, int line, const char *what)
+{
+	io_warn("%s:%d: not so: %s; please report this", file, line, what);
+	abort();
+}
+
+/* The kernel's failslab. */
+static struct fault fail_malloc;
+
+/* The settings ask for this caller, by a part of its function's or its file's name. */
+static bool is_chosen(const void *caller)
+{
+	const char *wanted = options.fail_malloc_caller;
+	Dl_info info;
+
+	if (wanted[0] == '\0')
+		return true;
+	if (dladdr(caller, &info) == 0)
+		return false;
+	return (info.dli_sname != NULL && strcmp(info.dli_sname, wanted) == 0) ||
+	       strstr(info.dli_fname, wanted) != NULL;
+}
+
+bool debug_alloc(size_t bytes, const void *caller)
+{
+	unsigned scope = scope_current();
+
+	if (scope_is_in_ladder())
+		return false;
+	if ((scope & (OOMRECLAIM_SCOPE_NORECLAIM | OOMRECLAIM_SCOPE_NORETRY)) == 0)
+		lockdep_might_reclaim();
+	if ((scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 || !fault_is_armed(&fail_malloc) ||
+	    !is_chosen(caller) || !fault_strikes(&fail_malloc, bytes))
+		return false;
+	if (options.is_verbose)
+		io_warn("injected: an allocation of %zu bytes fails", bytes);
+	errno = ENOMEM;
+	return true;
+}
+
+void debug_callback_begin(bool is_direct)
+{
+	if (is_direct)
+		lockdep_callback_begin();
+}
+
+void debug_callback_end(bool is_direct)
+{
+	if (is_direct)
+		lockdep_callback_end();
+}
+
+void debug_wait_for_callbacks(void)
+{
+	if (!scope_is_in_ladder())
+		lockdep_might_reclaim();
+}
+
+/* ---- dry_run: each callback once, before memory is short ---- */
+
+/* In a thread of its own, since whoever registers may hold what the callback waits for. */
+static void *call_all(void *arg)
+{
+	struct registry_call call = {.entry = NULL};
+	const struct registry_walk walk = {.newest_handle = registry_newest()};
+	const struct oomreclaim_control control = {.struct_size = sizeof control,
+	                                           .reason = OOMRECLAIM_REASON_MANUAL,
+	                                           .constraint = "NONE",
+	                                           .is_direct = true};
+	const struct registry_outcome outcome = {.claimed_bytes = 0};
+	struct scope_ladder enter;
+
+	scope_enter_ladder(&enter);
+	while (registry_begin_call(&call, &walk)) {
+		lockdep_callback_begin();
+		call.function(&control, call.arg);
+		lockdep_callback_end();
+		registry_end_call(&call, &outcome);
+	}
+	registry_end_walk(&call);
+	scope_leave_ladder(&enter);
+	return arg;
+}
+
+void debug_registered(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	if (!options.is_dry_run)
+		return;
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attributes, call_all, NULL) != 0)
+		io_warn("dry_run: no thread to call the callbacks in");
+	pthread_attr_destroy(&attributes);
+}
+
+void debug_init(void)
+{
+	fault_arm(&fail_malloc, &options.fail_malloc);
+	lock_report_init();
+	pthread_atfork(NULL, NULL, lockdep_fork_child);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What only liboomreclaim-debug.so does (docs/debugging.md). In the release library all of it is nothing.
+ */
+#ifndef OOM_DEBUG_H
+#define OOM_DEBUG_H
+
+#include "base.h"
+
+#ifdef OOM_DEBUG
+__attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
+#define oom_assert(condition) \
+	((condition) ? (void)0 : debug_assert_failed(__FILE__, __LINE__, #condition))
+
+/* At every entry that allocates, before the heap is asked. True: it shall fail, and errno is ENOMEM. */
+bool debug_alloc(size_t bytes, const void *caller);
+/* Around a callback; what waits for the callbacks to end. */
+void debug_callback_begin(bool is_direct);
+void debug_callback_end(bool is_direct);
+void debug_wait_for_callbacks(void);
+/* A callback was registered. */
+void debug_registered(void);
+void debug_init(void);
+#else
+#define oom_assert(condition) ((void)0)
+#define debug_alloc(bytes, caller) false
+#define debug_callback_begin(is_direct) ((void)0)
+#define debug_callback_end(is_direct) ((void)0)
+#define debug_wait_for_callbacks() ((void)0)
+#define debug_registered() ((void)0)
+#define debug_init() ((void)0)
+#endif
+
+#endif

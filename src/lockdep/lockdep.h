@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reclaim lock checker, after the kernel's lockdep and its pseudo-lock fs_reclaim: a callback that
+ * waits for a lock which some thread holds while it allocates is a deadlock that needs nothing but bad
+ * luck. Both halves are noted when they happen, each by itself, and what closes a circle is reported.
+ *
+ * Only in liboomreclaim-debug.so. Nothing here allocates.
+ */
+#ifndef OOM_LOCKDEP_H
+#define OOM_LOCKDEP_H
+
+#include "base.h"
+
+/* Those that share don't wait for each other. */
+enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
+
+/* ---- Locks, and classes of them (classes.c) ---- */
+
+/* Locks that were initialised at one place are of one class; one that was not is of its own. */
+#define CLASSES_MAX 1024
+/* What a thread waits for that waits for callbacks. */
+#define CLASS_RECLAIM 0
+/* There was no room to take note of it: it isn't watched. */
+#define CLASS_NONE UINT32_MAX
+
+void lock_initialised(const void *lock, const void *where);
+uint32_t lock_class(const void *lock);
+/* How often it was released by another thread than the one that held it. */
+uint32_t lock_epoch(const void *lock);
+void lock_released_elsewhere(const void *lock);
+/* The place of initialisation, or the lock itself. */
+const void *class_key(uint32_t class);
+
+/* ---- What each thread holds (held.c) ---- */
+
+void lockdep_wait(const void *lock, enum lock_mode mode);
+void lockdep_hold(const void *lock, enum lock_mode mode);
+void lockdep_release(const void *lock);
+/* The calling thread may come to wait for callbacks. */
+void lockdep_might_reclaim(void);
+/* The calling thread runs a callback that others wait for. */
+void lockdep_callback_begin(void);
+void lockdep_callback_end(void);
+
+/* ---- Which is held while which is waited for (graph.c) ---- */
+
+struct lock_node {
+	uint32_t class;
+	enum lock_mode mode;
+};
+
+/* `held` is held while `wanted` is waited for. The first time, looks for a circle through CLASS_RECLAIM. */
+void graph_add(struct lock_node held, struct lock_node wanted);
+/* Whoever was searching is in the parent. */
+void lockdep_fork_child(void);
+
+/* ---- The report (lock_report.c) ---- */
+
+#define LOCK_FRAMES 16
+
+struct lock_edge {
+	struct lock_node held, wanted;
+	int frame_count;
+	void *frames[LOCK_FRAMES];
+};
+
+/* The edges of a circle, the first one being held by CLASS_RECLAIM's callback. */
+void lock_report(const struct lock_edge *const *edges, unsigned count);
+/* Loads what backtrace() needs, once, before main(). */
+void lock_report_init(void);
+
+#endif

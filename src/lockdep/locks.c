@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lock functions of pthreads and C11, in the place of libc's. What the library itself takes passes
+ * through unseen: its own locks are not held over a callback, which other tests look after.
+ *
+ * A condition variable gives up the lock that it is waited with, but the thread that waits allocates
+ * nothing meanwhile and has the lock again afterwards: there is nothing to note.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <threads.h>
+#include <time.h>
+
+#include "lockdep.h"
+
+/* Where this library's code is: the linker's names for its beginning and end. */
+extern const char __ehdr_start __attribute__((visibility("hidden")));
+extern const char etext __attribute__((visibility("hidden")));
+
+static bool is_own(const void *caller)
+{
+	return (const char *)caller >= &__ehdr_start && (const char *)caller < &etext;
+}
+
+/* libc's own. Looked up at its first use, which may be before any constructor. */
+#define NEXT(function)                                                                    \
+	__extension__({                                                                   \
+		static __typeof__(&function) next_;                                       \
+		__typeof__(&function) found_ = __atomic_load_n(&next_, __ATOMIC_RELAXED); \
+                                                                                          \
+		if (unlikely(found_ == NULL)) {                                           \
+			found_ = (__typeof__(&function))dlsym(RTLD_NEXT, #function);      \
+			__atomic_store_n(&next_, found_, __ATOMIC_RELAXED);               \
+		}                                                                         \
+		found_;                                                                   \
+	})
+
+static int taken(const volatile void *lock, enum lock_mode mode, int error)
+{
+	/* Of a robust mutex whose owner has died one has the lock. */
+	if (error == 0 || error == EOWNERDEAD)
+		lockdep_hold((const void *)lock, mode);
+	return error;
+}
+
+#define CALLER __builtin_return_address(0)
+
+#define INITIALISES(function, type, how)                              \
+	OOM_EXPORT int function(type *lock, how)                      \
+	{                                                             \
+		if (!is_own(CALLER))                                  \
+			lock_initialised((const void *)lock, CALLER); \
+		return NEXT(function)(lock, attributes);              \
+	}
+#define WAITS(function, type, mode)                             \
+	OOM_EXPORT int function(type *lock)                     \
+	{                                                       \
+		if (is_own(CALLER))                             \
+			return NEXT(function)(lock);            \
+		lockdep_wait((const void *)lock, mode);         \
+		return taken(lock, mode, NEXT(function)(lock)); \
+	}
+#define TRIES(function, type, mode)                             \
+	OOM_EXPORT int function(type *lock)                     \
+	{                                                       \
+		if (is_own(CALLER))                             \
+			return NEXT(function)(lock);            \
+		return taken(lock, mode, NEXT(function)(lock)); \
+	}
+/* Ends by itself, so it is as good as a trylock. */
+#define WAITS_UNTIL(function, type, mode)                               \
+	OOM_EXPORT int function(type *lock, const struct timespec *end) \
+	{                                                               \
+		if (is_own(CALLER))                                     \
+			return NEXT(function)(lock, end);               \
+		return taken(lock, mode, NEXT(function)(lock, end));    \
+	}
+#define WAITS_UNTIL_BY(function, type, mode)                                             \
+	OOM_EXPORT int function(type *lock, clockid_t clock, const struct timespec *end) \
+	{                                                                                \
+		if (is_own(CALLER))                                                      \
+			return NEXT(function)(lock, clock, end);                         \
+		return taken(lock, mode, NEXT(function)(lock, clock, end));              \
+	}
+#define RELEASES(function, type)                             \
+	OOM_EXPORT int function(type *lock)                  \
+	{                                                    \
+		if (!is_own(CALLER))                         \
+			lockdep_release((const void *)lock); \
+		return NEXT(function)(lock);                 \
+	}
+
+INITIALISES(pthread_mutex_init, pthread_mutex_t, const pthread_mutexattr_t *attributes)
+WAITS(pthread_mutex_lock, pthread_mutex_t, LOCK_EXCLUSIVE)
+TRIES(pthread_mutex_trylock, pthread_mutex_t, LOCK_EXCLUSIVE)
+WAITS_UNTIL(pthread_mutex_timedlock, pthread_mutex_t, LOCK_EXCLUSIVE)
+WAITS_UNTIL_BY(pthread_mutex_clocklock, pthread_mutex_t, LOCK_EXCLUSIVE)
+RELEASES(pthread_mutex_unlock, pthread_mutex_t)
+
+INITIALISES(pthread_rwlock_init, pthread_rwlock_t, const pthread_rwlockattr_t *attributes)
+WAITS(pthread_rwlock_wrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
+WAITS(pthread_rwlock_rdlock, pthread_rwlock_t, LOCK_SHARED)
+TRIES(pthread_rwlock_trywrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
+TRIES(pthread_rwlock_tryrdlock, pthread_rwlock_t, LOCK_SHARED)
+WAITS_UNTIL(pthread_rwlock_timedwrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
+WAITS_UNTIL(pthread_rwlock_timedrdlock, pthread_rwlock_t, LOCK_SHARED)
+WAITS_UNTIL_BY(pthread_rwlock_clockwrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
+WAITS_UNTIL_BY(pthread_rwlock_clockrdlock, pthread_rwlock_t, LOCK_SHARED)
+RELEASES(pthread_rwlock_unlock, pthread_rwlock_t)
+
+INITIALISES(pthread_spin_init, pthread_spinlock_t, int attributes)
+WAITS(pthread_spin_lock, pthread_spinlock_t, LOCK_EXCLUSIVE)
+TRIES(pthread_spin_trylock, pthread_spinlock_t, LOCK_EXCLUSIVE)
+RELEASES(pthread_spin_unlock, pthread_spinlock_t)
+
+INITIALISES(mtx_init, mtx_t, int attributes)
+WAITS(mtx_lock, mtx_t, LOCK_EXCLUSIVE)
+TRIES(mtx_trylock, mtx_t, LOCK_EXCLUSIVE)
+WAITS_UNTIL(mtx_timedlock, mtx_t, LOCK_EXCLUSIVE)
+RELEASES(mtx_unlock, mtx_t)
