@@ -23,6 +23,7 @@ static bool is_own(const void *caller)
 	return (const char *)caller >= &__ehdr_start && (const char *)caller < &etext;
 }
 
+/* Names of functions and types, which take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 /* libc's own. Looked up at its first use, which may be before any constructor. */
 #define NEXT(function)                                                                    \
 	__extension__({                                                                   \
@@ -90,6 +91,8 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 			lockdep_release((const void *)lock); \
 		return NEXT(function)(lock);                 \
 	}
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 INITIALISES(pthread_mutex_init, pthread_mutex_t, const pthread_mutexattr_t *attributes)
 WAITS(pthread_mutex_lock, pthread_mutex_t, LOCK_EXCLUSIVE)
