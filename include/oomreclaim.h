@@ -117,6 +117,13 @@ enum oomreclaim_callback_flags {
  * fork. It may not throw, longjmp, or wait for a lock that any thread may hold
  * while it allocates: use trylock, or hold that lock only within the scope
  * OOMRECLAIM_SCOPE_NORECLAIM. errno is restored after it.
+ * liboomreclaim-debug.so finds out whether that is kept (docs/debugging.md).
+ *
+ * glibc declares malloc() a `leaf`: a compiler may take it that the call does
+ * not come back into the file it stands in, and keep what only this file knows
+ * (static variables) in registers over it. What a callback changes and the code
+ * around a malloc() in the same file reads has to be atomic or volatile, or
+ * reached over a lock.
  */
 typedef size_t oomreclaim_callback(const struct oomreclaim_control *control, void *arg);
 
