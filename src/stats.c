@@ -101,7 +101,7 @@ static void put_budget(struct oomreclaim_stats *stats)
 
 static void put_ladder(struct oomreclaim_stats *stats)
 {
-	uint64_t now[STATS_COUNTERS];
+	uint64_t now[STATS_COUNTERS] = {0};
 
 	for (int i = 0; i < STATS_COUNTERS; i++)
 		now[i] = atomic_load_explicit(&stats_counters[i], memory_order_relaxed);
