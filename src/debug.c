@@ -57,14 +57,12 @@ bool debug_alloc(size_t bytes, const void *caller)
 
 void debug_callback_begin(bool is_direct)
 {
-	if (is_direct)
-		lockdep_callback_begin();
+	lockdep_callback_begin(is_direct);
 }
 
-void debug_callback_end(bool is_direct)
+void debug_callback_end(void)
 {
-	if (is_direct)
-		lockdep_callback_end();
+	lockdep_callback_end();
 }
 
 void debug_wait_for_callbacks(void)
@@ -73,11 +71,23 @@ void debug_wait_for_callbacks(void)
 		lockdep_might_reclaim();
 }
 
+void debug_wait_for_unregister(void)
+{
+	if (!scope_is_in_ladder())
+		lockdep_might_unregister();
+}
+
 /* ---- dry_run: each callback once, before memory is short ---- */
 
+struct dry_run {
+	oomreclaim_callback *function;
+	void *arg;
+};
+
 /* In a thread of its own, since whoever registers may hold what the callback waits for. */
-static void *call_all(void *arg)
+static void *run_dry(void *given)
 {
+	struct dry_run *run = given;
 	struct registry_call call = {.entry = NULL};
 	const struct registry_walk walk = {.newest_handle = registry_newest()};
 	const struct oomreclaim_control control = {.struct_size = sizeof control,
@@ -88,28 +98,38 @@ static void *call_all(void *arg)
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
+	/* Those registered before were called then. */
 	while (registry_begin_call(&call, &walk)) {
-		lockdep_callback_begin();
-		call.function(&control, call.arg);
-		lockdep_callback_end();
+		if (call.function == run->function && call.arg == run->arg) {
+			lockdep_callback_begin(true);
+			call.function(&control, call.arg);
+			lockdep_callback_end();
+		}
 		registry_end_call(&call, &outcome);
 	}
 	registry_end_walk(&call);
 	scope_leave_ladder(&enter);
-	return arg;
+	free(run);
+	return NULL;
 }
 
-void debug_registered(void)
+void debug_registered(oomreclaim_callback *function, void *arg)
 {
 	pthread_attr_t attributes;
+	struct dry_run *run;
 	pthread_t thread;
 
 	if (!options.is_dry_run)
 		return;
+	run = malloc(sizeof *run);
+	if (run != NULL)
+		*run = (struct dry_run){function, arg};
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	if (pthread_create(&thread, &attributes, call_all, NULL) != 0)
+	if (run == NULL || pthread_create(&thread, &attributes, run_dry, run) != 0) {
 		io_warn("dry_run: no thread to call the callbacks in");
+		free(run);
+	}
 	pthread_attr_destroy(&attributes);
 }
 

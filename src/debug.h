@@ -6,6 +6,7 @@
 #define OOM_DEBUG_H
 
 #include "base.h"
+#include "oomreclaim.h"
 
 #ifdef OOM_DEBUG
 __attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
@@ -16,18 +17,20 @@ __attribute__((noreturn)) void debug_assert_failed(const char *file, int line, c
 bool debug_alloc(size_t bytes, const void *caller);
 /* Around a callback; what waits for the callbacks to end. */
 void debug_callback_begin(bool is_direct);
-void debug_callback_end(bool is_direct);
+void debug_callback_end(void);
 void debug_wait_for_callbacks(void);
+void debug_wait_for_unregister(void);
 /* A callback was registered. */
-void debug_registered(void);
+void debug_registered(oomreclaim_callback *function, void *arg);
 void debug_init(void);
 #else
 #define oom_assert(condition) ((void)0)
 #define debug_alloc(bytes, caller) false
 #define debug_callback_begin(is_direct) ((void)0)
-#define debug_callback_end(is_direct) ((void)0)
+#define debug_callback_end() ((void)0)
 #define debug_wait_for_callbacks() ((void)0)
-#define debug_registered() ((void)0)
+#define debug_wait_for_unregister() ((void)0)
+#define debug_registered(function, arg) ((void)0)
 #define debug_init() ((void)0)
 #endif
 

@@ -70,7 +70,7 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	outcome->duration_ns = now_ns() - began_ns;
-	debug_callback_end(control->is_direct);
+	debug_callback_end();
 	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
 	scope_exchange(scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);

@@ -88,7 +88,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	pthread_mutex_unlock(&registry.lock);
 	if (handle != NULL)
 		*handle = given;
-	debug_registered();
+	debug_registered(function, arg);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	struct registry_entry *entry, *gone = NULL;
 	int error = 0;
 
-	debug_wait_for_callbacks();
+	debug_wait_for_unregister();
 	pthread_mutex_lock(&registry.lock);
 	entry = *find(handle);
 	if (entry == NULL || entry->is_dead) {

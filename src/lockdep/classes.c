@@ -15,7 +15,7 @@ struct lock {
 };
 
 static struct lock locks[LOCKS_MAX];
-/* By class, from 1 on: what makes it one. */
+/* By class, behind the pseudo-locks: what makes it one. */
 static _Atomic(const void *) keys[CLASSES_MAX];
 static atomic_bool has_complained;
 
@@ -53,7 +53,7 @@ static uint32_t class_of_key(const void *key)
 	uint32_t at = hash(key);
 
 	for (uint32_t i = 0; i < CLASSES_MAX; i++) {
-		uint32_t class = 1 + (at + i) % (CLASSES_MAX - 1);
+		uint32_t class = CLASSES_PSEUDO + (at + i) % (CLASSES_MAX - CLASSES_PSEUDO);
 		const void *is = atomic_load(&keys[class]);
 
 		if (is == NULL && atomic_compare_exchange_strong(&keys[class], &is, key))
@@ -77,8 +77,20 @@ void lock_initialised(const void *address, const void *where)
 
 	if (lock == NULL)
 		return;
+	/* Held by nobody any more, whoever had it: as in the child of a fork(). */
+	atomic_fetch_add(&lock->epoch, 1);
 	class = class_of_key(where);
 	atomic_store(&lock->class, class != CLASS_NONE ? class + 1 : 0);
+}
+
+void lock_destroyed(const void *address)
+{
+	struct lock *lock = find(address);
+
+	if (lock == NULL)
+		return;
+	atomic_fetch_add(&lock->epoch, 1);
+	atomic_store(&lock->class, 0);
 }
 
 uint32_t lock_class(const void *address)

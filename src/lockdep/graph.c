@@ -22,9 +22,10 @@ static atomic_flag is_searching = ATOMIC_FLAG_INIT;
 static struct lock_edge edges[EDGES_MAX];
 static unsigned edge_count;
 static bool has_complained;
-/* By class: the edge by which the search got there, plus one; 0: not yet. */
-static uint32_t found_by[CLASSES_MAX];
-static uint32_t queue[CLASSES_MAX];
+/* By node, as it is wanted: the edge by which the search got there, plus one (0: not yet), and from where. */
+static uint32_t found_by[NODES];
+static struct lock_node found_from[NODES];
+static struct lock_node queue[NODES];
 
 static unsigned index_of(struct lock_node node)
 {
@@ -47,92 +48,104 @@ static bool set_edge(struct lock_node held, struct lock_node wanted)
 	       (atomic_fetch_or(word, bit) & bit) == 0;
 }
 
-/* Whether what is wanted by `from` may wait, over others, for a holder of `to`; in found_by, how. The
-   edges are few: programs have few orders of locks. */
-static bool search(struct lock_node from, uint32_t to)
+/* Whether who wants `from` may wait, over others, for who holds `to`; in found_by, how, and in `end` for
+   what the last of them waits. The edges are few: programs have few orders of locks. */
+static bool search(struct lock_node from, struct lock_node to, struct lock_node *end)
 {
-	enum lock_mode wanted_mode[CLASSES_MAX];
 	unsigned head = 0, tail = 0;
 
 	memset(found_by, 0, sizeof found_by);
-	queue[tail++] = from.class;
-	wanted_mode[from.class] = from.mode;
-	found_by[from.class] = UINT32_MAX;
-	while (head < tail && found_by[to] == 0) {
-		uint32_t class = queue[head++];
+	queue[tail++] = from;
+	found_by[index_of(from)] = UINT32_MAX;
+	while (head < tail) {
+		struct lock_node at = queue[head++];
 
+		if (at.class == to.class && conflict(at.mode, to.mode)) {
+			*end = at;
+			return true;
+		}
 		for (unsigned i = 0; i < edge_count; i++) {
 			const struct lock_edge *edge = &edges[i];
 
-			if (edge->held.class != class || found_by[edge->wanted.class] != 0 ||
-			    !conflict(edge->held.mode, wanted_mode[class]))
+			if (edge->held.class != at.class || found_by[index_of(edge->wanted)] != 0 ||
+			    !conflict(edge->held.mode, at.mode))
 				continue;
-			found_by[edge->wanted.class] = i + 1;
-			wanted_mode[edge->wanted.class] = edge->wanted.mode;
-			queue[tail++] = edge->wanted.class;
+			found_by[index_of(edge->wanted)] = i + 1;
+			found_from[index_of(edge->wanted)] = at;
+			queue[tail++] = edge->wanted;
 		}
 	}
-	return found_by[to] != 0;
+	return false;
 }
 
-/* The way that search() found, in front of what is in `circle` already. */
-static unsigned walk_back(uint32_t from, uint32_t to, const struct lock_edge **circle,
-                          unsigned count)
+struct circle {
+	struct lock_edge edges[CIRCLE_MAX];
+	unsigned count;
+};
+
+/* The way that search() found, from its end. */
+static void walk_back(struct lock_node end, struct circle *circle)
 {
-	while (to != from && count < CIRCLE_MAX) {
-		circle[count++] = &edges[found_by[to] - 1];
-		to = circle[count - 1]->held.class;
+	uint32_t by;
+
+	while ((by = found_by[index_of(end)]) != UINT32_MAX && circle->count < CIRCLE_MAX - 1) {
+		circle->edges[circle->count++] = edges[by - 1];
+		end = found_from[index_of(end)];
 	}
-	return count;
 }
 
 /* The new edge closes a circle if what it wants leads to the callbacks, and they to what it holds. */
-static void check(const struct lock_edge *edge)
+static bool closes_circle(const struct lock_edge *edge, uint32_t callbacks, struct circle *circle)
 {
-	const struct lock_edge *circle[CIRCLE_MAX];
-	const struct lock_node reclaim = {CLASS_RECLAIM, LOCK_EXCLUSIVE};
-	unsigned count = 0;
+	const struct lock_node pseudo = {callbacks, LOCK_EXCLUSIVE};
+	struct lock_node end;
 
-	/* Backwards: from the holder to the callbacks, from there to what is wanted. */
-	if (edge->held.class != CLASS_RECLAIM) {
-		if (!search(reclaim, edge->held.class))
-			return;
-		/* Who shares it with whom. */
-		count = walk_back(CLASS_RECLAIM, edge->held.class, circle, count);
-		if (count > 0 && !conflict(circle[0]->wanted.mode, edge->held.mode))
-			return;
+	circle->count = 0;
+	if (edge->held.class != callbacks) {
+		if (!search(pseudo, edge->held, &end))
+			return false;
+		walk_back(end, circle);
 	}
-	if (edge->wanted.class != CLASS_RECLAIM) {
-		if (!search(edge->wanted, CLASS_RECLAIM))
-			return;
-		count = walk_back(edge->wanted.class, CLASS_RECLAIM, circle, count);
+	if (edge->wanted.class != callbacks) {
+		if (!search(edge->wanted, pseudo, &end))
+			return false;
+		walk_back(end, circle);
 	}
-	if (count < CIRCLE_MAX)
-		circle[count++] = edge;
-	lock_report(circle, count);
+	circle->edges[circle->count++] = *edge;
+	return true;
+}
+
+/* Under the flag nothing is waited for that somebody may hold who waits for the flag: the loader's lock,
+   for one, which naming a function takes. */
+static bool add_edge(const struct lock_edge *edge, struct circle *circle)
+{
+	bool is_closed = false, is_full;
+
+	while (atomic_flag_test_and_set_explicit(&is_searching, memory_order_acquire))
+		sched_yield();
+	is_full = edge_count == EDGES_MAX;
+	if (!is_full) {
+		edges[edge_count++] = *edge;
+		is_closed = closes_circle(edge, CLASS_RECLAIM, circle) ||
+		            closes_circle(edge, CLASS_BACKGROUND, circle);
+	} else if (!has_complained) {
+		has_complained = true;
+		io_warn("lock check: more orders of locks than there is room for");
+	}
+	atomic_flag_clear_explicit(&is_searching, memory_order_release);
+	return is_closed;
 }
 
 void graph_add(struct lock_node held, struct lock_node wanted)
 {
-	struct lock_edge *edge;
+	struct lock_edge edge = {.held = held, .wanted = wanted};
+	struct circle circle;
 
 	if (!set_edge(held, wanted))
 		return;
-	while (atomic_flag_test_and_set_explicit(&is_searching, memory_order_acquire))
-		sched_yield();
-	if (edge_count == EDGES_MAX) {
-		if (!has_complained)
-			io_warn("lock check: more orders of locks than there is room for");
-		has_complained = true;
-	} else {
-		edge = &edges[edge_count];
-		edge->held = held;
-		edge->wanted = wanted;
-		edge->frame_count = backtrace(edge->frames, LOCK_FRAMES);
-		edge_count++;
-		check(edge);
-	}
-	atomic_flag_clear_explicit(&is_searching, memory_order_release);
+	edge.frame_count = backtrace(edge.frames, LOCK_FRAMES);
+	if (add_edge(&edge, &circle))
+		lock_report(circle.edges, circle.count);
 }
 
 void lockdep_fork_child(void)

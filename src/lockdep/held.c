@@ -119,12 +119,26 @@ void lockdep_might_reclaim(void)
 	end(saved);
 }
 
-/* As if it held what those wait for that wait for it. */
-void lockdep_callback_begin(void)
+void lockdep_might_unregister(void)
 {
+	int saved = errno;
+
+	if (held_count == 0 || !begin())
+		return;
+	want((struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
+	want((struct lock_node){CLASS_BACKGROUND, LOCK_EXCLUSIVE});
+	end(saved);
+}
+
+/* As if it held what those wait for that wait for it. */
+void lockdep_callback_begin(bool is_direct)
+{
+	const struct lock_node pseudo = {is_direct ? CLASS_RECLAIM : CLASS_BACKGROUND,
+	                                 LOCK_EXCLUSIVE};
+
 	if (!begin())
 		return;
-	push(NULL, (struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE}, 0);
+	push(NULL, pseudo, 0);
 	is_busy = false;
 }
 

@@ -20,10 +20,14 @@ enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
 #define CLASSES_MAX 1024
 /* What a thread waits for that waits for callbacks. */
 #define CLASS_RECLAIM 0
+/* What a thread waits for that unregisters: a callback that oomreclaimd may be calling. */
+#define CLASS_BACKGROUND 1
+#define CLASSES_PSEUDO 2
 /* There was no room to take note of it: it isn't watched. */
 #define CLASS_NONE UINT32_MAX
 
 void lock_initialised(const void *lock, const void *where);
+void lock_destroyed(const void *lock);
 uint32_t lock_class(const void *lock);
 /* How often it was released by another thread than the one that held it. */
 uint32_t lock_epoch(const void *lock);
@@ -36,10 +40,11 @@ const void *class_key(uint32_t class);
 void lockdep_wait(const void *lock, enum lock_mode mode);
 void lockdep_hold(const void *lock, enum lock_mode mode);
 void lockdep_release(const void *lock);
-/* The calling thread may come to wait for callbacks. */
+/* The calling thread may come to wait for callbacks; for those that oomreclaimd calls as well. */
 void lockdep_might_reclaim(void);
+void lockdep_might_unregister(void);
 /* The calling thread runs a callback that others wait for. */
-void lockdep_callback_begin(void);
+void lockdep_callback_begin(bool is_direct);
 void lockdep_callback_end(void);
 
 /* ---- Which is held while which is waited for (graph.c) ---- */
@@ -49,7 +54,8 @@ struct lock_node {
 	enum lock_mode mode;
 };
 
-/* `held` is held while `wanted` is waited for. The first time, looks for a circle through CLASS_RECLAIM. */
+/* `held` is held while `wanted` is waited for. The first time, looks for a circle through
+   the callbacks. */
 void graph_add(struct lock_node held, struct lock_node wanted);
 /* Whoever was searching is in the parent. */
 void lockdep_fork_child(void);
@@ -64,8 +70,8 @@ struct lock_edge {
 	void *frames[LOCK_FRAMES];
 };
 
-/* The edges of a circle, the first one being held by CLASS_RECLAIM's callback. */
-void lock_report(const struct lock_edge *const *edges, unsigned count);
+/* The edges of a circle. */
+void lock_report(const struct lock_edge *edges, unsigned count);
 /* Loads what backtrace() needs, once, before main(). */
 void lock_report_init(void);
 

@@ -54,6 +54,13 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 			lock_initialised((const void *)lock, CALLER); \
 		return NEXT(function)(lock, attributes);              \
 	}
+#define DESTROYS(function, type)                            \
+	OOM_EXPORT int function(type *lock)                 \
+	{                                                   \
+		if (!is_own(CALLER))                        \
+			lock_destroyed((const void *)lock); \
+		return NEXT(function)(lock);                \
+	}
 #define WAITS(function, type, mode)                             \
 	OOM_EXPORT int function(type *lock)                     \
 	{                                                       \
@@ -95,6 +102,7 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 INITIALISES(pthread_mutex_init, pthread_mutex_t, const pthread_mutexattr_t *attributes)
+DESTROYS(pthread_mutex_destroy, pthread_mutex_t)
 WAITS(pthread_mutex_lock, pthread_mutex_t, LOCK_EXCLUSIVE)
 TRIES(pthread_mutex_trylock, pthread_mutex_t, LOCK_EXCLUSIVE)
 WAITS_UNTIL(pthread_mutex_timedlock, pthread_mutex_t, LOCK_EXCLUSIVE)
@@ -102,6 +110,7 @@ WAITS_UNTIL_BY(pthread_mutex_clocklock, pthread_mutex_t, LOCK_EXCLUSIVE)
 RELEASES(pthread_mutex_unlock, pthread_mutex_t)
 
 INITIALISES(pthread_rwlock_init, pthread_rwlock_t, const pthread_rwlockattr_t *attributes)
+DESTROYS(pthread_rwlock_destroy, pthread_rwlock_t)
 WAITS(pthread_rwlock_wrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
 WAITS(pthread_rwlock_rdlock, pthread_rwlock_t, LOCK_SHARED)
 TRIES(pthread_rwlock_trywrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
@@ -113,11 +122,19 @@ WAITS_UNTIL_BY(pthread_rwlock_clockrdlock, pthread_rwlock_t, LOCK_SHARED)
 RELEASES(pthread_rwlock_unlock, pthread_rwlock_t)
 
 INITIALISES(pthread_spin_init, pthread_spinlock_t, int attributes)
+DESTROYS(pthread_spin_destroy, pthread_spinlock_t)
 WAITS(pthread_spin_lock, pthread_spinlock_t, LOCK_EXCLUSIVE)
 TRIES(pthread_spin_trylock, pthread_spinlock_t, LOCK_EXCLUSIVE)
 RELEASES(pthread_spin_unlock, pthread_spinlock_t)
 
 INITIALISES(mtx_init, mtx_t, int attributes)
+/* Returns nothing. */
+OOM_EXPORT void mtx_destroy(mtx_t *lock)
+{
+	if (!is_own(CALLER))
+		lock_destroyed(lock);
+	NEXT(mtx_destroy)(lock);
+}
 WAITS(mtx_lock, mtx_t, LOCK_EXCLUSIVE)
 TRIES(mtx_trylock, mtx_t, LOCK_EXCLUSIVE)
 WAITS_UNTIL(mtx_timedlock, mtx_t, LOCK_EXCLUSIVE)

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the programs about locks have in common: a lock, somebody who has it and allocates, and a callback that
+   waits for it. */
+#ifndef LOCKDEP_CALLS_H
+#define LOCKDEP_CALLS_H
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "../preload/check.h"
+#include "oomreclaim.h"
+
+static pthread_mutex_t a = PTHREAD_MUTEX_INITIALIZER;
+
+/* Too large for the compiler to leave out. */
+static void allocate(void)
+{
+	void *volatile memory = malloc(100);
+
+	CHECK(memory != NULL);
+	free(memory);
+}
+
+static size_t (*in_callback)(void);
+
+static size_t call(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return in_callback();
+}
+
+/* The callbacks are called, though there is memory. */
+static void call_back(size_t (*function)(void))
+{
+	oomreclaim_handle handle;
+
+	in_callback = function;
+	CHECK_EQ(oomreclaim_register("call", 0, 0, call, NULL, &handle), 0);
+	oomreclaim_reclaim(1);
+	CHECK_EQ(oomreclaim_unregister(handle), 0);
+}
+
+static size_t wait_a(void)
+{
+	pthread_mutex_lock(&a);
+	pthread_mutex_unlock(&a);
+	return 0;
+}
+
+static void hold_a(void)
+{
+	pthread_mutex_lock(&a);
+	allocate();
+	pthread_mutex_unlock(&a);
+}
+
+#endif
