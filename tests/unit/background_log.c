@@ -76,8 +76,11 @@ void serve(oomreclaim_callback *function)
 
 void wait_until_idle(void)
 {
-	struct thread thread = {.tid = seen.tid};
+	struct thread thread = {.tid = 0};
 
+	pthread_mutex_lock(&seen.lock);
+	thread.tid = seen.tid;
+	pthread_mutex_unlock(&seen.lock);
 	thread_wait_asleep(&thread);
 }
 
