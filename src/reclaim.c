@@ -189,10 +189,13 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 		   reserve has to go back there before anybody else is served from those caches. */
 		heap_ops.flush_thread();
 		end_round(round, progress);
-		/* Nothing: but not everybody was asked. Either who was left out is still busy, or he
-		   can be asked by now. */
-	} while (progress->claimed_bytes == 0 && has_skipped && !request->is_background &&
-	         !try_join(round_of(true), request, progress, false) &&
+		/* Nothing: but not everybody was asked. Who was left out is busy in the background; if
+		   nothing comes of that either, he can be asked by now. */
+		if (has_skipped && progress->claimed_bytes == 0 && !request->is_background)
+			try_join(round_of(true), request, progress, false);
+		else
+			has_skipped = false;
+	} while (has_skipped && progress->claimed_bytes == 0 && !progress->has_timed_out &&
 	         now_ns() < request->deadline_ns);
 }
 

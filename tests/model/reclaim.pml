@@ -12,7 +12,8 @@
  * clock ticks. What can't go on without the clock, and waits for no point in time, is a deadlock.
  *
  * Left out: bytes, statistics, names, registering anew, cancellation (which is off in all waits), and
- * that a round in which a callback was skipped is begun again where no background round goes on.
+ * that a round in which a callback was skipped is begun again when nothing came of the background one,
+ * until the bound.
  *
  * With -DFORKS threads fork, without it callbacks unregister and lock: both at once is more than can be
  * searched in a minute.

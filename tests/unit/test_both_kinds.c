@@ -74,6 +74,28 @@ Test(both_kinds, who_was_left_out_is_asked_in_the_end)
 	cr_expect_eq(run(false).claimed_bytes, 500);
 }
 
+static struct thread direct;
+static struct reclaim_progress direct_progress;
+
+static void run_directly(void)
+{
+	direct_progress = run(false);
+}
+
+/* That nothing came of the other round does not tell what comes of asking directly. */
+Test(both_kinds, who_was_left_out_is_asked_after_waiting_in_vain)
+{
+	cr_assert_eq(oomreclaim_register("slow", 0, 0, slow_in_the_background, NULL, NULL), 0);
+	thread_start(&background, run_background);
+	gate_wait(&inside);
+	thread_start(&direct, run_directly);
+	thread_wait_asleep(&direct);
+	gate_open(&go_on);
+	thread_join(&background);
+	thread_join(&direct);
+	cr_expect_eq(direct_progress.claimed_bytes, 500);
+}
+
 /* ---- Each waits for the end of the other ---- */
 
 static oomreclaim_handle direct_handle, background_handle;
