@@ -2,6 +2,7 @@
 #include "heap.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,17 +17,52 @@
 #include "options.h"
 #include "pages.h"
 
+/* Arenas for each processor, as "narenas_ratio" in MALLOC_CONF; jemalloc declares it nowhere. */
+extern fxp_t opt_narenas_ratio;
+
 /* jemalloc's errno, which nobody reads: see heap_glue.h. */
 OOM_TLS int heap_errno;
 
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
 
-static bool is_limited(__rlimit_resource_t resource)
+static size_t soft_limit(__rlimit_resource_t resource)
 {
 	struct rlimit limit;
 
-	return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a limit is
+ * small beside the number of processors, that is most of it: an arena for each so many bytes will do.
+ */
+#define LIMIT_BYTES_PER_ARENA (64UL << 20)
+
+static void limit_arenas(size_t limit)
+{
+	fxp_t arenas = (fxp_t)min_size(limit / LIMIT_BYTES_PER_ARENA, UINT16_MAX);
+	cpu_set_t set;
+	fxp_t ratio;
+
+	/* What jemalloc does to count them. */
+	if (sched_getaffinity(0, sizeof set, &set) != 0)
+		return;
+	ratio = FXP_INIT_INT(arenas > 0 ? arenas : 1) / (fxp_t)CPU_COUNT(&set);
+	if (ratio >= opt_narenas_ratio)
+		return;
+	opt_narenas_ratio = ratio;
+	/* Free pages side by side that are more than this are given back at once. In the first arena, which
+	   is made now, and where all threads may free, 8 MiB of them come together all the time. */
+	if (limit / 4 > oversize_threshold)
+		oversize_threshold = limit / 4;
 }
 
 /*
@@ -38,12 +74,17 @@ static bool is_limited(__rlimit_resource_t resource)
 char *heap_conf_getenv(const char *name)
 {
 	int saved = errno;
+	size_t limit;
 
 	options_load(NULL);
 	budget_init(background_wake);
 	fault_init();
-	if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA) || budget_is_limited())
+	limit = min_size(min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA)),
+	                 budget_max_bytes());
+	if (limit != SIZE_MAX || budget_is_limited())
 		opt_retain = false;
+	if (limit != SIZE_MAX)
+		limit_arenas(limit);
 	errno = saved;
 	return secure_getenv(name);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* jemalloc(3): a program that uses it loses nothing. */
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,12 +135,48 @@ static void not_retained(void)
 	CHECK(!is_retaining());
 }
 
+/* By the limit that it is started with, on however many processors. */
+static unsigned arenas(void)
+{
+	unsigned count;
+
+	JE_READ("opt.narenas", &count);
+	return count;
+}
+
+static void one_arena(void)
+{
+	CHECK_EQ(arenas(), 1);
+}
+
+static void three_arenas(void)
+{
+	CHECK_EQ(arenas(), 3);
+}
+
+static void usual_arenas(void)
+{
+	cpu_set_t set;
+	int processors;
+
+	CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+	processors = CPU_COUNT(&set);
+
+	CHECK_EQ(arenas(), processors > 1 ? 4 * processors : 1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"blocks", blocks},     {"control", control},
-		{"profile", profile},   {"environment", environment},
-		{"retained", retained}, {"not-retained", not_retained},
+		{"blocks", blocks},
+		{"control", control},
+		{"profile", profile},
+		{"environment", environment},
+		{"retained", retained},
+		{"not-retained", not_retained},
+		{"one-arena", one_arena},
+		{"three-arenas", three_arenas},
+		{"usual-arenas", usual_arenas},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
