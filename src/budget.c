@@ -41,6 +41,9 @@ static _Atomic uint64_t read_ns; /* when the last reading ended */
 static atomic_size_t high = SIZE_MAX;
 static atomic_size_t high_now = SIZE_MAX;
 static atomic_size_t low = SIZE_MAX;
+/* Above the high one, who is refused wakes oomreclaimd: what is free, but mapped, may be used again and
+   again without one mapping more. Not if it has just found nothing to reclaim: until somebody else did. */
+static atomic_bool wakes_when_met;
 
 /* Wakes oomreclaimd. Set before the first mapping. */
 static void (*wake)(void);
@@ -199,6 +202,13 @@ static bool add_if_within(size_t bytes, size_t *sum)
 	return is_within(*sum);
 }
 
+/* Once, until it has been there. */
+static void wake_once(void)
+{
+	set(&high_now, SIZE_MAX);
+	wake();
+}
+
 bool budget_charge(size_t bytes)
 {
 	size_t wanted, now;
@@ -211,15 +221,16 @@ bool budget_charge(size_t bytes)
 	}
 	if (unlikely(!add_if_within(bytes, &now))) {
 		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+		/* As wake_all_kswapds() at the kernel's slow path. */
+		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
+		    atomic_exchange_explicit(&wakes_when_met, false, memory_order_relaxed))
+			wake_once();
 		return false;
 	}
 	if (now > get(&peak))
 		set(&peak, now);
-	if (unlikely(now > get(&high_now))) {
-		/* Once, until it has been there. */
-		set(&high_now, SIZE_MAX);
-		wake();
-	}
+	if (unlikely(now > get(&high_now)))
+		wake_once();
 	return true;
 }
 
@@ -257,6 +268,12 @@ void budget_watermark_done(bool is_below)
 	if (!is_below && is_within(add_saturated(now, REREAD_BYTES)))
 		next = add_saturated(now, REREAD_BYTES);
 	set(&high_now, next > bytes ? next : bytes);
+	atomic_store_explicit(&wakes_when_met, is_below, memory_order_relaxed);
+}
+
+void budget_reclaimed(void)
+{
+	atomic_store_explicit(&wakes_when_met, true, memory_order_relaxed);
 }
 
 size_t budget_charged(void)

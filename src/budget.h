@@ -42,6 +42,10 @@ void budget_watermarks(size_t *high_bytes, size_t *low_bytes);
 /* oomreclaimd has done what it could: the high one wakes it again. is_below: and that was enough. */
 void budget_watermark_done(bool is_below);
 
+/* A callback was called directly and something came of it: so oomreclaimd may find something, too. As the
+   kernel forgets kswapd_failures. */
+void budget_reclaimed(void);
+
 /* Bytes counted. */
 size_t budget_charged(void);
 

@@ -45,6 +45,7 @@ struct oom_control {
 	bool is_own_reclaim_done;
 	bool is_reserve_done;
 	bool is_reclaim_done; /* the callbacks have nothing left to give */
+	bool is_drain_due;    /* callbacks have run since the arenas were purged */
 	bool has_timed_out;   /* waiting for another thread's callbacks */
 	bool is_policy_done;  /* it said: return */
 	bool is_hopeless;     /* nobody is left who could free anything */

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base.h"
+#include "budget.h"
 #include "constraint.h"
 #include "killer.h"
 #include "options.h"
@@ -76,7 +77,10 @@ static enum ladder_step next_for_anyone(const struct oom_control *control)
 	/* 4 */
 	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)
 		return LADDER_FAIL;
-	/* 5, 6, 7: while callbacks make progress. */
+	/* 7: what the callbacks freed may be of no use where it lies. */
+	if (control->is_drain_due)
+		return LADDER_DRAIN;
+	/* 5, 6: while callbacks make progress. */
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 && !control->is_reclaim_done)
 		return LADDER_RECLAIM;
 	/* 8 */
@@ -146,6 +150,8 @@ static void reclaim(struct oom_control *control)
 	control->rounds++;
 	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
 	control->unmeasured = progress.measured_bytes > 0 ? 0 : control->unmeasured + 1;
+	if (progress.measured_bytes > 0)
+		budget_reclaimed();
 	control->has_timed_out = progress.has_timed_out;
 	/* A callback may claim what it likes, but not for ever. */
 	control->is_reclaim_done =
@@ -154,8 +160,14 @@ static void reclaim(struct oom_control *control)
 		control->constraint = constraint_find(control->request->size);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
-	/* Whatever has come back has to leave its arena to be of use to another. */
+	control->is_drain_due = true;
+}
+
+/* Whatever has come back has to leave its arena to be of use to another. */
+static void drain(struct oom_control *control)
+{
 	heap_ops.purge_all();
+	control->is_drain_due = false;
 }
 
 /* Once more from the callbacks on. */
@@ -251,6 +263,9 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 		return reserve_alloc(control->request);
 	case LADDER_RECLAIM:
 		reclaim(control);
+		break;
+	case LADDER_DRAIN:
+		drain(control);
 		break;
 	case LADDER_POLICY:
 		stats_count(STATS_POLICIES);

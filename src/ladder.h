@@ -13,7 +13,8 @@ enum ladder_step {
 	LADDER_FAIL,        /* NULL and ENOMEM */
 	LADDER_OWN_RECLAIM, /* rung 3 */
 	LADDER_RESERVE,     /* rungs 2 and 10 */
-	LADDER_RECLAIM,     /* rungs 5 to 7 */
+	LADDER_RECLAIM,     /* rungs 5 and 6 */
+	LADDER_DRAIN,       /* rung 7 */
 	LADDER_POLICY,      /* rungs 9 to 15 */
 	LADDER_WAIT,        /* rung 16 */
 	LADDER_ABORT        /* rung 16, when nothing can ever come */

@@ -239,6 +239,49 @@ Test(budget, near_the_limit_it_is_tried_with_the_next_mapping)
 	cr_expect_eq(wakes, 2);
 }
 
+/* What is free and mapped may do for ever, without one mapping more. */
+Test(budget, who_is_refused_wakes_it)
+{
+	set("limit:16M,high:8M,low:4M");
+	cr_assert(budget_charge(16 * MIB));
+	budget_watermark_done(true);
+	cr_expect_eq(wakes, 1);
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+	budget_reclaimed();
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(wakes, 2, "it is on its way");
+}
+
+Test(budget, who_is_refused_wakes_it_in_vain_once)
+{
+	set("limit:16M,high:8M,low:4M");
+	cr_assert(budget_charge(16 * MIB));
+	budget_watermark_done(false);
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(wakes, 1);
+	budget_reclaimed();
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(wakes, 2);
+}
+
+Test(budget, who_is_refused_below_the_watermark_wakes_nobody)
+{
+	set("limit:16M,high:16M,low:4M");
+	cr_assert(budget_charge(12 * MIB));
+	budget_reclaimed();
+	cr_expect_not(budget_charge(8 * MIB));
+	cr_expect_eq(wakes, 0);
+}
+
+Test(budget, who_is_refused_without_a_watermark_wakes_nobody)
+{
+	set("limit:16M");
+	budget_reclaimed();
+	cr_expect_not(budget_charge(17 * MIB));
+	cr_expect_eq(wakes, 0);
+}
+
 Test(budget, below_the_watermark_by_itself_it_wakes_there_again)
 {
 	set("high:8M");

@@ -82,20 +82,20 @@ static void expect_signal(int signal)
 Test(ladder_end, costly)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
-	expect_null(&(struct heap_request){.size = options.costly_bytes + 1}, "fpacfpa");
+	expect_null(&(struct heap_request){.size = options.costly_bytes + 1}, "fpacfapa");
 }
 
 Test(ladder_end, an_explicit_arena)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
-	expect_null(&(struct heap_request){.size = 1, .is_arena_explicit = true}, "fpacfpa");
+	expect_null(&(struct heap_request){.size = 1, .is_arena_explicit = true}, "fpacfapa");
 }
 
 Test(ladder_end, retry_mayfail)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_RETRY_MAYFAIL);
-	expect_null(&request, "fpacfpa");
+	expect_null(&request, "fpacfapa");
 }
 
 Test(ladder_end, noreclaim)
@@ -119,7 +119,7 @@ Test(ladder_end, the_death_of_another_would_not_help, .fini = fake_proc_end)
 {
 	limit_address_space();
 	set("policy:kill,kill_target:children");
-	expect_null(&request, "fpacfpa");
+	expect_null(&request, "fpacfapa");
 }
 
 Test(ladder_end, the_own_death_would, .fini = fake_proc_end)
@@ -142,7 +142,7 @@ Test(ladder_end, killer_disabled)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	cr_assert(oomreclaim_kill_disable(0));
-	expect_null(&request, "fpacfpa");
+	expect_null(&request, "fpacfapa");
 	cr_assert_eq(oomreclaim_kill_enable(), 0);
 	expect_signal(SIGABRT);
 }
@@ -159,7 +159,7 @@ static enum oomreclaim_policy disable_and_abort(const struct oomreclaim_verdict 
 Test(ladder_end, killer_disabled_at_the_last_moment)
 {
 	oomreclaim_set_policy_callback(disable_and_abort, NULL);
-	expect_null(&request, "fpacfpada");
+	expect_null(&request, "fpacfapada");
 }
 
 /* ---- 12 to 15: the policy ---- */
@@ -167,7 +167,7 @@ Test(ladder_end, killer_disabled_at_the_last_moment)
 Test(ladder_end, policy_return)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_RETURN);
-	expect_null(&request, "fpacfpaa");
+	expect_null(&request, "fpacfapaa");
 }
 
 Test(ladder_end, policy_abort)
@@ -185,10 +185,10 @@ Test(ladder_end, policy_kill)
 Test(ladder_end, one_more_attempt_before_the_end)
 {
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
-	/* After own reclaim and after the callbacks. */
-	fake_heap_fail(2);
+	/* After own reclaim, after the callbacks, and after the purge. */
+	fake_heap_fail(3);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
-	cr_expect_str_eq(fake_heap_trace(), "fpacfpaa");
+	cr_expect_str_eq(fake_heap_trace(), "fpacfapaa");
 	cr_expect_not(policy_is_dying());
 }
 
@@ -199,7 +199,7 @@ Test(ladder_end, what_the_policy_callback_is_told)
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_KILL);
 	oomreclaim_set_policy_callback(note_policy, NULL);
 	oomreclaim_scope_save(scope);
-	expect_null(&request, "fpacfpada");
+	expect_null(&request, "fpacfapada");
 	cr_expect_eq(told.struct_size, sizeof told);
 	cr_expect_eq(told.size, request.size);
 	cr_expect_eq(told.alignment, request.alignment);
@@ -228,11 +228,11 @@ Test(ladder_end, retry_that_made_room)
 {
 	answer = OOMRECLAIM_POLICY_RETRY;
 	oomreclaim_set_policy_callback(note_policy, NULL);
-	fake_heap_fail(2);
+	fake_heap_fail(3);
 	errno = ERRNO_UNTOUCHED;
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect_str_eq(fake_heap_trace(), "fpacfpada");
+	cr_expect_str_eq(fake_heap_trace(), "fpacfapada");
 }
 
 /* ---- Deferred: the caller has something to try before the policy ---- */
@@ -248,10 +248,10 @@ Test(ladder_end, deferred)
 	errno = ERRNO_UNTOUCHED;
 	cr_expect_null(ladder_run(&control));
 	cr_expect_eq(errno, ENOMEM);
-	cr_expect_str_eq(fake_heap_trace(), "fpacfpa");
+	cr_expect_str_eq(fake_heap_trace(), "fpacfapa");
 	control.is_policy_deferred = false;
 	cr_expect_null(ladder_run(&control));
-	cr_expect_str_eq(fake_heap_trace(), "fpacfpada");
+	cr_expect_str_eq(fake_heap_trace(), "fpacfapada");
 }
 
 Test(ladder_end, deferred_in_scope_nofail_does_not_wait)
@@ -287,10 +287,10 @@ Test(ladder_end, nofail_waits_for_memory)
 Test(ladder_end, nofail_asks_the_callbacks_again)
 {
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
-	/* Own reclaim, callbacks, policy, wait, and the second callbacks. */
-	fake_heap_fail(4);
+	/* Own reclaim, callbacks and the purge behind them, policy, wait, and the second callbacks. */
+	fake_heap_fail(5);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
-	cr_expect_str_eq(fake_heap_trace(), "fpacfpaafpacfpa");
+	cr_expect_str_eq(fake_heap_trace(), "fpacfapaafpacfa");
 }
 
 Test(ladder_end, nofail_and_the_policy)
@@ -356,10 +356,10 @@ Test(ladder_end, nofail_asks_the_reserve_again)
 {
 	fake_heap_fill_reserve(0);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_RESERVE);
-	/* Own reclaim, callbacks, policy, and the wait. */
-	fake_heap_fail(4);
+	/* Own reclaim, callbacks and the purge behind them, policy, and the wait. */
+	fake_heap_fail(5);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
-	cr_expect_str_eq(fake_heap_trace(), "fparcfpaafparcfpa", "%s", fake_heap_trace());
+	cr_expect_str_eq(fake_heap_trace(), "fparcfapaafparcfa", "%s", fake_heap_trace());
 }
 
 static void climb_when_the_grace_is_over(void)

@@ -56,6 +56,10 @@ static const struct row rungs[] = {
 	{"5, 6 reclaim: RETRY_MAYFAIL", {PURGED, SCOPE(RETRY_MAYFAIL)}, LADDER_RECLAIM},
 	{"5, 6 reclaim: NOFAIL", {PURGED, SCOPE(NOFAIL)}, LADDER_RECLAIM},
 	{"5, 6 reclaim: NORECLAIM", {PURGED, SCOPE(NORECLAIM)}, LADDER_FAIL},
+	{"7 purge what they freed", {PURGED, .is_drain_due = true}, LADDER_DRAIN},
+	{"7 purge: nothing left",
+         {PURGED, .is_drain_due = true, .is_reclaim_done = true},
+         LADDER_DRAIN},
 	{"7 progress: again", {PURGED, .rounds = 99}, LADDER_RECLAIM},
 	{"7 zero: on", {RECLAIMED, .rounds = 1}, LADDER_POLICY},
 	{"8 costly", {.request = &costly, ALL_TRIED}, LADDER_FAIL},
@@ -129,7 +133,7 @@ Test(ladder_next, nofail)
 
 /* ---- What holds for every state there is ---- */
 
-enum { FLAGS = 12, SCOPES = 5 };
+enum { FLAGS = 13, SCOPES = 5 };
 
 static struct oom_control state_of(unsigned number)
 {
@@ -148,6 +152,7 @@ static struct oom_control state_of(unsigned number)
 		.has_timed_out = number >> 9 & 1,
 		.is_policy_done = number >> 10 & 1,
 		.is_hopeless = number >> 11 & 1,
+		.is_drain_due = number >> 12 & 1,
 	};
 
 	return control;
@@ -177,6 +182,10 @@ static const char *objection(const struct oom_control *is, enum ladder_step next
 		return "callbacks";
 	if (next == LADDER_RECLAIM && !is->is_own_reclaim_done)
 		return "callbacks before own reclaim";
+	if (next == LADDER_DRAIN && (!is->is_drain_due || is->is_nested || is->is_dying))
+		return "a purge";
+	if ((next == LADDER_RECLAIM || next == LADDER_POLICY) && is->is_drain_due)
+		return "anybody asked before what is there was tried";
 	if (next == LADDER_POLICY &&
 	    (is->is_nested || is->is_policy_done || has(is, OOMRECLAIM_SCOPE_NORETRY) ||
 	     !is->is_reclaim_done || !oom_kill_allowed(is)))
