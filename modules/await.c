@@ -47,7 +47,9 @@ const char *await_what(const char *argument)
 {
 	size_t digits = strspn(argument, "0123456789");
 
-	return digits > 0 && argument[digits] == ':' ? argument + digits + 1 : argument;
+	if (digits > 0 && argument[digits] == ':')
+		return argument + digits + 1;
+	return argument[digits] == '\0' ? argument + digits : argument;
 }
 
 int await_register(const char *name, const char *argument,
@@ -62,7 +64,7 @@ int await_register(const char *name, const char *argument,
 	own.wait_ms = DEFAULT_WAIT_MS;
 	if (await_what(argument) != argument)
 		own.wait_ms = strtoul(argument, NULL, 10);
-	if (own.wait_ms > MAX_WAIT_MS || *await_what(argument) == '\0')
+	if (own.wait_ms > MAX_WAIT_MS)
 		return EINVAL;
 	own.what = strdup(await_what(argument));
 	if (own.what == NULL)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Modules that tell somebody to free memory, and then wait for it to come back: exec, signal and fifo.
+ * Modules that tell somebody to free memory, and then wait for it to come back: exec, signal, fifo
+ * and lua.
  *
  * They are called by oomreclaimd only, that is above the watermark `high` or under pressure: the thread
  * whose allocation failed may be the very one that has to do the work.
@@ -13,12 +14,12 @@
 
 #include <oomreclaim.h>
 
-/* Reads "[MILLISECONDS:]WHAT" and registers under `name`: `tell` is given WHAT and the bytes that are wanted,
-   and returns false if nobody was told. Returns 0 or an errno value. */
+/* Reads "[MILLISECONDS:]WHAT", or MILLISECONDS alone, and registers under `name`: `tell` is given WHAT and the
+   bytes that are wanted, and returns false if nobody was told. Returns 0 or an errno value. */
 int await_register(const char *name, const char *argument,
                    bool (*tell)(const char *what, size_t bytes));
 
-/* What stands behind the milliseconds. */
+/* What stands behind the milliseconds; "" where nothing does. */
 const char *await_what(const char *argument);
 
 #endif
