@@ -8,7 +8,8 @@ tool=$1 root=$2
 # shellcheck source=tests/tool/common.sh
 . "$(dirname "$0")/common.sh"
 
-for page in oomreclaim.1 oomreclaim.3 oomreclaim.conf.5; do
+for page in "$root"/man/*.[135]; do
+	page=${page##*/}
 	# What other manuals the machine has is not this one's fault.
 	mandoc -Tlint -Wstyle "$root/man/$page" 2>&1 |
 		grep -Ev 'referenced manual not found|outdated mandoc\.db' >"$tmp/lint" || :
@@ -17,7 +18,7 @@ for page in oomreclaim.1 oomreclaim.3 oomreclaim.conf.5; do
 		cat "$tmp/lint"
 	fi
 	mandoc -Tascii "$root/man/$page" >"$tmp/text"
-	[ "$(wc -l <"$tmp/text")" -gt 50 ] || fail "$page: $(wc -l <"$tmp/text") lines"
+	[ "$(wc -l <"$tmp/text")" -gt 40 ] || fail "$page: $(wc -l <"$tmp/text") lines"
 done
 
 # same NAME FILE: it has the lines of $tmp/known, in whatever order.
@@ -65,4 +66,39 @@ grep '^oomreclaim_' "$root/tests/exports.txt" | sort >"$tmp/known"
 sed -n -e 's/^\.F[no] \(oomreclaim_[a-z_]*\).*/\1/p' -e 's/.*Va \(oomreclaim_conf\).*/\1/p' \
 	"$root/man/oomreclaim.3" | grep -vx oomreclaim_available >"$tmp/found"
 same oomreclaim.3 "$tmp/found"
+
+# Each function's own page has its prototype, as the header has it, and what its structures consist of.
+/usr/bin/python3 - "$root" <<'END' || fail "pages of functions"
+import pathlib, re, subprocess, sys
+
+def words(text):
+    return re.findall(r"\w+|[*()]", text)
+
+root = pathlib.Path(sys.argv[1])
+header = re.sub(r"/\*.*?\*/", " ", (root / "include/oomreclaim.h").read_text(), flags=re.S)
+pages = {path.name: re.sub(".\b", "", subprocess.check_output(["mandoc", "-Tascii", path], text=True))
+         for path in (root / "man").glob("oomreclaim_*.3")}
+prototypes = {match[1]: match[0] for match in
+              re.finditer(r"^OOMRECLAIM_API\s+[^;]*?(oomreclaim_\w+)\([^;]*\);", header, flags=re.M)}
+assert len(prototypes) > 20, prototypes
+groups = {}
+for name, prototype in prototypes.items():
+    if name == "oomreclaim_version":
+        continue
+    having = [page for page, text in pages.items() if re.search(r"^NAME\n.*\b%s\b.*^LIBRARY" % name, text, re.M | re.S)]
+    assert len(having) == 1, (name, having)
+    groups[name] = having[0]
+    synopsis = pages[having[0]].split("\nSYNOPSIS\n")[1].split("\nDESCRIPTION\n")[0]
+    wanted = " ".join(words(prototype.removeprefix("OOMRECLAIM_API")))
+    assert wanted in " ".join(words(synopsis)), (wanted, synopsis)
+for struct, members in re.findall(r"^struct oomreclaim_(\w+) \{(.*?)^\};", header, flags=re.M | re.S):
+    page = " ".join(text for text in pages.values() if "oomreclaim_" + struct in text)
+    for member in re.findall(r"(\w+)(?:\[\w+\])?;", members):
+        assert re.search(r"\b%s\b" % member, page), (struct, member)
+# And is found under its name.
+build = (root / "man/meson.build").read_text()
+for name, page in groups.items():
+    assert re.search(r"'%s': \[[^\]]*\]" % page.removesuffix(".3"), build), page
+    assert name + ".3" == page or re.search(r"'%s': \[[^\]]*'%s'" % (page.removesuffix(".3"), name), build), name
+END
 verdict
