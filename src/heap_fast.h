@@ -62,4 +62,35 @@ void heap_tcache_retry(void);
 #define heap_malloc_fast(size, slow) imalloc_fastpath(size, slow)
 #define heap_malloc_slow malloc_default
 
+static inline void *heap_not_cached(size_t size)
+{
+	(void)size;
+	return NULL;
+}
+
+/* A block from the thread's cache, or NULL where malloc() would leave its fast path. */
+static inline void *heap_cached(size_t size)
+{
+	return heap_malloc_fast(size, &heap_not_cached);
+}
+
+/* jemalloc has no fast path for these two. It zeroes the whole block, whatever was asked for: a later
+   rallocx(MALLOCX_ZERO) relies on it. */
+static inline void *heap_cached_zeroed(size_t size)
+{
+	void *memory = heap_cached(size);
+
+	return likely(memory != NULL) ? memset(memory, 0, sz_s2u(size)) : NULL;
+}
+
+/* A small block is aligned to the largest power of two that divides its size class; that is how jemalloc
+   itself finds one. `alignment` is a power of two. */
+static inline void *heap_cached_aligned(size_t alignment, size_t size)
+{
+	if (unlikely(size > SC_LOOKUP_MAXCLASS || alignment > PAGE))
+		return NULL;
+	/* One of 0 bytes as well. */
+	return heap_cached(ALIGNMENT_CEILING(size + (size == 0), alignment));
+}
+
 #endif

@@ -51,17 +51,23 @@ OOM_EXPORT void *malloc(size_t size)
 	return heap_malloc_fast(size, &malloc_slow_path);
 }
 
+static OOM_NOINLINE void *calloc_slow_path(size_t count, size_t size)
+{
+	void *memory = heap_calloc(count, size);
+
+	background_poll();
+	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
+}
+
 OOM_EXPORT void *calloc(size_t count, size_t size)
 {
 	void *memory;
 
 	if (debug_alloc(mul_saturated(count, size), CALLER))
 		return NULL;
-	memory = heap_calloc(count, size);
-	background_poll();
-
 	/* A product that overflows saturates, and nothing is that large. */
-	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
+	memory = heap_cached_zeroed(mul_saturated(count, size));
+	return likely(memory != NULL) ? memory : calloc_slow_path(count, size);
 }
 
 OOM_EXPORT void *realloc(void *old, size_t size)
@@ -93,6 +99,15 @@ static bool is_power_of_two(size_t n)
 	return n != 0 && (n & (n - 1)) == 0;
 }
 
+static OOM_NOINLINE void *aligned_slow_path(size_t alignment, size_t size)
+{
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+
+	background_poll();
+	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
+}
+
 /* `alignment` is a power of two. */
 static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
 {
@@ -101,10 +116,8 @@ static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
 	(void)caller; /* only the debug library looks at it */
 	if (debug_alloc(size, caller))
 		return NULL;
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	memory = heap_memalign(alignment, size > 0 ? size : 1);
-	background_poll();
-	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
+	memory = heap_cached_aligned(alignment, size);
+	return likely(memory != NULL) ? memory : aligned_slow_path(alignment, size);
 }
 
 OOM_EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
@@ -220,6 +233,8 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 
 	if (debug_alloc(size, CALLER))
 		return NULL;
+	if (likely(flags == 0))
+		return heap_malloc_fast(size, &malloc_slow_path);
 	memory = heap_mallocx(size, flags);
 	background_poll();
 	return likely(memory != NULL) ? memory : climb_extended(NULL, size, flags);

@@ -182,15 +182,24 @@ void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 	return new_nothrow(size, nothrow);
 }
 
+static OOM_NOINLINE void *aligned_slow_path(size_t size, align_val alignment)
+{
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+
+	background_poll();
+	return memory;
+}
+
 void *new_aligned(size_t size, align_val alignment)
 {
 	void *memory;
 
 	if (debug_alloc(size, CALLER))
 		throw_bad_alloc();
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	memory = heap_memalign(alignment, size > 0 ? size : 1);
-	background_poll();
+	memory = heap_cached_aligned(alignment, size);
+	if (unlikely(memory == NULL))
+		memory = aligned_slow_path(size, alignment);
 	return likely(memory != NULL) ? memory : new_failed(size, alignment);
 }
 
@@ -206,9 +215,9 @@ void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow
 	(void)nothrow;
 	if (debug_alloc(size, CALLER))
 		return NULL;
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	memory = heap_memalign(alignment, size > 0 ? size : 1);
-	background_poll();
+	memory = heap_cached_aligned(alignment, size);
+	if (unlikely(memory == NULL))
+		memory = aligned_slow_path(size, alignment);
 	return likely(memory != NULL) ? memory : aligned_nothrow_failed(size, alignment);
 }
 

@@ -38,6 +38,11 @@ static void blocks(void)
 		      sallocx(block, 0) == nallocx(bytes, 0));
 		CHECK(xallocx(block, bytes, 0, 0) == sallocx(block, 0));
 		memset(block, 0x5a, sallocx(block, 0));
+		/* To its end, as rallocx(MALLOCX_ZERO) expects it. */
+		dallocx(block, 0);
+		block = calloc(1, bytes);
+		CHECK(block && is_zero(block, 0, sallocx(block, 0)));
+		memset(block, 0x5a, sallocx(block, 0));
 		block = rallocx(block, bytes * 3, MALLOCX_ZERO);
 		CHECK(block && block[0] == 0x5a && block[bytes - 1] == 0x5a);
 		CHECK(is_zero(block, nallocx(bytes, 0), bytes * 3));
