@@ -140,19 +140,15 @@ static void flush_thread(void)
 }
 
 /*
- * Address space that the arenas keep after a purge, where retention is on: because no limit was set
- * when the program started, or because the user wants it. An arena that runs out goes by its own
- * share alone, so at the first failure all of it goes back to the system.
- *
- * Retention ends with that, for good: while it is on, jemalloc takes it that no mapping is ever given
- * back in part, and merges with what lies next to a block without asking whose it is.
+ * Address space that the arenas keep after a purge: where retention is on, because no limit was set
+ * when the program started or because the user wants it, and what heap_grow.c has in stock. An arena that
+ * runs out goes by its own share alone, so at a failure all of it goes back to the system.
  */
 static void release_retained(void)
 {
 	tsdn_t *tsdn = tsdn_fetch();
 	edata_t *extent;
 
-	__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
 	/* What came from sbrk() can't be unmapped, and would be lost. */
 	if (have_dss && extent_in_dss((char *)sbrk(0) - 1))
 		return;
@@ -161,7 +157,7 @@ static void release_retained(void)
 		arena_t *arena = arena_get(tsdn, i, false);
 		ehooks_t *hooks;
 
-		if (arena == NULL)
+		if (arena == NULL || ecache_npages_get(&arena->pa_shard.pac.ecache_retained) == 0)
 			continue;
 		hooks = arena_get_ehooks(arena);
 		if (!ehooks_are_default(hooks))
@@ -177,8 +173,10 @@ static void purge_all(void)
 	if (!malloc_initialized())
 		return;
 	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-	if (opt_retain)
-		release_retained();
+	/* Retention ends with that, for good: while it is on, jemalloc takes it that no mapping is ever
+	   given back in part, and merges with what lies next to a block without asking whose it is. */
+	__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
+	release_retained();
 }
 
 static bool is_reentrant(void)

@@ -28,7 +28,10 @@ void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 
 int heap_munmap(void *addr, size_t length)
 {
-	return unlikely(addr == spare) ? 0 : pages_munmap(addr, length);
+	if (unlikely(addr == spare))
+		return 0;
+	heap_grow_unmapped(length);
+	return pages_munmap(addr, length);
 }
 
 /* The heap keeps a record of 2 MiB for each GiB of addresses in which it has blocks. Where there is

@@ -37,6 +37,13 @@ void *heap_reserve_alloc(const struct heap_request *request);
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);
 
+/* heap_grow.c, by which an arena grows. */
+edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                                edata_t *expand, size_t size, size_t alignment, bool zero,
+                                bool guarded);
+/* Called for whatever the heap has unmapped. */
+void heap_grow_unmapped(size_t bytes);
+
 /* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */
 void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
                             bool *is_zero, bool *is_committed);

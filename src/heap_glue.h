@@ -28,12 +28,15 @@
 #include <unistd.h>
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c and heap_fork.c. */
+   to heap_thread.c, heap_extent.c, heap_grow.c and heap_fork.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
 #ifdef OOM_HEAP_GLUE_EXTENT
 #define je_emap_register_boundary heap_emap_register_boundary
+#endif
+#ifdef OOM_HEAP_GLUE_PAC
+#define je_ecache_alloc_grow heap_ecache_alloc_grow
 #endif
 #ifdef OOM_HEAP_GLUE_EHOOKS
 #define je_extent_alloc_dss heap_extent_alloc_dss

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* jemalloc(3): a program that uses it loses nothing. */
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -140,6 +141,41 @@ static void not_retained(void)
 	CHECK(!is_retaining());
 }
 
+static size_t retained_bytes(void)
+{
+	uint64_t epoch = 1;
+	size_t bytes;
+
+	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+	JE_READ("stats.retained", &bytes);
+	return bytes;
+}
+
+/* Where address space is not retained small blocks come from larger mappings all the same. What is not
+   used yet of these goes back with the rest. */
+static void stock(void)
+{
+	enum { BLOCKS = 1000, BLOCK_BYTES = 4096, PIECE_BYTES = 256 << 10 };
+	static void *blocks[BLOCKS];
+	bool had_stock = false;
+
+	CHECK(!is_retaining());
+	for (int i = 0; i < BLOCKS; i++) {
+		size_t before = retained_bytes();
+
+		CHECK(before < PIECE_BYTES);
+		had_stock = had_stock || before > 0;
+		blocks[i] = malloc(BLOCK_BYTES);
+		CHECK(blocks[i]);
+		memset(blocks[i], 1, BLOCK_BYTES);
+	}
+	CHECK(had_stock);
+	malloc_trim(0);
+	CHECK_EQ(retained_bytes(), 0);
+	for (int i = 0; i < BLOCKS; i++)
+		free(blocks[i]);
+}
+
 /* By the limit that it is started with, on however many processors. */
 static unsigned arenas(void)
 {
@@ -179,6 +215,7 @@ int main(int argc, char **argv)
 		{"environment", environment},
 		{"retained", retained},
 		{"not-retained", not_retained},
+		{"stock", stock},
 		{"one-arena", one_arena},
 		{"three-arenas", three_arenas},
 		{"usual-arenas", usual_arenas},
