@@ -232,10 +232,12 @@ static bool open_wakes(void)
 
 void background_start(void)
 {
-	int saved = errno;
+	int saved = errno, cancel_state;
 
 	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
 		return;
+	/* malloc() is no cancellation point, but most of what follows is. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
 	if (own_fd_get(&thread.writes) < 0 && !is_stopping()) {
@@ -249,6 +251,7 @@ void background_start(void)
 		}
 	}
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);
+	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;
 }
 
@@ -260,13 +263,17 @@ void background_init(void)
 
 void background_wake(void)
 {
-	int saved = errno, fd = own_fd_get(&thread.writes);
+	int saved = errno, fd = own_fd_get(&thread.writes), cancel_state;
 
-	if (fd < 0)
+	if (fd < 0) {
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
-	else
-		/* Fails only where it has been woken often enough already. */
-		(void)!send(fd, "", 1, MSG_NOSIGNAL);
+		return;
+	}
+	/* A cancellation point, with the heap's locks held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	/* Fails only where it has been woken often enough already. */
+	(void)!send(fd, "", 1, MSG_NOSIGNAL);
+	pthread_setcancelstate(cancel_state, NULL);
 	errno = saved;
 }
 

@@ -2,6 +2,7 @@
 #include "budget.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -141,11 +142,15 @@ static OOM_NOINLINE void read_ceiling(void)
 /* False if another thread is at it. */
 static bool try_reread(size_t now_bytes)
 {
-	int saved = errno;
+	int saved = errno, cancel_state;
 
 	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
 		return false;
+	/* malloc() is no cancellation point, but reading a file is: the thread would end with the heap's
+	   locks held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	read_ceiling();
+	pthread_setcancelstate(cancel_state, NULL);
 	set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
 	atomic_store_explicit(&read_ns, now_ns(), memory_order_relaxed);
 	atomic_flag_clear_explicit(&is_reading, memory_order_release);

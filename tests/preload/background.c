@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,11 +183,50 @@ static void ending(void)
 	CHECK(background_calls > 0);
 }
 
+/* malloc() is no cancellation point: not where it reads the cgroup's files, nor where it starts
+   oomreclaimd or wakes it. */
+static atomic_bool is_held_off, is_cancelled;
+
+static void *allocate(void *arg)
+{
+	int until = background_calls + 2;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	is_held_off = true;
+	while (!is_cancelled)
+		sched_yield();
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	for (int i = 0; i < STEPS_MAX && background_calls < until; i++) {
+		add();
+		sched_yield();
+	}
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return arg;
+}
+
+static void cancelled(void)
+{
+	pthread_t thread;
+	void *result;
+
+	CHECK_EQ(oomreclaim_register("pool", 0, 0, evict, NULL, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		is_held_off = is_cancelled = false;
+		CHECK(!pthread_create(&thread, NULL, allocate, &pool));
+		while (!is_held_off)
+			sched_yield();
+		CHECK(!pthread_cancel(thread));
+		is_cancelled = true;
+		CHECK(!pthread_join(thread, &result) && result == &pool);
+	}
+	CHECK(background_calls >= 6);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"watermark", watermark}, {"child", child},   {"nothing", nothing},
-		{"unused", unused},       {"ending", ending},
+		{"unused", unused},       {"ending", ending}, {"cancelled", cancelled},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
