@@ -32,16 +32,19 @@ bool pages_dss_should_fail(size_t bytes)
 
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
+	/* With vm.overcommit_memory=2 jemalloc maps what it has once more, to have the pages promised to
+	   it or to give them up: that takes the place of what is charged already. */
+	bool is_again = (flags & MAP_FIXED) != 0;
 	int saved = errno;
 	void *mapped;
 
 	if (should_fail(MMAP, length))
 		return MAP_FAILED;
 	/* As a rlimit would. */
-	if (!budget_charge(length))
+	if (!is_again && !budget_charge(length))
 		return MAP_FAILED;
 	mapped = mmap(addr, length, prot, flags, fd, offset);
-	if (mapped == MAP_FAILED)
+	if (mapped == MAP_FAILED && !is_again)
 		budget_uncharge(length);
 	errno = saved;
 	return mapped;

@@ -112,6 +112,18 @@ static void rlimit(void)
 	CHECK_EQ(stats().times_met, 0);
 }
 
+/* Run with retain:true,dirty_decay_ms:0, where vm.overcommit_memory is 2: pages that are given up and
+   taken again are mapped anew in place, and count once. */
+static void again(void)
+{
+	for (int i = 0; i < 100; i++) {
+		for (int block = 0; block < 64; block++)
+			CHECK(pool_add(&pool, 100000));
+		pool_clear(&pool);
+	}
+	CHECK(stats().charged < 64 * MIB);
+}
+
 static void errors(void)
 {
 	struct oomreclaim_limit_stats now = {.limit = 1, .charged = 2};
@@ -124,8 +136,8 @@ static void errors(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"setting", setting}, {"callback", callback}, {"later", later},
-		{"above", above},     {"errors", errors},     {"rlimit", rlimit},
+		{"setting", setting}, {"callback", callback}, {"later", later}, {"above", above},
+		{"errors", errors},   {"rlimit", rlimit},     {"again", again},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
