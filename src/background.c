@@ -36,6 +36,8 @@ atomic_bool background_is_wanted;
 /* The thread, if there is one. */
 static struct {
 	atomic_flag is_starting;
+	bool has_complained; /* of pressure_path; both for who holds is_starting */
+	const char *pressure_path;
 	/* What wakes it, by a byte. A pair of sockets, since each is an inode of its own, so that nothing
 	   else is taken for it, and writing to one whose other end is gone raises no signal. */
 	struct own_fd reads, writes;
@@ -130,16 +132,23 @@ static void work(void (*reclaim)(void))
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
 }
 
+/* Once: a thread that can't be had is tried for again and again. */
+static void complain(const char *problem)
+{
+	if (!thread.has_complained)
+		io_warn("pressure: %s: %s; not watched", thread.pressure_path, problem);
+	thread.has_complained = true;
+}
+
 static void open_pressure(void)
 {
-	const char *path;
 	int error;
 
 	if (!pressure_is_wanted())
 		return;
-	error = pressure_open(&path);
+	error = pressure_open(&thread.pressure_path);
 	if (error != 0 && error != -ENODEV)
-		io_warn("pressure: %s: %s; not watched", path, strerrordesc_np(-error));
+		complain(strerrordesc_np(-error));
 }
 
 /* The program has closed our descriptors, as one does that becomes a daemon: another thread takes over
@@ -230,6 +239,18 @@ static bool open_wakes(void)
 	return false;
 }
 
+/* No descriptor or memory for a thread: direct reclaim does it all, and the next crossing of the
+   watermark tries again. */
+static void give_up(void)
+{
+	if (pressure_is_open())
+		complain("no thread for it");
+	own_fd_close(&thread.reads);
+	own_fd_close(&thread.writes);
+	pressure_close();
+	budget_watermark_done(false);
+}
+
 void background_start(void)
 {
 	int saved = errno, cancel_state;
@@ -242,13 +263,8 @@ void background_start(void)
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
 	if (own_fd_get(&thread.writes) < 0 && !is_stopping()) {
 		open_pressure();
-		if (!open_wakes() || create() != 0) {
-			own_fd_close(&thread.reads);
-			own_fd_close(&thread.writes);
-			/* No descriptor or memory for a thread: direct reclaim does it all, and
-			   the next crossing of the watermark tries again. */
-			budget_watermark_done(false);
-		}
+		if (!open_wakes() || create() != 0)
+			give_up();
 	}
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);
 	pthread_setcancelstate(cancel_state, NULL);
@@ -257,6 +273,7 @@ void background_start(void)
 
 void background_init(void)
 {
+	pressure_init();
 	if (has_duty())
 		background_start();
 }

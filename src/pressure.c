@@ -112,13 +112,14 @@ static int connect_socket(const char *path)
 }
 
 /* Writes what the source is to be told, if anything. */
-static int configure(int fd, const char *text, size_t bytes)
+static int configure(int fd, bool is_socket, const char *text, size_t bytes)
 {
 	ssize_t written;
 
 	if (bytes == 0)
 		return 0;
-	written = write(fd, text, bytes);
+	/* A peer that has left already: no reason for the program to get SIGPIPE. */
+	written = is_socket ? send(fd, text, bytes, MSG_NOSIGNAL) : write(fd, text, bytes);
 	if (written == (ssize_t)bytes)
 		return 0;
 	return written < 0 ? -errno : -EIO;
@@ -149,11 +150,14 @@ static int open_file(const char *path, bool is_written)
 	return -EINVAL;
 }
 
-static int open_fifo(const char *path)
+static int open_fifo(const char *path, bool is_written)
 {
-	/* For writing as well: else the first writer that leaves would end it. */
-	int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	/* For writing as well: else the first writer that leaves ends it. */
+	int fd = open(path, O_RDWR | flags);
 
+	if (fd < 0 && errno == EACCES && !is_written)
+		fd = open(path, O_RDONLY | flags);
 	return fd >= 0 ? fd : -errno;
 }
 
@@ -169,14 +173,14 @@ static int open_source(const char *path, const char *text, size_t bytes)
 	if (S_ISSOCK(file.st_mode))
 		fd = connect_socket(path);
 	else if (S_ISFIFO(file.st_mode))
-		fd = open_fifo(path);
+		fd = open_fifo(path, bytes > 0);
 	else if (S_ISREG(file.st_mode))
 		fd = open_file(path, bytes > 0);
 	else
 		return -EINVAL;
 	if (fd < 0)
 		return fd;
-	error = configure(fd, text, bytes);
+	error = configure(fd, S_ISSOCK(file.st_mode), text, bytes);
 	if (error != 0) {
 		close(fd);
 		return error;
@@ -209,7 +213,7 @@ static int open_level(void)
 	if (error == 0) {
 		io_printf(&text, "%d %d medium", own_fd_get(&source.file),
 		          own_fd_get(&source.level));
-		error = configure(control_fd, line, text.used);
+		error = configure(control_fd, false, line, text.used);
 	} else if (event < 0 && level >= 0) {
 		close(level);
 	}
@@ -258,33 +262,56 @@ static int open_automatic(void)
 	return error;
 }
 
-static int open_variable(const char *watch)
-{
-	const char *encoded = secure_getenv("MEMORY_PRESSURE_WRITE");
-	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+/* systemd's variables. */
+static struct {
+	bool has_path;
+	char path[sizeof source.path];
+	int error; /* what is wrong with them */
 	char text[WRITE_MAX];
+	size_t bytes;
+} variable;
+
+void pressure_init(void)
+{
+	const char *watch = secure_getenv("MEMORY_PRESSURE_WATCH"),
+		   *encoded = secure_getenv("MEMORY_PRESSURE_WRITE");
+	struct io_buf path = {.text = variable.path, .bytes = sizeof variable.path};
 	ssize_t bytes = 0;
 
+	variable.has_path = watch != NULL;
+	if (watch == NULL)
+		return;
 	io_printf(&path, "%s", watch);
-	if (strcmp(watch, "/dev/null") == 0)
-		return -ENODEV;
-	/* The protocol's own conditions. */
-	if (watch[0] != '/' || strlen(watch) >= sizeof source.path)
-		return -EINVAL;
 	if (encoded != NULL)
-		bytes = decode_base64(encoded, text, sizeof text);
-	return bytes < 0 ? (int)bytes : open_source(watch, text, (size_t)bytes);
+		bytes = decode_base64(encoded, variable.text, sizeof variable.text);
+	variable.bytes = bytes > 0 ? (size_t)bytes : 0;
+	/* The protocol's own conditions. */
+	if (strcmp(watch, "/dev/null") == 0)
+		variable.error = -ENODEV;
+	else if (watch[0] != '/' || strlen(watch) >= sizeof variable.path)
+		variable.error = -EINVAL;
+	else
+		variable.error = bytes < 0 ? (int)bytes : 0;
+}
+
+static int open_variable(void)
+{
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+
+	io_printf(&path, "%s", variable.path);
+	if (variable.error != 0)
+		return variable.error;
+	return open_source(source.path, variable.text, variable.bytes);
 }
 
 int pressure_open(const char **path)
 {
-	const char *watch = secure_getenv("MEMORY_PRESSURE_WATCH");
 	struct io_buf buf = {.text = source.path, .bytes = sizeof source.path};
 	struct stat file;
 
 	*path = source.path;
 	if (strcmp(options.pressure_path, "auto") == 0)
-		return watch != NULL ? open_variable(watch) : open_automatic();
+		return variable.has_path ? open_variable() : open_automatic();
 	io_printf(&buf, "%s", options.pressure_path);
 	if (is_level(source.path))
 		return open_level();

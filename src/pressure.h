@@ -9,9 +9,12 @@
 
 #include <stdbool.h>
 
+/* Reads systemd's variables, before main(): what the program does to its environment later changes
+   nothing, and must not be looked at while it does. */
+void pressure_init(void);
+
 /* Opens what the setting `pressure` names. 0; -ENODEV where there is nothing to watch or the user
-   wants none; another -errno, with *path saying of what. Settings and variables are looked at by the
-   first call alone: see pressure_is_wanted(). */
+   wants none; another -errno. *path says of what, and stays valid. */
 int pressure_open(const char **path);
 
 /* True if the settings ask for a source. */

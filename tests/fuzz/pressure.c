@@ -80,6 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, length);
 	text[length] = '\0';
 	setenv("MEMORY_PRESSURE_WRITE", text, 1);
+	pressure_init();
 	error = pressure_open(&where);
 	MUST(strcmp(where, path) == 0);
 	MUST(error == 0 || error == -EINVAL);

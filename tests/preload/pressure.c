@@ -5,13 +5,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -219,6 +224,62 @@ static void flood(void)
 	CHECK_EQ(status, 0);
 }
 
+/* No thread any more for this process, nor for what it executes. */
+static void refuse_threads(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {COUNT(filter), filter};
+
+	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static struct pool pool;
+
+static size_t evict(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	CHECK(control->is_direct);
+	calls++;
+	return pool_evict(&pool, control->bytes_wanted);
+}
+
+/* Whoever fails reclaims, and whatever was opened for oomreclaimd is closed each time. */
+static void without_thread(void)
+{
+	unsigned before = descriptors();
+
+	CHECK_EQ(oomreclaim_register("pool", 0, 0, evict, NULL, NULL), 0);
+	for (int i = 0; i < 1000; i++)
+		CHECK(pool_add(&pool, 256 * KIB));
+	CHECK(calls > 0);
+	CHECK_EQ(descriptors(), before);
+}
+
+static void refused(void)
+{
+	char setting[128];
+	pid_t pid;
+
+	make_path();
+	CHECK(mkfifo(path, 0600) == 0);
+	snprintf(setting, sizeof setting, "limit:64M,high:16M,pressure:%s", path);
+	pid = fork();
+	if (!pid) {
+		setenv("OOMRECLAIM_CONF", setting, 1);
+		refuse_threads();
+		execl("/proc/self/exe", "pressure", "without-thread", (char *)NULL);
+		_exit(127);
+	}
+	finish(pid);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -230,6 +291,8 @@ int main(int argc, char **argv)
 		{"socket", unix_socket},
 		{"closed", closed},
 		{"flood", flood},
+		{"without-thread", without_thread},
+		{"refused", refused},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

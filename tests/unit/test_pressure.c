@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -30,6 +31,12 @@ static void init(void)
 }
 
 TestSuite(pressure, .init = init, .fini = fake_proc_end, .timeout = WATCHDOG_SECONDS);
+
+static int open_source(void)
+{
+	pressure_init();
+	return pressure_open(&path);
+}
 
 static void set(const char *name)
 {
@@ -78,7 +85,7 @@ static void open_fifo(void)
 {
 	cr_assert_eq(mkfifo(full("/fifo"), 0600), 0);
 	set_file("/fifo");
-	cr_assert_eq(pressure_open(&path), 0);
+	cr_assert_eq(open_source(), 0);
 }
 
 static void send_to_fifo(size_t bytes)
@@ -114,6 +121,36 @@ Test(pressure, fifo)
 	}
 	/* Somebody else was faster. */
 	cr_expect(pressure_take(POLLIN));
+}
+
+/* Another user's FIFO, for us to read. */
+Test(pressure, fifo_that_may_only_be_read)
+{
+	int writer;
+
+	cr_assert_eq(mkfifo(full("/fifo"), 0600), 0);
+	writer = open(full("/fifo"), O_RDWR | O_CLOEXEC);
+	cr_assert_geq(writer, 0);
+	cr_assert_eq(chmod(full("/fifo"), 0444), 0);
+	cr_assert_eq(chmod(full(""), 0755), 0);
+	set_file("/fifo");
+	/* Root may all that there is. */
+	cr_assert(geteuid() != 0 || seteuid(65534) == 0);
+	cr_expect_eq(open_source(), 0);
+	cr_expect_eq(ready(), 0);
+	cr_assert_eq(write(writer, "x", 1), 1);
+	cr_expect_eq(ready(), POLLIN);
+	cr_expect(pressure_take(POLLIN));
+	cr_expect_eq(ready(), 0);
+	close(writer);
+	cr_expect_not(pressure_take(ready()), "the last writer is gone");
+	pressure_close();
+	/* What is to be written there can't be. */
+	setenv("MEMORY_PRESSURE_WATCH", path, 1);
+	setenv("MEMORY_PRESSURE_WRITE", "YWJj", 1);
+	set("auto");
+	cr_expect_eq(open_source(), -EACCES);
+	cr_assert(getuid() != 0 || seteuid(0) == 0);
 }
 
 Test(pressure, what_is_gone_is_of_no_use)
@@ -161,7 +198,7 @@ static void expect_told(const char *encoded, const char *expected, size_t bytes)
 	setenv("MEMORY_PRESSURE_WATCH", full("/socket"), 1);
 	setenv("MEMORY_PRESSURE_WRITE", encoded, 1);
 	set("auto");
-	cr_assert_eq(pressure_open(&path), 0, "%s", encoded);
+	cr_assert_eq(open_source(), 0, "%s", encoded);
 	fd = accept(listener, NULL, NULL);
 	cr_assert_geq(fd, 0);
 	if (bytes > 0)
@@ -190,12 +227,36 @@ Test(pressure, socket)
 	expect_told("+/+/AH5a", "\xfb\xff\xbf\0\x7e\x5a", 6);
 }
 
+static bool peer_leaves;
+
+/* In place of libc's, for the whole program: the peer leaves before anything is written. */
+int connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	long result = syscall(SYS_connect, fd, address, length);
+
+	if (peer_leaves)
+		close(listener);
+	return (int)result;
+}
+
+Test(pressure, peer_leaves_before_it_is_told)
+{
+	listen_at("/socket");
+	setenv("MEMORY_PRESSURE_WATCH", full("/socket"), 1);
+	setenv("MEMORY_PRESSURE_WRITE", "YWJj", 1);
+	set("auto");
+	peer_leaves = true;
+	/* No SIGPIPE, which would be the end. */
+	cr_expect_eq(open_source(), -EPIPE);
+	cr_expect_eq(pressure_fd(), -1);
+}
+
 Test(pressure, nobody_listens)
 {
 	listen_at("/socket");
 	close(listener);
 	set_file("/socket");
-	cr_expect_eq(pressure_open(&path), -ECONNREFUSED);
+	cr_expect_eq(open_source(), -ECONNREFUSED);
 	cr_expect_eq(pressure_fd(), -1);
 }
 
@@ -207,7 +268,7 @@ static void expect_refused(const char *watch, const char *encoded, int error)
 	if (encoded != NULL)
 		setenv("MEMORY_PRESSURE_WRITE", encoded, 1);
 	set("auto");
-	cr_expect_eq(pressure_open(&path), error, "%s", encoded != NULL ? encoded : watch);
+	cr_expect_eq(open_source(), error, "%s", encoded != NULL ? encoded : watch);
 	cr_expect_eq(pressure_fd(), -1);
 }
 
@@ -230,6 +291,18 @@ Test(pressure, no_such_path)
 	expect_refused("/dev", NULL, -EINVAL);
 }
 
+/* A daemon that cleans its environment, and has a child. */
+Test(pressure, the_environment_at_the_start)
+{
+	setenv("MEMORY_PRESSURE_WATCH", "/dev/null", 1);
+	fake_proc_write("/proc/pressure/memory", "");
+	set("auto");
+	pressure_init();
+	unsetenv("MEMORY_PRESSURE_WATCH");
+	cr_expect_eq(pressure_open(&path), -ENODEV);
+	cr_expect_eq(pressure_fd(), -1);
+}
+
 Test(pressure, no_base64)
 {
 	static char longest[1024];
@@ -242,7 +315,7 @@ Test(pressure, no_base64)
 	expect_refused(full("/fifo"), longest, -EINVAL);
 	longest[342] = '\0';
 	setenv("MEMORY_PRESSURE_WRITE", longest, 1);
-	cr_expect_eq(pressure_open(&path), 0, "256 bytes fit");
+	cr_expect_eq(open_source(), 0, "256 bytes fit");
 }
 
 /* ---- Files of the kernel ---- */
@@ -251,7 +324,7 @@ Test(pressure, psi_by_its_path)
 {
 	fake_proc_write("/psi", "");
 	set_file("/psi");
-	cr_assert_eq(pressure_open(&path), 0);
+	cr_assert_eq(open_source(), 0);
 	expect_content("/psi", TRIGGER, sizeof TRIGGER);
 	cr_expect_eq(pressure_events(), POLLPRI);
 	/* Nothing is read from it. */
@@ -262,7 +335,7 @@ Test(pressure, psi_by_its_path)
 Test(pressure, no_such_psi)
 {
 	set_file("/psi");
-	cr_expect_eq(pressure_open(&path), -ENOENT);
+	cr_expect_eq(open_source(), -ENOENT);
 	cr_expect_str_eq(path, full("/psi"));
 }
 
@@ -278,7 +351,7 @@ Test(pressure, auto_is_the_own_group)
 	fake_proc_write("/cg/own/memory.pressure", "");
 	fake_proc_write("/proc/pressure/memory", "");
 	set("auto");
-	cr_assert_eq(pressure_open(&path), 0);
+	cr_assert_eq(open_source(), 0);
 	cr_expect_str_eq(path, full("/cg/own/memory.pressure"));
 	expect_content("/cg/own/memory.pressure", TRIGGER, sizeof TRIGGER);
 	expect_content("/proc/pressure/memory", "", 0);
@@ -289,7 +362,7 @@ Test(pressure, auto_is_the_machine_where_there_is_no_group)
 	make_v2();
 	fake_proc_write("/proc/pressure/memory", "");
 	set("auto");
-	cr_assert_eq(pressure_open(&path), 0);
+	cr_assert_eq(open_source(), 0);
 	cr_expect_str_eq(path, full("/proc/pressure/memory"));
 	expect_content("/proc/pressure/memory", TRIGGER, sizeof TRIGGER);
 }
@@ -297,7 +370,7 @@ Test(pressure, auto_is_the_machine_where_there_is_no_group)
 Test(pressure, auto_finds_nothing)
 {
 	set("auto");
-	cr_expect_eq(pressure_open(&path), -ENOENT);
+	cr_expect_eq(open_source(), -ENOENT);
 	cr_expect_eq(pressure_fd(), -1);
 }
 
@@ -310,7 +383,7 @@ static void expect_level(void)
 	uint64_t one = 1;
 	int fd, level, found = 0;
 
-	cr_assert_eq(pressure_open(&path), 0);
+	cr_assert_eq(open_source(), 0);
 	cr_expect_str_eq(path, full("/cg/own/memory.pressure_level"));
 	fd = pressure_fd();
 	/* The descriptor of the level itself: the one that is open on that file. */
@@ -366,6 +439,6 @@ Test(pressure, a_level_without_its_control)
 	make_v1();
 	fake_proc_remove("/cg/own/cgroup.event_control");
 	set_file("/cg/own/memory.pressure_level");
-	cr_expect_eq(pressure_open(&path), -ENOENT);
+	cr_expect_eq(open_source(), -ENOENT);
 	cr_expect_eq(pressure_fd(), -1);
 }
