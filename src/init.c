@@ -64,10 +64,15 @@ static void warn_of_company(void)
 	        dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 ? first.dli_fname : "unknown");
 }
 
+/* fork() is no cancellation point, but what the handlers do is, with all locks held. The thread's own,
+   since several may fork. */
+static OOM_TLS int fork_cancel_state;
+
 /* The heap's own handlers were registered at its first use, before these: so these locks are taken
    first, and the heap still works while they are held. */
 static void fork_prepare(void)
 {
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &fork_cancel_state);
 	killer_fork_prepare();
 	report_fork_prepare();
 	policy_fork_prepare();
@@ -84,6 +89,7 @@ static void fork_parent(void)
 	policy_fork_parent();
 	report_fork_parent();
 	killer_fork_parent();
+	pthread_setcancelstate(fork_cancel_state, NULL);
 }
 
 static void fork_child(void)
@@ -98,6 +104,7 @@ static void fork_child(void)
 	policy_fork_child();
 	report_fork_child();
 	killer_fork_child();
+	pthread_setcancelstate(fork_cancel_state, NULL);
 }
 
 static void init_stats(void)

@@ -184,12 +184,13 @@ static void ending(void)
 }
 
 /* malloc() is no cancellation point: not where it reads the cgroup's files, nor where it starts
-   oomreclaimd or wakes it. */
+   oomreclaimd or wakes it. Nor is fork(), where the child's is not the parent's. */
 static atomic_bool is_held_off, is_cancelled;
 
 static void *allocate(void *arg)
 {
 	int until = background_calls + 2;
+	pid_t pid;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	is_held_off = true;
@@ -200,7 +201,11 @@ static void *allocate(void *arg)
 		add();
 		sched_yield();
 	}
+	pid = fork();
+	if (!pid)
+		_exit(3);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	CHECK_EQ(check_child(pid), 3);
 	return arg;
 }
 
