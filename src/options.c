@@ -41,7 +41,7 @@ static const struct row table[] = {
 	{{"kill_group", "false", "true|false", "the victim's whole memory cgroup goes with it"},
          parse_bool,
          FIELD(is_kill_group)},
-	{{"limit", "off", "a size from 8M|auto|auto-N%|off", "the most that the heap maps"},
+	{{"limit", "off", "a size from 8M to 256T|auto|auto-N%|off", "the most that the heap maps"},
          parse_limit,
          0},
 	{{"high", "off", "a size|N%|off", "oomreclaimd begins above it; N% is of the limit"},

@@ -153,6 +153,8 @@ static const char *parse_limit_auto(const struct value *margin, struct options *
 }
 
 #define LIMIT_MIN_BYTES (8ULL << 20)
+/* What there are addresses for, on the largest of today's machines as programs use them. */
+#define LIMIT_MAX_BYTES (1ULL << 48)
 
 const char *parse_limit(const struct value *value, void *field)
 {
@@ -173,6 +175,8 @@ const char *parse_limit(const struct value *value, void *field)
 		/* What jemalloc takes for its first blocks. */
 		if (number < LIMIT_MIN_BYTES)
 			return "less than 8M, which a heap needs to start; off is no limit";
+		if (number > LIMIT_MAX_BYTES)
+			return "more than 256T, the whole address space; off is no limit";
 	}
 	set->is_limit_auto = false;
 	set->limit_bytes = (size_t)number;
