@@ -104,20 +104,23 @@ static OOM_NOINLINE uint64_t usage_of_others(const struct proc_cgroup *group)
 
 	if (!proc_cgroup_usage(group, &usage))
 		return 0;
-	if (proc_statm(&statm) && statm.resident_bytes < ours)
-		ours = statm.resident_bytes;
+	if (proc_statm(&statm) && statm.anon_bytes < ours)
+		ours = statm.anon_bytes;
 	return usage > ours ? usage - ours : 0;
 }
 
 /* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
 static OOM_NOINLINE void read_ceiling(void)
 {
-	uint64_t left = UINT64_MAX, max = UINT64_MAX, total, limit;
+	uint64_t left, max, total, limit;
 	struct proc_cgroup group;
 	bool is_machine = true;
 
-	if (proc_meminfo("MemTotal", &total))
-		left = max = less_margin(total);
+	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was read last
+	   is better than nothing. */
+	if (!proc_meminfo("MemTotal", &total))
+		return;
+	left = max = less_margin(total);
 	if (proc_cgroup_self(&group))
 		do {
 			uint64_t others;

@@ -57,7 +57,7 @@ bool proc_parse_number(const char **text, uint64_t *number)
 OOM_NOINLINE bool proc_statm(struct proc_statm *statm)
 {
 	/* size resident shared text lib data dt, in pages */
-	enum { SIZE, RESIDENT, DATA = 5, FIELDS };
+	enum { SIZE, RESIDENT, SHARED, DATA = 5, FIELDS };
 	uint64_t field[FIELDS], page = (uint64_t)sysconf(_SC_PAGESIZE);
 	char path[OWN_PATH_BYTES], text[128];
 	const char *at = text;
@@ -70,6 +70,9 @@ OOM_NOINLINE bool proc_statm(struct proc_statm *statm)
 			return false;
 	statm->total_bytes = field[SIZE] * page;
 	statm->resident_bytes = field[RESIDENT] * page;
+	/* The counters are not read in one moment. */
+	statm->anon_bytes =
+		field[RESIDENT] > field[SHARED] ? (field[RESIDENT] - field[SHARED]) * page : 0;
 	statm->data_bytes = field[DATA] * page;
 	return true;
 }

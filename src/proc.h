@@ -31,6 +31,7 @@ bool proc_parse_number(const char **text, uint64_t *number);
 struct proc_statm {
 	uint64_t total_bytes; /* what RLIMIT_AS counts */
 	uint64_t resident_bytes;
+	uint64_t anon_bytes; /* of these, no part of a file or of shared memory */
 	uint64_t data_bytes; /* what RLIMIT_DATA counts, and the stack */
 };
 

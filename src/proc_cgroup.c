@@ -190,23 +190,41 @@ bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes)
 	return true;
 }
 
+/* What the kernel takes back before it kills anybody: page cache, on whichever of its lists, and in
+   version 2, which counts them apart, inodes and the like. Files that are locked in memory, and shared
+   memory, are on none of these lists. */
+static const char *const droppable_fields[2][3] = {
+	{"total_inactive_file ", "total_active_file "},
+	{"inactive_file ", "active_file ", "slab_reclaimable "},
+};
+
+/* Bytes of a line of memory.stat; 0 if it is not one of those. */
+static uint64_t droppable_in(const char *line, bool is_v2)
+{
+	uint64_t bytes;
+
+	for (size_t i = 0; i < ARRAY_SIZE(droppable_fields[0]); i++) {
+		const char *field = droppable_fields[is_v2][i], *at;
+
+		if (field == NULL || strncmp(line, field, strlen(field)) != 0)
+			continue;
+		at = line + strlen(field);
+		return proc_parse_number(&at, &bytes) ? bytes : 0;
+	}
+	return 0;
+}
+
 static OOM_NOINLINE uint64_t droppable_bytes(const struct proc_cgroup *group)
 {
-	const char *field = group->is_v2 ? "inactive_file " : "total_inactive_file ";
 	struct io_lines lines;
 	uint64_t bytes = 0;
 	const char *line;
 
 	if (proc_open_lines(&lines, "%s%s/memory.stat", group->mount, group->path) != 0)
 		return 0;
-	while ((line = io_lines_next(&lines)) != NULL) {
-		if (strncmp(line, field, strlen(field)) != 0)
-			continue;
-		line += strlen(field);
-		if (!proc_parse_number(&line, &bytes))
-			bytes = 0;
-		break;
-	}
+	while ((line = io_lines_next(&lines)) != NULL)
+		if (__builtin_add_overflow(bytes, droppable_in(line, group->is_v2), &bytes))
+			bytes = UINT64_MAX;
 	io_lines_close(&lines);
 	return bytes;
 }

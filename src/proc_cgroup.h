@@ -30,8 +30,8 @@ bool proc_cgroup_unified(struct proc_cgroup *group);
 /* Moves to the parent; false at the top. */
 bool proc_cgroup_up(struct proc_cgroup *group);
 
-/* The group's limit, UINT64_MAX if it has none, and what counts against it: its usage less the page
-   cache that the kernel would drop first. */
+/* The group's limit, UINT64_MAX if it has none, and what counts against it: its usage less what
+   the kernel would drop before it kills. */
 bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes);
 bool proc_cgroup_usage(const struct proc_cgroup *group, uint64_t *usage_bytes);
 

@@ -79,6 +79,16 @@ Test(budget_auto, others_use_is_not_ours)
 	cr_expect_eq(budget_max_bytes(), 100 * MIB);
 }
 
+/* Shared memory counts for a process and for the group, but is none of the heap's. */
+Test(budget_auto, shared_memory_is_not_the_heaps)
+{
+	cr_assert(budget_charge(20 * MIB));
+	fake_proc_write("/proc/self/statm", "10000 4096 3072 0 0 0 0\n");
+	write_bytes("/cg/upper/own/memory.current", 16 * MIB);
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB - (16 * MIB - 4 * MIB));
+}
+
 Test(budget_auto, all_of_it_is_others)
 {
 	write_bytes("/cg/upper/own/memory.current", 200 * MIB);
@@ -112,6 +122,53 @@ Test(budget_auto, nothing_can_be_read)
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
 	cr_expect(budget_charge(1024 * MIB));
+}
+
+/* All descriptors are in use, say. */
+Test(budget_auto, nothing_can_be_read_any_more)
+{
+	set("limit:auto-0%");
+	proc_root = "/nonexistent";
+	budget_refresh();
+	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB);
+	cr_expect_eq(budget_max_bytes(), 100 * MIB);
+}
+
+/* A group that is gone has no limit. */
+Test(budget_auto, the_group_is_gone)
+{
+	set("limit:auto-0%");
+	fake_proc_write("/proc/self/cgroup", "0::/upper/own (deleted)\n");
+	budget_refresh();
+	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
+	write_bytes("/cg/upper/memory.max", 75 * MIB);
+	budget_refresh();
+	cr_expect_eq(oomreclaim_get_limit(), 75 * MIB, "what is above it");
+}
+
+/* To another group. */
+Test(budget_auto, moved)
+{
+	set("limit:auto-0%");
+	write_bytes("/cg/other/memory.max", 25 * MIB);
+	fake_proc_write("/proc/self/cgroup", "0::/other\n");
+	fake_clock_advance(REREAD_NS);
+	cr_expect(budget_charge(20 * MIB));
+	cr_expect_eq(oomreclaim_get_limit(), 25 * MIB);
+}
+
+/* Above it the kernel lets nobody run. */
+Test(budget_auto, memory_high)
+{
+	write_bytes("/cg/upper/own/memory.high", 50 * MIB);
+	set("limit:auto-0%");
+	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
+	fake_proc_write("/cg/upper/own/memory.max", "max\n");
+	budget_refresh();
+	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
+	fake_proc_write("/cg/upper/own/memory.high", "max\n");
+	budget_refresh();
+	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
 }
 
 Test(budget_auto, read_again_before_anybody_is_refused)
@@ -182,9 +239,12 @@ static void read_for_long(void)
 
 static void read_in_child(void)
 {
-	proc_root = "/nonexistent";
+	/* Another one. */
+	fake_proc_begin();
+	fake_proc_write("/proc/meminfo", "MemTotal:        25600 kB\n");
 	budget_refresh();
-	if (oomreclaim_get_limit() != SIZE_MAX)
+	fake_proc_end();
+	if (oomreclaim_get_limit() != 25 * MIB)
 		_exit(1);
 }
 

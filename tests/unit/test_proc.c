@@ -82,6 +82,7 @@ Test(proc, statm)
 	cr_assert(proc_statm(&statm));
 	cr_expect_eq(statm.total_bytes, 1000 * page);
 	cr_expect_eq(statm.resident_bytes, 200 * page);
+	cr_expect_eq(statm.anon_bytes, 170 * page);
 	cr_expect_eq(statm.data_bytes, 500 * page);
 }
 

@@ -195,6 +195,14 @@ Test(proc_cgroup, numbers_of_version_2)
 	fake_proc_write("/cg2/upper/own/memory.stat",
 	                "anon 1\nfile 5\ninactive_anon 7\ninactive_file 300000\nslab 1\n");
 	expect_numbers(1048576, 700000);
+	/* All that the kernel would drop, whatever the order. */
+	fake_proc_write("/cg2/upper/own/memory.stat",
+	                "file_mapped 9\nactive_file 200000\nunevictable 7\ninactive_file 300000\n"
+	                "slab_reclaimable 100000\nslab_unreclaimable 5\nactive_anon 3\n");
+	expect_numbers(1048576, 400000);
+	fake_proc_write("/cg2/upper/own/memory.stat",
+	                "active_file 18446744073709551615\ninactive_file 1\n");
+	expect_numbers(1048576, 0);
 	fake_proc_write("/cg2/upper/own/memory.stat", "inactive_file 2000000\n");
 	expect_numbers(1048576, 0);
 	fake_proc_write("/cg2/upper/own/memory.stat", "inactive_file garbage\n");
@@ -211,7 +219,8 @@ Test(proc_cgroup, numbers_of_version_1)
 	fake_proc_write("/cg1/upper/own/memory.limit_in_bytes", "9223372036854771712\n");
 	fake_proc_write("/cg1/upper/own/memory.usage_in_bytes", "1000000\n");
 	fake_proc_write("/cg1/upper/own/memory.stat",
-	                "inactive_file 500000\ntotal_inactive_file 300000\n");
+	                "inactive_file 500000\nactive_file 500000\ntotal_inactive_file 100000\n"
+	                "total_active_file 200000\n");
 	expect_numbers(UINT64_MAX, 700000);
 	fake_proc_write("/cg1/upper/own/memory.limit_in_bytes", "1048576\n");
 	expect_numbers(1048576, 700000);
