@@ -66,6 +66,13 @@ static void limit_arenas(size_t limit)
 }
 
 /*
+ * A freed extent of up to two to this power times the size of a request is cut up for it. With jemalloc's 6
+ * a program that frees all of a phase's small blocks has its next phase on new pages, as the old ones lie
+ * together by then, and waits for these to decay: docs/benchmarks.md has the figures.
+ */
+#define LG_MAX_ACTIVE_FIT 8
+
+/*
  * jemalloc asks for MALLOC_CONF once, after its defaults are set and before its first mapping: the
  * moment to read our own options, and to turn retention off where address space is limited. Address
  * space that an arena retains is charged to the limit and of no use to any other arena. What the
@@ -76,6 +83,7 @@ char *heap_conf_getenv(const char *name)
 	int saved = errno;
 	size_t limit;
 
+	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
 	options_load(NULL);
 	budget_init(background_wake);
 	fault_init();

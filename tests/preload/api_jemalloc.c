@@ -176,6 +176,28 @@ static void stock(void)
 		free(blocks[i]);
 }
 
+/* A great deal of small blocks is freed, and becomes few large extents. What is taken next in small blocks
+   comes from these: jemalloc leaves them alone by default, and takes new pages. */
+static void reuse(void)
+{
+	enum { BLOCKS = 40000, BLOCK_BYTES = 200 };
+	static void *blocks[BLOCKS];
+	size_t mapped[2];
+
+	for (int round = 0; round < 2; round++) {
+		uint64_t epoch = 1;
+
+		for (int i = 0; i < BLOCKS; i++)
+			CHECK(blocks[i] = malloc(BLOCK_BYTES));
+		CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+		JE_READ("stats.mapped", &mapped[round]);
+		for (int i = 0; i < BLOCKS; i++)
+			free(blocks[i]);
+		CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
+	}
+	CHECK(mapped[1] <= mapped[0] + MIB);
+}
+
 /* By the limit that it is started with, on however many processors. */
 static unsigned arenas(void)
 {
@@ -216,6 +238,7 @@ int main(int argc, char **argv)
 		{"retained", retained},
 		{"not-retained", not_retained},
 		{"stock", stock},
+		{"reuse", reuse},
 		{"one-arena", one_arena},
 		{"three-arenas", three_arenas},
 		{"usual-arenas", usual_arenas},
