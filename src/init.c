@@ -13,6 +13,7 @@
 #include "background.h"
 #include "base.h"
 #include "budget.h"
+#include "cxx_runtime.h"
 #include "debug.h"
 #include "heap.h"
 #include "io.h"
@@ -123,6 +124,7 @@ __attribute__((constructor)) static void init(void)
 	load_options();
 	debug_init();
 	budget_init(background_wake);
+	cxx_runtime_init();
 	is_ours = is_first();
 	if (is_ours) {
 		heap_ops.init();

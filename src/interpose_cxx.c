@@ -3,19 +3,17 @@
  * C++'s operator new and delete, by their mangled names. A failure climbs the ladder to rung 7, then
  * asks the new_handler, as often as there is one; then comes the policy, and last bad_alloc.
  *
- * The C++ runtime is looked up when it is needed: a C program has none, and a plug-in may bring it
- * long after this library was loaded.
+ * Where the program has replaced some of these the forms that are made of others are left to the
+ * runtime, which makes them of the program's own: a block from there would be none of the heap's.
  */
-#include <dlfcn.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "background.h"
 #include "base.h"
+#include "cxx_runtime.h"
 #include "debug.h"
 #include "heap_fast.h"
 #include "interpose.h"
-#include "io.h"
 #include "ladder.h"
 
 /* std::nothrow_t, an empty class whose objects only choose a function, and std::align_val_t. */
@@ -25,49 +23,19 @@ struct nothrow {
 static const struct nothrow nothrow_object;
 typedef size_t align_val;
 
-typedef void new_handler(void);
 typedef void *nothrow_new(size_t size, const struct nothrow *nothrow);
+typedef void *aligned_new(size_t size, align_val alignment);
 typedef void *aligned_nothrow_new(size_t size, align_val alignment, const struct nothrow *nothrow);
+typedef void nothrow_delete(void *memory, const struct nothrow *nothrow);
+typedef void sized_delete(void *memory, size_t size);
+typedef void aligned_delete(void *memory, align_val alignment);
+typedef void aligned_nothrow_delete(void *memory, align_val alignment,
+                                    const struct nothrow *nothrow);
+typedef void sized_aligned_delete(void *memory, size_t size, align_val alignment);
 
-static void *runtime_symbol(void *where, const char *name)
-{
-	static const char *const runtimes[] = {"libstdc++.so.6", "libc++.so.1", "libc++abi.so.1"};
-	void *symbol = dlsym(where, name), *runtime;
-
-	for (size_t i = 0; symbol == NULL && i < ARRAY_SIZE(runtimes); i++) {
-		/* Loaded with RTLD_LOCAL it is in nobody's default scope. */
-		runtime = dlopen(runtimes[i], RTLD_LAZY | RTLD_NOLOAD);
-		if (runtime == NULL)
-			continue;
-		symbol = dlsym(runtime, name);
-		dlclose(runtime);
-	}
-	return symbol;
-}
-
-static new_handler *current_new_handler(void)
-{
-	new_handler *(*get_new_handler)(void);
-
-	*(void **)&get_new_handler = runtime_symbol(RTLD_DEFAULT, "_ZSt15get_new_handlerv");
-	return get_new_handler != NULL ? get_new_handler() : NULL;
-}
-
-static _Noreturn void throw_bad_alloc(void)
-{
-	/* libstdc++'s, then libc++'s. */
-	static const char *const names[] = {"_ZSt17__throw_bad_allocv",
-	                                    "_ZNSt3__117__throw_bad_allocEv"};
-	void (*throw)(void);
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		*(void **)&throw = runtime_symbol(RTLD_DEFAULT, names[i]);
-		if (throw != NULL)
-			throw();
-	}
-	io_warn("operator new failed, and there is no C++ runtime to throw std::bad_alloc");
-	abort();
-}
+/* The runtime's own, as a pointer to a function of that type; see cxx_runtime_forms. */
+#define IS_LEFT(form) unlikely(cxx_runtime_forms[form] != NULL)
+#define LEFT(type, form) ((type *)cxx_runtime_forms[form])
 
 static OOM_COLD void *new_failed(size_t size, size_t alignment)
 {
@@ -77,14 +45,14 @@ static OOM_COLD void *new_failed(size_t size, size_t alignment)
 	void *memory;
 
 	for (;;) {
-		new_handler *handler;
+		cxx_new_handler *handler;
 
 		ladder_begin(&control, &request);
 		control.is_policy_deferred = true;
 		memory = ladder_run(&control);
 		if (memory != NULL)
 			break;
-		handler = current_new_handler();
+		handler = cxx_runtime_new_handler();
 		if (handler == NULL) {
 			control.is_policy_deferred = false;
 			memory = ladder_run(&control);
@@ -97,7 +65,7 @@ static OOM_COLD void *new_failed(size_t size, size_t alignment)
 			break;
 	}
 	if (memory == NULL)
-		throw_bad_alloc();
+		cxx_runtime_throw_bad_alloc();
 	errno = saved;
 	return memory;
 }
@@ -117,7 +85,7 @@ static OOM_COLD void *nothrow_failed(size_t size)
 	const struct heap_request request = {.size = size};
 	nothrow_new *runtime_new;
 
-	*(void **)&runtime_new = runtime_symbol(RTLD_NEXT, "_ZnwmRKSt9nothrow_t");
+	*(void **)&runtime_new = cxx_runtime_form(CXX_NEW_NOTHROW);
 	return runtime_new != NULL ? runtime_new(size, &nothrow_object) : ladder_climb(&request);
 }
 
@@ -134,7 +102,7 @@ static OOM_COLD void *aligned_nothrow_failed(size_t size, align_val alignment)
 	const struct heap_request request = {.size = size, .alignment = alignment};
 	aligned_nothrow_new *runtime_new;
 
-	*(void **)&runtime_new = runtime_symbol(RTLD_NEXT, "_ZnwmSt11align_val_tRKSt9nothrow_t");
+	*(void **)&runtime_new = cxx_runtime_form(CXX_NEW_ALIGNED_NOTHROW);
 	return runtime_new != NULL ? runtime_new(size, alignment, &nothrow_object)
 	                           : ladder_climb(&request);
 }
@@ -158,20 +126,21 @@ void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct n
 void *new_plain(size_t size)
 {
 	if (debug_alloc(size, CALLER))
-		throw_bad_alloc();
+		cxx_runtime_throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
 void *new_array(size_t size)
 {
 	if (debug_alloc(size, CALLER))
-		throw_bad_alloc();
+		cxx_runtime_throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
 void *new_nothrow(size_t size, const struct nothrow *nothrow)
 {
-	(void)nothrow;
+	if (IS_LEFT(CXX_NEW_NOTHROW))
+		return LEFT(nothrow_new, CXX_NEW_NOTHROW)(size, nothrow);
 	if (debug_alloc(size, CALLER))
 		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
@@ -179,6 +148,8 @@ void *new_nothrow(size_t size, const struct nothrow *nothrow)
 
 void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 {
+	if (IS_LEFT(CXX_NEW_ARRAY_NOTHROW))
+		return LEFT(nothrow_new, CXX_NEW_ARRAY_NOTHROW)(size, nothrow);
 	return new_nothrow(size, nothrow);
 }
 
@@ -196,7 +167,7 @@ void *new_aligned(size_t size, align_val alignment)
 	void *memory;
 
 	if (debug_alloc(size, CALLER))
-		throw_bad_alloc();
+		cxx_runtime_throw_bad_alloc();
 	memory = heap_cached_aligned(alignment, size);
 	if (unlikely(memory == NULL))
 		memory = aligned_slow_path(size, alignment);
@@ -205,6 +176,8 @@ void *new_aligned(size_t size, align_val alignment)
 
 void *new_array_aligned(size_t size, align_val alignment)
 {
+	if (IS_LEFT(CXX_NEW_ARRAY_ALIGNED))
+		return LEFT(aligned_new, CXX_NEW_ARRAY_ALIGNED)(size, alignment);
 	return new_aligned(size, alignment);
 }
 
@@ -212,7 +185,8 @@ void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow
 {
 	void *memory;
 
-	(void)nothrow;
+	if (IS_LEFT(CXX_NEW_ALIGNED_NOTHROW))
+		return LEFT(aligned_nothrow_new, CXX_NEW_ALIGNED_NOTHROW)(size, alignment, nothrow);
 	if (debug_alloc(size, CALLER))
 		return NULL;
 	memory = heap_cached_aligned(alignment, size);
@@ -223,6 +197,9 @@ void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow
 
 void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
+	if (IS_LEFT(CXX_NEW_ARRAY_ALIGNED_NOTHROW))
+		return LEFT(aligned_nothrow_new, CXX_NEW_ARRAY_ALIGNED_NOTHROW)(size, alignment,
+		                                                                nothrow);
 	return new_aligned_nothrow(size, alignment, nothrow);
 }
 
@@ -256,25 +233,33 @@ __attribute__((flatten)) void delete_array(void *memory)
 
 void delete_nothrow(void *memory, const struct nothrow *nothrow)
 {
-	(void)nothrow;
-	heap_free(memory);
+	if (IS_LEFT(CXX_DELETE_NOTHROW))
+		LEFT(nothrow_delete, CXX_DELETE_NOTHROW)(memory, nothrow);
+	else
+		heap_free(memory);
 }
 
 void delete_array_nothrow(void *memory, const struct nothrow *nothrow)
 {
-	(void)nothrow;
-	heap_free(memory);
+	if (IS_LEFT(CXX_DELETE_ARRAY_NOTHROW))
+		LEFT(nothrow_delete, CXX_DELETE_ARRAY_NOTHROW)(memory, nothrow);
+	else
+		heap_free(memory);
 }
 
 void delete_sized(void *memory, size_t size)
 {
-	if (likely(memory != NULL))
+	if (IS_LEFT(CXX_DELETE_SIZED))
+		LEFT(sized_delete, CXX_DELETE_SIZED)(memory, size);
+	else if (likely(memory != NULL))
 		heap_sized_free(memory, size);
 }
 
 void delete_array_sized(void *memory, size_t size)
 {
-	if (likely(memory != NULL))
+	if (IS_LEFT(CXX_DELETE_ARRAY_SIZED))
+		LEFT(sized_delete, CXX_DELETE_ARRAY_SIZED)(memory, size);
+	else if (likely(memory != NULL))
 		heap_sized_free(memory, size);
 }
 
@@ -286,28 +271,40 @@ void delete_aligned(void *memory, align_val alignment)
 
 void delete_array_aligned(void *memory, align_val alignment)
 {
-	(void)alignment;
-	heap_free(memory);
+	if (IS_LEFT(CXX_DELETE_ARRAY_ALIGNED))
+		LEFT(aligned_delete, CXX_DELETE_ARRAY_ALIGNED)(memory, alignment);
+	else
+		heap_free(memory);
 }
 
 void delete_aligned_nothrow(void *memory, align_val alignment, const struct nothrow *nothrow)
 {
-	(void)alignment, (void)nothrow;
-	heap_free(memory);
+	if (IS_LEFT(CXX_DELETE_ALIGNED_NOTHROW))
+		LEFT(aligned_nothrow_delete, CXX_DELETE_ALIGNED_NOTHROW)
+	(memory, alignment, nothrow);
+	else heap_free(memory);
 }
 
 void delete_array_aligned_nothrow(void *memory, align_val alignment, const struct nothrow *nothrow)
 {
-	(void)alignment, (void)nothrow;
-	heap_free(memory);
+	if (IS_LEFT(CXX_DELETE_ARRAY_ALIGNED_NOTHROW))
+		LEFT(aligned_nothrow_delete, CXX_DELETE_ARRAY_ALIGNED_NOTHROW)
+	(memory, alignment, nothrow);
+	else heap_free(memory);
 }
 
 void delete_sized_aligned(void *memory, size_t size, align_val alignment)
 {
-	free_aligned_sized(memory, alignment, size);
+	if (IS_LEFT(CXX_DELETE_SIZED_ALIGNED))
+		LEFT(sized_aligned_delete, CXX_DELETE_SIZED_ALIGNED)(memory, size, alignment);
+	else
+		free_aligned_sized(memory, alignment, size);
 }
 
 void delete_array_sized_aligned(void *memory, size_t size, align_val alignment)
 {
-	free_aligned_sized(memory, alignment, size);
+	if (IS_LEFT(CXX_DELETE_ARRAY_SIZED_ALIGNED))
+		LEFT(sized_aligned_delete, CXX_DELETE_ARRAY_SIZED_ALIGNED)(memory, size, alignment);
+	else
+		free_aligned_sized(memory, alignment, size);
 }
