@@ -28,14 +28,27 @@
 #include "stats.h"
 #include "stats_page.h"
 
+/* As much of a wrong pair as leaves room for what is wrong with it. */
+#define PAIR_SHOWN 200
+
+/* One line, whatever is in the pair. */
 static void complain(const struct options_error *error)
 {
+	char raw[PAIR_SHOWN + 1], pair[PAIR_SHOWN + sizeof "..."];
+	struct io_buf buf = {.text = pair, .bytes = sizeof pair};
+	bool is_cut = error->pair_length > PAIR_SHOWN;
+	size_t length = is_cut ? PAIR_SHOWN : (size_t)error->pair_length;
+
+	memcpy(raw, error->pair, length);
+	raw[length] = '\0';
+	io_puts_clean(&buf, raw);
+	if (is_cut)
+		io_puts_clean(&buf, "...");
 	if (error->suggestion != NULL)
-		io_warn("%s: \"%.*s\" ignored: %s; did you mean \"%s\"?", error->source,
-		        error->pair_length, error->pair, error->problem, error->suggestion);
+		io_warn("%s: \"%s\" ignored: %s; did you mean \"%s\"?", error->source, pair,
+		        error->problem, error->suggestion);
 	else
-		io_warn("%s: \"%.*s\" ignored: %s", error->source, error->pair_length, error->pair,
-		        error->problem);
+		io_warn("%s: \"%s\" ignored: %s", error->source, pair, error->problem);
 }
 
 static void load_options(void)

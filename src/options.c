@@ -139,6 +139,12 @@ bool options_describe(unsigned index, struct option *option)
 /* Levenshtein's distance, of words short enough for one row on the stack. */
 #define WORD_MAX 24
 
+/* Keys have no capitals; who types some means the same. */
+static int small(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
 static size_t edit_distance(const struct value *typed, const char *key)
 {
 	size_t row[WORD_MAX + 1], length = strlen(key);
@@ -152,7 +158,7 @@ static size_t edit_distance(const struct value *typed, const char *key)
 
 		row[0] = i;
 		for (size_t j = 1; j <= length; j++) {
-			size_t replaced = diagonal + (typed->text[i - 1] != key[j - 1]);
+			size_t replaced = diagonal + (small(typed->text[i - 1]) != key[j - 1]);
 			size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
 
 			diagonal = row[j];
@@ -183,7 +189,9 @@ static bool apply_pair(const char *pair, size_t length, struct options *set,
                        struct options_error *error)
 {
 	const char *colon = memchr(pair, ':', length);
-	struct value key = {pair, colon != NULL ? (size_t)(colon - pair) : length}, value;
+	/* "key=value" is what other programs have. */
+	const char *end = colon != NULL ? colon : memchr(pair, '=', length);
+	struct value key = {pair, end != NULL ? (size_t)(end - pair) : length}, value;
 
 	error->pair = pair;
 	error->pair_length = length < INT_MAX ? (int)length : INT_MAX;

@@ -226,7 +226,10 @@ static const struct {
 	{"narenas:1", "test|narenas:1|unknown setting|\n"},
 	{":abort", "test|:abort|unknown setting|\n"},
 	{":", "test|:|unknown setting|\n"},
-	{"policy=abort", "test|policy=abort|unknown setting|\n"},
+	{"policy=abort", "test|policy=abort|no value; the form is key:value|\n"},
+	{"polcy=abort", "test|polcy=abort|unknown setting|policy\n"},
+	{"POLICY:abort", "test|POLICY:abort|unknown setting|policy\n"},
+	{"Kill_Signal:TERM", "test|Kill_Signal:TERM|unknown setting|kill_signal\n"},
 	{"policy:", "test|policy:|none of return, abort, kill|\n"},
 	{"x:1,wait_ms:5,y:2", "test|x:1|unknown setting|\ntest|y:2|unknown setting|\n"},
 };
