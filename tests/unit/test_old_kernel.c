@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Killing where the kernel has no pidfds (before 5.3), or its sandbox does not let them through. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "proc.h"
+#include "support.h"
+#include "victim.h"
+
+static struct victim_scope scope;
+
+static void init(void)
+{
+	support_init();
+	proc_root = "";
+}
+
+TestSuite(old_kernel, .init = init, .timeout = WATCHDOG_SECONDS);
+
+/* From here on these fail with ENOSYS. */
+static void forbid(const int *numbers, size_t count)
+{
+	struct sock_filter filter[16] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	struct sock_fprog program = {.filter = filter};
+	size_t used = 1;
+
+	for (size_t i = 0; i < count; i++) {
+		filter[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+		                                              (uint32_t)numbers[i], 0, 1);
+		filter[used++] =
+			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	filter[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	program.len = (unsigned short)used;
+	cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+static const int pidfds[] = {SYS_pidfd_open, SYS_pidfd_send_signal, SYS_process_mrelease, SYS_kcmp};
+
+static void set(const char *conf)
+{
+	cr_assert_eq(options_apply("test", conf, &options, NULL), 0, "%s", conf);
+	victim_scope(&scope);
+}
+
+/* A child that does with SIGTERM what `action` says, and is ready for it. */
+static struct proc_pid start(void (*action)(int))
+{
+	struct proc_pid process;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGTERM, action);
+		(void)!write(ready[1], "", 1);
+		for (;;)
+			pause();
+	}
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	cr_assert_eq(proc_pid_read(pid, &process), 0);
+	return process;
+}
+
+static int kill_it(const struct proc_pid *process)
+{
+	int error;
+
+	errno = ERRNO_UNTOUCHED;
+	error = victim_kill(&scope, process);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	return error;
+}
+
+static void expect_signal(const struct proc_pid *process, int number)
+{
+	int status;
+
+	cr_assert_eq(waitpid(process->pid, &status, 0), process->pid);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == number, "status %#x",
+	          (unsigned)status);
+}
+
+Test(old_kernel, killed_at_once)
+{
+	struct proc_pid process;
+
+	set("kill_target:children");
+	process = start(SIG_DFL);
+	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	cr_expect_eq(kill_it(&process), 0);
+	expect_signal(&process, SIGKILL);
+}
+
+Test(old_kernel, goes_when_told_to)
+{
+	struct proc_pid process;
+
+	set("kill_target:children,kill_signal:TERM,kill_grace_ms:30000");
+	process = start(SIG_DFL);
+	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	cr_expect_eq(kill_it(&process), 0);
+	expect_signal(&process, SIGTERM);
+}
+
+Test(old_kernel, does_not_go_when_told_to)
+{
+	struct proc_pid process;
+
+	set("kill_target:children,kill_signal:TERM,kill_grace_ms:50");
+	process = start(SIG_IGN);
+	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	cr_expect_eq(kill_it(&process), 0);
+	expect_signal(&process, SIGKILL);
+}
+
+/* The number is somebody else's meanwhile: the check before the kill is all there is. */
+Test(old_kernel, another_process)
+{
+	struct proc_pid process;
+	int status;
+
+	set("kill_target:children");
+	process = start(SIG_DFL);
+	process.start_time++;
+	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	cr_expect_eq(kill_it(&process), -ESRCH);
+	cr_expect_eq(waitpid(process.pid, &status, WNOHANG), 0);
+	kill(process.pid, SIGKILL);
+	expect_signal(&process, SIGKILL);
+	cr_expect_eq(kill_it(&process), -ESRCH);
+}
+
+/* A pidfd, but none to send by. */
+Test(old_kernel, half_of_it)
+{
+	struct proc_pid process;
+	int status;
+
+	set("kill_target:children");
+	process = start(SIG_DFL);
+	forbid(&pidfds[1], 1);
+	cr_expect_eq(kill_it(&process), -ENOSYS);
+	cr_expect_eq(waitpid(process.pid, &status, WNOHANG), 0);
+	kill(process.pid, SIGKILL);
+	expect_signal(&process, SIGKILL);
+}
