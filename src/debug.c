@@ -2,7 +2,6 @@
 /* What only liboomreclaim-debug.so does: see debug.h. */
 #include "debug.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,14 +27,14 @@ static struct fault fail_malloc;
 static bool is_chosen(const void *caller)
 {
 	const char *wanted = options.fail_malloc_caller;
-	Dl_info info;
+	struct symbol symbol;
 
 	if (wanted[0] == '\0')
 		return true;
-	if (dladdr(caller, &info) == 0)
+	if (!symbol_at(caller, &symbol))
 		return false;
-	return (info.dli_sname != NULL && strcmp(info.dli_sname, wanted) == 0) ||
-	       strstr(info.dli_fname, wanted) != NULL;
+	return (symbol.name != NULL && strcmp(symbol.name, wanted) == 0) ||
+	       strstr(symbol.file, wanted) != NULL;
 }
 
 bool debug_alloc(size_t bytes, const void *caller)
@@ -55,9 +54,9 @@ bool debug_alloc(size_t bytes, const void *caller)
 	return true;
 }
 
-void debug_callback_begin(bool is_direct)
+void debug_callback_begin(const char *name, bool is_direct)
 {
-	lockdep_callback_begin(is_direct);
+	lockdep_callback_begin(name, is_direct);
 }
 
 void debug_callback_end(void)
@@ -82,6 +81,7 @@ void debug_wait_for_unregister(void)
 struct dry_run {
 	oomreclaim_callback *function;
 	void *arg;
+	bool is_background; /* only oomreclaimd calls it */
 };
 
 /* In a thread of its own, since whoever registers may hold what the callback waits for. */
@@ -89,11 +89,12 @@ static void *run_dry(void *given)
 {
 	struct dry_run *run = given;
 	struct registry_call call = {.entry = NULL};
-	const struct registry_walk walk = {.newest_handle = registry_newest()};
+	const struct registry_walk walk = {.newest_handle = registry_newest(),
+	                                   .is_background = run->is_background};
 	const struct oomreclaim_control control = {.struct_size = sizeof control,
 	                                           .reason = OOMRECLAIM_REASON_MANUAL,
 	                                           .constraint = "NONE",
-	                                           .is_direct = true};
+	                                           .is_direct = !run->is_background};
 	const struct registry_outcome outcome = {.claimed_bytes = 0};
 	struct scope_ladder enter;
 
@@ -101,7 +102,7 @@ static void *run_dry(void *given)
 	/* Those registered before were called then. */
 	while (registry_begin_call(&call, &walk)) {
 		if (call.function == run->function && call.arg == run->arg) {
-			lockdep_callback_begin(true);
+			lockdep_callback_begin(call.name, !run->is_background);
 			call.function(&control, call.arg);
 			lockdep_callback_end();
 		}
@@ -113,7 +114,7 @@ static void *run_dry(void *given)
 	return NULL;
 }
 
-void debug_registered(oomreclaim_callback *function, void *arg)
+void debug_registered(oomreclaim_callback *function, void *arg, unsigned flags)
 {
 	pthread_attr_t attributes;
 	struct dry_run *run;
@@ -123,7 +124,7 @@ void debug_registered(oomreclaim_callback *function, void *arg)
 		return;
 	run = malloc(sizeof *run);
 	if (run != NULL)
-		*run = (struct dry_run){function, arg};
+		*run = (struct dry_run){function, arg, flags == OOMRECLAIM_CALLBACK_BACKGROUND};
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	if (run == NULL || pthread_create(&thread, &attributes, run_dry, run) != 0) {
@@ -135,6 +136,7 @@ void debug_registered(oomreclaim_callback *function, void *arg)
 
 void debug_init(void)
 {
+	locks_init();
 	fault_arm(&fail_malloc, &options.fail_malloc);
 	lock_report_init();
 	pthread_atfork(NULL, NULL, lockdep_fork_child);

@@ -66,7 +66,7 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	scope = scope_exchange(0);
-	debug_callback_begin(control->is_direct);
+	debug_callback_begin(callback->name, control->is_direct);
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	outcome->duration_ns = now_ns() - began_ns;

@@ -88,7 +88,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	pthread_mutex_unlock(&registry.lock);
 	if (handle != NULL)
 		*handle = given;
-	debug_registered(function, arg);
+	debug_registered(function, arg, flags);
 	return 0;
 }
 

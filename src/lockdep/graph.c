@@ -2,6 +2,7 @@
 #include <execinfo.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io.h"
@@ -136,13 +137,15 @@ static bool add_edge(const struct lock_edge *edge, struct circle *circle)
 	return is_closed;
 }
 
-void graph_add(struct lock_node held, struct lock_node wanted)
+void graph_add(struct lock_node held, struct lock_node wanted, const char *callback)
 {
 	struct lock_edge edge = {.held = held, .wanted = wanted};
 	struct circle circle;
 
 	if (!set_edge(held, wanted))
 		return;
+	if (held.class < CLASSES_PSEUDO)
+		snprintf(edge.callback, sizeof edge.callback, "%s", callback);
 	edge.frame_count = backtrace(edge.frames, LOCK_FRAMES);
 	if (add_edge(&edge, &circle))
 		lock_report(circle.edges, circle.count);

@@ -16,6 +16,8 @@ struct held {
 /* Of the calling thread, in the order of taking. */
 static OOM_TLS struct held held[HELD_MAX];
 static OOM_TLS unsigned held_count;
+/* The callback that it runs. */
+static OOM_TLS const char *callback_name;
 /* What the checker itself takes is not watched. */
 static OOM_TLS bool is_busy;
 
@@ -48,32 +50,47 @@ static void forget_released(void)
 			remove_at(i);
 }
 
-static bool is_held(const void *lock)
+/* In the callback that the thread runs, or at all if it runs none. For what the thread had before, its
+   callback waits as it would in any other thread. */
+static bool is_taken_here(const void *lock)
 {
-	for (unsigned i = 0; i < held_count; i++)
+	for (unsigned i = held_count; i-- > 0 && held[i].lock != NULL;)
 		if (held[i].lock == lock)
 			return true;
 	return false;
 }
 
-static void want(struct lock_node wanted)
+/* `lock` is NULL for what is none. */
+static void want(const void *lock, struct lock_node wanted)
 {
 	forget_released();
+	if (wanted.class == CLASS_NONE)
+		return;
 	for (unsigned i = 0; i < held_count; i++)
-		graph_add(held[i].node, wanted);
+		if (lock == NULL || held[i].lock != lock)
+			graph_add(held[i].node, wanted, callback_name);
 }
 
 void lockdep_wait(const void *lock, enum lock_mode mode)
 {
 	int saved = errno;
-	struct lock_node wanted;
 
-	/* Again what it has, if the lock allows for that, makes nobody wait. */
-	if (held_count == 0 || is_held(lock) || !begin())
+	if (held_count == 0 || !begin())
 		return;
-	wanted = (struct lock_node){lock_class(lock), mode};
-	if (wanted.class != CLASS_NONE)
-		want(wanted);
+	forget_released();
+	/* Again what it has, if the lock allows for that, makes nobody wait. */
+	if (!is_taken_here(lock))
+		want(lock, (struct lock_node){lock_class(lock), mode});
+	end(saved);
+}
+
+void lockdep_wait_again(const void *lock)
+{
+	int saved = errno;
+
+	if (held_count == 0 || !begin())
+		return;
+	want(lock, (struct lock_node){lock_class(lock), LOCK_EXCLUSIVE});
 	end(saved);
 }
 
@@ -115,7 +132,7 @@ void lockdep_might_reclaim(void)
 
 	if (held_count == 0 || !begin())
 		return;
-	want((struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
+	want(NULL, (struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
 	end(saved);
 }
 
@@ -125,13 +142,13 @@ void lockdep_might_unregister(void)
 
 	if (held_count == 0 || !begin())
 		return;
-	want((struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
-	want((struct lock_node){CLASS_BACKGROUND, LOCK_EXCLUSIVE});
+	want(NULL, (struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
+	want(NULL, (struct lock_node){CLASS_BACKGROUND, LOCK_EXCLUSIVE});
 	end(saved);
 }
 
 /* As if it held what those wait for that wait for it. */
-void lockdep_callback_begin(bool is_direct)
+void lockdep_callback_begin(const char *name, bool is_direct)
 {
 	const struct lock_node pseudo = {is_direct ? CLASS_RECLAIM : CLASS_BACKGROUND,
 	                                 LOCK_EXCLUSIVE};
@@ -139,6 +156,7 @@ void lockdep_callback_begin(bool is_direct)
 	if (!begin())
 		return;
 	push(NULL, pseudo, 0);
+	callback_name = name;
 	is_busy = false;
 }
 

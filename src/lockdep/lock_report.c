@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <dlfcn.h>
-#include <errno.h>
 #include <execinfo.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,21 +15,17 @@ static const char *base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* "program(+0x1f)". Without the loader's lock, which somebody may have who waits for what this thread
-   holds: so no function's name. */
+/* "program(+0x1f function)" */
 static void put_place(struct io_buf *buf, const void *address)
 {
-	struct dl_find_object found;
-	const char *name;
+	struct symbol symbol;
 
-	if (_dl_find_object((void *)(uintptr_t)address, &found) != 0) {
+	if (!symbol_at(address, &symbol)) {
 		io_printf(buf, "%p", address);
 		return;
 	}
-	name = found.dlfo_link_map->l_name;
-	io_printf(buf, "%s(+0x%zx)",
-	          name[0] != '\0' ? base_name(name) : program_invocation_short_name,
-	          (size_t)((uintptr_t)address - found.dlfo_link_map->l_addr));
+	io_printf(buf, "%s(+0x%zx", base_name(symbol.file), (size_t)symbol.offset);
+	io_printf(buf, symbol.name != NULL ? " %s)" : ")", symbol.name);
 }
 
 static void put_lock(struct io_buf *buf, struct lock_node node)
@@ -43,11 +36,10 @@ static void put_lock(struct io_buf *buf, struct lock_node node)
 
 static bool is_own(const void *address)
 {
-	struct dl_find_object own, other;
+	struct symbol own, other;
 
-	return _dl_find_object((void *)(uintptr_t)lock_report, &own) == 0 &&
-	       _dl_find_object((void *)(uintptr_t)address, &other) == 0 &&
-	       own.dlfo_link_map == other.dlfo_link_map;
+	return symbol_at((const void *)(uintptr_t)lock_report, &own) &&
+	       symbol_at(address, &other) && own.file == other.file;
 }
 
 static void report_edge(const struct lock_edge *edge)
@@ -56,7 +48,7 @@ static void report_edge(const struct lock_edge *edge)
 	struct io_buf buf = {.text = text, .bytes = sizeof text};
 
 	if (edge->held.class < CLASSES_PSEUDO) {
-		io_printf(&buf, "a callback waits for ");
+		io_printf(&buf, "callback \"%s\" waits for ", edge->callback);
 	} else {
 		put_lock(&buf, edge->held);
 		io_printf(&buf, " is held while ");

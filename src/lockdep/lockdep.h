@@ -10,6 +10,7 @@
 #define OOM_LOCKDEP_H
 
 #include "base.h"
+#include "oomreclaim.h"
 
 /* Those that share don't wait for each other. */
 enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
@@ -38,13 +39,15 @@ const void *class_key(uint32_t class);
 /* ---- What each thread holds (held.c) ---- */
 
 void lockdep_wait(const void *lock, enum lock_mode mode);
+/* Has given up the lock, over a condition variable, and waits for it. */
+void lockdep_wait_again(const void *lock);
 void lockdep_hold(const void *lock, enum lock_mode mode);
 void lockdep_release(const void *lock);
 /* The calling thread may come to wait for callbacks; for those that oomreclaimd calls as well. */
 void lockdep_might_reclaim(void);
 void lockdep_might_unregister(void);
 /* The calling thread runs a callback that others wait for. */
-void lockdep_callback_begin(bool is_direct);
+void lockdep_callback_begin(const char *name, bool is_direct);
 void lockdep_callback_end(void);
 
 /* ---- Which is held while which is waited for (graph.c) ---- */
@@ -54,9 +57,9 @@ struct lock_node {
 	enum lock_mode mode;
 };
 
-/* `held` is held while `wanted` is waited for. The first time, looks for a circle through
-   the callbacks. */
-void graph_add(struct lock_node held, struct lock_node wanted);
+/* `held` is held while `wanted` is waited for, in that callback if it is one's pseudo-lock. The first time,
+   looks for a circle through the callbacks. */
+void graph_add(struct lock_node held, struct lock_node wanted, const char *callback);
 /* Whoever was searching is in the parent. */
 void lockdep_fork_child(void);
 
@@ -66,6 +69,7 @@ void lockdep_fork_child(void);
 
 struct lock_edge {
 	struct lock_node held, wanted;
+	char callback[OOMRECLAIM_NAME_MAX + 1]; /* where it is a callback that waits */
 	int frame_count;
 	void *frames[LOCK_FRAMES];
 };
@@ -74,5 +78,22 @@ struct lock_edge {
 void lock_report(const struct lock_edge *edges, unsigned count);
 /* Loads what backtrace() needs, once, before main(). */
 void lock_report_init(void);
+
+/* ---- Places in the code (symbol.c) ---- */
+
+struct symbol {
+	const char *file; /* its path; the program's is as it was called */
+	uintptr_t offset; /* of the address, in the file */
+	const char *name; /* of the function or variable; NULL: it is none that others can see */
+};
+
+/* As dladdr(), without the loader's lock. False: in no file. */
+bool symbol_at(const void *address, struct symbol *symbol);
+
+/* ---- What stands in libc's place (locks.c) ---- */
+
+/* Looks up all of libc's, before main(): later the loader's lock may be somebody's who waits for what is held
+   where one is called for the first time. */
+void locks_init(void);
 
 #endif

@@ -4,11 +4,13 @@
  * through unseen: its own locks are not held over a callback, which other tests look after.
  *
  * A condition variable gives up the lock that it is waited with, but the thread that waits allocates
- * nothing meanwhile and has the lock again afterwards: there is nothing to note.
+ * nothing meanwhile and has the lock again afterwards. So it goes on being held; that it is waited for once
+ * more is all there is to note.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <threads.h>
 #include <time.h>
 
@@ -24,18 +26,79 @@ static bool is_own(const void *caller)
 }
 
 /* Names of functions and types, which take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
-/* libc's own. Looked up at its first use, which may be before any constructor. */
-#define NEXT(function)                                                                    \
-	__extension__({                                                                   \
-		static __typeof__(&function) next_;                                       \
-		__typeof__(&function) found_ = __atomic_load_n(&next_, __ATOMIC_RELAXED); \
-                                                                                          \
-		if (unlikely(found_ == NULL)) {                                           \
-			found_ = (__typeof__(&function))dlsym(RTLD_NEXT, #function);      \
-			__atomic_store_n(&next_, found_, __ATOMIC_RELAXED);               \
-		}                                                                         \
-		found_;                                                                   \
+#define FUNCTIONS(DO)                  \
+	DO(pthread_mutex_init)         \
+	DO(pthread_mutex_destroy)      \
+	DO(pthread_mutex_lock)         \
+	DO(pthread_mutex_trylock)      \
+	DO(pthread_mutex_timedlock)    \
+	DO(pthread_mutex_clocklock)    \
+	DO(pthread_mutex_unlock)       \
+	DO(pthread_rwlock_init)        \
+	DO(pthread_rwlock_destroy)     \
+	DO(pthread_rwlock_wrlock)      \
+	DO(pthread_rwlock_rdlock)      \
+	DO(pthread_rwlock_trywrlock)   \
+	DO(pthread_rwlock_tryrdlock)   \
+	DO(pthread_rwlock_timedwrlock) \
+	DO(pthread_rwlock_timedrdlock) \
+	DO(pthread_rwlock_clockwrlock) \
+	DO(pthread_rwlock_clockrdlock) \
+	DO(pthread_rwlock_unlock)      \
+	DO(pthread_spin_init)          \
+	DO(pthread_spin_destroy)       \
+	DO(pthread_spin_lock)          \
+	DO(pthread_spin_trylock)       \
+	DO(pthread_spin_unlock)        \
+	DO(mtx_init)                   \
+	DO(mtx_destroy)                \
+	DO(mtx_lock)                   \
+	DO(mtx_trylock)                \
+	DO(mtx_timedlock)              \
+	DO(mtx_unlock)                 \
+	DO(pthread_cond_wait)          \
+	DO(pthread_cond_timedwait)     \
+	DO(pthread_cond_clockwait)     \
+	DO(cnd_wait)                   \
+	DO(cnd_timedwait)
+
+#define MEMBER(function) __typeof__(&function) function;
+/* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
+static struct {
+	FUNCTIONS(MEMBER)
+} libc;
+
+/* Where two have the name dlsym() may find the old one, which knows another pthread_cond_t. */
+static void *find(const char *name)
+{
+	void *found = NULL;
+
+	if (strcmp(name, "pthread_cond_wait") == 0 || strcmp(name, "pthread_cond_timedwait") == 0) {
+		found = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
+		/* Else the program would hear of it. */
+		if (found == NULL)
+			(void)dlerror();
+	}
+	return found != NULL ? found : dlsym(RTLD_NEXT, name);
+}
+
+/* At its first use, where that is before this library's constructor. */
+#define NEXT(function)                                                                            \
+	__extension__({                                                                           \
+		__typeof__(&function) found_ = __atomic_load_n(&libc.function, __ATOMIC_RELAXED); \
+                                                                                                  \
+		if (unlikely(found_ == NULL)) {                                                   \
+			found_ = (__typeof__(&function))find(#function);                          \
+			__atomic_store_n(&libc.function, found_, __ATOMIC_RELAXED);               \
+		}                                                                                 \
+		found_;                                                                           \
 	})
+
+void locks_init(void)
+{
+#define LOOK_UP(function) (void)NEXT(function);
+	FUNCTIONS(LOOK_UP)
+}
 
 static int taken(const volatile void *lock, enum lock_mode mode, int error)
 {
@@ -99,6 +162,14 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 		return NEXT(function)(lock);                 \
 	}
 
+/* Gives the lock up and then waits for it, at the end of a time as well: for that there is no bound. */
+#define WAITS_AGAIN(function, parameters, arguments)      \
+	OOM_EXPORT int function parameters                \
+	{                                                 \
+		if (!is_own(CALLER))                      \
+			lockdep_wait_again((void *)lock); \
+		return NEXT(function) arguments;          \
+	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 INITIALISES(pthread_mutex_init, pthread_mutex_t, const pthread_mutexattr_t *attributes)
@@ -139,3 +210,16 @@ WAITS(mtx_lock, mtx_t, LOCK_EXCLUSIVE)
 TRIES(mtx_trylock, mtx_t, LOCK_EXCLUSIVE)
 WAITS_UNTIL(mtx_timedlock, mtx_t, LOCK_EXCLUSIVE)
 RELEASES(mtx_unlock, mtx_t)
+
+WAITS_AGAIN(pthread_cond_wait, (pthread_cond_t * condition, pthread_mutex_t *lock),
+            (condition, lock))
+WAITS_AGAIN(pthread_cond_timedwait,
+            (pthread_cond_t * condition, pthread_mutex_t *lock, const struct timespec *end),
+            (condition, lock, end))
+WAITS_AGAIN(pthread_cond_clockwait,
+            (pthread_cond_t * condition, pthread_mutex_t *lock, clockid_t clock,
+             const struct timespec *end),
+            (condition, lock, clock, end))
+WAITS_AGAIN(cnd_wait, (cnd_t * condition, mtx_t *lock), (condition, lock))
+WAITS_AGAIN(cnd_timedwait, (cnd_t * condition, mtx_t *lock, const struct timespec *end),
+            (condition, lock, end))

@@ -221,7 +221,10 @@ static void dry_run(void)
 	oomreclaim_handle handles[3];
 
 	for (int i = 0; i < 3; i++) {
-		CHECK_EQ(oomreclaim_register("count", 0, 0, count, &calls[i], &handles[i]), 0);
+		/* For both, for direct reclaim alone, for oomreclaimd alone. */
+		CHECK_EQ(oomreclaim_register("count", 0, (unsigned)i, count, &calls[i],
+		                             &handles[i]),
+		         0);
 		for (int j = 0; j < 10000 && __atomic_load_n(&calls[i], __ATOMIC_SEQ_CST) == 0; j++)
 			usleep(1000);
 	}
@@ -230,6 +233,23 @@ static void dry_run(void)
 		CHECK_EQ(oomreclaim_unregister(handles[i]), 0);
 		CHECK_EQ(calls[i], 1);
 	}
+}
+
+/* What only oomreclaimd calls may wait for what others hold while they allocate. */
+static void dry_run_background(void)
+{
+	oomreclaim_handle handle;
+
+	hold_a();
+	in_callback = wait_a_soon;
+	CHECK_EQ(oomreclaim_register("call", 0, OOMRECLAIM_CALLBACK_BACKGROUND, call, NULL,
+	                             &handle),
+	         0);
+	for (int i = 0; i < 10000 && !atomic_load(&was_called); i++)
+		usleep(1000);
+	CHECK(atomic_load(&was_called));
+	hold_a();
+	CHECK_EQ(oomreclaim_unregister(handle), 0);
 }
 
 static void *unlock_a(void *arg)
@@ -318,11 +338,17 @@ static void too_many(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"classes", classes},       {"unregister", unregister},
-		{"background", background}, {"background-unregister", background_unregister},
-		{"destroyed", destroyed},   {"renewed", renewed},
-		{"loader", loader},         {"dry-run", dry_run},
-		{"odd-ones", odd_ones},     {"too-many", too_many},
+		{"classes", classes},
+		{"unregister", unregister},
+		{"background", background},
+		{"background-unregister", background_unregister},
+		{"destroyed", destroyed},
+		{"renewed", renewed},
+		{"loader", loader},
+		{"dry-run", dry_run},
+		{"odd-ones", odd_ones},
+		{"too-many", too_many},
+		{"dry-run-background", dry_run_background},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -17,7 +17,7 @@
 #include "victim.h"
 
 /* A fork costs many times as much there. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(COVERAGE)
 #define RUNS 1000
 #else
 #define RUNS 10000

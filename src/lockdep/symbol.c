@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dladdr() takes the loader's lock, which may be somebody's who waits for what the calling thread holds. The
+ * loader says without it which file is where, and that file's symbols are there to be read.
+ */
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+
+#include "lockdep.h"
+
+struct symbols {
+	const ElfW(Sym) * table;
+	const char *names;
+	size_t count;
+};
+
+/* The hash table has no count: behind the first of the last chain comes its end. */
+static size_t count_hashed(const uint32_t *hash)
+{
+	uint32_t buckets_count = hash[0], first = hash[1], last = 0;
+	const uint32_t *buckets = hash + 4 + hash[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
+	const uint32_t *chains = buckets + buckets_count;
+
+	for (uint32_t i = 0; i < buckets_count; i++)
+		if (buckets[i] > last)
+			last = buckets[i];
+	if (last < first)
+		return first;
+	while ((chains[last - first] & 1) == 0)
+		last++;
+	return (size_t)last + 1;
+}
+
+static bool find_symbols(const struct link_map *map, struct symbols *symbols)
+{
+	*symbols = (struct symbols){.count = 0};
+	for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
+		uintptr_t at = entry->d_un.d_ptr;
+
+		/* The kernel's own file is not relocated. */
+		if (at < map->l_addr)
+			at += map->l_addr;
+		if (entry->d_tag == DT_SYMTAB)
+			symbols->table = (const ElfW(Sym) *)at;
+		else if (entry->d_tag == DT_STRTAB)
+			symbols->names = (const char *)at;
+		else if (entry->d_tag == DT_GNU_HASH)
+			symbols->count = count_hashed((const uint32_t *)at);
+	}
+	return symbols->table != NULL && symbols->names != NULL;
+}
+
+static bool is_within(const ElfW(Sym) * symbol, uintptr_t offset)
+{
+	unsigned type = ELF64_ST_TYPE(symbol->st_info);
+
+	return symbol->st_shndx != SHN_UNDEF && (type == STT_FUNC || type == STT_OBJECT) &&
+	       offset >= symbol->st_value && offset - symbol->st_value < symbol->st_size;
+}
+
+bool symbol_at(const void *address, struct symbol *symbol)
+{
+	struct dl_find_object found;
+	struct symbols symbols;
+	const struct link_map *map;
+
+	if (_dl_find_object((void *)(uintptr_t)address, &found) != 0)
+		return false;
+	map = found.dlfo_link_map;
+	symbol->file = map->l_name[0] != '\0' ? map->l_name : program_invocation_name;
+	symbol->offset = (uintptr_t)address - map->l_addr;
+	symbol->name = NULL;
+	if (!find_symbols(map, &symbols))
+		return true;
+	for (size_t i = 0; i < symbols.count && symbol->name == NULL; i++)
+		if (is_within(&symbols.table[i], symbol->offset))
+			symbol->name = symbols.names + symbols.table[i].st_name;
+	return true;
+}
