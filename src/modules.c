@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,10 +20,10 @@
 #include "oomreclaim_module.h"
 
 /* How long a module may take to start. */
-#define TRIAL_SECONDS 10
+#define TRIAL_MS 10000
 
 /* What became of a module; more than one byte would not fit what the child sends. */
-enum outcome { STARTED = 1, NOT_LOADED, NO_ABI, OTHER_ABI, REFUSED };
+enum outcome { ENDED, STARTED, NOT_LOADED, NO_ABI, OTHER_ABI, REFUSED, HUNG };
 
 bool modules_next(const char **list, struct module *module)
 {
@@ -131,26 +133,58 @@ static enum outcome start(const struct module *module)
 	return outcome;
 }
 
+/* With a file of one byte none is written, and no program is started to take it; 0, which may be all
+   that is allowed, would still start one. */
+static void leave_no_core(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_CORE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < 1 ? limit.rlim_max : 1;
+	setrlimit(RLIMIT_CORE, &limit);
+}
+
 static _Noreturn void try_in_child(const struct module *module, int out)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	unsigned char outcome;
+	int null;
 
-	/* The program's output is not for a trial. */
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	(void)signal(SIGALRM, SIG_DFL);
-	alarm(TRIAL_SECONDS);
+	/* Where the program has some of the three closed, the pipe is there. */
+	out = fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* The program's input and output are not for a trial. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	leave_no_core();
 	outcome = (unsigned char)start(module);
 	_exit(write(out, &outcome, sizeof outcome) == sizeof outcome ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* What start() would come to here: 0 where it did not return, and then how it ended. -errno where
-   there was no child. */
-static int try(const struct module *module, int *status)
+/* What the child says. The time is kept here: there a module, or a signal mask that the program was started
+   with, could undo that. */
+static enum outcome hear(int in, pid_t child)
 {
-	unsigned char outcome = 0;
-	int fds[2];
+	struct pollfd ready = {.fd = in, .events = POLLIN};
+	unsigned char outcome = ENDED;
+	int count;
+
+	while ((count = poll(&ready, 1, TRIAL_MS)) < 0 && errno == EINTR)
+		;
+	if (count == 0) {
+		kill(child, SIGKILL);
+		return HUNG;
+	}
+	while (read(in, &outcome, sizeof outcome) < 0 && errno == EINTR)
+		;
+	return outcome;
+}
+
+/* What start() would come to here; of ENDED, by which signal. -errno where there was no child. */
+static int try(const struct module *module, int *signal_number)
+{
+	enum outcome outcome;
+	int fds[2], status = 0, error;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
@@ -158,26 +192,29 @@ static int try(const struct module *module, int *status)
 	pid = fork();
 	if (pid == 0)
 		try_in_child(module, fds[1]);
+	error = errno;
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
-		return -errno;
+		return -error;
 	}
-	while (read(fds[0], &outcome, sizeof outcome) < 0 && errno == EINTR)
-		;
+	outcome = hear(fds[0], pid);
 	close(fds[0]);
 	/* Where SIGCHLD is ignored nobody knows how it ended. */
-	while (waitpid(pid, status, 0) < 0)
+	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR) {
-			*status = 0;
+			status = 0;
 			break;
 		}
-	return outcome;
+	*signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return (int)outcome;
 }
 
 static const char *describe(enum outcome outcome)
 {
 	switch (outcome) {
+	case ENDED:
+		return "it ends the process";
 	case NOT_LOADED:
 		return "it can't be loaded, or a library that it needs is missing";
 	case NO_ABI:
@@ -186,29 +223,34 @@ static const char *describe(enum outcome outcome)
 		return "made for another version of oomreclaim";
 	case REFUSED:
 		return "it refused to start; is its argument right?";
+	case HUNG:
+		return "it does not come to an end";
 	case STARTED:
 		break;
 	}
 	return NULL;
 }
 
-static void load(struct module *module)
+/* NULL, or what is wrong. */
+static const char *find_and_try(struct module *module)
 {
 	const char *problem = find(module);
-	int status = 0, outcome;
+	int signal_number = 0, outcome;
 
-	if (problem == NULL) {
-		outcome = try(module, &status);
-		if (outcome < 0)
-			problem = strerrordesc_np(-outcome);
-		else if (outcome == 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-			problem = "it does not come to an end";
-		else if (outcome == 0)
-			problem = WIFSIGNALED(status) ? sigdescr_np(WTERMSIG(status))
-			                              : "it ends the process";
-		else
-			problem = describe((enum outcome)outcome);
-	}
+	if (problem != NULL)
+		return problem;
+	outcome = try(module, &signal_number);
+	if (outcome < 0)
+		return strerrordesc_np(-outcome);
+	if (outcome == ENDED && signal_number != 0)
+		return sigdescr_np(signal_number);
+	return describe((enum outcome)outcome);
+}
+
+static void load(struct module *module)
+{
+	const char *problem = find_and_try(module);
+
 	if (problem == NULL)
 		problem = describe(start(module));
 	if (problem != NULL)

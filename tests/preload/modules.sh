@@ -21,6 +21,7 @@ trap finish EXIT
 mkdir "$tmp/oomreclaim"
 cp "$library" "$tmp/liboomreclaim.so.0"
 failures=0
+before=
 
 fail()
 {
@@ -40,8 +41,10 @@ on()
 {
 	conf=$1
 	shift
-	env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF="$conf" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null ||
-		fail "$conf: status $?"
+	# Words, or none:
+	# shellcheck disable=SC2086
+	$before env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF="$conf" "$@" >"$tmp/out" 2>"$tmp/err" \
+		</dev/null || fail "$conf: status $?"
 }
 
 # refused LIST PATTERN: one line, like that.
@@ -61,7 +64,10 @@ done
 echo nothing >"$tmp/text.so"
 refused CRASH '.*/CRASH.so: (Illegal instruction|Trace/breakpoint trap)'
 refused EXIT '.*/EXIT.so: it ends the process'
+# Whatever signals the program is started with: none of them is needed to see that.
+before='env --block-signal=ALRM'
 refused HANG ".*/HANG.so: it does not come to an end"
+before=
 refused NO_ABI '.*/NO_ABI.so: not a module of oomreclaim'
 refused OTHER_ABI '.*/OTHER_ABI.so: made for another version of oomreclaim'
 refused MISSING ".*/MISSING.so: it can't be loaded, or a library that it needs is missing"
@@ -74,6 +80,27 @@ cp "$modules"/*.so "$tmp/oomreclaim/"
 refused exec=relative '.*/exec.so: it refused.*'
 refused signal=KILL '.*/signal.so: it refused.*'
 refused fifo '.*/fifo.so: it refused.*'
+refused "signal=HUP+signal=USR1" '.*/signal.so: it refused.*'
+
+# One that crashes leaves no core file behind.
+mkdir "$tmp/cores"
+if prlimit --core=unlimited true 2>/dev/null; then
+	cd "$tmp/cores"
+	before='prlimit --core=unlimited'
+	refused CRASH '.*/CRASH.so: .*'
+	before=
+	cd "$tmp"
+	[ -z "$(ls cores)" ] || fail "a core file: $(ls cores)"
+fi
+
+# Its trial takes descriptors that the program has closed, and gives them back.
+(
+	exec <&- >&-
+	env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=modules:signal=USR1 /usr/bin/python3 -c '
+import os
+assert [os.open("/", os.O_RDONLY), os.open("/", os.O_RDONLY)] == [0, 1]' 2>"$tmp/err"
+) || fail "0 and 1 closed: status $?"
+[ -s "$tmp/err" ] && fail "0 and 1 closed: $(cat "$tmp/err")"
 
 # Nothing at all from one that is right; and it gives.
 build -o "$tmp/mine.so" "$root/examples/module/mine.c"
