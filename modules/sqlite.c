@@ -245,6 +245,9 @@ OOMRECLAIM_MODULE(argument)
 
 	if (argument[0] != '\0')
 		return EINVAL;
+	/* Loaded already: what SQLite has now is this. */
+	if (own.xFetch != NULL)
+		return EBUSY;
 	/* None of these initialises SQLite: the program's own sqlite3_config() still works. They fail
 	   where a constructor has used SQLite already. */
 	if (sqlite3_config(SQLITE_CONFIG_GETPCACHE2, &own) != SQLITE_OK ||

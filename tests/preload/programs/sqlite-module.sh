@@ -42,6 +42,13 @@ cat "$tmp/err"
 limited ',modules:sqlite' sqlite3 "$tmp/db" "$query" >"$tmp/out" 2>"$tmp/err" || fail "the shell: status $?"
 cat "$tmp/err"
 cmp "$tmp/out" "$tmp/expected" || fail "the shell: another result"
+# Named twice, it is there once.
+limited ',modules:sqlite+sqlite' sqlite3 "$tmp/db" "$query" >"$tmp/out" 2>"$tmp/err" ||
+	fail "named twice: status $?"
+cmp "$tmp/out" "$tmp/expected" || fail "named twice: another result"
+if [ "$(wc -l <"$tmp/err")" -ne 1 ] || ! grep -q 'sqlite.so: it refused to start; ' "$tmp/err"; then
+	fail "named twice: $(cat "$tmp/err")"
+fi
 
 # Threads with a connection each, and a writer among them; what SQLite itself does not ask for, too.
 cat >"$tmp/load.py" <<'PY'
