@@ -23,6 +23,7 @@ Where the program runs without the library, available() is False, registering do
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
 import threading
@@ -149,8 +150,11 @@ def stats():
 # ---- Callbacks -----------------------------------------------------------
 
 _callbacks = []  # (priority, function), highest first
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may fork while its thread has it
 _waker = None
+# A child would never get it where another thread has it at this moment.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release,
+                    after_in_child=_lock.release)
 
 
 def _call_all(bytes_wanted):

@@ -9,6 +9,7 @@ reads the other end.
 
 import ctypes
 import os
+import re
 import threading
 
 # Where other threads allocate as fast as callbacks free, nothing is seen to come back: then oomreclaimd is to look
@@ -20,9 +21,17 @@ def _module_path():
     with open("/proc/self/maps") as maps:
         for line in maps:
             path = line[line.find("/"):].rstrip() if "/" in line else ""
-            if os.path.basename(path).startswith("liboomreclaim.so"):
+            if re.match(r"liboomreclaim(-debug)?\.so", os.path.basename(path)):
                 return os.path.join(os.path.dirname(path), "oomreclaim", "fifo.so")
     raise RuntimeError("liboomreclaim.so is not a file of its own in this process")
+
+
+def _pipe():
+    read, write = os.pipe()
+    # It is opened by its path: by others too, if the process becomes another user's. Who that may be the kernel
+    # decides by the directory.
+    os.fchmod(write, 0o622)
+    return read, write
 
 
 class Waker:
@@ -30,7 +39,7 @@ class Waker:
 
     def __init__(self, call):
         self._call = call
-        self._read, self._write = os.pipe()
+        self._read, self._write = _pipe()
         module = ctypes.CDLL(_module_path())
         error = module.oomreclaim_module_init(b"%d:/proc/self/fd/%d" % (_WAIT_MS, self._write))
         if error != 0:
@@ -43,7 +52,7 @@ class Waker:
 
     def _after_fork(self):
         # A pipe of the child's own in the place of the parent's, which the C side knows by its number.
-        for end, of_child in zip((self._read, self._write), os.pipe()):
+        for end, of_child in zip((self._read, self._write), _pipe()):
             os.dup2(of_child, end, inheritable=False)
             os.close(of_child)
         self._start()

@@ -2,6 +2,7 @@
 """The Python package, in a process on the library (limit:128M,high:64M) or without it."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -73,6 +74,39 @@ class With(unittest.TestCase):
             self.grow()
             os._exit(0 if wait_until(lambda: self.cache.threads) else 1)
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    @unittest.skipUnless(os.getuid() == 0, "to become somebody else takes root")
+    def test_after_dropping_privileges(self):
+        oomreclaim.callback(self.cache.drop)
+        pid = os.fork()
+        if pid == 0:
+            self.cache.threads.clear()
+            os.setgid(65534)
+            os.setuid(65534)
+            self.grow()
+            os._exit(0 if wait_until(lambda: self.cache.threads) else 1)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_child_of_a_moment_of_registering(self):
+        begun = threading.Event()
+
+        class Slow(int):
+            def __neg__(self):
+                begun.set()
+                time.sleep(0.5)
+                return 0
+
+        thread = threading.Thread(target=oomreclaim.callback, args=(self.cache.drop,),
+                                  kwargs={"priority": Slow()})
+        thread.start()
+        begun.wait()
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(30)
+            oomreclaim.unregister(self.cache.drop)
+            os._exit(0)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        thread.join()
 
     def test_one_that_raises(self):
         reported = []

@@ -15,6 +15,11 @@ export PYTHONPATH="$root/bindings/python" PYTHONDONTWRITEBYTECODE=1
 /usr/bin/python3 "$root/tests/preload/programs/bindings.py"
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
 	/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
+# By the name of the debug library, which is another.
+mv "$tmp/liboomreclaim.so.0" "$tmp/liboomreclaim-debug.so.0"
+env LD_PRELOAD="$tmp/liboomreclaim-debug.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
+	/usr/bin/python3 "$root/tests/preload/programs/bindings.py" With.test_callback_in_background
+mv "$tmp/liboomreclaim-debug.so.0" "$tmp/liboomreclaim.so.0"
 
 example=$root/bindings/python/examples/thumbnails.py
 /usr/bin/python3 "$example" | grep '^3000 in the cache, 0 dropped, library: False$'
