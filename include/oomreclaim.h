@@ -27,6 +27,9 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+/* A function beside a struct of its name, as stat() is. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 extern "C" {
 #endif
 
@@ -480,6 +483,7 @@ extern __attribute__((visibility("default"))) const char *oomreclaim_conf;
 
 #ifdef __cplusplus
 }
+#pragma GCC diagnostic pop
 #endif
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * oomreclaim for C++17: a registration that ends with its object, a scope that ends with its block, and a memory
  * resource for std::pmr. Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL everything here does
- * nothing where the library is absent.
+ * nothing where the library is absent. It needs exceptions; without RTTI a memory resource equals itself only.
  */
 #ifndef OOMRECLAIM_HPP
 #define OOMRECLAIM_HPP
@@ -181,9 +181,13 @@ private:
 
 	bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override
 	{
+#ifdef __cpp_rtti
 		const auto *same = dynamic_cast<const scoped_resource *>(&other);
 
 		return same != nullptr && same->flags_ == flags_ && *same->upstream_ == *upstream_;
+#else
+		return this == &other;
+#endif
 	}
 
 	unsigned flags_;

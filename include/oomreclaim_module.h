@@ -24,7 +24,7 @@
 
 /* A name in a declaration takes no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 #define OOMRECLAIM_MODULE(argument)                                                            \
-	OOMRECLAIM_MODULE_C extern __attribute__((visibility("default")))                      \
+	OOMRECLAIM_MODULE_C __attribute__((visibility("default")))                             \
 	const unsigned oomreclaim_module_abi;                                                  \
 	const unsigned oomreclaim_module_abi = OOMRECLAIM_MODULE_ABI;                          \
 	OOMRECLAIM_MODULE_C __attribute__((visibility("default"))) int oomreclaim_module_init( \
@@ -35,7 +35,7 @@
 #ifdef __cplusplus
 #define OOMRECLAIM_MODULE_C extern "C"
 #else
-#define OOMRECLAIM_MODULE_C
+#define OOMRECLAIM_MODULE_C extern
 #endif
 
 #endif

@@ -3,7 +3,7 @@
 # check-header.sh HEADER LIST CC [CXX]
 # The public header compiles on its own in every dialect it is meant for, declares
 # exactly the functions and variables that LIST (tests/exports.txt) says are
-# exported, and with OOMRECLAIM_OPTIONAL a program runs without the library.
+# exported, and with OOMRECLAIM_OPTIONAL a program runs without the library. So do the headers beside it compile.
 set -eu
 
 header=$1 list=$2 cc=$3 cxx=${4-}
@@ -13,7 +13,7 @@ LC_ALL=C
 export LC_ALL
 include=$(cd "$(dirname "$header")" && pwd)
 name=${header##*/}
-warnings="-Wall -Wextra -Wpedantic -Wconversion -Werror"
+warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 unset LD_PRELOAD
 
 # compile COMPILER SOURCE ARG...: a compiler command may be several words.
@@ -49,6 +49,18 @@ for optional in "" -DOOMRECLAIM_OPTIONAL; do
 		compile "$cxx" "$tmp/alone.cpp" -std=$std ${optional:+"$optional"}
 	done
 done
+
+# The others that come with it: a module is C or C++, and C++ without RTTI has no dynamic_cast.
+printf '#include <oomreclaim_module.h>\nOOMRECLAIM_MODULE(argument)\n{\n\treturn argument[0];\n}\n' >"$tmp/module.c"
+cp "$tmp/module.c" "$tmp/module.cpp"
+compile "$cc" "$tmp/module.c" -std=c11 -fvisibility=hidden
+if [ -n "$cxx" ]; then
+	compile "$cxx" "$tmp/module.cpp" -std=c++11 -fvisibility=hidden
+	printf '#include <oomreclaim.hpp>\n' >"$tmp/hpp.cpp"
+	for option in -std=c++17 -std=c++20 -fno-rtti; do
+		compile "$cxx" "$tmp/hpp.cpp" -std=c++17 $option
+	done
+fi
 
 grep '^oomreclaim_' "$list" | sort >"$tmp/exported"
 [ -s "$tmp/exported" ]

@@ -26,8 +26,7 @@ __attribute__((visibility("default"))) int oomreclaim_module_init(const char *ar
 #undef OOMRECLAIM_MODULE_ABI
 #define OOMRECLAIM_MODULE_ABI 4711U
 #endif
-OOMRECLAIM_MODULE_C extern __attribute__((visibility("default")))
-const unsigned oomreclaim_module_abi;
+OOMRECLAIM_MODULE_C __attribute__((visibility("default"))) const unsigned oomreclaim_module_abi;
 const unsigned oomreclaim_module_abi = OOMRECLAIM_MODULE_ABI;
 __attribute__((visibility("default"))) int oomreclaim_module_init(const char *argument);
 #endif
