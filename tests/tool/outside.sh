@@ -30,10 +30,17 @@ flags()
 	for name in bufferpool filecache prefork; do
 		$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o $name $name.c -pthread || fail "$name"
 	done
+	$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o dead deadlock/deadlock.c -pthread || fail deadlock
 	$cc -O2 $(flags --cflags) -o graceful graceful.c $(flags --libs) || fail graceful
 	$cxx -std=c++17 -O2 $(flags --cflags) -o pmr pmr.cpp || fail pmr
 	$cc -D_GNU_SOURCE -O2 -shared -fPIC $(flags --cflags) -o mine.so module/mine.c || fail mine
 }
+
+# 30 MiB of files.
+mkdir "$tmp/tree"
+for i in $(seq 120); do
+	head -c 262144 /dev/zero >"$tmp/tree/$i"
+done
 
 # run_all DIRECTORY: each does without the library, and better with it.
 run_all()
@@ -43,6 +50,13 @@ run_all()
 	is_like '^made [0-9]+, reused [1-9][0-9]*, given up 0, failed 0; then got 64 MiB$' "$tmp/out"
 	expect 0 "$tool" run --limit 40M -- "$1/bufferpool"
 	is_like 'given up [1-9][0-9]*, failed [0-9]+; then got [1-9][0-9]* MiB$' "$tmp/out"
+	expect 0 "$1/filecache" --requests 5000 "$tmp/tree"
+	is_like '^reclaimed: 0 bytes$' "$tmp/out"
+	expect 0 "$tool" run --limit 20M -- "$1/filecache" --requests 5000 "$tmp/tree"
+	is_like '^reclaimed: [1-9][0-9]* bytes$' "$tmp/out"
+	is_like '^result: finished$' "$tmp/out"
+	expect 0 "$1/prefork" 8 4 4
+	is_like '^parent: got 8 of 8 MiB, 0 of 2 children died$' "$tmp/out"
 	expect 0 "$1/pmr"
 	is_like '^total [0-9]+, [1-9][0-9]* remembered, 0 forgotten$' "$tmp/out"
 	cp "$tmp/out" "$tmp/total"
@@ -57,6 +71,18 @@ run_all()
 	[ ! -s "$tmp/err" ] || fail "mine.so: $(cat "$tmp/err")"
 }
 run_all "$PWD"
+expect 0 "$root/bin/oomreclaim" run -- ./dead trylock
+is_like '^20000 entries$' "$tmp/out"
+
+# Each has a line that says what it is for.
+for name in *.c *.cpp */*.c container/* systemd/*; do
+	grep -qF "]($name)" README.md || fail "README.md: no $name"
+done
+# What the containers' recipe sets is right.
+conf=$(sed -n 's/^ENV OOMRECLAIM_CONF=//p' container/Containerfile)
+[ -n "$conf" ] || fail "Containerfile: no settings"
+expect 0 "$root/bin/oomreclaim" conf --conf "$conf"
+[ ! -s "$tmp/err" ] || fail "Containerfile: $(cat "$tmp/err")"
 
 if ! cmake -S . -B out -Doomreclaim_DIR="$root/$libdir/cmake/oomreclaim" >"$tmp/log" 2>&1 ||
 	! cmake --build out >>"$tmp/log" 2>&1; then
