@@ -24,16 +24,25 @@ static uint64_t allocated_bytes(void)
 	return oomreclaim_stats_get(&stats, sizeof stats) == 0 ? stats.heap_allocated : 0;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 static size_t reclaim(const struct oomreclaim_control *control, void *arg)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * 1000L * 1000L};
-	uint64_t before = allocated_bytes(), freed = 0;
+	uint64_t before = allocated_bytes(), freed = 0, end;
 
 	(void)arg;
 	if (!own.tell(own.what, control->bytes_wanted))
 		return 0;
-	for (unsigned long ms = 0; ms < own.wait_ms && freed < control->bytes_wanted;
-	     ms += POLL_MS) {
+	/* By the clock: on a machine that is busy a pause is much longer. */
+	end = now_ms() + own.wait_ms;
+	while (freed < control->bytes_wanted && now_ms() < end) {
 		uint64_t now;
 
 		nanosleep(&pause, NULL);
