@@ -33,6 +33,14 @@ static char *next_word(char **at)
 	return word;
 }
 
+/* True if `path` is `top` or below it. */
+static bool is_below(const char *path, const char *top)
+{
+	size_t length = strlen(top);
+
+	return strncmp(path, top, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
 static bool copy(char to[PROC_CGROUP_MAX], const char *from)
 {
 	size_t length = strlen(from);
@@ -68,7 +76,8 @@ static bool parse_mount(char *line, bool is_v2, struct proc_cgroup *group)
 	next_word(&line);
 	root = next_word(&line);
 	mount = next_word(&line);
-	return root != NULL && mount != NULL && copy(group->root, root) &&
+	/* One made above of this namespace shows other groups by our paths. */
+	return root != NULL && mount != NULL && !is_below(root, "/..") && copy(group->root, root) &&
 	       copy(group->mount, mount);
 }
 
@@ -87,14 +96,14 @@ static OOM_NOINLINE bool find_mount(bool is_v2, struct proc_cgroup *group)
 	return is_found;
 }
 
-/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. */
+/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. *is_seen: it is below
+   what the mount shows, and the namespace. */
 static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *like,
-                                   char path[PROC_CGROUP_MAX])
+                                   char path[PROC_CGROUP_MAX], bool *is_seen)
 {
 	struct io_lines lines;
 	bool is_found = false;
 	char *line, *controllers, *at;
-	size_t root = strlen(like->root);
 
 	if (proc_open_lines(&lines, "/proc/%s/cgroup", pid) != 0)
 		return false;
@@ -110,24 +119,30 @@ static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *li
 		                : !has_word(controllers, "memory"))
 			continue;
 		/* A mount that shows a part of the hierarchy only, as in a container. */
-		if (root > 0 && strncmp(at, like->root, root) == 0 &&
-		    (at[root] == '/' || at[root] == '\0'))
-			at += root;
+		*is_seen = is_below(at, like->root) && !is_below(at, "/..");
+		if (*is_seen)
+			at += strlen(like->root);
 		is_found = copy(path, at);
 	}
 	io_lines_close(&lines);
 	return is_found;
 }
 
+static bool find_self(bool is_v2, struct proc_cgroup *group)
+{
+	bool is_seen;
+
+	return find_mount(is_v2, group) && find_path("self", group, group->path, &is_seen);
+}
+
 bool proc_cgroup_self(struct proc_cgroup *group)
 {
-	return (find_mount(false, group) && find_path("self", group, group->path)) ||
-	       (find_mount(true, group) && find_path("self", group, group->path));
+	return find_self(false, group) || find_self(true, group);
 }
 
 bool proc_cgroup_unified(struct proc_cgroup *group)
 {
-	return find_mount(true, group) && find_path("self", group, group->path);
+	return find_self(true, group);
 }
 
 bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgroup *group)
@@ -135,9 +150,10 @@ bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgrou
 	char text[16];
 	struct io_buf buf = {.text = text, .bytes = sizeof text};
 	char path[PROC_CGROUP_MAX];
+	bool is_seen;
 
 	io_printf(&buf, "%d", pid);
-	if (!find_path(text, like, path))
+	if (!find_path(text, like, path, &is_seen) || !is_seen)
 		return false;
 	*group = *like;
 	strcpy(group->path, path);
@@ -243,11 +259,17 @@ bool proc_cgroup_usage(const struct proc_cgroup *group, uint64_t *usage_bytes)
 bool proc_cgroup_contains(const struct proc_cgroup *group, pid_t pid)
 {
 	struct proc_cgroup theirs;
-	size_t length = strlen(group->path);
 
-	return proc_cgroup_of(pid, group, &theirs) &&
-	       strncmp(theirs.path, group->path, length) == 0 &&
-	       (theirs.path[length] == '/' || theirs.path[length] == '\0');
+	return proc_cgroup_of(pid, group, &theirs) && is_below(theirs.path, group->path);
+}
+
+bool proc_cgroup_is_everybody(const struct proc_cgroup *group)
+{
+	uint64_t limit;
+
+	/* The machine's own root has no limit, and can't be given one. */
+	return group->path[0] == '\0' && group->root[0] == '\0' &&
+	       (!proc_cgroup_limit(group, &limit) || limit == UINT64_MAX);
 }
 
 bool proc_cgroup_has_oom_group(const struct proc_cgroup *group)

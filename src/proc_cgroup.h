@@ -38,7 +38,11 @@ bool proc_cgroup_usage(const struct proc_cgroup *group, uint64_t *usage_bytes);
 /* True if the process is in the group or below it. */
 bool proc_cgroup_contains(const struct proc_cgroup *group, pid_t pid);
 
-/* The group that a process is in, on the hierarchy of `like`. */
+/* The top of the hierarchy, and not a container's, as far as that can be seen: the whole machine. */
+bool proc_cgroup_is_everybody(const struct proc_cgroup *group);
+
+/* The group that a process is in, on the hierarchy of `like`; false where that is not in sight, as what
+   is outside of a container. */
 bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgroup *group);
 
 /* memory.oom.group of the group itself; version 1 has none. */

@@ -103,6 +103,15 @@ Test(proc_cgroup, a_container_that_sees_a_part)
 	expect_self("/cg2", "/docker/12", "/docker/123");
 }
 
+/* What was mounted before the namespace was made. */
+Test(proc_cgroup, a_mount_of_above)
+{
+	fake_proc_write("/proc/self/mountinfo",
+	                "29 24 0:27 /../.. /old rw - cgroup2 cgroup2 rw\n" V2_MOUNT);
+	fake_proc_write("/proc/self/cgroup", "0::/app\n");
+	expect_self("/cg2", "", "/app");
+}
+
 static const struct {
 	const char *mountinfo;
 	const char *cgroup;
@@ -265,6 +274,51 @@ Test(proc_cgroup, contains)
 		cr_expect_eq(proc_cgroup_contains(&group, 100), others[i].is_inside, "%s",
 		             others[i].cgroup);
 	}
+}
+
+/* What a container sees of processes outside of it. */
+Test(proc_cgroup, the_top_contains_what_is_below_it)
+{
+	struct proc_cgroup group;
+
+	fake_proc_write("/proc/self/mountinfo", OTHER_MOUNTS V2_MOUNT);
+	fake_proc_write("/proc/self/cgroup", "0::/\n");
+	cr_assert(proc_cgroup_self(&group));
+	fake_proc_write("/proc/100/cgroup", "0::/\n");
+	cr_expect(proc_cgroup_contains(&group, 100));
+	fake_proc_write("/proc/100/cgroup", "0::/below\n");
+	cr_expect(proc_cgroup_contains(&group, 100));
+	fake_proc_write("/proc/100/cgroup", "0::/../other\n");
+	cr_expect_not(proc_cgroup_contains(&group, 100), "outside of the namespace");
+	fake_proc_write("/proc/100/cgroup", "0::/..\n");
+	cr_expect_not(proc_cgroup_contains(&group, 100), "above it");
+	fake_proc_write("/proc/self/mountinfo",
+	                "30 24 0:27 /docker/12 /cg2 rw,nosuid - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/docker/12\n");
+	cr_assert(proc_cgroup_self(&group));
+	fake_proc_write("/proc/100/cgroup", "0::/docker/12/below\n");
+	cr_expect(proc_cgroup_contains(&group, 100));
+	fake_proc_write("/proc/100/cgroup", "0::/docker/123\n");
+	cr_expect_not(proc_cgroup_contains(&group, 100), "outside of what is mounted");
+}
+
+Test(proc_cgroup, everybody)
+{
+	struct proc_cgroup group;
+
+	make_v2();
+	cr_assert(proc_cgroup_self(&group));
+	cr_expect_not(proc_cgroup_is_everybody(&group));
+	fake_proc_write("/proc/self/cgroup", "0::/\n");
+	cr_assert(proc_cgroup_self(&group));
+	cr_expect(proc_cgroup_is_everybody(&group));
+	fake_proc_write("/cg2/memory.max", "max\n");
+	cr_expect(proc_cgroup_is_everybody(&group), "no limit");
+	fake_proc_write("/cg2/memory.max", "1048576\n");
+	cr_expect_not(proc_cgroup_is_everybody(&group), "the machine's root can't have one");
+	fake_proc_remove("/cg2/memory.max");
+	strcpy(group.root, "/docker/12");
+	cr_expect_not(proc_cgroup_is_everybody(&group), "a part of the hierarchy");
 }
 
 Test(proc_cgroup, of_another)
