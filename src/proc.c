@@ -119,6 +119,30 @@ OOM_NOINLINE void proc_name(char name[PROC_NAME_MAX])
 	io_lines_close(&lines);
 }
 
+/* The rest of the first line that begins with `key`. */
+static OOM_NOINLINE void read_text(const char *path, const char *key, char text[PROC_TEXT_MAX])
+{
+	size_t length = strlen(key);
+	struct io_lines lines;
+	const char *line;
+
+	strcpy(text, "?");
+	if (proc_open_lines(&lines, "%s", path) != 0)
+		return;
+	do
+		line = io_lines_next(&lines);
+	while (line != NULL && strncmp(line, key, length) != 0);
+	if (line != NULL && line[length] != '\0')
+		stpncpy(text, line + length, PROC_TEXT_MAX - 1)[0] = '\0';
+	io_lines_close(&lines);
+}
+
+void proc_cpuset(char cpuset[PROC_TEXT_MAX], char mems_allowed[PROC_TEXT_MAX])
+{
+	read_text("/proc/self/cpuset", "", cpuset);
+	read_text("/proc/self/status", "Mems_allowed_list:\t", mems_allowed);
+}
+
 OOM_NOINLINE bool proc_meminfo(const char *field, uint64_t *bytes)
 {
 	struct io_lines lines;

@@ -47,6 +47,10 @@ uint64_t proc_map_count(void);
 #define PROC_NAME_MAX 16
 void proc_name(char name[PROC_NAME_MAX]);
 
+/* Its cpuset, and the memory nodes that this allows; "?" if unknown. */
+#define PROC_TEXT_MAX 128
+void proc_cpuset(char cpuset[PROC_TEXT_MAX], char mems_allowed[PROC_TEXT_MAX]);
+
 /* ---- The machine ---- */
 
 /* A line of /proc/meminfo such as "MemTotal", in bytes. */
@@ -80,6 +84,10 @@ struct proc_pid {
 /* 0; -ENOENT or -ESRCH if it is gone; -EACCES and the like if it may not be read; -EINVAL for what
    can't be understood. */
 int proc_pid_read(pid_t pid, struct proc_pid *process);
+
+/* 0 where the numbers in /proc are those that kill() takes; -EXDEV where it is that of another pid
+   namespace, another -errno where it can't be read. */
+int proc_check_numbers(void);
 
 /* Calls `visit` with every pid there is, until it returns false. The table may change meanwhile: a
    process that lives throughout is visited once. 0 or -errno. */

@@ -75,11 +75,14 @@ static void take_line(const char *line, struct proc_pid *process)
 	}
 }
 
-static OOM_NOINLINE int read_status(struct proc_pid *process)
+/* Of the whole process, or of one thread. */
+static OOM_NOINLINE int read_status(pid_t thread, struct proc_pid *process)
 {
 	struct io_lines lines;
 	const char *line;
-	int error = proc_open_lines(&lines, "/proc/%d/status", process->pid);
+	int error = thread == 0 ? proc_open_lines(&lines, "/proc/%d/status", process->pid)
+	                        : proc_open_lines(&lines, "/proc/%d/task/%d/status", process->pid,
+	                                          thread);
 
 	if (error != 0)
 		return error;
@@ -87,6 +90,31 @@ static OOM_NOINLINE int read_status(struct proc_pid *process)
 		take_line(line, process);
 	io_lines_close(&lines);
 	return process->tgid > 0 ? 0 : -EINVAL;
+}
+
+static bool visit_thread(pid_t thread, void *arg)
+{
+	struct proc_pid *process = arg, found = *process;
+
+	if (read_status(thread, &found) == 0 && found.has_memory) {
+		memcpy(found.name, process->name, sizeof found.name);
+		found.state = process->state;
+		*process = found;
+	}
+	return !process->has_memory;
+}
+
+static int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg), void *arg);
+
+/* find_lock_task_mm(): a main thread that has ended has no memory any more, but the process may go on
+   in the others. */
+static OOM_NOINLINE void find_memory(struct proc_pid *process)
+{
+	char path[64];
+	struct io_buf buf = {.text = path, .bytes = sizeof path};
+
+	io_printf(&buf, "/proc/%d/task", process->pid);
+	walk_numbers(path, visit_thread, process);
 }
 
 /* pid (name) state ppid pgrp ... starttime ...; the name may contain anything, so what follows is
@@ -152,8 +180,10 @@ static OOM_NOINLINE int read_oom_score_adj(struct proc_pid *process)
 int proc_pid_read(pid_t pid, struct proc_pid *process)
 {
 	struct proc_pid found = {.pid = pid, .state = '?'};
-	int error = read_status(&found);
+	int error = read_status(0, &found);
 
+	if (error == 0 && !found.has_memory && found.state == 'Z')
+		find_memory(&found);
 	if (error == 0)
 		error = read_stat(&found);
 	if (error == 0)
@@ -182,17 +212,18 @@ static bool visit_entries(const char *entries, ssize_t bytes, bool (*visit)(pid_
 	return true;
 }
 
-OOM_NOINLINE int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
+static OOM_NOINLINE int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg),
+                                     void *arg)
 {
 	_Alignas(struct dirent64) char entries[1024];
-	char path[256];
-	struct io_buf buf = {.text = path, .bytes = sizeof path};
+	char full[256];
+	struct io_buf buf = {.text = full, .bytes = sizeof full};
 	int saved = errno, error = 0, dir;
 	ssize_t bytes;
 
-	io_printf(&buf, "%s/proc", proc_root);
+	io_printf(&buf, "%s%s", proc_root, path);
 	/* Not opendir(), which allocates. */
-	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		error = -errno;
 		errno = saved;
@@ -206,4 +237,29 @@ OOM_NOINLINE int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
 	close(dir);
 	errno = saved;
 	return error;
+}
+
+int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
+{
+	return walk_numbers("/proc", visit, arg);
+}
+
+/* NStgid has a number for each namespace from the one that /proc shows down to our own. */
+OOM_NOINLINE int proc_check_numbers(void)
+{
+	struct io_lines lines;
+	const char *line, *value;
+	uint64_t number, pid = (uint64_t)getpid();
+	int error = proc_open_lines(&lines, "/proc/self/status");
+	bool is_own = false;
+
+	if (error != 0)
+		return error;
+	while ((line = io_lines_next(&lines)) != NULL)
+		if ((value = value_of(line, "Tgid")) != NULL)
+			is_own = proc_parse_number(&value, &number) && number == pid;
+		else if ((value = value_of(line, "NStgid")) != NULL)
+			is_own = is_own && proc_parse_number(&value, &number) && *value == '\0';
+	io_lines_close(&lines);
+	return is_own ? 0 : -EXDEV;
 }

@@ -229,3 +229,30 @@ Test(proc_pid, walk_of_nothing)
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(visits, 0);
 }
+
+/* ---- Whose numbers they are ---- */
+
+static void write_self(long tgid, const char *more)
+{
+	char text[128];
+
+	snprintf(text, sizeof text, "Name:\tp\nTgid:\t%ld\nPid:\t%ld\n%s", tgid, tgid, more);
+	fake_proc_write("/proc/self/status", text);
+}
+
+Test(proc_pid, own_numbers)
+{
+	char line[64];
+
+	cr_expect_eq(proc_check_numbers(), -ENOENT);
+	write_self(getpid(), "");
+	cr_expect_eq(proc_check_numbers(), 0, "before Linux 4.1");
+	write_self(getpid() + 1, "");
+	cr_expect_eq(proc_check_numbers(), -EXDEV);
+	snprintf(line, sizeof line, "NStgid:\t%d\nNSpid:\t%d\n", getpid(), getpid());
+	write_self(getpid(), line);
+	cr_expect_eq(proc_check_numbers(), 0);
+	snprintf(line, sizeof line, "NStgid:\t%d\t%d\n", getpid(), getpid());
+	write_self(getpid(), line);
+	cr_expect_eq(proc_check_numbers(), -EXDEV, "the same by chance");
+}
