@@ -108,3 +108,8 @@ void dump_write(void)
 	swapcontext(&caller, &own);
 	errno = saved;
 }
+
+void dump_fork_child(void)
+{
+	atomic_store_explicit(&is_written, false, memory_order_relaxed);
+}

@@ -10,4 +10,7 @@
    can't be written is left out. */
 void dump_write(void);
 
+/* A child of fork() is another process. */
+void dump_fork_child(void);
+
 #endif

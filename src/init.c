@@ -15,6 +15,7 @@
 #include "budget.h"
 #include "cxx_runtime.h"
 #include "debug.h"
+#include "dump.h"
 #include "heap.h"
 #include "io.h"
 #include "killer.h"
@@ -117,6 +118,7 @@ static void fork_child(void)
 	reclaim_fork_child();
 	policy_fork_child();
 	report_fork_child();
+	dump_fork_child();
 	killer_fork_child();
 	pthread_setcancelstate(fork_cancel_state, NULL);
 }

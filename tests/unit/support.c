@@ -19,6 +19,7 @@
 #include "background.h"
 #include "base.h"
 #include "budget.h"
+#include "dump.h"
 #include "killer.h"
 #include "options.h"
 #include "policy.h"
@@ -71,6 +72,7 @@ static void fork_child(void)
 	reclaim_fork_child();
 	policy_fork_child();
 	report_fork_child();
+	dump_fork_child();
 	killer_fork_child();
 }
 

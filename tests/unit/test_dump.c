@@ -74,6 +74,21 @@ Test(dump, once)
 	cr_expect_not(is_there(stats_path));
 }
 
+static void dump_in_child(void)
+{
+	char path[64];
+
+	dump_write();
+	snprintf(path, sizeof path, "/dump/oomreclaim.%d.stats.json", getpid());
+	_exit(is_there(path) ? 0 : 1);
+}
+
+Test(dump, a_child_is_another_process)
+{
+	dump_write();
+	cr_expect_eq(run_child(dump_in_child), 0);
+}
+
 Test(dump, not_without_a_directory)
 {
 	options.dump_path[0] = '\0';
