@@ -19,31 +19,38 @@
 #include "stats_page.h"
 #include "trace.h"
 
-bool oom_kill_allowed(const struct oom_control *control)
+const char *ladder_kill_refusal(const struct oom_control *control)
 {
-	/* The process is going already: PF_DUMPCORE. */
+	/* PF_DUMPCORE */
 	if (control->is_dying)
-		return false;
+		return "the process is ending already";
 	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
 	if (control->request->size > options.costly_bytes)
-		return false;
+		return "the size is above the setting costly";
 	/* __GFP_RETRY_MAYFAIL */
 	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
-		return false;
+		return "scope RETRY_MAYFAIL";
 	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
-		return false;
-	/* Another process's death would not move a limit of this one alone: the lowmem zone. */
+		return "scope NORECLAIM";
+	/* The lowmem zone. */
 	if (control->is_target_other && constraint_is_per_process(control->constraint))
-		return false;
+		return "it is a limit of this process alone, and the death of another would not help";
 	/* pm_suspended_storage: what would have to go on is not running. */
 	if (control->is_killer_disabled)
-		return false;
+		return "the killer is disabled";
 	/* The caller insists on one arena: __GFP_THISNODE. */
 	if (control->request->is_arena_explicit)
-		return false;
-	/* Waiting for somebody else's callbacks is no proof that they have nothing left. */
-	return !control->has_timed_out;
+		return "the request is for one arena";
+	/* That is no proof that they have nothing left. */
+	if (control->has_timed_out)
+		return "another thread's callbacks took too long";
+	return NULL;
+}
+
+bool oom_kill_allowed(const struct oom_control *control)
+{
+	return ladder_kill_refusal(control) == NULL;
 }
 
 /* Scope NOFAIL, when everybody else would get NULL: __GFP_NOFAIL. */
@@ -297,17 +304,20 @@ static void count_end(const struct oom_control *control, bool is_served)
 
 static void report_end(struct oom_control *control)
 {
-	const struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
+	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
 	if (control->is_impossible || control->is_reentrant)
 		return;
 	if (!options.is_verbose && options.report != REPORT_ALWAYS)
 		return;
 	control->constraint = constraint_find(control->request->size);
+	/* What the policy itself has decided needs no reason. */
+	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->is_policy_done)
+		returned.refusal = ladder_kill_refusal(control);
 	if (options.report == REPORT_ALWAYS && report_may_write())
 		report_write(control, &returned);
 	else if (options.is_verbose)
-		report_failure(control);
+		report_failure(control, returned.refusal);
 }
 
 void ladder_begin(struct oom_control *control, const struct heap_request *request)

@@ -23,8 +23,9 @@ enum ladder_step {
 /* The choice of the next rung. Of the facts in `control` alone: no I/O, no state. */
 enum ladder_step ladder_next(const struct oom_control *control);
 
-/* Rung 8: may anything harsher than reclaim follow? */
+/* Rung 8: may anything harsher than reclaim follow? If not the report says why: NULL if so. */
 bool oom_kill_allowed(const struct oom_control *control);
+const char *ladder_kill_refusal(const struct oom_control *control);
 
 /* Takes down the facts of a request that the heap has just refused. */
 void ladder_begin(struct oom_control *control, const struct heap_request *request);

@@ -206,16 +206,53 @@ static unsigned long long pages_kib(uint64_t pages)
 	return kib(pages * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-/* __oom_kill_process(), and the line before it that names the constraint. */
-static void put_killed(struct io_buf *buf, const struct oom_control *control,
-                       const struct report_verdict *verdict)
+static void put_path(struct io_buf *buf, const struct proc_cgroup *group)
+{
+	io_puts_clean(buf, group->path[0] != '\0' ? group->path : "/");
+}
+
+/* mem_cgroup_print_oom_context() */
+static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verdict *verdict)
+{
+	struct proc_cgroup own, theirs;
+	pid_t pid = verdict->victim->pid;
+
+	if (verdict->full_group != NULL) {
+		io_printf(buf, ",oom_memcg=");
+		put_path(buf, verdict->full_group);
+	} else {
+		io_printf(buf, ",global_oom");
+	}
+	if (!proc_cgroup_self(&own))
+		return;
+	io_printf(buf, ",task_memcg=");
+	put_path(buf, pid != getpid() && proc_cgroup_of(pid, &own, &theirs) ? &theirs : &own);
+}
+
+/* dump_oom_victim() */
+static OOM_NOINLINE void put_victim(struct io_buf *buf, const struct oom_control *control,
+                                    const struct report_verdict *verdict)
+{
+	char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX];
+
+	proc_cpuset(cpuset, mems);
+	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,nodemask=(null),cpuset=",
+	          constraint_name(control->constraint));
+	io_puts_clean(buf, cpuset);
+	io_printf(buf, ",mems_allowed=");
+	io_puts_clean(buf, mems);
+	put_groups(buf, verdict);
+	io_printf(buf, ",task=");
+	io_puts_clean(buf, verdict->victim->name);
+	io_printf(buf, ",pid=%d,uid=%u\n", verdict->victim->pid, verdict->victim->uid);
+}
+
+/* __oom_kill_process() */
+static void put_killed(struct io_buf *buf, const struct report_verdict *verdict)
 {
 	const struct proc_pid *victim = verdict->victim;
 
-	io_printf(buf,
-	          "oom-kill:constraint=CONSTRAINT_%s,task=", constraint_name(control->constraint));
-	io_puts_clean(buf, victim->name);
-	io_printf(buf, ",pid=%d,uid=%u\n%s: Killed process %d (", victim->pid, victim->uid,
+	io_printf(buf, "%s: Killed process %d (",
 	          verdict->reason != NULL ? verdict->reason : "Out of memory", victim->pid);
 	io_puts_clean(buf, victim->name);
 	io_printf(buf,
@@ -225,15 +262,26 @@ static void put_killed(struct io_buf *buf, const struct oom_control *control,
 	          pages_kib(victim->rss_file_pages), pages_kib(victim->rss_shmem_pages),
 	          victim->uid, (unsigned long long)kib(victim->pgtables_bytes),
 	          victim->oom_score_adj);
+	if (verdict->group == NULL)
+		return;
+	/* mem_cgroup_print_oom_group() */
+	io_printf(buf, "Tasks in ");
+	put_path(buf, verdict->group);
+	io_printf(buf, " are going to be killed due to %s set\n",
+	          options.is_kill_group ? "kill_group" : "memory.oom.group");
 }
 
 static OOM_NOINLINE void put_verdict(struct io_buf *buf, const struct oom_control *control,
                                      const struct report_verdict *verdict)
 {
 	if (verdict->policy == OOMRECLAIM_POLICY_KILL) {
-		put_killed(buf, control, verdict);
+		put_victim(buf, control, verdict);
+		put_killed(buf, verdict);
 		return;
 	}
+	if (verdict->refusal != NULL)
+		io_printf(buf, "  policy %s not allowed: %s\n",
+		          policy_name(oomreclaim_get_policy()), verdict->refusal);
 	io_printf(buf, "%s: %s process %d (",
 	          verdict->reason != NULL ? verdict->reason : "Out of memory",
 	          verdict->policy == OOMRECLAIM_POLICY_ABORT ? "aborting" : "returning NULL to",
@@ -283,11 +331,13 @@ bool report_may_write(void)
 	return may_write;
 }
 
-OOM_NOINLINE void report_failure(const struct oom_control *control)
+OOM_NOINLINE void report_failure(const struct oom_control *control, const char *refusal)
 {
-	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes",
+	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes"
+	        "%s%s",
 	        control->request->size, constraint_name(control->constraint), control->rounds,
-	        control->claimed_bytes);
+	        control->claimed_bytes, refusal != NULL ? "; no kill: " : "",
+	        refusal != NULL ? refusal : "");
 }
 
 OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *callback)

@@ -8,13 +8,17 @@
 
 #include "control.h"
 #include "proc.h"
+#include "proc_cgroup.h"
 
 /* What comes of it. */
 struct report_verdict {
 	enum oomreclaim_policy policy;
-	const struct proc_pid *victim; /* of KILL */
-	bool has_table;                /* victim.h's candidates belong to it */
-	const char *reason;            /* NULL, or what to say in place of "Out of memory" */
+	const struct proc_pid *victim;        /* of KILL */
+	const struct proc_cgroup *full_group; /* whose limit stood in the way; NULL: none's */
+	const struct proc_cgroup *group;      /* that goes as a whole with it; NULL: none does */
+	bool has_table;                       /* victim.h's candidates belong to it */
+	const char *reason;                   /* NULL, or what to say in place of "Out of memory" */
+	const char *refusal; /* NULL, or why nothing harsher than RETURN was allowed */
 };
 
 /* The whole report. */
@@ -24,8 +28,8 @@ void report_write(const struct oom_control *control, const struct report_verdict
    out. For reports and lines that do not end the process. */
 bool report_may_write(void);
 
-/* The one line of `verbose`. */
-void report_failure(const struct oom_control *control);
+/* The one line of `verbose`; refusal as above. */
+void report_failure(const struct oom_control *control, const char *refusal);
 
 /* The line that names the callback which another thread was in for too long. */
 void report_timeout(const struct oom_control *control, const char *callback);

@@ -79,3 +79,4 @@ if [ $status -ne 1 ] || ! grep -q ', 0 of 2 children died$' "$tmp/out"; then
 	exit 1
 fi
 reports 'RLIMIT_AS: no child dies' 'constraint=RLIMIT_AS' 1
+reports 'RLIMIT_AS: why' '; no kill: it is a limit of this process alone, ' 1

@@ -54,9 +54,12 @@ static const struct row rows[] = {
 
 Test(oom_kill_allowed, conditions)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		cr_expect(oom_kill_allowed(&rows[i].control) == rows[i].is_allowed, "%s",
 		          rows[i].name);
+		cr_expect((ladder_kill_refusal(&rows[i].control) == NULL) == rows[i].is_allowed,
+		          "%s: a reason", rows[i].name);
+	}
 }
 
 static bool is_allowed_for(size_t bytes)

@@ -11,6 +11,7 @@
 #include "fake_heap.h"
 #include "report.h"
 #include "support.h"
+#include "victim.h"
 
 static struct capture capture;
 
@@ -252,11 +253,136 @@ Test(report, a_kill_in_the_kernel_s_form)
 	const char *text = written(&control, &verdict);
 	char pattern[256];
 
-	expect_match(text, "^oom-kill:constraint=CONSTRAINT_RLIMIT_AS,task=vic\\?tim,pid=321,"
-	                   "uid=1000$");
+	expect_match(text,
+	             "^oom-kill:constraint=CONSTRAINT_RLIMIT_AS,nodemask=\\(null\\),cpuset=\\?,"
+	             "mems_allowed=\\?,global_oom,task=vic\\?tim,pid=321,uid=1000$");
 	snprintf(pattern, sizeof pattern,
 	         "^By hand: Killed process 321 \\(vic\\?tim\\) total-vm:%ukB, anon-rss:%ukB, "
 	         "file-rss:%ukB, shmem-rss:%ukB, UID:1000 pgtables:8kB oom_score_adj:-17$",
 	         5 * page_kib, 4 * page_kib, 3 * page_kib, 2 * page_kib);
 	expect_match(text, pattern);
+}
+
+/* ---- As a whole ---- */
+
+enum { SELF = 1 << 30, FIRST };
+
+static void add_process(int pid, const char *name, unsigned rss_kib, int adj)
+{
+	char path[64], text[512];
+
+	snprintf(path, sizeof path, "/proc/%d/status", pid);
+	snprintf(text, sizeof text,
+	         "Name:\t%s\nState:\tS\nTgid:\t%d\nPPid:\t%d\nUid:\t1000\nVmSize:\t%u kB\n"
+	         "VmRSS:\t%u kB\nRssAnon:\t%u kB\nRssFile:\t64 kB\nRssShmem:\t0 kB\n"
+	         "VmPTE:\t64 kB\nVmSwap:\t128 kB\n",
+	         name, pid, SELF, 2 * rss_kib, rss_kib, rss_kib - 64);
+	fake_proc_write(path, text);
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	snprintf(text, sizeof text, "%d (p) S %d 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 77 0\n", pid,
+	         SELF);
+	fake_proc_write(path, text);
+	snprintf(path, sizeof path, "/proc/%d/oom_score_adj", pid);
+	snprintf(text, sizeof text, "%d\n", adj);
+	fake_proc_write(path, text);
+	snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+	fake_proc_write(path, "0::/own/below\n");
+}
+
+static const char *a_kill(void)
+{
+	static const struct proc_cgroup own = {.is_v2 = true, .mount = "/cg", .path = "/own"};
+	static const struct proc_cgroup below = {.is_v2 = true,
+	                                         .mount = "/cg",
+	                                         .path = "/own/below"};
+	const struct victim_scope scope = {.target = KILL_CHILDREN,
+	                                   .self = SELF,
+	                                   .total_pages = 1000000};
+	struct oom_control control = a_control();
+	struct proc_pid victim;
+	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                       .victim = &victim,
+	                                       .full_group = &own,
+	                                       .group = &below,
+	                                       .has_table = true};
+
+	fake_clock_freeze();
+	control.began_ns = now_ns() - 7 * NSEC_PER_MSEC;
+	control.constraint = CONSTRAINT_CGROUP;
+	fake_heap_stats = &stats;
+	fake_proc_mkdir("/proc/self/task/1");
+	fake_proc_write("/proc/self/statm", "300 200 1 1 0 100 0\n");
+	fake_proc_write("/proc/self/cpuset", "/set\n");
+	fake_proc_write("/proc/self/status", "Name:\tx\nMems_allowed_list:\t0-1\n");
+	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/own\n");
+	oomreclaim_register("cache", 5, 0, nothing, NULL, NULL);
+	add_process(FIRST, "big (worker) one", 8192, 300);
+	victim_select(&scope, &victim);
+	cr_assert(victim_candidate(0, &victim));
+	return written(&control, &verdict);
+}
+
+Test(report, as_a_whole)
+{
+	char expected[4096];
+
+	if (sysconf(_SC_PAGESIZE) != 4096)
+		cr_skip("the figures are for pages of 4 KiB");
+	snprintf(expected, sizeof expected,
+	         "a-program invoked oom-reclaim: size=70000, order=5, scope=0, constraint=CGROUP, "
+	         "policy=kill\n"
+	         "  tried: 3 rounds of callbacks, 4K claimed, 7 ms; pid %d, 1 threads\n"
+	         "  heap: allocated:1K active:2K dirty:7K metadata:3K resident:4K mapped:5K "
+	         "retained:6K charged:0K reserve:0K\n"
+	         "  limits (used/limit): RLIMIT_AS:1200K/unlimited RLIMIT_DATA:400K/unlimited "
+	         "resident:800K\n"
+	         "  callbacks:\n"
+	         "  [ priority ]    calls   claimed_K  measured_K  longest_us name\n"
+	         "  [         5]        0           0           0           0 cache\n"
+	         "Tasks state (memory values in pages):\n"
+	         "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj "
+	         "name\n"
+	         "[1073741825]  1000 1073741825     4096     2048    65536       32           300 "
+	         "big (worker) on\n"
+	         "oom-kill:constraint=CONSTRAINT_CGROUP,nodemask=(null),cpuset=/set,"
+	         "mems_allowed=0-1,oom_memcg=/own,task_memcg=/own/below,task=big (worker) on,"
+	         "pid=1073741825,uid=1000\n"
+	         "Out of memory: Killed process 1073741825 (big (worker) on) total-vm:16384kB, "
+	         "anon-rss:8128kB, file-rss:64kB, shmem-rss:0kB, UID:1000 pgtables:64kB "
+	         "oom_score_adj:300\n"
+	         "Tasks in /own/below are going to be killed due to memory.oom.group set\n",
+	         getpid());
+	cr_expect_str_eq(a_kill(), expected);
+}
+
+/* What mm/oom_kill.c's and mm/memcontrol.c's printk() write, field by field: a reader of the kernel's
+   log finds the same in ours. */
+static const char *const kernel_lines[] = {
+	"^Tasks state \\(memory values in pages\\):$",
+	"^\\[  pid  \\] +uid +tgid +total_vm +rss +pgtables_bytes +swapents +oom_score_adj +name$",
+	"^\\[ *[0-9]+\\] +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +-?[0-9]+ .+$",
+	"^oom-kill:constraint=CONSTRAINT_.*,nodemask=.*,cpuset=.*,mems_allowed=.*,oom_memcg=.*,"
+	"task_memcg=.*,task=.*,pid=.*,uid=.*$",
+	"^Out of memory: Killed process [0-9]+ \\(.+\\) total-vm:[0-9]+kB, anon-rss:[0-9]+kB, "
+	"file-rss:[0-9]+kB, shmem-rss:[0-9]+kB, UID:[0-9]+ pgtables:[0-9]+kB oom_score_adj:-?[0-9]+$",
+	"^Tasks in .+ are going to be killed due to memory\\.oom\\.group set$",
+};
+
+Test(report, lines_that_readers_of_the_kernel_s_log_know)
+{
+	const char *text = a_kill();
+
+	for (size_t i = 0; i < ARRAY_SIZE(kernel_lines); i++)
+		expect_match(text, kernel_lines[i]);
+}
+
+Test(report, why_nothing_is_killed)
+{
+	const struct oom_control control = a_control();
+	struct report_verdict verdict = returned;
+
+	verdict.refusal = "a reason";
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_KILL);
+	expect_match(written(&control, &verdict), "^  policy kill not allowed: a reason$");
 }

@@ -198,10 +198,14 @@ Test(report_out, lines)
 	                                    .claimed_bytes = 12345};
 
 	errno = ERRNO_UNTOUCHED;
-	report_failure(&control);
+	report_failure(&control, NULL);
 	cr_expect_str_eq(capture_next(&capture),
 	                 "oomreclaim: no memory for 1000 bytes (constraint=CGROUP): 7 rounds of "
 	                 "callbacks claimed 12345 bytes\n");
+	report_failure(&control, "a reason");
+	cr_expect_str_eq(capture_next(&capture),
+	                 "oomreclaim: no memory for 1000 bytes (constraint=CGROUP): 7 rounds of "
+	                 "callbacks claimed 12345 bytes; no kill: a reason\n");
 	options.wait_ms = 77;
 	report_timeout(&control, "the callback");
 	cr_expect_str_eq(capture_next(&capture),

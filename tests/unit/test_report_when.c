@@ -85,6 +85,22 @@ Test(report_when, verbose_is_a_line)
 	expect_said(climb, "report:always", REPORT, "");
 }
 
+/* Accepted as it stands, and then: no. */
+Test(report_when, why_it_is_not_allowed)
+{
+	expect_said(climb, "policy:kill,costly:999,report:always", REPORT,
+	            "\n  policy kill not allowed: the size is above the setting costly\n"
+	            "Out of memory: returning NULL to process ");
+	expect_said(climb, "policy:abort,report:auto,verbose:true",
+	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of callbacks "
+	            "claimed 0 bytes; no kill: the size is above the setting costly\n",
+	            "");
+	expect_said(climb, "policy:return",
+	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of callbacks "
+	            "claimed 0 bytes\n",
+	            "");
+}
+
 Test(report_when, nothing_about_the_impossible)
 {
 	/* Programs ask for it to find out how much there is. */
