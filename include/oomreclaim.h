@@ -312,10 +312,11 @@ OOMRECLAIM_API int oomreclaim_kill_enable(void);
 /*
  * Kills by hand, as SysRq-f does: the process that policy kill would choose, whatever the policy in
  * force; at once, without asking any callback. `reason` stands in the report in place of "Out of
- * memory"; NULL gives "Killed by hand". If the choice is this process itself the call does not
- * return, or returns 0 where kill_signal is one that the program handles. Returns 0 when the victim
- * is gone or a kill on another thread has ended, EPERM if the killer is disabled, ESRCH if there is
- * nobody to kill.
+ * memory"; NULL gives "Killed by hand". If the choice is this process itself, or its group with it,
+ * the call does not return, or returns 0 where kill_signal is one that the program handles. Returns 0
+ * when the victim is gone, or has been sent SIGKILL and does not go, or a kill on another thread has
+ * ended; EPERM if the killer is disabled; ESRCH if there is nobody to kill, and where that would be
+ * process 1; EIO if /proc can't be read.
  */
 OOMRECLAIM_API int oomreclaim_kill(const char *reason);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -17,7 +18,7 @@
 #include "stats.h"
 #include "stats_page.h"
 #include "trace.h"
-#include "victim.h"
+#include "victim_kill.h"
 
 /* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock; disabled is written
    under it, and read without: that may be where the heap's own locks are held. */
@@ -94,24 +95,34 @@ bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy 
 	return claim_end(control, &verdict);
 }
 
+static const struct proc_cgroup *full_group(const struct oom_control *control,
+                                            const struct victim_scope *scope)
+{
+	return control->constraint == CONSTRAINT_CGROUP && scope->has_group ? &scope->group : NULL;
+}
+
 /* oom_kill_allocating_task */
 static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *control,
                                                  const struct victim_scope *scope,
                                                  const struct proc_pid *found, const char *reason)
 {
 	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
+	struct proc_cgroup group;
+	bool has_group = victim_group(scope, scope->self, &group);
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                       .victim = &self,
+	                                       .full_group = full_group(control, scope),
+	                                       .group = has_group ? &group : NULL,
 	                                       .has_table = found != NULL,
 	                                       .reason = reason};
 
 	proc_name(self.name);
 	if (found != NULL)
 		self = *found;
-	else
+	else if (scope->proc_error == 0)
 		proc_pid_read(scope->self, &self);
-	if (claim_end(control, &verdict))
-		victim_kill_companions(scope);
+	if (claim_end(control, &verdict) && has_group)
+		victim_kill_group(scope, &group);
 	return KILLER_END;
 }
 
@@ -121,39 +132,65 @@ static void count_other(const struct oom_control *control, pid_t pid)
 	stats_verdict(control, OOMRECLAIM_OUTCOME_KILL_OTHER, pid);
 }
 
-/* select_bad_process() and oom_kill_process(), until one of those there are could be killed. */
+/* oom_kill_process(): victim_kill()'s word, and whether this process goes with the victim's group. */
+static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
+                                    const struct victim_scope *scope, const struct proc_pid *chosen,
+                                    const char *reason, bool *goes_too)
+{
+	struct proc_cgroup group;
+	bool has_group = victim_group(scope, chosen->pid, &group);
+	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                       .victim = chosen,
+	                                       .full_group = full_group(control, scope),
+	                                       .group = has_group ? &group : NULL,
+	                                       .has_table = true,
+	                                       .reason = reason};
+	int error;
+
+	write_report(control, &verdict);
+	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
+	/* Before the first of them dies: what this process may still have to do it does meanwhile. */
+	if (*goes_too && policy_claim())
+		stats_count(STATS_KILLS);
+	error = victim_kill(scope, chosen, has_group ? &group : NULL);
+	if (error == 0 || error == -ETIMEDOUT)
+		count_other(control, chosen->pid);
+	return error;
+}
+
+/* select_bad_process(), until one of those there are could be killed. */
 static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *control,
                                                   const struct victim_scope *scope,
                                                   const char *reason)
 {
 	struct proc_pid chosen;
+	bool goes_too = false;
 	int error = -EPERM;
 
 	/* A victim that is still dying: its memory is what there will be, not another's. */
 	if (victim_wait())
 		return KILLER_RETRY;
-	while (error == -EPERM) {
-		const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
-		                                       .victim = &chosen,
-		                                       .has_table = true,
-		                                       .reason = reason};
-
-		if (!victim_select(scope, &chosen))
+	/* More of them than can be skipped would come round again. */
+	for (unsigned i = 0; error == -EPERM && !goes_too && i < VICTIM_SKIPPED; i++) {
+		error = victim_select(scope, &chosen);
+		if (error == -ESRCH)
 			return KILLER_NOBODY;
+		if (error != 0)
+			break;
 		if (chosen.pid == scope->self)
 			return kill_self(control, scope, &chosen, reason);
-		/* Before the report says that it was. */
-		if (victim_may_be_killed(&chosen)) {
-			write_report(control, &verdict);
-			error = victim_kill(scope, &chosen);
-			if (error != -EPERM)
-				count_other(control, chosen.pid);
-		}
-		if (error == -EPERM && options.is_verbose)
-			io_warn("process %d may not be killed by this one: choosing another",
-			        chosen.pid);
+		error = kill_chosen(control, scope, &chosen, reason, &goes_too);
+		/* Gone by itself: that will do as well. */
+		error = error == -ESRCH || error == -ETIMEDOUT ? 0 : error;
 	}
-	return KILLER_RETRY;
+	if (goes_too)
+		return KILLER_END;
+	if (error == 0)
+		return KILLER_RETRY;
+	if (report_may_write())
+		io_warn("nobody can be chosen to be killed: /proc: %s",
+		        error == -EXDEV ? "of another pid namespace" : strerrordesc_np(-error));
+	return KILLER_BLIND;
 }
 
 static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control,
@@ -161,7 +198,10 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
 {
 	struct victim_scope scope;
 
-	victim_scope(&scope);
+	victim_scope(&scope, control->constraint == CONSTRAINT_CGROUP);
+	/* By hand init is nobody's to kill; SysRq-f leaves it alone, too. */
+	if (reason != NULL && scope.target == KILL_SELF && scope.self == INIT_PID)
+		return KILLER_NOBODY;
 	if (scope.target == KILL_SELF)
 		return kill_self(control, &scope, NULL, reason);
 	return kill_other(control, &scope, reason);
@@ -225,6 +265,8 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 		return EPERM;
 	case KILLER_NOBODY:
 		return ESRCH;
+	case KILLER_BLIND:
+		return EIO;
 	case KILLER_END:
 		policy_act(OOMRECLAIM_POLICY_KILL);
 		return 0;
@@ -287,5 +329,6 @@ void killer_fork_child(void)
 	killer.done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	killer.is_active = false;
 	victim_fork_child();
+	victim_kill_fork_child();
 	pthread_mutex_unlock(&killer.lock);
 }

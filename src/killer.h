@@ -14,7 +14,8 @@ enum killer_result {
 	KILLER_OFF,    /* rung 9: the killer is disabled */
 	KILLER_SPARED, /* there was memory after all */
 	KILLER_END,    /* it is this process: policy_act() is to follow */
-	KILLER_NOBODY  /* by hand only: there is nobody to kill */
+	KILLER_NOBODY, /* by hand only: there is nobody to kill */
+	KILLER_BLIND   /* there may be somebody, but /proc can't be read */
 };
 
 /* Rung 9. */

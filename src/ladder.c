@@ -201,6 +201,7 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 		scope_enter_ladder(enter);
 		break;
 	case KILLER_OFF:
+	case KILLER_BLIND:
 		control->is_policy_done = true;
 		break;
 	case KILLER_RETRY:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who dies in a memory cgroup that is full: victims.sh runs these cases in one, $GROUP. */
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "oomreclaim.h"
 
 enum { BLOCK = 1 << 20, THREADS = 64 };
 
@@ -121,6 +123,35 @@ static void group(void)
 	stop(other);
 }
 
+/* Rung 9: NULL, though somebody's death would help. */
+static void disabled(void)
+{
+	pid_t child = start(100, NULL);
+
+	CHECK(oomreclaim_kill_disable(1000));
+	errno = 0;
+	CHECK(!take(200));
+	CHECK_EQ(errno, ENOMEM);
+	CHECK(!is_killed(child));
+	stop(child);
+}
+
+/* In a container, which sees its own group as the root: those of it, and nobody else. $OUTSIDE takes a
+   process out of it. */
+static void container(void)
+{
+	pid_t outside = start(100, NULL), worst;
+	int file = open(getenv("OUTSIDE"), O_WRONLY);
+
+	CHECK(file >= 0 && dprintf(file, "%d", outside) > 0);
+	close(file);
+	worst = start(90, NULL);
+	CHECK(take(60));
+	CHECK(is_killed(worst));
+	CHECK(!is_killed(outside));
+	stop(outside);
+}
+
 /* Another user's process is the worst, and not to be had: the next one dies. */
 static void stranger(void)
 {
@@ -141,10 +172,8 @@ static void sleeper(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"crowd", crowd},
-		{"group", group},
-		{"stranger", stranger},
-		{"sleeper", sleeper},
+		{"crowd", crowd},         {"group", group},       {"disabled", disabled},
+		{"container", container}, {"stranger", stranger}, {"sleeper", sleeper},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -45,6 +45,18 @@ passes()
 passes crowd 1 "$all,kill_target:children" "$tmp/victims" crowd
 passes group 1 "$all,kill_target:cgroup,kill_group:true" "$tmp/victims" group
 
+passes disabled 0 "$all,kill_target:children" "$tmp/victims" disabled
+
+# A namespace whose root is the group, as in a container. $OUTSIDE is the group above, by the mount that
+# was there before. No process of the machine is in the table but those of the test.
+mkdir "$tmp/above" "$tmp/own"
+export OUTSIDE="$tmp/above$own/cgroup.procs"
+# shellcheck disable=SC2016
+passes container 1 "$all,kill_target:cgroup" unshare -m sh -c \
+	'mount --bind "$2" "$3" && exec unshare -C -m -p -f --mount-proc sh -c "$1" sh "$4" "$5"' sh \
+	'mount -t cgroup -o memory none "$1" && exec "$2" container' "$mount" "$tmp/above" \
+	"$tmp/own" "$tmp/victims"
+
 # Root's, and the worst of the group. The one who fails is nobody in particular.
 in_group limit:off '' "$tmp/victims" sleeper >"$tmp/ready" &
 while [ ! -s "$tmp/ready" ]; do

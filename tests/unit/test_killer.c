@@ -15,7 +15,7 @@
 #include "policy.h"
 #include "proc.h"
 #include "support.h"
-#include "victim.h"
+#include "victim_kill.h"
 
 static struct capture capture;
 
@@ -162,15 +162,15 @@ Test(killer, a_pid_that_is_somebody_else_s_by_now)
 	struct proc_pid process;
 	int status;
 
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	cr_assert_eq(proc_pid_read(child, &process), 0);
 	process.start_time++;
-	cr_expect_eq(victim_kill(&scope, &process), -ESRCH);
+	cr_expect_eq(victim_kill(&scope, &process, NULL), -ESRCH);
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
 	process.start_time--;
-	cr_expect_eq(victim_kill(&scope, &process), 0);
+	cr_expect_eq(victim_kill(&scope, &process, NULL), 0);
 	expect_killed(child, SIGKILL);
-	cr_expect_eq(victim_kill(&scope, &process), -ESRCH, "gone");
+	cr_expect_eq(victim_kill(&scope, &process, NULL), -ESRCH, "gone");
 }
 
 /* ---- By way of the ladder ---- */

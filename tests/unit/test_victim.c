@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rung 14: who is chosen, over a /proc that a test makes up. Nobody there is real. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -101,7 +102,10 @@ static int chosen(void)
 {
 	struct proc_pid process;
 
-	return victim_select(&scope, &process) ? process.pid : 0;
+	int error = victim_select(&scope, &process);
+
+	cr_expect(error == 0 || error == -ESRCH);
+	return error == 0 ? process.pid : 0;
 }
 
 Test(victim, nobody)
@@ -169,6 +173,22 @@ Test(victim, those_that_vanish_or_cannot_be_read_are_skipped)
 	cr_expect_eq(chosen(), FIRST + 8);
 }
 
+/* find_lock_task_mm() */
+Test(victim, a_process_whose_main_thread_has_ended)
+{
+	char path[64];
+
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4000});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 8000});
+	snprintf(path, sizeof path, "/proc/%d/status", FIRST + 1);
+	fake_proc_write(path, "Name:\tmain\nState:\tZ\nTgid:\t1073741826\nPPid:\t1073741824\n");
+	cr_expect_eq(chosen(), FIRST, "it has no memory");
+	snprintf(path, sizeof path, "/proc/%d/task/77/status", FIRST + 1);
+	fake_proc_write(path, "Name:\tthread\nState:\tS\nTgid:\t1073741826\nPPid:\t1073741824\n"
+	                      "VmRSS:\t8000 kB\nVmPTE:\t0 kB\n");
+	cr_expect_eq(chosen(), FIRST + 1, "a thread of it has");
+}
+
 Test(victim, what_is_not_understood_is_a_line_in_verbose)
 {
 	struct capture capture;
@@ -234,6 +254,19 @@ Test(victim, more_candidates_than_fit)
 	cr_expect_not(victim_candidate(VICTIM_TABLE, &process));
 }
 
+/* Not the same as nobody. */
+Test(victim, no_proc)
+{
+	struct proc_pid process;
+
+	fake_proc_end();
+	cr_expect_eq(victim_select(&scope, &process), -ENOENT);
+	scope.proc_error = -EXDEV;
+	fake_proc_begin();
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4});
+	cr_expect_eq(victim_select(&scope, &process), -EXDEV);
+}
+
 /* ---- The scope ---- */
 
 Test(victim, scope_of_the_settings)
@@ -242,7 +275,7 @@ Test(victim, scope_of_the_settings)
 
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 100000 kB\n");
 	options.kill_target = KILL_PGROUP;
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	cr_expect_eq(scope.target, KILL_PGROUP);
 	cr_expect_eq(scope.self, getpid());
 	cr_expect_eq(scope.pgrp, getpgrp());
@@ -257,14 +290,37 @@ Test(victim, scope_of_the_nearest_group_with_a_limit)
 	fake_proc_write("/proc/self/cgroup", "0::/upper/own\n");
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 0 kB\n");
 	options.kill_target = KILL_CGROUP;
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	cr_expect_eq(scope.target, KILL_CGROUP);
 	cr_expect_str_eq(scope.group.path, "/upper/own", "no limit anywhere");
 	fake_proc_write("/cg/upper/memory.max", "65536000\n");
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	cr_expect_str_eq(scope.group.path, "/upper");
 	cr_expect_eq(scope.total_pages, 65536000 / page);
 	fake_proc_write("/proc/self/cgroup", "0::/\n");
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	cr_expect_eq(scope.target, KILL_SELF, "the root group is everybody");
+	/* The machine's own can't have one. */
+	fake_proc_write("/cg/memory.max", "40960000\n");
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.target, KILL_CGROUP, "a container's root group is the container");
+	cr_expect_str_eq(scope.group.path, "");
+	cr_expect_eq(scope.total_pages, 40960000 / page);
+}
+
+/* The group's limit is what oom_score_adj is a part of, where that is what stands in the way. */
+Test(victim, scope_of_a_group_that_is_full)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/own\n");
+	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 0 kB\n");
+	fake_proc_write("/cg/own/memory.max", "65536000\n");
+	options.kill_target = KILL_CHILDREN;
+	victim_scope(&scope, true);
+	cr_expect_eq(scope.target, KILL_CHILDREN);
+	cr_expect_eq(scope.total_pages, 65536000 / page);
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
 }

@@ -14,7 +14,7 @@
 
 #include "proc.h"
 #include "support.h"
-#include "victim.h"
+#include "victim_kill.h"
 
 /* A fork costs many times as much there. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(COVERAGE)
@@ -117,7 +117,8 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 	setpgid(0, 0);
 	innocents = start_innocents();
 	options.kill_target = KILL_CHILDREN;
-	victim_scope(&scope);
+	proc_root = "";
+	victim_scope(&scope, false);
 	proc_root = root;
 	srandom(1);
 	for (int i = 0; i < RUNS; i++) {
@@ -126,11 +127,11 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 		bool is_chosen, is_killed;
 
 		show(pid);
-		is_chosen = victim_select(&scope, &chosen);
+		is_chosen = victim_select(&scope, &chosen) == 0;
 		cr_assert(!is_chosen || chosen.pid == pid);
 		if (fate == GONE_WHEN_CHOSEN)
 			end(pid);
-		is_killed = is_chosen && victim_kill(&scope, &chosen) == 0;
+		is_killed = is_chosen && victim_kill(&scope, &chosen, NULL) == 0;
 		if (is_killed)
 			killed++;
 		cr_assert(fate != STAYS || is_killed);
@@ -174,9 +175,9 @@ static void reuse(void)
 		_exit(2);
 	proc_root = "";
 	options.kill_target = KILL_CHILDREN;
-	victim_scope(&scope);
+	victim_scope(&scope, false);
 	victim = start(STAYS, 0);
-	if (!victim_select(&scope, &chosen) || chosen.pid != victim)
+	if (victim_select(&scope, &chosen) != 0 || chosen.pid != victim)
 		_exit(3);
 	end(victim);
 	/* The start time, by which they differ, counts hundredths of a second. */
@@ -186,7 +187,7 @@ static void reuse(void)
 	other = start(STAYS, 0);
 	if (other != victim)
 		_exit(5);
-	if (victim_kill(&scope, &chosen) != -ESRCH)
+	if (victim_kill(&scope, &chosen, NULL) != -ESRCH)
 		_exit(6);
 	if (waitpid(other, NULL, WNOHANG) != 0)
 		_exit(7);

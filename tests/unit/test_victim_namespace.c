@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rung 14 in a pid namespace: whose numbers /proc has. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "proc.h"
+#include "support.h"
+#include "victim_kill.h"
+
+TestSuite(victim_namespace, .timeout = WATCHDOG_SECONDS, .init = support_init);
+
+/* /proc is left as it was: its numbers are other processes' here. */
+static void stay_blind(void)
+{
+	struct victim_scope scope;
+	struct proc_cgroup group;
+	struct proc_pid chosen;
+	pid_t child;
+
+	proc_root = "";
+	options.kill_target = KILL_CHILDREN;
+	options.is_kill_group = true;
+	victim_scope(&scope, false);
+	if (scope.proc_error != -EXDEV)
+		_exit(3);
+	child = fork();
+	while (child == 0)
+		pause();
+	if (victim_select(&scope, &chosen) != -EXDEV)
+		_exit(4);
+	if (victim_group(&scope, getpid(), &group))
+		_exit(5);
+	if (oomreclaim_kill(NULL) != EIO)
+		_exit(6);
+	if (waitpid(child, NULL, WNOHANG) != 0)
+		_exit(7);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	_exit(0);
+}
+
+/* Led from outside of the namespace, a process group has no number that tells it from others. */
+static void be_init(void)
+{
+	struct victim_scope scope;
+
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) != 0)
+		_exit(2);
+	proc_root = "";
+	options.kill_target = KILL_PGROUP;
+	victim_scope(&scope, false);
+	if (scope.proc_error != 0 || scope.pgrp != 0 || scope.target != KILL_SELF)
+		_exit(3);
+	/* By hand it is nobody's to kill: not even its own. */
+	if (oomreclaim_kill(NULL) != ESRCH)
+		_exit(4);
+	options.kill_target = KILL_SELF;
+	if (oomreclaim_kill(NULL) != ESRCH)
+		_exit(5);
+	_exit(0);
+}
+
+static void (*first)(void);
+
+static void enter(void)
+{
+	int status = 0;
+	pid_t child;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+		_exit(errno == EPERM ? 77 : 1);
+	child = fork();
+	if (child == 0)
+		first();
+	waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void expect_in_namespace(void (*function)(void))
+{
+	int status;
+
+	first = function;
+	status = run_child(enter);
+	cr_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		cr_skip("no pid namespace for this user");
+	cr_expect_eq(WEXITSTATUS(status), 0);
+}
+
+Test(victim_namespace, numbers_of_another)
+{
+	expect_in_namespace(stay_blind);
+}
+
+Test(victim_namespace, the_first_process)
+{
+	expect_in_namespace(be_init);
+}
