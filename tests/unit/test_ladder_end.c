@@ -6,9 +6,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base.h"
 #include "fake_heap.h"
@@ -120,6 +122,21 @@ Test(ladder_end, the_death_of_another_would_not_help, .fini = fake_proc_end)
 	limit_address_space();
 	set("policy:kill,kill_target:children");
 	expect_null(&request, "fpacfapa");
+}
+
+/* Nor where it is a policy callback that asks for it. */
+Test(ladder_end, the_death_of_another_would_not_help_a_callback, .fini = fake_proc_end)
+{
+	char status[64];
+
+	limit_address_space();
+	/* Nobody is in there to be killed: that would be an abort. */
+	snprintf(status, sizeof status, "Tgid:\t%d\n", getpid());
+	fake_proc_write("/proc/self/status", status);
+	set("policy:return,kill_target:children");
+	answer = OOMRECLAIM_POLICY_KILL;
+	oomreclaim_set_policy_callback(note_policy, NULL);
+	expect_null(&request, "fpacfapada");
 }
 
 Test(ladder_end, the_own_death_would, .fini = fake_proc_end)
