@@ -20,15 +20,16 @@
 
 #define PATH_BYTES 320
 
-/* A descriptor, or -1 with *error set. */
-static int open_page(pid_t pid, enum page_error *error)
+/* Of a process or of one of its threads, by that one's directory in /proc: a descriptor, or -1 with
+   *error set. */
+static int open_page_in(const char *task, enum page_error *error)
 {
 	char path[PATH_BYTES], link[64];
 	struct dirent *entry;
 	int fd = -1;
 	DIR *dir;
 
-	snprintf(path, sizeof path, "/proc/%d/fd", pid);
+	snprintf(path, sizeof path, "%s/fd", task);
 	dir = opendir(path);
 	if (dir == NULL) {
 		*error = errno == EACCES || errno == EPERM ? PAGE_FORBIDDEN : PAGE_NO_PROCESS;
@@ -38,7 +39,8 @@ static int open_page(pid_t pid, enum page_error *error)
 	while (fd < 0 && (entry = readdir(dir)) != NULL) {
 		ssize_t length;
 
-		snprintf(path, sizeof path, "/proc/%d/fd/%s", pid, entry->d_name);
+		if (snprintf(path, sizeof path, "%s/fd/%s", task, entry->d_name) >= PATH_BYTES)
+			continue;
 		length = readlink(path, link, sizeof link - 1);
 		if (length < 0)
 			continue;
@@ -53,6 +55,61 @@ static int open_page(pid_t pid, enum page_error *error)
 		}
 	}
 	closedir(dir);
+	return fd;
+}
+
+/* True for a zombie. Its directory of descriptors is empty, and root's. */
+static bool has_ended(const char *task)
+{
+	char path[PATH_BYTES], text[256];
+	const char *state;
+	ssize_t bytes;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/stat", task);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	if (fd >= 0)
+		close(fd);
+	text[bytes > 0 ? bytes : 0] = '\0';
+	/* Behind the name, in which anything may be. */
+	state = strrchr(text, ')');
+	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
+}
+
+/* As open_page_in(), of a process whose first thread has ended: by the others, if there are any. */
+static int open_page_of_thread(pid_t pid, enum page_error *error)
+{
+	char path[PATH_BYTES];
+	struct dirent *entry;
+	int fd = -1;
+	pid_t thread;
+	DIR *dir;
+
+	*error = PAGE_ENDED;
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir != NULL && fd < 0 && (entry = readdir(dir)) != NULL) {
+		if (!tool_parse_pid(entry->d_name, &thread))
+			continue;
+		snprintf(path, sizeof path, "/proc/%d/task/%d", pid, thread);
+		if (!has_ended(path))
+			fd = open_page_in(path, error);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return fd;
+}
+
+static int open_page(pid_t pid, enum page_error *error)
+{
+	char path[PATH_BYTES];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%d", pid);
+	fd = open_page_in(path, error);
+	if (fd < 0 && *error != PAGE_NO_PROCESS && has_ended(path))
+		return open_page_of_thread(pid, error);
 	return fd;
 }
 
@@ -198,6 +255,11 @@ int page_fail(pid_t pid, enum page_error error, const struct stats_page *page)
 		return TOOL_OK;
 	case PAGE_NO_PROCESS:
 		return tool_fail("there is no process %d; see ps", pid);
+	case PAGE_ENDED:
+		return tool_fail(
+			"process %d (%s) has ended, and its parent has not waited for it yet; "
+			"there is nothing left to look at",
+			pid, comm);
 	case PAGE_FORBIDDEN:
 		return fail_forbidden(pid, comm);
 	case PAGE_VERSION:

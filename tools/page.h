@@ -11,6 +11,7 @@
 enum page_error {
 	PAGE_OK,
 	PAGE_NO_PROCESS,
+	PAGE_ENDED, /* its parent has not waited for it yet */
 	PAGE_FORBIDDEN,
 	PAGE_NONE,    /* the process has none */
 	PAGE_FOREIGN, /* it has another's, of which it is a copy */

@@ -40,13 +40,19 @@ struct top {
 	struct termios saved;
 };
 
-/* Set by a signal handler, which can't do more. */
-static volatile sig_atomic_t is_ended;
+/* Set by signal handlers, which can't do more. */
+static volatile sig_atomic_t is_ended, is_to_stop;
 
 static void end(int number)
 {
 	(void)number;
 	is_ended = 1;
+}
+
+static void ask_to_stop(int number)
+{
+	(void)number;
+	is_to_stop = 1;
 }
 
 static void put_line(pid_t pid, const struct stats_page *page, void *arg)
@@ -155,8 +161,31 @@ static void catch_signals(void)
 	sigaction(SIGHUP, &action, NULL);
 }
 
+static void catch_stop(void)
+{
+	const struct sigaction action = {.sa_handler = ask_to_stop};
+	struct sigaction old;
+
+	/* A shell without job control has it ignored. */
+	if (sigaction(SIGTSTP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaction(SIGTSTP, &action, NULL);
+}
+
+/* Control-Z: the shell gets the terminal as it was. */
+static void stop(struct top *top)
+{
+	const struct sigaction as_usual = {.sa_handler = SIG_DFL};
+
+	is_to_stop = 0;
+	leave_screen(top);
+	sigaction(SIGTSTP, &as_usual, NULL);
+	raise(SIGTSTP);
+	catch_stop();
+	enter_screen(top);
+}
+
 /* PAGE_OK, or why it ended; *frames is how many were shown. */
-static enum page_error show_all(const struct top *top, long *frames)
+static enum page_error show_all(struct top *top, long *frames)
 {
 	enum page_error error = PAGE_OK;
 
@@ -168,6 +197,8 @@ static enum page_error show_all(const struct top *top, long *frames)
 			break;
 		if (!top->is_terminal)
 			putchar('\n');
+		if (is_to_stop)
+			stop(top);
 	}
 	return error;
 }
@@ -184,12 +215,14 @@ static int watch(struct top *top)
 	if (error != PAGE_OK)
 		return page_fail(top->pid, error, &page);
 	catch_signals();
-	if (top->is_terminal)
+	if (top->is_terminal) {
+		catch_stop();
 		enter_screen(top);
+	}
 	error = show_all(top, &frames);
 	if (top->is_terminal)
 		leave_screen(top);
-	if (error == PAGE_NO_PROCESS) {
+	if (error == PAGE_NO_PROCESS || error == PAGE_ENDED) {
 		printf("process %d has ended\n", top->pid);
 		return tool_flush();
 	}

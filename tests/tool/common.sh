@@ -72,6 +72,28 @@ start()
 	[ "$word" = ready ] || fail "$*: not ready"
 }
 
+# start_zombie COMMAND...: as start, and sets $zombie to it; a parent that never waits for it is $pid.
+start_zombie()
+{
+	rm -f "$tmp/zombie"
+	# shellcheck disable=SC2016
+	start sh -c 'file=$1; shift; "$@" & echo $! >"$file"; exec sleep 1000' sh "$tmp/zombie" "$@"
+	until [ -s "$tmp/zombie" ]; do
+		sleep 0.1
+	done
+	zombie=$(cat "$tmp/zombie")
+	children="$children $zombie"
+}
+
+# kill_zombie: until it is one.
+kill_zombie()
+{
+	kill -9 "$zombie"
+	until grep -q '^State:.*zombie' "/proc/$zombie/status"; do
+		sleep 0.1
+	done
+}
+
 # wait_for_worker PID: until its page has what worker.c does last. A page is a second old at most.
 wait_for_worker()
 {

@@ -94,6 +94,24 @@ expect 1 "$tool" stat --json "$second" "$worker_pid"
 /usr/bin/python3 -c 'import json, sys; assert len(json.load(open(sys.argv[1]))) == 1' "$tmp/out" ||
 	fail "one of two is there"
 
+# Its parent has not waited for it.
+start_zombie "$tool" run --stats -- "$worker"
+wait_for_worker "$zombie"
+kill_zombie
+for command in top stat; do
+	refuses 1 "process $zombie \(worker\) has ended, and its parent has not waited for it yet; .*" \
+		"$tool" $command "$zombie"
+done
+
+# Its first thread has ended, and another goes on.
+start "$tool" run --limit 48M --stats -- "$worker" leave
+until grep -q '^State:.*zombie' "/proc/$pid/status"; do
+	sleep 0.1
+done
+wait_for_worker "$pid"
+expect 0 "$tool" stat "$pid"
+is_like "^process   $pid \(worker\), " "$tmp/out"
+
 # ---- Processes that have none ----
 start env LD_PRELOAD="$library" "$worker"
 for command in top stat; do

@@ -48,6 +48,9 @@ is_like "^$escape\[Hprocess   .{10}\$" "$tmp/out"
 # q ends it.
 printf q | script -qefc "'$tool' top -d 3600 $pid" /dev/null >"$tmp/screen" || fail "q: status $?"
 
+# Control-Z leaves the terminal to the shell as it was, until it is called back.
+/usr/bin/python3 "$(dirname "$0")/suspend.py" "$tool" "$pid" || fail "Control-Z"
+
 # ---- The process ends ----
 mkfifo "$tmp/frames"
 "$tool" top -d 0.1 -n 1000000 "$pid" >"$tmp/frames" &
@@ -61,4 +64,18 @@ children="$children $top_pid"
 wait $top_pid || fail "top: status $? when its process ends"
 [ "${line%% *}" = process ] || fail "first line: $line"
 is_like "^process $pid has ended\$" "$tmp/out"
+
+# So it has when its parent has not noticed.
+start_zombie "$tool" run --stats -- "$worker"
+wait_for_worker "$zombie"
+"$tool" top -d 0.1 -n 1000000 "$zombie" >"$tmp/frames" &
+top_pid=$!
+children="$children $top_pid"
+{
+	read -r line
+	kill_zombie
+	cat >"$tmp/out"
+} <"$tmp/frames"
+wait $top_pid || fail "top: status $? when its process is a zombie"
+is_like "^process $zombie has ended\$" "$tmp/out"
 verdict

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program with something to show: with limit:48M, a cache that gives back what it is asked for, and
- * one request that nothing can serve. Says "ready" and then waits to be ended.
+ * one request that nothing can serve. Says "ready" and then waits to be ended; with the argument "leave",
+ * on another thread than the first.
  */
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +31,16 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	return given;
 }
 
-int main(void)
+static void *wait_to_be_ended(void *arg)
 {
+	while (pause() != 0)
+		continue;
+	return arg;
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
 	volatile size_t impossible = SIZE_MAX;
 
 	if (oomreclaim_available() &&
@@ -47,6 +57,10 @@ int main(void)
 		return 3;
 	puts("ready");
 	fflush(stdout);
-	for (;;)
-		pause();
+	if (argc > 1 && strcmp(argv[1], "leave") == 0) {
+		if (pthread_create(&thread, NULL, wait_to_be_ended, NULL) != 0)
+			return 4;
+		pthread_exit(NULL);
+	}
+	wait_to_be_ended(NULL);
 }

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""suspend.py TOOL PID: Control-Z in oomreclaim top, on a terminal and below a shell that knows of jobs."""
+import os
+import pty
+import signal
+import sys
+import termios
+
+ENTER, LEAVE, STOPPED = b"\x1b[?1049h", b"\x1b[?1049l", b"stopped\r\n"
+
+
+def shell(command):
+    """What a shell does with a job; its exit status is the job's, or 100 if something is wrong."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    job = os.fork()
+    if job == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        os.execv(command[0], command)
+    _, status = os.waitpid(job, os.WUNTRACED)
+    modes = termios.tcgetattr(0)[3]
+    if not os.WIFSTOPPED(status) or not modes & termios.ICANON or not modes & termios.ECHO:
+        os._exit(100)
+    os.write(1, b"stopped\n")
+    os.kill(job, signal.SIGCONT)
+    _, status = os.waitpid(job, 0)
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
+def read_until(terminal, what):
+    seen = b""
+    while what not in seen:
+        seen += os.read(terminal, 4096)
+    return seen
+
+
+child, terminal = pty.fork()
+if child == 0:
+    shell([sys.argv[1], "top", "-d", "0.1", sys.argv[2]])
+read_until(terminal, b"process ")
+os.write(terminal, b"\x1a")
+seen = read_until(terminal, STOPPED)
+assert LEAVE in seen[:seen.index(STOPPED)], seen
+read_until(terminal, ENTER)
+read_until(terminal, b"process ")
+os.write(terminal, b"q")
+read_until(terminal, LEAVE)
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == 0, status
