@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # trace.sh LIBRARY PROGRAM DOCUMENT SCRIPTS
 # The trace points: those that the ELF notes have are those of the document, and bpftrace sees a run of
-# PROGRAM go through them with the scripts of the examples. Skipped where nothing may be traced.
+# PROGRAM go through them with the scripts of the examples; by perf, where a failure comes from. Skipped where
+# nothing may be traced.
 set -eu
 
 library=$(realpath "$1") program=$(realpath "$2") document=$3 scripts=$4
@@ -23,15 +24,20 @@ if [ ! -s "$tmp/notes" ] || ! diff "$tmp/documented" "$tmp/notes"; then
 fi
 echo "ok: $(wc -l <"$tmp/notes") trace points"
 
-# trace SCRIPT: until it is interrupted; where the tracing files are not mounted, in a mount namespace
-# where they are.
-trace()
+# with_tracing COMMAND...: where the tracing files are not mounted, in a mount namespace where they are.
+with_tracing()
 {
 	# shellcheck disable=SC2016
 	exec unshare -m sh -c '
 		[ -e /sys/kernel/debug/tracing/uprobe_events ] ||
 			mount -t debugfs none /sys/kernel/debug || exit 77
-		exec timeout --foreground -s INT 60 bpftrace -B line "$1"' sh "$1"
+		exec "$@"' sh "$@"
+}
+
+# trace SCRIPT: until it is interrupted.
+trace()
+{
+	with_tracing timeout --foreground -s INT 60 bpftrace -B line "$1"
 }
 
 echo 'BEGIN { exit(); }' >"$tmp/nothing.bt"
@@ -77,3 +83,38 @@ sees callbacks '^@calls\[[a-z]+\]: [1-9]'
 sees callbacks '^@claimed_bytes\[[a-z]+\]: [1-9][0-9]{5}'
 sees callbacks '^@measured_bytes\[[a-z]+\]: [1-9][0-9]{5}'
 echo "ok: a run was traced"
+
+# ---- perf, as the document says ----
+cat >"$tmp/perf.sh" <<'END'
+# perf.sh LIBRARY PROGRAM
+export HOME="$PWD"
+if perf probe --list 2>&1 | grep -q sdt_oomreclaim; then
+	echo "somebody else's probe is there" >&2
+	exit 77
+fi
+perf buildid-cache --add "$1" && perf probe sdt_oomreclaim:failure || exit 77
+OOMRECLAIM_CONF=limit:64M perf record -o data -e sdt_oomreclaim:failure --call-graph dwarf -- \
+	env LD_PRELOAD="$1" "$2"
+perf script -i data >script
+perf probe --del 'sdt_oomreclaim:*'
+END
+if ! command -v perf >/dev/null; then
+	echo "skipped: perf is not installed"
+	exit 0
+fi
+status=0
+(cd "$tmp" && with_tracing sh ./perf.sh "$library" "$program") >"$tmp/perf.out" 2>&1 || status=$?
+if [ $status -eq 77 ]; then
+	echo "skipped: perf does not work here"
+	cat "$tmp/perf.out"
+	exit 0
+fi
+for pattern in ' sdt_oomreclaim:failure: .* arg1=[1-9][0-9]* arg2=0 arg3=0' ' ladder_run[+]' ' main[+]'; do
+	if ! grep -q "$pattern" "$tmp/script"; then
+		echo "FAIL: perf: no line like $pattern"
+		cat "$tmp/perf.out"
+		head -n 30 "$tmp/script"
+		exit 1
+	fi
+done
+echo "ok: perf sees where failures come from"
