@@ -59,6 +59,8 @@ static int find_file(const char *command, char path[PATH_MAX])
 {
 	char refused[PATH_MAX] = "";
 
+	if (command[0] == '\0')
+		return tool_fail("the program's name is empty; give one");
 	if (strchr(command, '/') == NULL) {
 		if (search_path(command, path, refused))
 			return TOOL_OK;

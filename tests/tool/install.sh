@@ -15,7 +15,10 @@ meson install -C "$build" --no-rebuild --destdir "$tmp/root" >"$tmp/log" 2>&1 ||
 	exit 1
 }
 root=$tmp/root$prefix
-for file in bin/oomreclaim include/oomreclaim.h "$libdir/liboomreclaim.so.0" "$libdir/liboomreclaim.so" \
+for file in bin/oomreclaim include/oomreclaim.h include/oomreclaim.hpp include/oomreclaim_module.h \
+	"$libdir/oomreclaim/exec.so" "$libdir/oomreclaim/lua.so" "$libdir/lua/5.4/oomreclaim.so" \
+	"$libdir/cmake/oomreclaim/oomreclaim-config.cmake" share/man/man3/oomreclaim_register.3 \
+	share/man/man3/oomreclaim_unregister.3 "$libdir/liboomreclaim.so.0" "$libdir/liboomreclaim.so" \
 	"$libdir/pkgconfig/oomreclaim.pc" share/man/man1/oomreclaim.1 share/man/man3/oomreclaim.3 \
 	share/man/man5/oomreclaim.conf.5 share/bash-completion/completions/oomreclaim \
 	share/zsh/site-functions/_oomreclaim share/fish/vendor_completions.d/oomreclaim.fish; do

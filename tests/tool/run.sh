@@ -74,6 +74,7 @@ refuses 2 'run: settings of more than [0-9]+ bytes; .*' \
 refuses 1 'no-such-program: not found in PATH; .*' "$tool" run no-such-program
 refuses 1 '/no/such/program: No such file or directory; check the path' "$tool" run /no/such/program
 refuses 1 '/: is a directory, not a program' "$tool" run /
+refuses 1 "the program's name is empty; give one" "$tool" run ''
 echo data >"$tmp/data"
 refuses 1 ".*/data: not executable; chmod \\+x it, .*" "$tool" run "$tmp/data"
 refuses 1 ".*/data: not executable; chmod \\+x it, .*" env PATH="$tmp:$PATH" "$tool" run data
