@@ -101,9 +101,11 @@ static void put_last(FILE *to, const struct oomreclaim_stats *stats)
 	}
 	if (localtime_r(&seconds, &when) != NULL)
 		strftime(text, sizeof text, "%F %T", &when);
-	fprintf(to, "last      %s: %s for %s bytes, constraint %s", text,
-	        view_outcome(stats->last_outcome), tool_size(stats->last_size),
-	        stats->last_constraint);
+	fprintf(to, "last      %s: %s for %s bytes", text, view_outcome(stats->last_outcome),
+	        tool_size(stats->last_size));
+	/* What was served did not come to the rung that finds it out. */
+	if (stats->last_outcome != OOMRECLAIM_OUTCOME_SERVED)
+		fprintf(to, ", constraint %s", stats->last_constraint);
 	if (stats->last_pid != 0)
 		fprintf(to, ", process %d", stats->last_pid);
 	fputc('\n', to);
