@@ -35,6 +35,7 @@ if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install ./*.
 fi
 dpkg-query -W '*oomreclaim*'
 id trial >/dev/null 2>&1 || useradd --create-home --shell /bin/bash trial
+rm -rf /home/trial/*
 
 step 0 '^oomreclaim [0-9]' oomreclaim --version
 step 0 '^verdict: +the preload works' oomreclaim check python3
@@ -51,7 +52,7 @@ step 0 '^on oomreclaim' "cp /usr/share/doc/liboomreclaim-dev/examples/graceful.c
 
 # ---- Watched while it runs: in a terminal, as text, and for programs ----
 cat >/trial/watch.sh <<'END'
-oomreclaim run --limit 32M --conf high:90% --stats -- ./filecache --requests 100000000 /usr/share >/dev/null 2>&1 &
+oomreclaim run --limit 128M --conf high:90% --stats -- ./filecache --requests 100000000 /usr >cache.out 2>&1 &
 pid=$!
 tmux -L trial new-session -d -x 100 -y 30 "oomreclaim top $pid"
 for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -59,16 +60,16 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 	tmux -L trial capture-pane -p >screen
 	! grep -q 'file cache' screen || break
 done
-grep . screen
+grep . screen || cat cache.out
 tmux -L trial send-keys q
-oomreclaim stat --json $pid | cut -c 1-200
+oomreclaim stat --json $pid | fold -w 100
 oomreclaim stat --prometheus $pid | grep -A2 'HELP oomreclaim_callback_claimed'
 kill $pid
 tmux -L trial kill-server 2>/dev/null || :
 END
 step 0 'file cache$' "sh /trial/watch.sh"
 grep -q '^process .*(filecache), oomreclaim' out || fail "not seen in the terminal"
-grep -q '"limit": 33554432' out || fail "not seen as JSON"
+tr -d '\n' <out | grep -q '"limit": 134217728' || fail "not seen as JSON"
 grep -q '^oomreclaim_callback_claimed_bytes_total{pid="[0-9]*",name="filecache",callback="file cache"' out ||
 	fail "not seen by Prometheus"
 
