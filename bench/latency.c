@@ -8,6 +8,7 @@
  * callback evicts the oldest, at least a batch at a time; nothing else ever frees. Prints one line:
  *
  *     mallocs p50 p99 p99.9 max (ns)  direct rounds and MiB, background rounds and MiB  failed
+ *     mallocs that climbed the ladder
  */
 #include <errno.h>
 #include <getopt.h>
@@ -161,7 +162,7 @@ static uint64_t percentile(const struct worker *all, uint64_t count, double shar
 static void print(void)
 {
 	static struct worker all;
-	struct oomreclaim_reclaim_stats stats = {0};
+	struct oomreclaim_stats stats = {0};
 	uint64_t count = 0;
 
 	for (unsigned i = 0; i < threads; i++) {
@@ -173,16 +174,16 @@ static void print(void)
 			count += workers[i].histogram[bucket];
 		}
 	}
-	oomreclaim_reclaim_stats(&stats, sizeof stats);
-	printf("%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n", (unsigned long long)count,
-	       (unsigned long long)percentile(&all, count, 0.5),
+	oomreclaim_stats_get(&stats, sizeof stats);
+	printf("%llu %llu %llu %llu %llu %llu %llu %llu %llu %llu %llu\n",
+	       (unsigned long long)count, (unsigned long long)percentile(&all, count, 0.5),
 	       (unsigned long long)percentile(&all, count, 0.99),
 	       (unsigned long long)percentile(&all, count, 0.999),
 	       (unsigned long long)all.slowest_ns, (unsigned long long)stats.direct_rounds,
 	       (unsigned long long)stats.direct_bytes_measured >> 20,
 	       (unsigned long long)stats.background_rounds,
 	       (unsigned long long)stats.background_bytes_measured >> 20,
-	       (unsigned long long)all.failed);
+	       (unsigned long long)all.failed, (unsigned long long)stats.failures);
 }
 
 static unsigned number(const char *text, unsigned max)
