@@ -13,8 +13,9 @@ import limits  # noqa: E402
 import measure  # noqa: E402
 
 # The palette of Okabe and Ito, which can be told apart by everyone.
-COLOURS = {"oomreclaim": "#D55E00", "jemalloc": "#0072B2", "jemalloc-noretain": "#56B4E9",
-           "glibc": "#000000", "mimalloc": "#009E73", "tcmalloc": "#CC79A7"}
+COLOURS = {"oomreclaim": "#D55E00", "oomreclaim-limit": "#F0B27A", "jemalloc": "#0072B2",
+           "jemalloc-noretain": "#56B4E9", "glibc": "#000000", "mimalloc": "#009E73",
+           "tcmalloc": "#CC79A7"}
 MARKERS = {"oomreclaim": "o", "jemalloc": "s", "jemalloc-noretain": "D", "glibc": "^",
            "mimalloc": "v", "tcmalloc": "P"}
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "oomreclaim", "font.size": 9,

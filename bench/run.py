@@ -74,7 +74,7 @@ def measure_all(arguments):
                             for one in chosen}}
     total = ("fast" in parts) * fast.count_steps(operations)
     total += ("workloads" in parts) * (len(names) * len(settings["threads"]) * settings["rounds"]
-                                       * len(chosen))
+                                       * len(suite.with_limit_unmet(chosen)))
     total += ("limits" in parts) * suite.count_limit_runs(chosen, settings, kinds)
     total += ("ladder" in parts) * ladder.KINDS
     progress, started = measure.Progress(total or 1), time.monotonic()
@@ -82,8 +82,9 @@ def measure_all(arguments):
         results["fast_path"], more = fast.run(operations, chosen, mode, progress.step)
         notes += more
     if "workloads" in parts:
-        rows = suite.run_workloads(program, chosen, names, settings, progress.step)
-        results["workloads"], results["means"] = rows, suite.geometric_means(rows, chosen)
+        columns = suite.with_limit_unmet(chosen)
+        rows = suite.run_workloads(program, columns, names, settings, progress.step)
+        results["workloads"], results["means"] = rows, suite.geometric_means(rows, columns)
     if "limits" in parts:
         results["limits"] = suite.run_limits(program, chosen, settings, kinds, progress.step)
         results["by_hand"] = suite.by_hand(program, chosen, settings, results["limits"],

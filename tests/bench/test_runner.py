@@ -122,10 +122,10 @@ class Whole(unittest.TestCase):
             self.assertTrue(self.results["machine"][key], key)
         self.assertEqual([(row["workload"], row["threads"]) for row in self.results["workloads"]],
                          [("cache", 1), ("cache", 2)])
-        names = {"oomreclaim", "jemalloc", "glibc", "mimalloc", "tcmalloc"}
+        names = {"oomreclaim", "oomreclaim-limit", "jemalloc", "glibc", "mimalloc", "tcmalloc"}
         for row in self.results["workloads"]:
             self.assertEqual(set(row["allocators"]), names)
-            for name in ("oomreclaim", "glibc"):
+            for name in ("oomreclaim", "oomreclaim-limit", "glibc"):
                 cell = row["allocators"][name]
                 self.assertEqual(cell["status"], "ok", name)
                 for key in ("seconds", "rss_peak_bytes", "address_peak_bytes", "faults", "ops"):
