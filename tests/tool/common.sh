@@ -85,11 +85,11 @@ start_zombie()
 	children="$children $zombie"
 }
 
-# kill_zombie: until it is one.
+# kill_zombie: until it is one, and all its threads have gone.
 kill_zombie()
 {
 	kill -9 "$zombie"
-	until grep -q '^State:.*zombie' "/proc/$zombie/status"; do
+	until grep -q '^State:.*zombie' "/proc/$zombie/status" && [ "$(echo "/proc/$zombie/task"/*)" = "/proc/$zombie/task/$zombie" ]; do
 		sleep 0.1
 	done
 }

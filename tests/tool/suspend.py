@@ -28,23 +28,30 @@ def shell(command):
     os._exit(os.waitstatus_to_exitcode(status))
 
 
-def read_until(terminal, what):
-    seen = b""
-    while what not in seen:
-        seen += os.read(terminal, 4096)
-    return seen
+class Screen:
+    """What the terminal has shown, and how far it has been looked at."""
+
+    def __init__(self, terminal):
+        self.terminal, self.rest = terminal, b""
+
+    def until(self, what):
+        while what not in self.rest:
+            self.rest += os.read(self.terminal, 4096)
+        before, self.rest = self.rest.split(what, 1)
+        return before
 
 
 child, terminal = pty.fork()
 if child == 0:
     shell([sys.argv[1], "top", "-d", "0.1", sys.argv[2]])
-read_until(terminal, b"process ")
+screen = Screen(terminal)
+screen.until(b"process ")
 os.write(terminal, b"\x1a")
-seen = read_until(terminal, STOPPED)
-assert LEAVE in seen[:seen.index(STOPPED)], seen
-read_until(terminal, ENTER)
-read_until(terminal, b"process ")
+before = screen.until(STOPPED)
+assert LEAVE in before, before
+screen.until(ENTER)
+screen.until(b"process ")
 os.write(terminal, b"q")
-read_until(terminal, LEAVE)
+screen.until(LEAVE)
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0, status
