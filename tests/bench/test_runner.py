@@ -151,7 +151,8 @@ class Whole(unittest.TestCase):
     def test_table(self):
         lines = self.text.splitlines()
         head = next(line for line in lines if line.startswith("workload"))
-        self.assertEqual(head.split(), ["workload", "threads", "oomreclaim", "jemalloc", "glibc",
+        self.assertEqual(head.split(), ["workload", "threads", "oomreclaim", "oomreclaim-limit",
+                                        "jemalloc", "glibc",
                                         "mimalloc", "tcmalloc"])
         self.assertTrue(any(line.startswith("RLIMIT_AS") for line in lines))
 
