@@ -145,7 +145,7 @@ void graph_add(struct lock_node held, struct lock_node wanted, const char *callb
 	if (!set_edge(held, wanted))
 		return;
 	if (held.class < CLASSES_PSEUDO)
-		snprintf(edge.callback, sizeof edge.callback, "%s", callback);
+		(void)snprintf(edge.callback, sizeof edge.callback, "%s", callback);
 	edge.frame_count = backtrace(edge.frames, LOCK_FRAMES);
 	if (add_edge(&edge, &circle))
 		lock_report(circle.edges, circle.count);
