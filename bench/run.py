@@ -72,9 +72,10 @@ def measure_all(arguments):
                "versions": {one.name: {"preload": os.path.basename(one.preload),
                                        "version": one.version, "missing": one.missing}
                             for one in chosen}}
+    columns = suite.with_limit_unmet(chosen)
     total = ("fast" in parts) * fast.count_steps(operations)
     total += ("workloads" in parts) * (len(names) * len(settings["threads"]) * settings["rounds"]
-                                       * len(suite.with_limit_unmet(chosen)))
+                                       * len(columns))
     total += ("limits" in parts) * suite.count_limit_runs(chosen, settings, kinds)
     total += ("ladder" in parts) * ladder.KINDS
     progress, started = measure.Progress(total or 1), time.monotonic()
@@ -82,7 +83,6 @@ def measure_all(arguments):
         results["fast_path"], more = fast.run(operations, chosen, mode, progress.step)
         notes += more
     if "workloads" in parts:
-        columns = suite.with_limit_unmet(chosen)
         rows = suite.run_workloads(program, columns, names, settings, progress.step)
         results["workloads"], results["means"] = rows, suite.geometric_means(rows, columns)
     if "limits" in parts:

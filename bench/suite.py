@@ -22,14 +22,19 @@ def command(program, workload, threads, scale, cache_bytes=0):
     return [*words, workload]
 
 
-def with_limit_unmet(chosen):
-    """What our budget costs where it is never met: jemalloc's column is what that is held against."""
+def with_variant(chosen, of, name, env):
+    """One of them once more, in a column behind its own, with other settings."""
     columns = []
     for allocator in chosen:
         columns.append(allocator)
-        if allocator.name == "oomreclaim":
-            columns.append(allocator.with_env("oomreclaim-limit", {"OOMRECLAIM_CONF": "limit:64G"}))
+        if allocator.name == of:
+            columns.append(allocator.with_env(name, env))
     return columns
+
+
+def with_limit_unmet(chosen):
+    """What our budget costs where it is never met: jemalloc's column is what that is held against."""
+    return with_variant(chosen, "oomreclaim", "oomreclaim-limit", {"OOMRECLAIM_CONF": "limit:64G"})
 
 
 def run_workloads(program, chosen, names, settings, step):
@@ -60,12 +65,7 @@ def geometric_means(rows, chosen):
 
 def with_retain_off(chosen):
     """jemalloc has a setting for limits, which deserves its own column."""
-    columns = []
-    for allocator in chosen:
-        columns.append(allocator)
-        if allocator.name == "jemalloc":
-            columns.append(allocator.with_env("jemalloc-noretain", {"MALLOC_CONF": "retain:false"}))
-    return columns
+    return with_variant(chosen, "jemalloc", "jemalloc-noretain", {"MALLOC_CONF": "retain:false"})
 
 
 def limit_kinds():
