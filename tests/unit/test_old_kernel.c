@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base.h"
 #include "options.h"
 #include "proc.h"
 #include "support.h"
@@ -97,37 +98,34 @@ static void expect_signal(const struct proc_pid *process, int number)
 	          (unsigned)status);
 }
 
-Test(old_kernel, killed_at_once)
+/* Without those system calls the child is killed all the same, and goes by that signal. */
+static void expect_killed(const char *conf, void (*action)(int), const int *numbers, size_t count,
+                          int number)
 {
 	struct proc_pid process;
 
-	set("kill_target:children");
-	process = start(SIG_DFL);
-	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	set(conf);
+	process = start(action);
+	forbid(numbers, count);
 	cr_expect_eq(kill_it(&process), 0);
-	expect_signal(&process, SIGKILL);
+	expect_signal(&process, number);
+}
+
+Test(old_kernel, killed_at_once)
+{
+	expect_killed("kill_target:children", SIG_DFL, pidfds, ARRAY_SIZE(pidfds), SIGKILL);
 }
 
 Test(old_kernel, goes_when_told_to)
 {
-	struct proc_pid process;
-
-	set("kill_target:children,kill_signal:TERM,kill_grace_ms:30000");
-	process = start(SIG_DFL);
-	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
-	cr_expect_eq(kill_it(&process), 0);
-	expect_signal(&process, SIGTERM);
+	expect_killed("kill_target:children,kill_signal:TERM,kill_grace_ms:30000", SIG_DFL, pidfds,
+	              ARRAY_SIZE(pidfds), SIGTERM);
 }
 
 Test(old_kernel, does_not_go_when_told_to)
 {
-	struct proc_pid process;
-
-	set("kill_target:children,kill_signal:TERM,kill_grace_ms:50");
-	process = start(SIG_IGN);
-	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
-	cr_expect_eq(kill_it(&process), 0);
-	expect_signal(&process, SIGKILL);
+	expect_killed("kill_target:children,kill_signal:TERM,kill_grace_ms:50", SIG_IGN, pidfds,
+	              ARRAY_SIZE(pidfds), SIGKILL);
 }
 
 /* The number is somebody else's meanwhile: the check before the kill is all there is. */
@@ -139,7 +137,7 @@ Test(old_kernel, another_process)
 	set("kill_target:children");
 	process = start(SIG_DFL);
 	process.start_time++;
-	forbid(pidfds, sizeof pidfds / sizeof pidfds[0]);
+	forbid(pidfds, ARRAY_SIZE(pidfds));
 	cr_expect_eq(kill_it(&process), -ESRCH);
 	cr_expect_eq(waitpid(process.pid, &status, WNOHANG), 0);
 	kill(process.pid, SIGKILL);
@@ -150,11 +148,5 @@ Test(old_kernel, another_process)
 /* A pidfd, but no signal by it. */
 Test(old_kernel, half_of_it)
 {
-	struct proc_pid process;
-
-	set("kill_target:children");
-	process = start(SIG_DFL);
-	forbid(&pidfds[1], 1);
-	cr_expect_eq(kill_it(&process), 0);
-	expect_signal(&process, SIGKILL);
+	expect_killed("kill_target:children", SIG_DFL, &pidfds[1], 1, SIGKILL);
 }
