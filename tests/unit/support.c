@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "support.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +142,32 @@ int run_child(void (*function)(void))
 	}
 	MUST(waitpid(child, &status, 0) == child);
 	return status;
+}
+
+static void (*first_in_namespace)(void);
+
+static void enter_namespace(void)
+{
+	int status = 0;
+	pid_t child;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
+		_exit(errno == EPERM ? 77 : 1);
+	child = fork();
+	if (child == 0)
+		first_in_namespace();
+	waitpid(child, &status, 0);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+int run_in_pid_namespace(void (*function)(void))
+{
+	int status;
+
+	first_in_namespace = function;
+	status = run_child(enter_namespace);
+	MUST(WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 /* ---- Threads ---- */

@@ -28,6 +28,10 @@ void support_init(void);
    Returns the status of waitpid(). */
 int run_child(void (*function)(void));
 
+/* The same with `function` as the first process of a pid namespace, which it leaves by _exit(). Returns its
+   exit status; 77 where this user may not make one. */
+int run_in_pid_namespace(void (*function)(void));
+
 /* ---- Threads ---- */
 
 /* Something that a thread waits for, once. */

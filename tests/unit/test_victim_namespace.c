@@ -2,7 +2,6 @@
 /* Rung 14 in a pid namespace: whose numbers /proc has. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -67,32 +66,13 @@ static void be_init(void)
 	_exit(0);
 }
 
-static void (*first)(void);
-
-static void enter(void)
-{
-	int status = 0;
-	pid_t child;
-
-	if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0)
-		_exit(errno == EPERM ? 77 : 1);
-	child = fork();
-	if (child == 0)
-		first();
-	waitpid(child, &status, 0);
-	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-}
-
 static void expect_in_namespace(void (*function)(void))
 {
-	int status;
+	int status = run_in_pid_namespace(function);
 
-	first = function;
-	status = run_child(enter);
-	cr_assert(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 77)
+	if (status == 77)
 		cr_skip("no pid namespace for this user");
-	cr_expect_eq(WEXITSTATUS(status), 0);
+	cr_expect_eq(status, 0);
 }
 
 Test(victim_namespace, numbers_of_another)
