@@ -80,7 +80,8 @@ static void join(void)
 	joiners = run(5000, now_ns() + FOR_EVER_NS, false);
 }
 
-/* A round that is inside of `slow`, which ends with go_on. */
+/* A round that is inside of `slow`, which ends with go_on. The child opens that gate as well: who forks
+   waits until the owner is asleep at it, and holds its lock no longer. */
 static void begin_round(void)
 {
 	add_callbacks();
@@ -129,6 +130,7 @@ Test(reclaim_fork, fork_in_the_middle_of_a_round)
 	begin_round();
 	thread_start(&joiner, join);
 	thread_wait_asleep(&joiner);
+	thread_wait_asleep(&owner);
 	status = run_child(child_climbs);
 	end_round();
 	thread_join(&joiner);
@@ -143,6 +145,7 @@ Test(reclaim_fork, fork_in_the_middle_of_a_background_round)
 	add_callbacks();
 	thread_start(&owner, own_background);
 	gate_wait(&inside);
+	thread_wait_asleep(&owner);
 	status = run_child(child_climbs);
 	end_round();
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
