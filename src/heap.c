@@ -75,8 +75,9 @@ static void limit_arenas(size_t limit)
 /*
  * jemalloc asks for MALLOC_CONF once, after its defaults are set and before its first mapping: the
  * moment to read our own options, and to turn retention off where address space is limited. Address
- * space that an arena retains is charged to the limit and of no use to any other arena. What the
- * user says in malloc_conf or MALLOC_CONF is applied after this.
+ * space that an arena retains is charged to the limit and of no use to any other arena. (Under our own
+ * budget alone retention ends when it gets in the way: heap_grow.c.) What the user says in malloc_conf or
+ * MALLOC_CONF is applied after this.
  */
 char *heap_conf_getenv(const char *name)
 {
@@ -87,10 +88,10 @@ char *heap_conf_getenv(const char *name)
 	options_load(NULL);
 	budget_init(background_wake);
 	fault_init();
-	limit = min_size(min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA)),
-	                 budget_max_bytes());
-	if (limit != SIZE_MAX || budget_is_limited())
+	limit = min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA));
+	if (limit != SIZE_MAX)
 		opt_retain = false;
+	limit = min_size(limit, budget_max_bytes());
 	if (limit != SIZE_MAX)
 		limit_arenas(limit);
 	errno = saved;
@@ -148,7 +149,7 @@ static void flush_thread(void)
 }
 
 /*
- * Address space that the arenas keep after a purge: where retention is on, because no limit was set
+ * Address space that the arenas keep after a purge: where retention is on, because no rlimit was set
  * when the program started or because the user wants it, and what heap_grow.c has in stock. An arena that
  * runs out goes by its own share alone, so at a failure all of it goes back to the system.
  */

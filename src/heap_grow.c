@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
+ * How the heap grows under a limit.
+ *
  * Where retention is off, jemalloc maps each extent by itself: one system call for every page of small
  * blocks. Here small extents are cut from larger pieces. The rest of a piece waits among the retained
  * extents, which jemalloc looks through first whether retention is on or not; the first failure gives it
@@ -8,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "base.h"
+#include "budget.h"
 #include "fault.h"
 #include "heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
@@ -54,10 +57,31 @@ static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
 	       atomic_load_explicit(&missing_bytes, memory_order_relaxed) == 0;
 }
 
+/*
+ * Where retention is on, jemalloc maps ever larger pieces, and what of these is not in use counts against
+ * the budget. As long as they fit nobody is wronged; before the first one that does not, retention ends, for
+ * good as in purge_all(). The limit is not met by that, nor the watermark: the program needs less.
+ */
+static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
+{
+	size_t piece;
+	pszind_t skip;
+	bool is_beyond;
+
+	if (!opt_retain || !budget_is_limited())
+		return;
+	malloc_mutex_lock(tsdn, &pac->grow_mtx);
+	is_beyond = exp_grow_size_prepare(&pac->exp_grow, bytes, &piece, &skip);
+	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
+	if (is_beyond || !budget_has_room(piece))
+		__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
+}
+
 edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
                                 edata_t *expand, size_t size, size_t alignment, bool zero,
                                 bool guarded)
 {
+	end_retention_near_limit(tsdn, pac, add_saturated(size, alignment));
 	if (size < PIECE_BYTES && alignment <= PAGE && expand == NULL && !guarded &&
 	    may_add_piece(pac, ehooks) && ecache_npages_get(ecache) < size >> LG_PAGE)
 		add_piece(tsdn, pac, ehooks);

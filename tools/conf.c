@@ -149,20 +149,19 @@ static const char *find_retain(const char *conf)
 static void print_jemalloc(void)
 {
 	const char *conf = getenv("MALLOC_CONF"), *retain = find_retain(conf);
-	const char *why = "jemalloc's default";
+	const char *why = "by MALLOC_CONF", *until = "";
 
-	if (retain != NULL)
-		why = "by MALLOC_CONF";
-	else if (is_finite(RLIMIT_AS) || is_finite(RLIMIT_DATA))
-		why = "since RLIMIT_AS or RLIMIT_DATA is set";
-	else if (is_set("limit") || is_set("high"))
-		why = "since limit or high is set";
-	else
-		retain = "true";
-	if (retain == NULL)
+	if (retain == NULL && (is_finite(RLIMIT_AS) || is_finite(RLIMIT_DATA))) {
 		retain = "false";
-	printf("\njemalloc: MALLOC_CONF is \"%s\"; retain is %.*s, %s\n", conf != NULL ? conf : "",
-	       (int)strcspn(retain, ","), retain, why);
+		why = "since RLIMIT_AS or RLIMIT_DATA is set";
+	} else if (retain == NULL) {
+		retain = "true";
+		why = "jemalloc's default";
+	}
+	if (*retain == 't' && (is_set("limit") || is_set("high")))
+		until = ", until the heap is near limit or high";
+	printf("\njemalloc: MALLOC_CONF is \"%s\"; retain is %.*s, %s%s\n",
+	       conf != NULL ? conf : "", (int)strcspn(retain, ","), retain, why, until);
 }
 
 static int print(enum form form)

@@ -141,6 +141,31 @@ static void not_retained(void)
 	CHECK(!is_retaining());
 }
 
+/* Run with 64 MiB in all: what is mapped ahead does not meet them, and is there for the rest. */
+static void retained_until_near(void)
+{
+	enum { BLOCK_BYTES = 1 << 20, BLOCKS = 52, AT_LEAST = 24 };
+	static void *blocks[BLOCKS];
+	struct oomreclaim_limit_stats stats;
+	int count = 0;
+
+	while (is_retaining()) {
+		CHECK(count < BLOCKS);
+		blocks[count] = malloc(BLOCK_BYTES);
+		CHECK(blocks[count++]);
+	}
+	CHECK(count >= AT_LEAST);
+	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
+	CHECK_EQ(stats.times_met, 0);
+	CHECK(stats.peak <= 64UL << 20);
+	while (count < BLOCKS) {
+		blocks[count] = malloc(BLOCK_BYTES);
+		CHECK(blocks[count++]);
+	}
+	while (count > 0)
+		free(blocks[--count]);
+}
+
 static size_t retained_bytes(void)
 {
 	uint64_t epoch = 1;
@@ -237,6 +262,7 @@ int main(int argc, char **argv)
 		{"environment", environment},
 		{"retained", retained},
 		{"not-retained", not_retained},
+		{"retained-until-near", retained_until_near},
 		{"stock", stock},
 		{"reuse", reuse},
 		{"one-arena", one_arena},
