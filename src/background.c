@@ -28,6 +28,11 @@
 #define PRESSURE_STEP_MIN_BYTES ((size_t)1 << 20)
 #define PRESSURE_INTERVAL_NS NSEC_PER_SEC
 
+/* Pressure and statistics wait until there is something to reclaim: a callback, or a heap of this size. A
+   thread before that is of no use, and in the way of what a small program may do only while it has no
+   other: setuid() after a change of its capabilities, unshare(CLONE_NEWUSER). */
+#define DUE_BYTES ((size_t)16 << 20)
+
 /* How long the end of the process waits for a callback. */
 #define STOP_WAIT_MS 100
 
@@ -36,8 +41,12 @@ atomic_bool background_is_wanted;
 /* The thread, if there is one. */
 static struct {
 	atomic_flag is_starting;
-	bool has_complained; /* of pressure_path; both for who holds is_starting */
+	/* For who holds is_starting. */
+	bool has_complained; /* of pressure_path */
+	bool has_looked;     /* for a source of pressure, since there has been no thread */
 	const char *pressure_path;
+	atomic_bool is_woken;     /* while there was none */
+	atomic_bool has_callback; /* ever */
 	/* What wakes it, by a byte. A pair of sockets, since each is an inode of its own, so that nothing
 	   else is taken for it, and writing to one whose other end is gone raises no signal. */
 	struct own_fd reads, writes;
@@ -50,6 +59,16 @@ static struct {
 static bool has_duty(void)
 {
 	return pressure_is_wanted() || options.is_stats;
+}
+
+/* What it is there for now, and has a use. */
+static bool is_due(void)
+{
+	if (atomic_load_explicit(&thread.is_woken, memory_order_relaxed))
+		return true;
+	return (options.is_stats || pressure_is_open()) &&
+	       (atomic_load_explicit(&thread.has_callback, memory_order_relaxed) ||
+	        budget_charged() >= DUE_BYTES);
 }
 
 static bool is_stopping(void)
@@ -144,11 +163,18 @@ static void open_pressure(void)
 {
 	int error;
 
-	if (!pressure_is_wanted())
+	if (!pressure_is_wanted() || thread.has_looked)
 		return;
+	thread.has_looked = true;
 	error = pressure_open(&thread.pressure_path);
 	if (error != 0 && error != -ENODEV)
 		complain(strerrordesc_np(-error));
+}
+
+static void close_pressure(void)
+{
+	pressure_close();
+	thread.has_looked = false;
 }
 
 /* The program has closed our descriptors, as one does that becomes a daemon: another thread takes over
@@ -157,7 +183,7 @@ static void retire(void)
 {
 	own_fd_close(&thread.reads);
 	own_fd_close(&thread.writes);
-	pressure_close();
+	close_pressure();
 	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 	budget_watermark_done(false);
 }
@@ -247,8 +273,25 @@ static void give_up(void)
 		complain("no thread for it");
 	own_fd_close(&thread.reads);
 	own_fd_close(&thread.writes);
-	pressure_close();
+	close_pressure();
 	budget_watermark_done(false);
+}
+
+/* Until it is due, whoever comes by does what there is to do. */
+static void stand_in(void)
+{
+	stats_page_update_soon();
+	/* Somebody else may want it by now, for a watermark. */
+	if (options.is_stats || pressure_is_open())
+		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+}
+
+static void start(void)
+{
+	if (!open_wakes() || create() != 0)
+		give_up();
+	else
+		atomic_store_explicit(&thread.is_woken, false, memory_order_relaxed);
 }
 
 void background_start(void)
@@ -263,8 +306,10 @@ void background_start(void)
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
 	if (own_fd_get(&thread.writes) < 0 && !is_stopping()) {
 		open_pressure();
-		if (!open_wakes() || create() != 0)
-			give_up();
+		if (is_due())
+			start();
+		else
+			stand_in();
 	}
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);
 	pthread_setcancelstate(cancel_state, NULL);
@@ -274,8 +319,15 @@ void background_start(void)
 void background_init(void)
 {
 	pressure_init();
+	/* The source is opened at once: what is wrong with it is said at the start. */
 	if (has_duty())
 		background_start();
+}
+
+void background_note_callback(void)
+{
+	atomic_store_explicit(&thread.has_callback, true, memory_order_relaxed);
+	background_poll();
 }
 
 void background_wake(void)
@@ -283,6 +335,7 @@ void background_wake(void)
 	int saved = errno, fd = own_fd_get(&thread.writes), cancel_state;
 
 	if (fd < 0) {
+		atomic_store_explicit(&thread.is_woken, true, memory_order_relaxed);
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 		return;
 	}
@@ -314,10 +367,10 @@ void background_fork_child(void)
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_relaxed);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_relaxed);
 	thread.last_pressure_ns = 0;
-	if (!has_thread)
+	if (!has_thread && !pressure_is_open())
 		return;
 	own_fd_close(&thread.reads);
 	own_fd_close(&thread.writes);
-	pressure_close();
+	close_pressure();
 	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "background.h"
 #include "base.h"
 #include "debug.h"
 
@@ -89,6 +90,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	if (handle != NULL)
 		*handle = given;
 	debug_registered(function, arg, flags);
+	background_note_callback();
 	return 0;
 }
 

@@ -27,7 +27,7 @@ static void set(const char *conf)
 static char fifo_path[1024];
 static int fifo;
 
-static void start_with_fifo(void)
+static void open_fifo(void)
 {
 	char conf[sizeof fifo_path + 16];
 
@@ -38,9 +38,15 @@ static void start_with_fifo(void)
 	snprintf(conf, sizeof conf, "pressure:%s", fifo_path);
 	set(conf);
 	background_init();
-	cr_assert_eq(threads(), 1, "at once");
 	fifo = open(fifo_path, O_RDWR | O_CLOEXEC);
 	cr_assert_geq(fifo, 0);
+}
+
+/* With a callback. */
+static void start_with_fifo(void)
+{
+	open_fifo();
+	cr_assert_eq(threads(), 1, "at once");
 }
 
 TestSuite(background_pressure, .init = support_init, .fini = fake_proc_end,
@@ -55,6 +61,44 @@ static void press(void)
 		usleep(1000);
 		cr_assert_eq(ioctl(fifo, FIONREAD, &left), 0);
 	} while (left > 0);
+}
+
+/* background.c's own: with a heap of that size there is something to reclaim. */
+#define DUE_BYTES (16 * MIB)
+
+Test(background_pressure, no_thread_before_the_heap_has_a_size)
+{
+	open_fifo();
+	cr_expect_eq(threads(), 0);
+	cr_assert(budget_charge(DUE_BYTES - 1));
+	background_poll();
+	cr_expect_eq(threads(), 0);
+	cr_expect(atomic_load(&background_is_wanted), "it is looked at again");
+	cr_assert(budget_charge(1));
+	background_poll();
+	cr_expect_eq(threads(), 1);
+	cr_expect_not(atomic_load(&background_is_wanted));
+}
+
+Test(background_pressure, nor_before_the_first_callback)
+{
+	open_fifo();
+	/* It is kept until there is somebody. */
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	cr_expect_eq(threads(), 0);
+	serve(empty);
+	cr_expect_eq(threads(), 1);
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
+}
+
+Test(background_pressure, a_watermark_does_not_wait_for_that)
+{
+	open_fifo();
+	set("high:2M,low:1M");
+	cr_assert(budget_charge(3 * MIB));
+	background_poll();
+	cr_expect_eq(threads(), 1);
 }
 
 Test(background_pressure, a_sixteenth_of_the_heap)
@@ -117,6 +161,31 @@ static void press_in_child(void)
 	/* The parent's thread reads from it as well. */
 	while (calls() < 2)
 		press();
+}
+
+static void begin_in_child(void)
+{
+	int left;
+
+	if (threads() != 0)
+		_exit(1);
+	serve(empty);
+	if (threads() != 1)
+		_exit(2);
+	press();
+	wait_for_calls(1);
+	if (ioctl(fifo, FIONREAD, &left) != 0 || left != 0)
+		_exit(3);
+}
+
+Test(background_pressure, a_child_of_one_that_has_not_begun)
+{
+	int status;
+
+	open_fifo();
+	status = run_child(begin_in_child);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
+	cr_expect_eq(threads(), 0);
 }
 
 Test(background_pressure, a_child_watches_by_itself)

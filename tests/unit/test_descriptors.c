@@ -161,6 +161,7 @@ Test(descriptors, oomreclaimd)
 		cr_expect_eq(count_open(), before, "with %lu", (unsigned long)spare);
 		leave(spare++);
 		errno = ERRNO_UNTOUCHED;
+		background_wake();
 		background_start();
 		cr_expect_eq(errno, ERRNO_UNTOUCHED);
 		leave_all();
@@ -181,6 +182,7 @@ Test(descriptors, oomreclaimd_with_pressure)
 
 	fake_proc_write("/memory", "");
 	set_pressure("/memory");
+	background_note_callback();
 	before = count_open();
 	for (int i = 0; i < 3; i++) {
 		/* The source has what there is. */
