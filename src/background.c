@@ -61,12 +61,17 @@ static bool has_duty(void)
 	return pressure_is_wanted() || options.is_stats;
 }
 
-/* What it is there for now, and has a use. */
+/* The same once the source has been looked for: there may be none. */
+static bool has_something_to_do(void)
+{
+	return pressure_is_open() || options.is_stats;
+}
+
 static bool is_due(void)
 {
 	if (atomic_load_explicit(&thread.is_woken, memory_order_relaxed))
 		return true;
-	return (options.is_stats || pressure_is_open()) &&
+	return has_something_to_do() &&
 	       (atomic_load_explicit(&thread.has_callback, memory_order_relaxed) ||
 	        budget_charged() >= DUE_BYTES);
 }
@@ -282,7 +287,7 @@ static void stand_in(void)
 {
 	stats_page_update_soon();
 	/* Somebody else may want it by now, for a watermark. */
-	if (options.is_stats || pressure_is_open())
+	if (has_something_to_do())
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 }
 

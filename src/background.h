@@ -17,7 +17,8 @@ extern atomic_bool background_is_wanted;
 /* Takes over the settings, and opens the source of pressure. */
 void background_init(void);
 
-/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap held: it allocates. */
+/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap held:
+   it allocates. */
 void background_start(void);
 
 /* Called on the slow paths of malloc, where no lock is held: budget_charge() wants the thread where

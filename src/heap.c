@@ -182,9 +182,7 @@ static void purge_all(void)
 	if (!malloc_initialized())
 		return;
 	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-	/* Retention ends with that, for good: while it is on, jemalloc takes it that no mapping is ever
-	   given back in part, and merges with what lies next to a block without asking whose it is. */
-	__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
+	heap_end_retention();
 	release_retained();
 }
 

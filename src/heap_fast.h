@@ -44,6 +44,10 @@ edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecac
 /* Called for whatever the heap has unmapped. */
 void heap_grow_unmapped(size_t bytes);
 
+/* Retention ends, for good: while it is on, jemalloc takes it that no mapping is ever given back in part, and
+   merges with what lies next to a block without asking whose it is. */
+void heap_end_retention(void);
+
 /* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */
 void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
                             bool *is_zero, bool *is_committed);

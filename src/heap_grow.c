@@ -32,6 +32,11 @@ void heap_grow_unmapped(size_t bytes)
 		                      memory_order_relaxed);
 }
 
+void heap_end_retention(void)
+{
+	__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
+}
+
 /* Under the lock under which jemalloc grows where retention is on. */
 static void add_piece(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks)
 {
@@ -59,8 +64,8 @@ static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
 
 /*
  * Where retention is on, jemalloc maps ever larger pieces, and what of these is not in use counts against
- * the budget. As long as they fit nobody is wronged; before the first one that does not, retention ends, for
- * good as in purge_all(). The limit is not met by that, nor the watermark: the program needs less.
+ * the budget. As long as they fit nobody is wronged; before the first one that does not, retention ends, as
+ * in purge_all(). The limit is not met by that, nor the watermark: the program needs less.
  */
 static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
 {
@@ -74,7 +79,7 @@ static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
 	is_beyond = exp_grow_size_prepare(&pac->exp_grow, bytes, &piece, &skip);
 	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
 	if (is_beyond || !budget_has_room(piece))
-		__atomic_store_n(&opt_retain, false, __ATOMIC_SEQ_CST);
+		heap_end_retention();
 }
 
 edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
