@@ -69,6 +69,9 @@ static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
  */
 static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
 {
+	/* A piece that is the first beyond a multiple of 1 GiB takes a leaf of the tree of extents with it:
+	   4 MiB of metadata, for which up to 6 are mapped until they are aligned. */
+	const size_t leaf = (size_t)6 << 20;
 	size_t piece;
 	pszind_t skip;
 	bool is_beyond;
@@ -78,7 +81,7 @@ static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
 	malloc_mutex_lock(tsdn, &pac->grow_mtx);
 	is_beyond = exp_grow_size_prepare(&pac->exp_grow, bytes, &piece, &skip);
 	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
-	if (is_beyond || !budget_has_room(piece))
+	if (is_beyond || !budget_has_room(add_saturated(piece, leaf)))
 		heap_end_retention();
 }
 

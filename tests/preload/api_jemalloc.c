@@ -141,10 +141,12 @@ static void not_retained(void)
 	CHECK(!is_retaining());
 }
 
-/* Run with 64 MiB in all: what is mapped ahead does not meet them, and is there for the rest. */
+/* Run with 64 MiB in all: what is mapped ahead does not meet them, and is there for the rest. A heap that
+   lies across a multiple of 1 GiB, as one in fifteen does, has 6 MiB less: its tree of extents needs another
+   leaf. */
 static void retained_until_near(void)
 {
-	enum { BLOCK_BYTES = 1 << 20, BLOCKS = 52, AT_LEAST = 24 };
+	enum { BLOCK_BYTES = 1 << 20, BLOCKS = 46, AT_LEAST = 24 };
 	static void *blocks[BLOCKS];
 	struct oomreclaim_limit_stats stats;
 	int count = 0;
