@@ -160,7 +160,7 @@ while not dropped and time.monotonic() < deadline:
     time.sleep(0.01)
 # Who is told late must not be killed by it: at its end Python takes its handlers away.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-print("dropped" if sum(dropped) > 20 else "not dropped")
+print("dropped" if sum(dropped) > 10 else "not dropped")
 E2
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nenv >%s/env\necho "$2" >%s/wanted\nexec kill -USR1 "$1"\n' "$tmp" "$tmp" >"$tmp/tell"

@@ -82,7 +82,7 @@ for thread in threads:
 keep = sqlite3.connect(sys.argv[1])
 keep.execute("PRAGMA cache_size = -2000000")
 keep.execute("SELECT sum(length(text)) FROM t").fetchall()
-block = bytearray(20 << 20)  # not SQLite's
+block = bytearray(12 << 20)  # not SQLite's
 print(sorted(results.items()), len(block), keep.execute("PRAGMA integrity_check").fetchall())
 PY
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" /usr/bin/python3 "$tmp/load.py" "$tmp/db" >"$tmp/expected"
