@@ -147,11 +147,12 @@ static void leave_no_core(void)
 
 static _Noreturn void try_in_child(const struct module *module, int out)
 {
+	int null, high = fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	unsigned char outcome;
-	int null;
 
 	/* Where the program has some of the three closed, the pipe is there. */
-	out = fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (high >= 0)
+		out = high;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	/* The program's input and output are not for a trial. */
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -31,12 +31,13 @@ bool own_fd_take(struct own_fd *own, int fd)
 
 	if (fd >= 0)
 		fd = move_up(fd);
-	errno = saved;
 	if (fd < 0 || fstat(fd, &status) != 0) {
 		if (fd >= 0)
 			close(fd);
+		errno = saved;
 		return false;
 	}
+	errno = saved;
 	atomic_store_explicit(&own->device, status.st_dev, memory_order_relaxed);
 	atomic_store_explicit(&own->inode, status.st_ino, memory_order_relaxed);
 	/* Last: who reads the number without a lock finds the rest. */

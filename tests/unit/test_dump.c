@@ -2,12 +2,16 @@
 /* What the setting oom_dump leaves behind. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "dump.h"
+#include "forbid.h"
 #include "options.h"
 #include "support.h"
 
@@ -162,4 +166,28 @@ Test(dump, cut_off_at_the_first_piece)
 	dump_write();
 	expect_text(stats_path, "");
 	expect_text(profile_path, "heap_v2");
+}
+
+/* A full disk, say: what does not fit is not tried again and again. */
+Test(dump, no_room)
+{
+	const struct rlimit none = {0, RLIM_INFINITY}, any = {RLIM_INFINITY, RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	errno = ERRNO_UNTOUCHED;
+	dump_write();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &any), 0);
+	expect_text(stats_path, "");
+}
+
+/* More than may be kept is not kept at all where it can't be cut off. */
+Test(dump, not_to_be_cut_off)
+{
+	options.dump_max_bytes = 13;
+	forbid_calls(EPERM, SYS_truncate);
+	dump_write();
+	expect_text(stats_path, "{\"fake\":");
+	cr_expect_not(is_there(profile_path));
 }

@@ -3,9 +3,7 @@
    killed here, and nobody else. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/kcmp.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +17,7 @@
 
 #include "base.h"
 #include "fake_heap.h"
+#include "forbid.h"
 #include "killer.h"
 #include "ladder.h"
 #include "options.h"
@@ -120,30 +119,13 @@ Test(killer_means, one_descriptor)
 
 /* ---- System calls ---- */
 
-/* What a filter, or an older kernel, answers to this one call. */
-static void forbid(unsigned call, int error)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((unsigned)error & SECCOMP_RET_DATA)),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-		_exit(77);
-}
-
-static unsigned forbidden_call;
-static int forbidden_error;
+static int forbidden_call, forbidden_error;
 
 static void kill_without_a_call(void)
 {
 	pid_t child = start_child();
 
-	forbid(forbidden_call, forbidden_error);
+	forbid_calls(forbidden_error, forbidden_call);
 	if (oomreclaim_kill(NULL) != 0 || !is_killed(child))
 		_exit(2);
 	if (oomreclaim_kill(NULL) != ESRCH)
@@ -178,7 +160,7 @@ static void kill_in_vain(void)
 {
 	pid_t child = start_child();
 
-	forbid(SYS_pidfd_send_signal, EINVAL);
+	forbid_calls(EINVAL, SYS_pidfd_send_signal);
 	if (oomreclaim_kill(NULL) != ESRCH || waitpid(child, NULL, WNOHANG) != 0)
 		_exit(2);
 	kill(child, SIGKILL);

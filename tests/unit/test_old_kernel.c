@@ -2,16 +2,13 @@
 /* Killing where the kernel has no pidfds (before 5.3), or its sandbox does not let them through. */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base.h"
+#include "forbid.h"
 #include "options.h"
 #include "proc.h"
 #include "support.h"
@@ -26,27 +23,6 @@ static void init(void)
 }
 
 TestSuite(old_kernel, .init = init, .timeout = WATCHDOG_SECONDS);
-
-/* From here on these fail with ENOSYS. */
-static void forbid(const int *numbers, size_t count)
-{
-	struct sock_filter filter[16] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	};
-	struct sock_fprog program = {.filter = filter};
-	size_t used = 1;
-
-	for (size_t i = 0; i < count; i++) {
-		filter[used++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-		                                              (uint32_t)numbers[i], 0, 1);
-		filter[used++] =
-			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
-	}
-	filter[used++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	program.len = (unsigned short)used;
-	cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
 
 static const int pidfds[] = {SYS_pidfd_open, SYS_pidfd_send_signal, SYS_process_mrelease, SYS_kcmp};
 
@@ -106,7 +82,7 @@ static void expect_killed(const char *conf, void (*action)(int), const int *numb
 
 	set(conf);
 	process = start(action);
-	forbid(numbers, count);
+	forbid(ENOSYS, numbers, count);
 	cr_expect_eq(kill_it(&process), 0);
 	expect_signal(&process, number);
 }
@@ -137,7 +113,7 @@ Test(old_kernel, another_process)
 	set("kill_target:children");
 	process = start(SIG_DFL);
 	process.start_time++;
-	forbid(pidfds, ARRAY_SIZE(pidfds));
+	forbid(ENOSYS, pidfds, ARRAY_SIZE(pidfds));
 	cr_expect_eq(kill_it(&process), -ESRCH);
 	cr_expect_eq(waitpid(process.pid, &status, WNOHANG), 0);
 	kill(process.pid, SIGKILL);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "forbid.h"
 #include "own_fd.h"
 #include "support.h"
 
@@ -81,4 +83,15 @@ Test(own_fd, no_file)
 {
 	cr_expect_not(own_fd_take(&taken, -1));
 	cr_expect_eq(own_fd_get(&taken), -1);
+}
+
+Test(own_fd, a_filter_that_hides_files)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	forbid_calls(EPERM, SYS_newfstatat, SYS_fstat);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_not(own_fd_take(&taken, fd));
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(open("/dev/null", O_RDWR), fd, "closed");
 }

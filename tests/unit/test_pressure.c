@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "forbid.h"
 #include "options.h"
 #include "pressure.h"
 #include "support.h"
@@ -272,6 +273,26 @@ static void expect_refused(const char *watch, const char *encoded, int error)
 	cr_expect_eq(pressure_fd(), -1);
 }
 
+Test(pressure, a_socket_with_a_long_name)
+{
+	char directory[128], at[512], name[256];
+
+	listen_at("/socket");
+	strcpy(at, full("/socket"));
+	snprintf(directory, sizeof directory, "/%0100d", 0);
+	fake_proc_mkdir(directory);
+	snprintf(name, sizeof name, "%s/socket", directory);
+	cr_assert_eq(rename(at, full(name)), 0);
+	expect_refused(full(name), NULL, -ENAMETOOLONG);
+}
+
+Test(pressure, no_sockets)
+{
+	listen_at("/socket");
+	forbid_calls(EACCES, SYS_socket);
+	expect_refused(full("/socket"), NULL, -EACCES);
+}
+
 Test(pressure, nothing_is_to_be_watched)
 {
 	expect_refused("/dev/null", NULL, -ENODEV);
@@ -441,4 +462,17 @@ Test(pressure, a_level_without_its_control)
 	set_file("/cg/own/memory.pressure_level");
 	cr_expect_eq(open_source(), -ENOENT);
 	cr_expect_eq(pressure_fd(), -1);
+}
+
+Test(pressure, a_level_without_an_event)
+{
+	int before = dup(STDERR_FILENO);
+
+	close(before);
+	make_v1();
+	set_file("/cg/own/memory.pressure_level");
+	forbid_calls(EMFILE, SYS_eventfd2);
+	cr_expect_eq(open_source(), -EMFILE);
+	cr_expect_eq(pressure_fd(), -1);
+	cr_expect_eq(dup(STDERR_FILENO), before, "one left open");
 }

@@ -125,6 +125,7 @@ static const struct {
 	{"/proc/100/status", "garbage\n\n:\n"},
 	{"/proc/100/status", "Name:\tx\nTgid:\tgarbage\n"},
 	{"/proc/100/status", "Name:\tx\nTgid:\t0\n"},
+	{"/proc/100/status", "Name:\tx\nTgidx:\t100\n"},
 	{"/proc/100/stat", ""},
 	{"/proc/100/stat", "\n"},
 	{"/proc/100/stat", "100 server S 7 55\n"},
@@ -155,6 +156,24 @@ Test(proc_pid, what_is_not_understood)
 		cr_expect_eq(read_it(&process), -EINVAL, "%s: \"%s\"", garbage[i].path,
 		             garbage[i].text);
 	}
+}
+
+/* Lines that nobody is chosen by: what is odd there counts as not there. */
+Test(proc_pid, what_is_not_needed)
+{
+	struct proc_pid process;
+
+	fake_proc_write("/proc/100/status", "Name:\tx\nTgid:\t100\nPPid:\tx\nUid:\tx\n"
+	                                    "VmPTE:\t8 kB\nVmRSS:\tx\nVmSwapped:\t4 kB\n");
+	fake_proc_write("/proc/100/stat", STAT);
+	fake_proc_write("/proc/100/oom_score_adj", "0\n");
+	cr_assert_eq(read_it(&process), 0);
+	cr_expect(process.has_memory);
+	cr_expect_eq(process.rss_pages, 0);
+	cr_expect_eq(process.swap_pages, 0);
+	fake_proc_write("/proc/100/status", "Name:\tx\nTgid:\t100\nVmPTE:\tx\n");
+	cr_assert_eq(read_it(&process), 0);
+	cr_expect_not(process.has_memory);
 }
 
 Test(proc_pid, the_ends_of_the_range)
@@ -255,4 +274,8 @@ Test(proc_pid, own_numbers)
 	snprintf(line, sizeof line, "NStgid:\t%d\t%d\n", getpid(), getpid());
 	write_self(getpid(), line);
 	cr_expect_eq(proc_check_numbers(), -EXDEV, "the same by chance");
+	fake_proc_write("/proc/self/status", "Name:\tp\nTgid:\tx\nNStgid:\tx\n");
+	cr_expect_eq(proc_check_numbers(), -EXDEV);
+	write_self(getpid(), "NStgid:\tx\n");
+	cr_expect_eq(proc_check_numbers(), -EXDEV);
 }

@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base.h"
 #include "fake_heap.h"
+#include "forbid.h"
 #include "ladder.h"
 #include "options.h"
 #include "stats.h"
@@ -231,6 +234,58 @@ Test(stats_page, files_may_not_be_that_large)
 	cr_expect_eq(page_fd(), -1);
 	/* At its end the process may write more than that: counts, say. */
 	setrlimit(RLIMIT_FSIZE, &old);
+}
+
+/* The lowest free one: the same again where none was left open. */
+static int next_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+static void expect_no_page(int call, int error)
+{
+	int before = next_fd();
+
+	forbid_calls(error, call);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(stats_page_write(), -error);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(page_fd(), -1);
+	cr_expect_eq(next_fd(), before);
+}
+
+Test(stats_page, no_memfd)
+{
+	expect_no_page(SYS_memfd_create, ENOSYS);
+}
+
+Test(stats_page, no_memory_for_it)
+{
+	expect_no_page(SYS_ftruncate, ENOSPC);
+}
+
+Test(stats_page, no_mapping)
+{
+	expect_no_page(SYS_mmap, ENOMEM);
+}
+
+Test(stats_page, a_filter_that_hides_files)
+{
+	expect_no_page(SYS_newfstatat, EBADF);
+}
+
+/* fcntl() is out: the page can't be sealed, and stays where it is among the descriptors. */
+Test(stats_page, no_seals)
+{
+	struct stat file;
+
+	forbid_calls(EINVAL, SYS_fcntl);
+	cr_expect_eq(stats_page_write(), 0);
+	cr_assert_eq(fstat(page_fd(), &file), 0);
+	cr_expect_eq(file.st_mode & 07777, 0400, "others may read it");
 }
 
 /* ---- Readers ---- */

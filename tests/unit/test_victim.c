@@ -267,6 +267,17 @@ Test(victim, no_proc)
 	cr_expect_eq(victim_select(&scope, &process), -EXDEV);
 }
 
+/* The start time tells a process from the one that had its number before. */
+Test(victim, who_was_tried_in_vain_is_not_chosen_again)
+{
+	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4});
+	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 8000});
+	victim_skip(FIRST + 1, 76);
+	cr_expect_eq(chosen(), FIRST + 1, "another with its number");
+	victim_skip(FIRST + 1, 77);
+	cr_expect_eq(chosen(), FIRST);
+}
+
 /* ---- The scope ---- */
 
 Test(victim, scope_of_the_settings)
@@ -323,4 +334,26 @@ Test(victim, scope_of_a_group_that_is_full)
 	cr_expect_eq(scope.total_pages, 65536000 / page);
 	victim_scope(&scope, false);
 	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
+}
+
+/* Without a number for the whole, oom_score_adj moves nobody; and without a group there is only this process. */
+Test(victim, scope_where_nothing_can_be_read)
+{
+	options.kill_target = KILL_CGROUP;
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.target, KILL_SELF);
+	cr_expect_eq(scope.total_pages, 0);
+	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\n");
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.total_pages, 400000 * 1024 / (uint64_t)sysconf(_SC_PAGESIZE));
+	/* A group's limit above all there is, or all there is to know. */
+	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+	fake_proc_write("/proc/self/cgroup", "0::/own\n");
+	fake_proc_write("/cg/own/memory.max", "655360000\n");
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.target, KILL_CGROUP);
+	cr_expect_eq(scope.total_pages, 400000 * 1024 / (uint64_t)sysconf(_SC_PAGESIZE));
+	fake_proc_remove("/proc/meminfo");
+	victim_scope(&scope, false);
+	cr_expect_eq(scope.total_pages, 655360000 / (uint64_t)sysconf(_SC_PAGESIZE));
 }
