@@ -28,16 +28,16 @@ bool own_fd_take(struct own_fd *own, int fd)
 {
 	int saved = errno;
 	struct stat status;
+	bool is_file;
 
 	if (fd >= 0)
 		fd = move_up(fd);
-	if (fd < 0 || fstat(fd, &status) != 0) {
-		if (fd >= 0)
-			close(fd);
-		errno = saved;
-		return false;
-	}
+	is_file = fd >= 0 && fstat(fd, &status) == 0;
+	if (fd >= 0 && !is_file)
+		close(fd);
 	errno = saved;
+	if (!is_file)
+		return false;
 	atomic_store_explicit(&own->device, status.st_dev, memory_order_relaxed);
 	atomic_store_explicit(&own->inode, status.st_ino, memory_order_relaxed);
 	/* Last: who reads the number without a lock finds the rest. */

@@ -268,6 +268,15 @@ void fake_clock_advance(uint64_t ns)
 
 /* ---- stderr ---- */
 
+int lowest_free_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	MUST(fd >= 0);
+	close(fd);
+	return fd;
+}
+
 void capture_begin(struct capture *capture)
 {
 	int pair[2];

@@ -75,6 +75,11 @@ void capture_begin(struct capture *capture);
 const char *capture_next(struct capture *capture);
 void capture_end(struct capture *capture);
 
+/* ---- Descriptors ---- */
+
+/* The lowest that is free: the same again where none was left open. */
+int lowest_free_fd(void);
+
 /* ---- /proc ---- */
 
 /* Makes an empty directory and sets proc_root to it; it goes when the test process exits by itself or

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The page of counters: there when it is asked for, whole when it is read, gone with its process. */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -27,26 +25,24 @@ TestSuite(stats_page, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 static const struct heap_request request = {.size = 4096};
 
-/* The descriptor of the one page that this process has; -1 if there is none. */
+/* The descriptor of the one page that this process has; -1 if there is none. Takes no memory: a test may
+   have seen to it that there is none. */
 static int page_fd(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *entry;
-	char path[300], link[64];
+	char path[64], link[64];
 	int found = -1;
 
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+	for (int fd = 0; fd < 1024; fd++) {
 		ssize_t length;
 
-		snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
+		snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 		length = readlink(path, link, sizeof link - 1);
 		link[length > 0 ? length : 0] = '\0';
 		if (strcmp(link, STATS_PAGE_LINK) != 0)
 			continue;
 		cr_expect_eq(found, -1, "two pages");
-		found = atoi(entry->d_name);
+		found = fd;
 	}
-	closedir(dir);
 	return found;
 }
 
@@ -236,45 +232,56 @@ Test(stats_page, files_may_not_be_that_large)
 	setrlimit(RLIMIT_FSIZE, &old);
 }
 
-/* The lowest free one: the same again where none was left open. */
-static int next_fd(void)
-{
-	int fd = dup(STDERR_FILENO);
+static const int *forbidden_calls;
+static size_t forbidden_count;
+static int forbidden_error;
 
-	close(fd);
-	return fd;
+static void write_without_a_call(void)
+{
+	int before = lowest_free_fd();
+
+	forbid(forbidden_error, forbidden_calls, forbidden_count);
+	errno = ERRNO_UNTOUCHED;
+	if (stats_page_write() != -forbidden_error)
+		_exit(2);
+	if (errno != ERRNO_UNTOUCHED)
+		_exit(3);
+	if (page_fd() != -1)
+		_exit(4);
+	_exit(lowest_free_fd() == before ? 0 : 5);
 }
 
-static void expect_no_page(int call, int error)
+/* In a child: what the test is written with may need the call as well, a sanitizer's malloc mmap(), say. */
+static void expect_no_page(int error, const int *calls, size_t count)
 {
-	int before = next_fd();
+	int status;
 
-	forbid_calls(error, call);
-	errno = ERRNO_UNTOUCHED;
-	cr_expect_eq(stats_page_write(), -error);
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect_eq(page_fd(), -1);
-	cr_expect_eq(next_fd(), before);
+	forbidden_calls = calls;
+	forbidden_count = count;
+	forbidden_error = error;
+	status = run_child(write_without_a_call);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }
 
 Test(stats_page, no_memfd)
 {
-	expect_no_page(SYS_memfd_create, ENOSYS);
+	expect_no_page(ENOSYS, (int[]){SYS_memfd_create}, 1);
 }
 
 Test(stats_page, no_memory_for_it)
 {
-	expect_no_page(SYS_ftruncate, ENOSPC);
+	expect_no_page(ENOSPC, (int[]){SYS_ftruncate}, 1);
 }
 
 Test(stats_page, no_mapping)
 {
-	expect_no_page(SYS_mmap, ENOMEM);
+	expect_no_page(ENOMEM, (int[]){SYS_mmap}, 1);
 }
 
 Test(stats_page, a_filter_that_hides_files)
 {
-	expect_no_page(SYS_newfstatat, EBADF);
+	/* Either is fstat(), by the version of libc. */
+	expect_no_page(EBADF, (int[]){SYS_newfstatat, SYS_fstat}, 2);
 }
 
 /* fcntl() is out: the page can't be sealed, and stays where it is among the descriptors. */

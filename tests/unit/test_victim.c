@@ -339,21 +339,23 @@ Test(victim, scope_of_a_group_that_is_full)
 /* Without a number for the whole, oom_score_adj moves nobody; and without a group there is only this process. */
 Test(victim, scope_where_nothing_can_be_read)
 {
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
 	options.kill_target = KILL_CGROUP;
 	victim_scope(&scope, false);
 	cr_expect_eq(scope.target, KILL_SELF);
 	cr_expect_eq(scope.total_pages, 0);
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\n");
 	victim_scope(&scope, false);
-	cr_expect_eq(scope.total_pages, 400000 * 1024 / (uint64_t)sysconf(_SC_PAGESIZE));
+	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
 	/* A group's limit above all there is, or all there is to know. */
 	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
 	fake_proc_write("/proc/self/cgroup", "0::/own\n");
 	fake_proc_write("/cg/own/memory.max", "655360000\n");
 	victim_scope(&scope, false);
 	cr_expect_eq(scope.target, KILL_CGROUP);
-	cr_expect_eq(scope.total_pages, 400000 * 1024 / (uint64_t)sysconf(_SC_PAGESIZE));
+	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
 	fake_proc_remove("/proc/meminfo");
 	victim_scope(&scope, false);
-	cr_expect_eq(scope.total_pages, 655360000 / (uint64_t)sysconf(_SC_PAGESIZE));
+	cr_expect_eq(scope.total_pages, 655360000 / page);
 }
