@@ -9,7 +9,7 @@ import measure
 
 QUICK = {"rounds": 3, "scale": 25, "threads": [1, 2], "limit_rounds": 1, "limit_scale": 10,
          "limit_workloads": ["cache", "parser"], "seconds": 20}
-FULL = {"rounds": 7, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 50,
+FULL = {"rounds": 5, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 50,
         "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60}
 # The kernel kills where the others refuse, and that takes it a while.
 LIMIT_THREADS = 2
