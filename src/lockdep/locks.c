@@ -183,7 +183,17 @@ RELEASES(pthread_mutex_unlock, pthread_mutex_t)
 INITIALISES(pthread_rwlock_init, pthread_rwlock_t, const pthread_rwlockattr_t *attributes)
 DESTROYS(pthread_rwlock_destroy, pthread_rwlock_t)
 WAITS(pthread_rwlock_wrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
-WAITS(pthread_rwlock_rdlock, pthread_rwlock_t, LOCK_SHARED)
+/* Where writers go first, who reads waits for one that waits, and so for those who read. */
+OOM_EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
+{
+	bool writers_first =
+		lock->__data.__flags == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
+
+	if (is_own(CALLER))
+		return NEXT(pthread_rwlock_rdlock)(lock);
+	lockdep_wait(lock, writers_first ? LOCK_EXCLUSIVE : LOCK_SHARED);
+	return taken(lock, LOCK_SHARED, NEXT(pthread_rwlock_rdlock)(lock));
+}
 TRIES(pthread_rwlock_trywrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
 TRIES(pthread_rwlock_tryrdlock, pthread_rwlock_t, LOCK_SHARED)
 WAITS_UNTIL(pthread_rwlock_timedwrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)

@@ -8,6 +8,7 @@
 
 static pthread_mutex_t b = PTHREAD_MUTEX_INITIALIZER, c = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t readers = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t writers_first = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 static pthread_spinlock_t spin;
 static mtx_t standard;
 
@@ -202,6 +203,34 @@ static void writer_waits_too(void)
 	hold_read();
 }
 
+static size_t wait_read_behind_writers(void)
+{
+	pthread_rwlock_rdlock(&writers_first);
+	pthread_rwlock_unlock(&writers_first);
+	return 0;
+}
+
+/* A writer that waits for the first reader keeps the second one out. */
+static void reader_behind_writer(void)
+{
+	pthread_rwlock_rdlock(&writers_first);
+	allocate();
+	pthread_rwlock_unlock(&writers_first);
+	call_back(wait_read_behind_writers);
+}
+
+static void initialised_for_writers(void)
+{
+	pthread_rwlockattr_t attributes;
+
+	CHECK_EQ(pthread_rwlockattr_init(&attributes), 0);
+	CHECK_EQ(pthread_rwlockattr_setkind_np(&attributes,
+	                                       PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP),
+	         0);
+	CHECK_EQ(pthread_rwlock_init(&writers_first, &attributes), 0);
+	reader_behind_writer();
+}
+
 static void scopes(void)
 {
 	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORECLAIM);
@@ -231,6 +260,8 @@ int main(int argc, char **argv)
 		{"writer-waits", writer_waits},
 		{"scopes", scopes},
 		{"writer-waits-too", writer_waits_too},
+		{"reader-behind-writer", reader_behind_writer},
+		{"initialised-for-writers", initialised_for_writers},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
