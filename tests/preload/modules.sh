@@ -119,7 +119,8 @@ on "limit:64M,modules:$tmp/mine.so=0+$tmp/oomreclaim/REFUSE.so" /usr/bin/python3
 on "limit:64M,modules:$tmp/mine.so=30" /usr/bin/python3 "$tmp/fill.py"
 [ -s "$tmp/err" ] && fail "mine: $(cat "$tmp/err")"
 with=$(cat "$tmp/out")
-[ "$with" -ge $((without - 4)) ] || fail "its 30 MiB did not come back: $with blocks, without it $without"
+# 6 MiB are what a heap costs that lies across a multiple of 1 GiB, as one of the two may.
+[ "$with" -ge $((without - 10)) ] || fail "its 30 MiB did not come back: $with blocks, without it $without"
 
 # A program with privileges that its caller lacks: a directory that others may write is not trusted. The
 # settings are compiled in, as the environment's are not read there; nor is LD_PRELOAD.
