@@ -89,7 +89,9 @@ enum oomreclaim_reason {
 struct oomreclaim_control {
 	size_t struct_size;  /* bytes of this struct that are valid */
 	size_t bytes_wanted; /* still to be freed, at least 1; threads that wait
-	                        for the same round are included */
+	                        for the same round are included. More is welcome: a
+	                        round costs the same whatever it gives, so a cache
+	                        does well to give a fiftieth of itself */
 	size_t size;         /* bytes of the failing request; 0 for MANUAL */
 	size_t alignment;    /* of the failing request, in bytes; 0 if default */
 	enum oomreclaim_reason reason;

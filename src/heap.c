@@ -186,6 +186,37 @@ static void purge_all(void)
 	release_retained();
 }
 
+/*
+ * A program at its limit always has some free extents that are too small for the next slab, and every few
+ * slabs it is out of memory again. To unmap them each time, with an interrupt for every processor, takes longer
+ * than all the rest: docs/benchmarks.md has the figures.
+ */
+#define LG_PART_NOT_WORTH 5
+
+static bool is_purge_worth(const struct heap_request *request)
+{
+	tsdn_t *tsdn = tsdn_fetch();
+	size_t free_bytes = 0, mapped = 0;
+
+	/* Beside a large block a purge costs little. */
+	if (!malloc_initialized() || request->size > SC_SMALL_MAXCLASS || request->alignment > PAGE)
+		return true;
+	for (unsigned i = 0; i < manual_arena_base; i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+		pac_t *pac;
+
+		if (arena == NULL)
+			continue;
+		pac = &arena->pa_shard.pac;
+		free_bytes += (ecache_npages_get(&pac->ecache_dirty) +
+		               ecache_npages_get(&pac->ecache_muzzy) +
+		               ecache_npages_get(&pac->ecache_retained))
+		              << LG_PAGE;
+		mapped += pac_mapped(pac);
+	}
+	return free_bytes > mapped >> LG_PART_NOT_WORTH;
+}
+
 static bool is_reentrant(void)
 {
 	/* Before it is initialised jemalloc has no thread data to ask. */
@@ -255,6 +286,7 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
+	.is_purge_worth = is_purge_worth,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

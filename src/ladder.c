@@ -12,6 +12,7 @@
 #include "policy.h"
 #include "proc.h"
 #include "reclaim.h"
+#include "registry.h"
 #include "report.h"
 #include "reserve.h"
 #include "scope.h"
@@ -107,10 +108,17 @@ enum ladder_step ladder_next(const struct oom_control *control)
 	return step;
 }
 
+/* Rung 7 follows if callbacks do: what is left to it here is purged there. */
+static bool may_purge_later(const struct oom_control *control)
+{
+	return control->scope == 0 && !control->is_dying && registry_newest() != 0;
+}
+
 static void own_reclaim(struct oom_control *control)
 {
 	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	if (!may_purge_later(control) || heap_ops.is_purge_worth(control->request))
+		heap_ops.purge_all();
 	control->is_own_reclaim_done = true;
 }
 

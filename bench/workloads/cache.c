@@ -15,8 +15,8 @@ enum {
 	SHARDS = 16,
 	BUCKETS = 1 << 12,
 	KEYS = 1 << 16,
-	EVICT_BATCH_BYTES = 256 << 10,
-	COMPUTE_STEPS = 2 /* passes over a value that is computed: what a miss costs */
+	EVICT_BATCH_BYTES = 1 << 20, /* a round costs the same, whatever it gives */
+	COMPUTE_STEPS = 2            /* passes over a value that is computed: what a miss costs */
 };
 
 struct entry {

@@ -186,8 +186,7 @@ WAITS(pthread_rwlock_wrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
 /* Where writers go first, who reads waits for one that waits, and so for those who read. */
 OOM_EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
 {
-	bool writers_first =
-		lock->__data.__flags == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
+	bool writers_first = lock->__data.__flags == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
 
 	if (is_own(CALLER))
 		return NEXT(pthread_rwlock_rdlock)(lock);

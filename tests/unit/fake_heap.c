@@ -14,6 +14,7 @@ char fake_heap_block[1], fake_heap_reserve_block[1];
 int fake_heap_reserve_error;
 size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
+bool fake_heap_is_purge_worth = true;
 const struct heap_stats *fake_heap_stats;
 
 /* All members are guarded by lock. */
@@ -123,6 +124,12 @@ static void purge_all(void)
 	fake_heap_note('p');
 }
 
+static bool is_purge_worth(const struct heap_request *request)
+{
+	(void)request;
+	return fake_heap_is_purge_worth;
+}
+
 static bool is_reentrant(void)
 {
 	return fake_heap_is_reentrant;
@@ -188,6 +195,7 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
+	.is_purge_worth = is_purge_worth,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

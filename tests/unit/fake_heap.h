@@ -42,6 +42,7 @@ extern int fake_heap_reserve_error;
 extern size_t fake_heap_reserve_bytes;
 
 extern bool fake_heap_is_reentrant;
+extern bool fake_heap_is_purge_worth;
 
 /* NULL: none are kept. */
 extern const struct heap_stats *fake_heap_stats;

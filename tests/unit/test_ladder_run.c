@@ -86,6 +86,41 @@ Test(ladder_run, without_callbacks)
 	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafapaa");
 }
 
+/* What little is free in pieces stays until the callbacks were asked, but never to the end. */
+Test(ladder_run, a_purge_that_is_not_worth_it_comes_after_the_callbacks)
+{
+	fake_heap_is_purge_worth = false;
+	claimed_bytes = measured_bytes = 1000;
+	calls_left = 1;
+	add_callback(give);
+	expect_trace(0, fake_heap_block, "fa");
+	expect_trace(1, fake_heap_block, "facfa");
+	calls = 0;
+	expect_trace(2, fake_heap_block, "facfapa");
+	calls = 0;
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "facfapacfapaa");
+}
+
+Test(ladder_run, without_callbacks_to_ask_every_purge_is_worth_it)
+{
+	fake_heap_is_purge_worth = false;
+	expect_trace(0, fake_heap_block, "fpa");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafapaa");
+}
+
+Test(ladder_run, in_a_scope_nothing_is_left_for_later)
+{
+	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);
+
+	fake_heap_is_purge_worth = false;
+	add_callback(give);
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpa");
+	oomreclaim_scope_restore(old);
+	old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORECLAIM);
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpa");
+	oomreclaim_scope_restore(old);
+}
+
 Test(ladder_run, errno_on_every_rung)
 {
 	unsigned attempts = 0;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is free in pieces that are too small for a request: whether it is unmapped before the callbacks are
+   asked, or left to be used and only unmapped if they did not help. */
+#include <stdlib.h>
+
+#include "check.h"
+#include "je.h"
+#include "oomreclaim.h"
+
+/* A page and a slab each; and a block whose slabs are of seven. */
+#define PAGE_BLOCK ((size_t)4096)
+#define ODD_BLOCK ((size_t)3584)
+
+static struct pool pool;
+static void *pages[8192];
+static bool is_live;
+static int calls;
+static size_t dirty_pages;
+
+static size_t release(const struct oomreclaim_control *control, void *arg)
+{
+	uint64_t epoch = 1;
+
+	(void)arg;
+	if (!is_live)
+		return 0;
+	calls++;
+	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+	JE_READ("stats.arenas.4096.pdirty", &dirty_pages);
+	return space_release(MIB > control->bytes_wanted ? MIB : control->bytes_wanted);
+}
+
+/* Frees so many pages, none beside another, in a heap that has nothing else. */
+static void leave_free(size_t count)
+{
+	for (size_t i = 0; i < COUNT(pages); i++)
+		CHECK((pages[i] = mallocx(PAGE_BLOCK, MALLOCX_TCACHE_NONE)));
+	CHECK(oomreclaim_register("release", 0, 0, release, NULL, NULL) == 0);
+	exhaust(&pool);
+	while (mallocx(ODD_BLOCK, MALLOCX_TCACHE_NONE))
+		;
+	for (size_t i = 0; i < COUNT(pages) && count > 0; i++)
+		if (((uintptr_t)pages[i] / PAGE_BLOCK) % 2 == 0) {
+			dallocx(pages[i], MALLOCX_TCACHE_NONE);
+			count--;
+		}
+	CHECK_EQ(count, 0);
+	is_live = true;
+}
+
+static void few(void)
+{
+	leave_free(16);
+	CHECK(mallocx(ODD_BLOCK, MALLOCX_TCACHE_NONE));
+	CHECK_EQ(calls, 1);
+	CHECK(dirty_pages >= 16);
+}
+
+static void many(void)
+{
+	leave_free(2048);
+	for (int i = 0; i < 1000; i++)
+		CHECK(mallocx(ODD_BLOCK, MALLOCX_TCACHE_NONE));
+	CHECK_EQ(calls, 0);
+}
+
+/* A round of callbacks for a large block costs more than a purge. */
+static void large(void)
+{
+	leave_free(16);
+	CHECK(mallocx(32 * KIB, MALLOCX_TCACHE_NONE));
+	CHECK_EQ(calls, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct check_case cases[] = {{"few", few}, {"many", many}, {"large", large}};
+
+	return check_main(argc, argv, cases, COUNT(cases));
+}
