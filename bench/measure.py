@@ -198,15 +198,18 @@ def combine(outcomes):
     return cell
 
 
-def interleave(command, chosen, limit=NO_LIMIT, rounds=3, seconds=120, watch=False, step=None):
-    """A B C A B C: whatever else the machine does meets all alike. What has failed is not repeated."""
+def interleave(command, chosen, limit=NO_LIMIT, rounds=3, seconds=120, watch=False, step=None,
+               once_from=float("inf")):
+    """A B C A B C: whatever else the machine does meets all alike. What has failed is not repeated, nor
+    what took once_from seconds."""
     outcomes = {allocator.name: [] for allocator in chosen}
     for _ in range(rounds):
         for allocator in chosen:
             if step:
                 step(allocator.name)
             past = outcomes[allocator.name]
-            if not past or past[-1]["status"] in ("ok", "refused"):
+            if not past or (past[-1]["status"] in ("ok", "refused")
+                            and past[-1]["seconds"] < once_from):
                 past.append(run_once(command, allocator, limit, seconds, watch))
     return {name: combine(runs) for name, runs in outcomes.items()}
 

@@ -11,6 +11,8 @@ QUICK = {"rounds": 3, "scale": 25, "threads": [1, 2], "limit_rounds": 1, "limit_
          "limit_workloads": ["cache", "parser"], "seconds": 20}
 FULL = {"rounds": 5, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 50,
         "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60}
+# Under limits some take a hundred times as long as without: once shows it.
+ONCE_FROM_SECONDS = 10
 # The kernel kills where the others refuse, and that takes it a while.
 LIMIT_THREADS = 2
 
@@ -101,8 +103,8 @@ def run_limits(program, chosen, settings, kinds, step):
             who = [one for one in columns if kind != "budget" or one.name == "oomreclaim"]
             rows.append({"workload": name, "limit": kind, "percent": percent, "bytes": limit.size,
                          "allocators": measure.interleave(
-                             words, who, limit, settings["limit_rounds"],
-                             3 * settings["seconds"], step=say)})
+                             words, who, limit, settings["limit_rounds"], settings["seconds"],
+                             step=say, once_from=ONCE_FROM_SECONDS)})
     return rows
 
 

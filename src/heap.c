@@ -192,15 +192,22 @@ static void purge_all(void)
  * than all the rest: docs/benchmarks.md has the figures.
  */
 #define LG_PART_NOT_WORTH 5
+#define BYTES_ALWAYS_WORTH ((size_t)16 << 20)
 
 static bool is_purge_worth(const struct heap_request *request)
 {
-	tsdn_t *tsdn = tsdn_fetch();
 	size_t free_bytes = 0, mapped = 0;
+	tsdn_t *tsdn;
 
-	/* Beside a large block a purge costs little. */
-	if (!malloc_initialized() || request->size > SC_SMALL_MAXCLASS || request->alignment > PAGE)
+	/* Beside a large block a purge costs little. And the first one ends retention. */
+	if (!malloc_initialized() || opt_retain || request->size > SC_SMALL_MAXCLASS ||
+	    request->alignment > PAGE)
 		return true;
+	/* What is free in arenas made by hand can't be counted here: they may be destroyed meanwhile. One is
+	   the reserve's. */
+	if (narenas_total_get() > manual_arena_base + (options.reserve_bytes > 0))
+		return true;
+	tsdn = tsdn_fetch();
 	for (unsigned i = 0; i < manual_arena_base; i++) {
 		arena_t *arena = arena_get(tsdn, i, false);
 		pac_t *pac;
@@ -214,7 +221,7 @@ static bool is_purge_worth(const struct heap_request *request)
 		              << LG_PAGE;
 		mapped += pac_mapped(pac);
 	}
-	return free_bytes > mapped >> LG_PART_NOT_WORTH;
+	return free_bytes > min_size(mapped >> LG_PART_NOT_WORTH, BYTES_ALWAYS_WORTH);
 }
 
 static bool is_reentrant(void)

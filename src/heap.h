@@ -40,8 +40,8 @@ struct heap_ops {
 	void (*flush_thread)(void);
 	/* Gives the dirty, muzzy and retained pages of all arenas back to the system. */
 	void (*purge_all)(void);
-	/* False where so little is free, in pieces too small for this request, that callbacks had better
-	   be asked first: to unmap it now and map it again soon costs more than it gives. */
+	/* False where so little is free, and not for this request, that callbacks had better be asked
+	   first: to unmap it now and map it again soon costs more than it gives. */
 	bool (*is_purge_worth)(const struct heap_request *request);
 	/* True where the heap has called out to the application (extent hooks) and may hold locks. */
 	bool (*is_reentrant)(void);

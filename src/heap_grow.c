@@ -4,7 +4,7 @@
  *
  * Where retention is off, jemalloc maps each extent by itself: one system call for every page of small
  * blocks. Here small extents are cut from larger pieces. The rest of a piece waits among the retained
- * extents, which jemalloc looks through first whether retention is on or not; the first failure gives it
+ * extents, which jemalloc looks through first whether retention is on or not; a purge gives it
  * back with everything else (release_retained() in heap.c).
  */
 #include <stdatomic.h>

@@ -72,9 +72,36 @@ static void large(void)
 	CHECK_EQ(calls, 0);
 }
 
+static void aligned(void)
+{
+	leave_free(16);
+	CHECK(mallocx(PAGE_BLOCK, MALLOCX_LG_ALIGN(13) | MALLOCX_TCACHE_NONE));
+	CHECK_EQ(calls, 0);
+}
+
+/* What an arena made by hand has free is given back first, as it isn't counted. */
+static void by_hand(void)
+{
+	unsigned arena;
+	void *block;
+
+	JE_READ("arenas.create", &arena);
+	block = mallocx(4 * MIB, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE);
+	CHECK(block);
+	leave_free(16);
+	dallocx(block, MALLOCX_TCACHE_NONE);
+	for (int i = 0; i < 100; i++)
+		CHECK(mallocx(ODD_BLOCK, MALLOCX_TCACHE_NONE));
+	CHECK_EQ(calls, 0);
+}
+
 int main(int argc, char **argv)
 {
-	static const struct check_case cases[] = {{"few", few}, {"many", many}, {"large", large}};
+	static const struct check_case cases[] = {{"few", few},
+	                                          {"many", many},
+	                                          {"large", large},
+	                                          {"aligned", aligned},
+	                                          {"by-hand", by_hand}};
 
 	return check_main(argc, argv, cases, COUNT(cases));
 }

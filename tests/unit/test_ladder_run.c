@@ -294,6 +294,8 @@ Test(ladder_run, the_dying_get_the_reserve)
 	expect_in_scope(0, fake_heap_reserve_block, "fpar");
 	/* Nobody is asked to give for it, and nothing harsher follows. */
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	add_callback(give);
+	fake_heap_is_purge_worth = false;
 	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
 }
 
