@@ -9,10 +9,10 @@ import measure
 
 QUICK = {"rounds": 3, "scale": 25, "threads": [1, 2], "limit_rounds": 1, "limit_scale": 10,
          "limit_workloads": ["cache", "parser"], "seconds": 20}
-FULL = {"rounds": 5, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 50,
+FULL = {"rounds": 5, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 40,
         "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60}
 # Under limits some take a hundred times as long as without: once shows it.
-ONCE_FROM_SECONDS = 10
+ONCE_FROM_SECONDS = 5
 # The kernel kills where the others refuse, and that takes it a while.
 LIMIT_THREADS = 2
 
