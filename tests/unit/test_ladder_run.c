@@ -108,19 +108,6 @@ Test(ladder_run, without_callbacks_to_ask_every_purge_is_worth_it)
 	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafapaa");
 }
 
-Test(ladder_run, in_a_scope_nothing_is_left_for_later)
-{
-	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);
-
-	fake_heap_is_purge_worth = false;
-	add_callback(give);
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpa");
-	oomreclaim_scope_restore(old);
-	old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORECLAIM);
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpa");
-	oomreclaim_scope_restore(old);
-}
-
 Test(ladder_run, errno_on_every_rung)
 {
 	unsigned attempts = 0;
@@ -268,6 +255,19 @@ Test(ladder_run, noreclaim_calls_nobody)
 	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
 }
 
+/* Whose last attempt it is leaves no purge for later. */
+Test(ladder_run, noretry_purges_what_is_not_worth_it)
+{
+	fake_heap_is_purge_worth = false;
+	expect_in_scope(OOMRECLAIM_SCOPE_NORETRY, NULL, "fpa");
+}
+
+Test(ladder_run, noreclaim_purges_what_is_not_worth_it)
+{
+	fake_heap_is_purge_worth = false;
+	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
+}
+
 Test(ladder_run, reserve_before_callbacks)
 {
 	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fpar");
@@ -294,7 +294,6 @@ Test(ladder_run, the_dying_get_the_reserve)
 	expect_in_scope(0, fake_heap_reserve_block, "fpar");
 	/* Nobody is asked to give for it, and nothing harsher follows. */
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
-	add_callback(give);
 	fake_heap_is_purge_worth = false;
 	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
 }
