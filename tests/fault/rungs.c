@@ -88,6 +88,31 @@ static bool run_own_reclaim(void)
 	return take_in(OOMRECLAIM_SCOPE_NORETRY, BIG / 2);
 }
 
+static uint64_t failures(void)
+{
+	struct oomreclaim_stats stats;
+
+	CHECK_EQ(oomreclaim_stats_get(&stats, sizeof stats), 0);
+	return stats.failures;
+}
+
+/* The first large block comes with an arena, which is mapped beforehand. */
+static void warm_up(void)
+{
+	errno = ERRNO_UNTOUCHED;
+	CHECK(take(malloc(BIG)));
+}
+
+/* Where mmap() fails by injection, sbrk() does not make up for it. */
+static bool run_reaches_ladder(void)
+{
+	uint64_t injected = oomreclaim_fault_injected(), before = failures();
+	bool is_done = take(malloc(BIG));
+
+	CHECK(oomreclaim_fault_injected() == injected || failures() > before);
+	return is_done;
+}
+
 static bool run_callbacks(void)
 {
 	bool is_done = take(malloc(BIG));
@@ -205,6 +230,7 @@ int main(int argc, char **argv)
 {
 	static const struct operation operations[] = {
 		{"own-reclaim", run_own_reclaim, NULL, 1},
+		{"reaches-ladder", run_reaches_ladder, warm_up, 1},
 		{"callbacks", run_callbacks, fill_plain, 3},
 		{"callback-allocates", run_callbacks, fill_list, 3},
 		{"noretry", run_noretry, fill_plain, 1},
