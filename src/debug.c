@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fault.h"
+#include "heap.h"
 #include "io.h"
 #include "lockdep/lockdep.h"
 #include "options.h"
@@ -43,7 +46,9 @@ bool debug_alloc(size_t bytes, const void *caller)
 
 	if (scope_is_in_ladder())
 		return false;
-	if ((scope & (OOMRECLAIM_SCOPE_NORECLAIM | OOMRECLAIM_SCOPE_NORETRY)) == 0)
+	/* For the impossible nobody is asked. */
+	if ((scope & (OOMRECLAIM_SCOPE_NORECLAIM | OOMRECLAIM_SCOPE_NORETRY)) == 0 &&
+	    bytes <= heap_ops.max_bytes)
 		lockdep_might_reclaim();
 	if ((scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 || !fault_is_armed(&fail_malloc) ||
 	    !is_chosen(caller) || !fault_strikes(&fail_malloc, bytes))
@@ -54,9 +59,9 @@ bool debug_alloc(size_t bytes, const void *caller)
 	return true;
 }
 
-void debug_callback_begin(const char *name, bool is_direct)
+void debug_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct)
 {
-	lockdep_callback_begin(name, is_direct);
+	lockdep_callback_begin(name, handle, is_direct);
 }
 
 void debug_callback_end(void)
@@ -70,26 +75,36 @@ void debug_wait_for_callbacks(void)
 		lockdep_might_reclaim();
 }
 
-void debug_wait_for_unregister(void)
+void debug_wait_for_unregister(oomreclaim_handle handle)
 {
 	if (!scope_is_in_ladder())
-		lockdep_might_unregister();
+		lockdep_might_unregister(handle);
+}
+
+void debug_unregistered(oomreclaim_handle handle)
+{
+	/* It may be that very call that goes on. */
+	if (!scope_is_in_ladder())
+		lockdep_unregistered(handle);
 }
 
 /* ---- dry_run: each callback once, before memory is short ---- */
 
 struct dry_run {
-	oomreclaim_callback *function;
-	void *arg;
+	oomreclaim_handle handle;
 	bool is_background; /* only oomreclaimd calls it */
 };
+
+static atomic_uint dry_runs; /* under way */
+static OOM_TLS bool is_dry;
 
 /* In a thread of its own, since whoever registers may hold what the callback waits for. */
 static void *run_dry(void *given)
 {
 	struct dry_run *run = given;
 	struct registry_call call = {.entry = NULL};
-	const struct registry_walk walk = {.newest_handle = registry_newest(),
+	const struct registry_walk walk = {.newest_handle = run->handle,
+	                                   .only_handle = run->handle,
 	                                   .is_background = run->is_background};
 	const struct oomreclaim_control control = {.struct_size = sizeof control,
 	                                           .reason = OOMRECLAIM_REASON_MANUAL,
@@ -98,40 +113,60 @@ static void *run_dry(void *given)
 	const struct registry_outcome outcome = {.claimed_bytes = 0};
 	struct scope_ladder enter;
 
+	is_dry = true;
 	scope_enter_ladder(&enter);
-	/* Those registered before were called then. */
 	while (registry_begin_call(&call, &walk)) {
-		if (call.function == run->function && call.arg == run->arg) {
-			lockdep_callback_begin(call.name, !run->is_background);
-			call.function(&control, call.arg);
-			lockdep_callback_end();
-		}
+		lockdep_callback_begin(call.name, run->handle, !run->is_background);
+		call.function(&control, call.arg);
+		lockdep_callback_end();
 		registry_end_call(&call, &outcome);
 	}
 	registry_end_walk(&call);
 	scope_leave_ladder(&enter);
 	free(run);
+	atomic_fetch_sub(&dry_runs, 1);
 	return NULL;
 }
 
-void debug_registered(oomreclaim_callback *function, void *arg, unsigned flags)
+void debug_registered(oomreclaim_handle handle, unsigned flags)
 {
 	pthread_attr_t attributes;
 	struct dry_run *run;
 	pthread_t thread;
 
-	if (!options.is_dry_run)
+	/* One that registers itself anew would go on for ever. */
+	if (!options.is_dry_run || is_dry)
 		return;
 	run = malloc(sizeof *run);
 	if (run != NULL)
-		*run = (struct dry_run){function, arg, flags == OOMRECLAIM_CALLBACK_BACKGROUND};
+		*run = (struct dry_run){handle, flags == OOMRECLAIM_CALLBACK_BACKGROUND};
+	atomic_fetch_add(&dry_runs, 1);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	if (run == NULL || pthread_create(&thread, &attributes, run_dry, run) != 0) {
+		atomic_fetch_sub(&dry_runs, 1);
 		io_warn("dry_run: no thread to call the callbacks in");
 		free(run);
 	}
 	pthread_attr_destroy(&attributes);
+}
+
+/* At its end the program may hold what one of them waits for. */
+#define STOP_WAIT_MS 1000
+
+void debug_stop(void)
+{
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+
+	for (int i = 0; i < STOP_WAIT_MS && atomic_load(&dry_runs) > 0; i++)
+		nanosleep(&pause, NULL);
+}
+
+static void fork_child(void)
+{
+	/* Those threads are in the parent. */
+	atomic_store(&dry_runs, 0);
+	lockdep_fork_done();
 }
 
 void debug_init(void)
@@ -139,5 +174,7 @@ void debug_init(void)
 	locks_init();
 	fault_arm(&fail_malloc, &options.fail_malloc);
 	lock_report_init();
-	pthread_atfork(NULL, NULL, lockdep_fork_child);
+	if (options.lock_check != LOCK_CHECK_OFF)
+		freed_init();
+	pthread_atfork(lockdep_fork_prepare, lockdep_fork_done, fork_child);
 }

@@ -163,4 +163,5 @@ __attribute__((constructor)) static void init(void)
 __attribute__((destructor)) static void fini(void)
 {
 	background_stop();
+	debug_stop();
 }

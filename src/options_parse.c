@@ -368,7 +368,8 @@ const char *parse_fail_page(const struct value *value, void *field)
 	part = next_part(&rest);
 	if (part.length > 0 && parse_number(&part, true, &space) != NULL)
 		return "not a size for space";
-	if (rest.length > 0)
+	/* A slash that ends it begins a fifth part. */
+	if (rest.text != part.text + part.length)
 		return "more than probability/interval/times/space";
 	set->probability = (uint32_t)probability;
 	set->interval = interval;

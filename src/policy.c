@@ -11,6 +11,7 @@
 
 #include "base.h"
 #include "constraint.h"
+#include "debug.h"
 #include "options.h"
 #include "trace.h"
 
@@ -81,6 +82,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	uint64_t generation;
 	int cancel_state;
 
+	debug_wait_for_unregister(0);
 	/* Cancelled in the wait, the thread would leave the lock held. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&callback.lock);
@@ -91,6 +93,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 		pthread_cond_wait(&callback.left, &callback.lock);
 	pthread_mutex_unlock(&callback.lock);
 	pthread_setcancelstate(cancel_state, NULL);
+	debug_unregistered(0);
 	return 0;
 }
 
@@ -133,7 +136,9 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 	pthread_mutex_unlock(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
+	debug_callback_begin("policy", 0, true);
 	decided = function(&verdict, arg);
+	debug_callback_end();
 	leave_call(&call);
 	errno = saved;
 	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "base.h"
 #include "debug.h"
@@ -66,7 +67,7 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	scope = scope_exchange(0);
-	debug_callback_begin(callback->name, control->is_direct);
+	debug_callback_begin(callback->name, callback->handle, control->is_direct);
 	began_ns = now_ns();
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	outcome->duration_ns = now_ns() - began_ns;
@@ -177,6 +178,8 @@ static void end_round(struct round *round, const struct reclaim_progress *progre
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct round *round = round_of(request->is_background);
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+	unsigned in_vain = 0;
 	bool has_skipped;
 
 	do {
@@ -191,11 +194,12 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 		end_round(round, progress);
 		/* Nothing: but not everybody was asked. Who was left out is busy in the background; if
 		   nothing comes of that either, he can be asked by now. */
-		if (has_skipped && progress->claimed_bytes == 0 && !request->is_background)
-			try_join(round_of(true), request, progress, false);
-		else
-			has_skipped = false;
-	} while (has_skipped && progress->claimed_bytes == 0 && !progress->has_timed_out &&
+		if (!has_skipped || progress->claimed_bytes > 0 || request->is_background)
+			return;
+		/* The debug library's dry run is no round that could be waited for. */
+		if (!try_join(round_of(true), request, progress, false) && in_vain++ > 0)
+			nanosleep(&pause, NULL);
+	} while (progress->claimed_bytes == 0 && !progress->has_timed_out &&
 	         now_ns() < request->deadline_ns);
 }
 

@@ -89,7 +89,7 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	pthread_mutex_unlock(&registry.lock);
 	if (handle != NULL)
 		*handle = given;
-	debug_registered(function, arg, flags);
+	debug_registered(given, flags);
 	background_note_callback();
 	return 0;
 }
@@ -146,7 +146,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	struct registry_entry *entry, *gone = NULL;
 	int error = 0;
 
-	debug_wait_for_unregister();
+	debug_wait_for_unregister(handle);
 	pthread_mutex_lock(&registry.lock);
 	entry = *find(handle);
 	if (entry == NULL || entry->is_dead) {
@@ -160,6 +160,8 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 		error = wait_for_call(handle);
 	pthread_mutex_unlock(&registry.lock);
 	free(gone);
+	if (error == 0)
+		debug_unregistered(handle);
 	return error;
 }
 
@@ -177,6 +179,7 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
 
 	return !entry->is_dead && entry->handle <= walk->newest_handle &&
+	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
 	       (entry->flags & other) == 0;
 }
 
@@ -197,6 +200,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 		entry->pins++;
 		entry->is_called = true;
 		entry->caller = pthread_self();
+		call->handle = entry->handle;
 		memcpy(call->name, entry->name, sizeof call->name);
 		call->function = entry->function;
 		call->arg = entry->arg;

@@ -17,6 +17,7 @@ struct registry_entry;
 /* What a walker needs to call, copied out under the lock. */
 struct registry_call {
 	struct registry_entry *entry;
+	oomreclaim_handle handle;
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	oomreclaim_callback *function;
 	void *arg;
@@ -33,6 +34,7 @@ struct registry_outcome {
 /* Which callbacks a walk is for. */
 struct registry_walk {
 	uint64_t newest_handle; /* those registered later are left out */
+	uint64_t only_handle;   /* 0: all */
 	bool is_background;     /* made by oomreclaimd */
 };
 

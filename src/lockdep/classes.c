@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <sched.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "io.h"
 #include "lockdep.h"
@@ -9,14 +11,28 @@
 #define PROBES_MAX 64
 
 struct lock {
-	_Atomic(const void *) address;
+	_Atomic(uintptr_t) address;
 	_Atomic uint32_t class; /* plus one; 0: not known yet */
 	_Atomic uint32_t epoch;
 };
 
 static struct lock locks[LOCKS_MAX];
-/* By class, behind the pseudo-locks: what makes it one. */
-static _Atomic(const void *) keys[CLASSES_MAX];
+
+/* Pages, by what is left of their numbers, where there are locks: what is freed elsewhere is looked at no
+   further. */
+#define PAGE_BITS 20
+#define PAGE_SHIFT 12
+#define WORD_BITS 64
+static _Atomic uint64_t pages[(1U << PAGE_BITS) / WORD_BITS];
+
+/* By class, behind the pseudo-lock: what makes it one. A lock's address, the place where locks are initialised, or
+   a callback; changed under is_naming alone. */
+static _Atomic(uintptr_t) keys[CLASSES_MAX];
+static atomic_flag is_naming = ATOMIC_FLAG_INIT;
+#define KEY_GONE ((uintptr_t)1)
+/* No address has it. */
+#define KEY_CALLBACK ((uintptr_t)1 << 63)
+
 static atomic_bool has_complained;
 
 static void complain(const char *what)
@@ -25,84 +41,170 @@ static void complain(const char *what)
 		io_warn("lock check: more %s than there is room for; some are not watched", what);
 }
 
-static uint32_t hash(const void *address)
+/* ---- Records ---- */
+
+static uint32_t hash(uintptr_t key)
 {
-	return (uint32_t)(((uintptr_t)address >> 3) * 0x9e3779b97f4a7c15ULL >> 32);
+	return (uint32_t)((key >> 2) * 0x9e3779b97f4a7c15ULL >> 32);
 }
 
-/* The lock's record, made if there is none; NULL if there is no room. */
-static struct lock *find(const void *address)
+static uintptr_t page_of(uintptr_t address)
 {
+	return (address >> PAGE_SHIFT) % (1U << PAGE_BITS);
+}
+
+static bool has_locks(uintptr_t page)
+{
+	uint64_t word = atomic_load_explicit(&pages[page / WORD_BITS], memory_order_relaxed);
+
+	return (word >> (page % WORD_BITS) & 1) != 0;
+}
+
+static void note_lock(uintptr_t page)
+{
+	atomic_fetch_or(&pages[page / WORD_BITS], 1ULL << (page % WORD_BITS));
+}
+
+/* The lock's record. NULL if there is none; or, if one is to be made, if there is no room. */
+static struct lock *find(const void *lock_address, bool is_to_be_made)
+{
+	uintptr_t address = (uintptr_t)lock_address;
 	uint32_t at = hash(address);
 
 	for (uint32_t i = 0; i < PROBES_MAX; i++) {
 		struct lock *lock = &locks[(at + i) % LOCKS_MAX];
-		const void *is = atomic_load(&lock->address);
+		uintptr_t is = atomic_load(&lock->address);
 
-		if (is == NULL && atomic_compare_exchange_strong(&lock->address, &is, address))
+		if (is == 0 && !is_to_be_made)
+			return NULL;
+		if (is == 0 && atomic_compare_exchange_strong(&lock->address, &is, address)) {
+			note_lock(page_of(address));
 			return lock;
+		}
 		if (is == address)
 			return lock;
 	}
-	complain("locks");
+	if (is_to_be_made)
+		complain("locks");
 	return NULL;
 }
 
-static uint32_t class_of_key(const void *key)
+uint32_t lock_epoch(const void *address)
+{
+	struct lock *lock = find(address, true);
+
+	return lock != NULL ? atomic_load(&lock->epoch) : 0;
+}
+
+void lock_released_elsewhere(const void *address)
+{
+	struct lock *lock = find(address, true);
+
+	if (lock != NULL)
+		atomic_fetch_add(&lock->epoch, 1);
+}
+
+/* ---- Classes ---- */
+
+void classes_lock(void)
+{
+	while (atomic_flag_test_and_set_explicit(&is_naming, memory_order_acquire))
+		sched_yield();
+}
+
+void classes_unlock(void)
+{
+	atomic_flag_clear_explicit(&is_naming, memory_order_release);
+}
+
+/* Whether that key has a class; if so or not, in `class` its own or one for it. CLASS_NONE: no room. */
+static bool look_up(uintptr_t key, uint32_t *class)
 {
 	uint32_t at = hash(key);
 
-	for (uint32_t i = 0; i < CLASSES_MAX; i++) {
-		uint32_t class = CLASSES_PSEUDO + (at + i) % (CLASSES_MAX - CLASSES_PSEUDO);
-		const void *is = atomic_load(&keys[class]);
+	*class = CLASS_NONE;
+	for (uint32_t i = 0; i < PROBES_MAX; i++) {
+		uint32_t here = CLASSES_PSEUDO + (at + i) % (CLASSES_MAX - CLASSES_PSEUDO);
+		uintptr_t is = atomic_load(&keys[here]);
 
-		if (is == NULL && atomic_compare_exchange_strong(&keys[class], &is, key))
-			return class;
-		if (is == key)
-			return class;
+		if (is == key) {
+			*class = here;
+			return true;
+		}
+		if (*class == CLASS_NONE && (is == 0 || is == KEY_GONE))
+			*class = here;
+		if (is == 0)
+			break;
 	}
-	complain("classes of locks");
-	return CLASS_NONE;
+	return false;
+}
+
+static uint32_t class_of_key(uintptr_t key)
+{
+	uint32_t class;
+
+	classes_lock();
+	if (!look_up(key, &class) && class != CLASS_NONE)
+		atomic_store(&keys[class], key);
+	classes_unlock();
+	if (class == CLASS_NONE)
+		complain("classes of locks");
+	return class;
+}
+
+static void free_class(uint32_t class)
+{
+	classes_lock();
+	atomic_store(&keys[class], KEY_GONE);
+	classes_unlock();
+}
+
+/* What was known of it is no longer true of anything. */
+static void forget_class(uint32_t class)
+{
+	graph_forget(class);
+	free_class(class);
+}
+
+bool class_is_callback(uint32_t class)
+{
+	return class == CLASS_RECLAIM || (atomic_load(&keys[class]) & KEY_CALLBACK) != 0;
 }
 
 const void *class_key(uint32_t class)
 {
-	return atomic_load(&keys[class]);
+	return (const void *)atomic_load(&keys[class]);
 }
 
-void lock_initialised(const void *address, const void *where)
+uint32_t class_of_callback(oomreclaim_handle handle)
 {
-	struct lock *lock = find(address);
+	return class_of_key((uintptr_t)handle | KEY_CALLBACK);
+}
+
+void class_retire_callback(oomreclaim_handle handle)
+{
 	uint32_t class;
+	bool is_known;
 
-	if (lock == NULL)
+	classes_lock();
+	is_known = look_up((uintptr_t)handle | KEY_CALLBACK, &class);
+	classes_unlock();
+	if (!is_known)
 		return;
-	/* Held by nobody any more, whoever had it: as in the child of a fork(). */
-	atomic_fetch_add(&lock->epoch, 1);
-	class = class_of_key(where);
-	atomic_store(&lock->class, class != CLASS_NONE ? class + 1 : 0);
-}
-
-void lock_destroyed(const void *address)
-{
-	struct lock *lock = find(address);
-
-	if (lock == NULL)
-		return;
-	atomic_fetch_add(&lock->epoch, 1);
-	atomic_store(&lock->class, 0);
+	graph_retire(class);
+	free_class(class);
 }
 
 uint32_t lock_class(const void *address)
 {
-	struct lock *lock = find(address);
+	struct lock *lock = find(address, true);
 	uint32_t class;
 
 	if (lock == NULL)
 		return CLASS_NONE;
 	class = atomic_load(&lock->class);
 	if (class == 0) {
-		class = class_of_key(address);
+		class = class_of_key((uintptr_t)address);
 		if (class == CLASS_NONE)
 			return CLASS_NONE;
 		atomic_store(&lock->class, ++class);
@@ -110,17 +212,82 @@ uint32_t lock_class(const void *address)
 	return class - 1;
 }
 
-uint32_t lock_epoch(const void *address)
-{
-	struct lock *lock = find(address);
+/* ---- Their ends ---- */
 
-	return lock != NULL ? atomic_load(&lock->epoch) : 0;
+/* Held by nobody any more, whoever had it: as in the child of a fork(). */
+static void begin_anew(struct lock *lock)
+{
+	uint32_t class = atomic_exchange(&lock->class, 0);
+
+	atomic_fetch_add(&lock->epoch, 1);
+	if (class > 0 && atomic_load(&keys[class - 1]) == atomic_load(&lock->address))
+		forget_class(class - 1);
 }
 
-void lock_released_elsewhere(const void *address)
+void lock_initialised(const void *address, const void *where)
 {
-	struct lock *lock = find(address);
+	struct lock *lock = find(address, true);
+	uint32_t class;
+
+	if (lock == NULL)
+		return;
+	begin_anew(lock);
+	class = class_of_key((uintptr_t)where);
+	atomic_store(&lock->class, class != CLASS_NONE ? class + 1 : 0);
+}
+
+void lock_destroyed(const void *address)
+{
+	struct lock *lock = find(address, false);
 
 	if (lock != NULL)
-		atomic_fetch_add(&lock->epoch, 1);
+		begin_anew(lock);
+}
+
+void locks_freed(const void *memory, size_t bytes)
+{
+	uintptr_t at = (uintptr_t)memory, end = at + bytes;
+	const uintptr_t step = _Alignof(int); /* a spinlock's */
+
+	while (at < end) {
+		uintptr_t next = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
+
+		next = next < end ? next : end;
+		if (has_locks(page_of(at)))
+			for (at = (at + step - 1) & ~(step - 1); at < next; at += step)
+				lock_destroyed((const void *)at);
+		at = next;
+	}
+}
+
+void classes_in_files(struct class_set *set)
+{
+	memset(set, 0, sizeof *set);
+	for (uint32_t class = CLASSES_PSEUDO; class < CLASSES_MAX; class ++) {
+		uintptr_t key = atomic_load(&keys[class]);
+
+		if (key > KEY_GONE && is_in_file((const void *)key))
+			set->words[class / WORD_BITS] |= 1ULL << (class % WORD_BITS);
+	}
+}
+
+void classes_left_files(const struct class_set *before)
+{
+	bool has_any = false;
+
+	for (uint32_t class = CLASSES_PSEUDO; class < CLASSES_MAX; class ++) {
+		uintptr_t key = atomic_load(&keys[class]);
+
+		if ((before->words[class / WORD_BITS] >> (class % WORD_BITS) & 1) == 0 ||
+		    key == KEY_GONE || is_in_file((const void *)key))
+			continue;
+		forget_class(class);
+		has_any = true;
+	}
+	for (uint32_t i = 0; has_any && i < LOCKS_MAX; i++) {
+		uint32_t class = atomic_load(&locks[i].class);
+
+		if (class > 0 && atomic_load(&keys[class - 1]) == KEY_GONE)
+			begin_anew(&locks[i]);
+	}
 }

@@ -11,7 +11,7 @@
 
 #define NODES (2 * CLASSES_MAX)
 #define WORD_BITS 64
-#define EDGES_MAX 8192
+#define EDGES_MAX 16384
 /* A longer circle than this is reported without its middle. */
 #define CIRCLE_MAX 32
 
@@ -22,15 +22,31 @@ static _Atomic uint64_t has_edge[NODES][NODES / WORD_BITS];
 static atomic_flag is_searching = ATOMIC_FLAG_INIT;
 static struct lock_edge edges[EDGES_MAX];
 static unsigned edge_count;
+static struct lock_edge *unused;             /* of these, forgotten ones */
+static struct lock_edge *first[CLASSES_MAX]; /* by what is held */
+static uint32_t degree[CLASSES_MAX];         /* edges from it and to it */
 static bool has_complained;
-/* By node, as it is wanted: the edge by which the search got there, plus one (0: not yet), and from where. */
-static uint32_t found_by[NODES];
-static struct lock_node found_from[NODES];
-static struct lock_node queue[NODES];
+static bool is_reported[CLASSES_MAX]; /* that lock, in some circle: more callbacks are no news */
+
+/* The states of the search: a node that is wanted, and whether there was a callback on the way. */
+#define STATES (2 * NODES)
+static const struct lock_edge *found_by[STATES]; /* the edge by which the search got there */
+static uint32_t found_from[STATES];              /* and from where, plus one; 0: not yet */
+static uint32_t queue[STATES];
 
 static unsigned index_of(struct lock_node node)
 {
 	return node.class * 2 + (unsigned)node.mode;
+}
+
+static uint32_t state_of(struct lock_node node, bool has_passed)
+{
+	return index_of(node) * 2 + has_passed;
+}
+
+static struct lock_node node_of(uint32_t state)
+{
+	return (struct lock_node){state / 4, (state / 2) % 2 ? LOCK_SHARED : LOCK_EXCLUSIVE};
 }
 
 static bool conflict(enum lock_mode a, enum lock_mode b)
@@ -38,120 +54,218 @@ static bool conflict(enum lock_mode a, enum lock_mode b)
 	return a == LOCK_EXCLUSIVE || b == LOCK_EXCLUSIVE;
 }
 
+static _Atomic uint64_t *edge_word(struct lock_node held, struct lock_node wanted, uint64_t *bit)
+{
+	unsigned to = index_of(wanted);
+
+	*bit = 1ULL << (to % WORD_BITS);
+	return &has_edge[index_of(held)][to / WORD_BITS];
+}
+
 /* True if it was not there. */
 static bool set_edge(struct lock_node held, struct lock_node wanted)
 {
-	unsigned to = index_of(wanted);
-	_Atomic uint64_t *word = &has_edge[index_of(held)][to / WORD_BITS];
-	uint64_t bit = 1ULL << (to % WORD_BITS);
+	uint64_t bit;
+	_Atomic uint64_t *word = edge_word(held, wanted, &bit);
 
 	return (atomic_load_explicit(word, memory_order_relaxed) & bit) == 0 &&
 	       (atomic_fetch_or(word, bit) & bit) == 0;
 }
 
-/* Whether who wants `from` may wait, over others, for who holds `to`; in found_by, how, and in `end` for
-   what the last of them waits. The edges are few: programs have few orders of locks. */
-static bool search(struct lock_node from, struct lock_node to, struct lock_node *end)
+void graph_lock(void)
 {
-	unsigned head = 0, tail = 0;
+	while (atomic_flag_test_and_set_explicit(&is_searching, memory_order_acquire))
+		sched_yield();
+}
 
-	memset(found_by, 0, sizeof found_by);
+void graph_unlock(void)
+{
+	atomic_flag_clear_explicit(&is_searching, memory_order_release);
+}
+
+/* Whether who waits for what the edge wants may wait, over others and over a callback, for who holds what it
+   holds: the state in which the search came to know. */
+static bool search(const struct lock_edge *edge, uint32_t *end)
+{
+	uint32_t head = 0, tail = 0;
+	uint32_t from = state_of(edge->wanted, class_is_callback(edge->held.class) ||
+	                                               class_is_callback(edge->wanted.class));
+
+	memset(found_from, 0, sizeof found_from);
 	queue[tail++] = from;
-	found_by[index_of(from)] = UINT32_MAX;
+	found_by[from] = NULL;
+	found_from[from] = from + 1;
 	while (head < tail) {
-		struct lock_node at = queue[head++];
+		uint32_t state = queue[head++];
+		struct lock_node at = node_of(state);
+		bool has_passed = state % 2;
 
-		if (at.class == to.class && conflict(at.mode, to.mode)) {
-			*end = at;
+		*end = state;
+		if (has_passed && at.class == edge->held.class &&
+		    conflict(at.mode, edge->held.mode))
 			return true;
-		}
-		for (unsigned i = 0; i < edge_count; i++) {
-			const struct lock_edge *edge = &edges[i];
+		for (const struct lock_edge *next = first[at.class]; next != NULL;
+		     next = next->next) {
+			uint32_t to = state_of(next->wanted,
+			                       has_passed || class_is_callback(next->wanted.class));
 
-			if (edge->held.class != at.class || found_by[index_of(edge->wanted)] != 0 ||
-			    !conflict(edge->held.mode, at.mode))
+			if (found_from[to] != 0 || !conflict(next->held.mode, at.mode))
 				continue;
-			found_by[index_of(edge->wanted)] = i + 1;
-			found_from[index_of(edge->wanted)] = at;
-			queue[tail++] = edge->wanted;
+			found_by[to] = next;
+			found_from[to] = state + 1;
+			queue[tail++] = to;
 		}
 	}
 	return false;
 }
 
 struct circle {
-	struct lock_edge edges[CIRCLE_MAX];
+	const struct lock_edge *edges[CIRCLE_MAX];
 	unsigned count;
 };
 
-/* The way that search() found, from its end. */
-static void walk_back(struct lock_node end, struct circle *circle)
+/* The way that search() found, from its end, and the edge that closes it. */
+static void walk_back(uint32_t end, const struct lock_edge *edge, struct circle *circle)
 {
-	uint32_t by;
-
-	while ((by = found_by[index_of(end)]) != UINT32_MAX && circle->count < CIRCLE_MAX - 1) {
-		circle->edges[circle->count++] = edges[by - 1];
-		end = found_from[index_of(end)];
+	circle->count = 0;
+	while (found_by[end] != NULL && circle->count < CIRCLE_MAX - 1) {
+		circle->edges[circle->count++] = found_by[end];
+		end = found_from[end] - 1;
 	}
+	circle->edges[circle->count++] = edge;
 }
 
-/* The new edge closes a circle if what it wants leads to the callbacks, and they to what it holds. */
-static bool closes_circle(const struct lock_edge *edge, uint32_t callbacks, struct circle *circle)
+/* Whether the circle has a lock that was in none yet. */
+static bool is_news(const struct circle *circle)
 {
-	const struct lock_node pseudo = {callbacks, LOCK_EXCLUSIVE};
-	struct lock_node end;
+	bool has_new = false;
 
-	circle->count = 0;
-	if (edge->held.class != callbacks) {
-		if (!search(pseudo, edge->held, &end))
-			return false;
-		walk_back(end, circle);
+	for (unsigned i = 0; i < circle->count; i++) {
+		uint32_t class = circle->edges[i]->held.class;
+
+		has_new |= !class_is_callback(class) && !is_reported[class];
+		is_reported[class] = true;
 	}
-	if (edge->wanted.class != callbacks) {
-		if (!search(edge->wanted, pseudo, &end))
-			return false;
-		walk_back(end, circle);
-	}
-	circle->edges[circle->count++] = *edge;
-	return true;
+	return has_new;
+}
+
+/* NULL: no room. */
+static struct lock_edge *insert(const struct lock_edge *edge)
+{
+	struct lock_edge *new = unused;
+
+	if (new != NULL)
+		unused = new->next;
+	else if (edge_count < EDGES_MAX)
+		new = &edges[edge_count++];
+	if (new == NULL)
+		return NULL;
+	*new = *edge;
+	new->next = first[edge->held.class];
+	first[edge->held.class] = new;
+	degree[edge->held.class]++;
+	degree[edge->wanted.class]++;
+	return new;
 }
 
 /* Under the flag nothing is waited for that somebody may hold who waits for the flag: the loader's lock,
-   for one, which naming a function takes. */
-static bool add_edge(const struct lock_edge *edge, struct circle *circle)
+   for one, which naming a function takes. The circle's edges may be gone before they are printed: then the
+   report has others, which is better than a thread that waits for stderr with the flag. */
+static void add_edge(const struct lock_edge *edge)
 {
-	bool is_closed = false, is_full;
+	bool is_closed = false, is_first_lost = false;
+	struct lock_edge *new;
+	struct circle circle;
+	uint32_t end;
 
-	while (atomic_flag_test_and_set_explicit(&is_searching, memory_order_acquire))
-		sched_yield();
-	is_full = edge_count == EDGES_MAX;
-	if (!is_full) {
-		edges[edge_count++] = *edge;
-		is_closed = closes_circle(edge, CLASS_RECLAIM, circle) ||
-		            closes_circle(edge, CLASS_BACKGROUND, circle);
-	} else if (!has_complained) {
+	graph_lock();
+	new = insert(edge);
+	if (new != NULL) {
+		is_closed = search(new, &end);
+		if (is_closed) {
+			walk_back(end, new, &circle);
+			is_closed = is_news(&circle);
+		}
+	} else {
+		is_first_lost = !has_complained;
 		has_complained = true;
-		io_warn("lock check: more orders of locks than there is room for");
 	}
-	atomic_flag_clear_explicit(&is_searching, memory_order_release);
-	return is_closed;
+	graph_unlock();
+	if (is_first_lost)
+		io_warn("lock check: more orders of locks than there is room for");
+	if (is_closed)
+		lock_report(circle.edges, circle.count);
 }
 
 void graph_add(struct lock_node held, struct lock_node wanted, const char *callback)
 {
 	struct lock_edge edge = {.held = held, .wanted = wanted};
-	struct circle circle;
 
 	if (!set_edge(held, wanted))
 		return;
-	if (held.class < CLASSES_PSEUDO)
+	if (class_is_callback(held.class))
 		(void)snprintf(edge.callback, sizeof edge.callback, "%s", callback);
 	edge.frame_count = backtrace(edge.frames, LOCK_FRAMES);
-	if (add_edge(&edge, &circle))
-		lock_report(circle.edges, circle.count);
+	add_edge(&edge);
 }
 
-void lockdep_fork_child(void)
+void graph_add_direct(struct lock_node callback)
 {
-	atomic_flag_clear(&is_searching);
+	const struct lock_edge edge = {.held = {CLASS_RECLAIM, LOCK_EXCLUSIVE}, .wanted = callback};
+
+	if (set_edge(edge.held, edge.wanted))
+		add_edge(&edge);
+}
+
+static void remove_at(struct lock_edge **link)
+{
+	struct lock_edge *edge = *link;
+	uint64_t bit;
+	_Atomic uint64_t *word = edge_word(edge->held, edge->wanted, &bit);
+
+	*link = edge->next;
+	degree[edge->held.class]--;
+	degree[edge->wanted.class]--;
+	edge->next = unused;
+	unused = edge;
+	atomic_fetch_and(word, ~bit);
+}
+
+/* Under the flag. */
+static void remove_all(uint32_t class)
+{
+	is_reported[class] = false;
+	for (uint32_t from = 0; degree[class] > 0 && from < CLASSES_MAX; from++)
+		for (struct lock_edge **link = &first[from]; *link != NULL;)
+			if ((*link)->held.class == class || (*link)->wanted.class == class)
+				remove_at(link);
+			else
+				link = &(*link)->next;
+}
+
+void graph_forget(uint32_t class)
+{
+	graph_lock();
+	remove_all(class);
+	graph_unlock();
+}
+
+void graph_retire(uint32_t class)
+{
+	const struct lock_node node = {class, LOCK_EXCLUSIVE};
+	const struct lock_node reclaim = {CLASS_RECLAIM, LOCK_EXCLUSIVE};
+	uint64_t bit;
+
+	graph_lock();
+	/* Only who waited for it to end waited for one that nobody calls directly. */
+	if ((*edge_word(reclaim, node, &bit) & bit) != 0)
+		for (const struct lock_edge *edge = first[class]; edge != NULL; edge = edge->next) {
+			struct lock_edge general = *edge;
+
+			general.held = reclaim;
+			if (set_edge(reclaim, general.wanted))
+				insert(&general);
+		}
+	remove_all(class);
+	graph_unlock();
 }

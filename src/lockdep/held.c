@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdatomic.h>
 
+#include "io.h"
 #include "lockdep.h"
 #include "options.h"
 
-/* Deeper than this nobody nests; what is beyond it is not watched. */
+/* What is beyond it is not watched. */
 #define HELD_MAX 64
+/* The callbacks that it is in: a call by the ladder may be inside of one by hand. */
+#define CALLS_MAX 4
 
 struct held {
-	const void *lock;
-	struct lock_node node;
+	const void *lock; /* NULL: a callback that the thread runs */
+	enum lock_mode mode;
+	uint32_t class; /* of a callback; a lock is looked for when it matters */
 	uint32_t epoch;
+	unsigned depth; /* how often more it was taken */
 };
 
 /* Of the calling thread, in the order of taking. */
-static OOM_TLS struct held held[HELD_MAX];
+static OOM_TLS struct held held[HELD_MAX + CALLS_MAX];
 static OOM_TLS unsigned held_count;
 /* The callback that it runs. */
 static OOM_TLS const char *callback_name;
@@ -52,12 +58,18 @@ static void forget_released(void)
 
 /* In the callback that the thread runs, or at all if it runs none. For what the thread had before, its
    callback waits as it would in any other thread. */
-static bool is_taken_here(const void *lock)
+static struct held *taken_here(const void *lock)
 {
 	for (unsigned i = held_count; i-- > 0 && held[i].lock != NULL;)
 		if (held[i].lock == lock)
-			return true;
-	return false;
+			return &held[i];
+	return NULL;
+}
+
+static struct lock_node node_of(const struct held *one)
+{
+	return (struct lock_node){one->lock != NULL ? lock_class(one->lock) : one->class,
+	                          one->mode};
 }
 
 /* `lock` is NULL for what is none. */
@@ -66,9 +78,32 @@ static void want(const void *lock, struct lock_node wanted)
 	forget_released();
 	if (wanted.class == CLASS_NONE)
 		return;
-	for (unsigned i = 0; i < held_count; i++)
-		if (lock == NULL || held[i].lock != lock)
-			graph_add(held[i].node, wanted, callback_name);
+	for (unsigned i = 0; i < held_count; i++) {
+		struct lock_node node = node_of(&held[i]);
+
+		if ((lock == NULL || held[i].lock != lock) && node.class != CLASS_NONE)
+			graph_add(node, wanted, callback_name);
+	}
+}
+
+void lockdep_initialised(const void *lock, const void *where)
+{
+	int saved = errno;
+
+	if (!begin())
+		return;
+	lock_initialised(lock, where);
+	end(saved);
+}
+
+void lockdep_destroyed(const void *lock)
+{
+	int saved = errno;
+
+	if (!begin())
+		return;
+	lock_destroyed(lock);
+	end(saved);
 }
 
 void lockdep_wait(const void *lock, enum lock_mode mode)
@@ -79,7 +114,7 @@ void lockdep_wait(const void *lock, enum lock_mode mode)
 		return;
 	forget_released();
 	/* Again what it has, if the lock allows for that, makes nobody wait. */
-	if (!is_taken_here(lock))
+	if (taken_here(lock) == NULL)
 		want(lock, (struct lock_node){lock_class(lock), mode});
 	end(saved);
 }
@@ -94,19 +129,30 @@ void lockdep_wait_again(const void *lock)
 	end(saved);
 }
 
-static void push(const void *lock, struct lock_node node, uint32_t epoch)
+static void push(const struct held *one)
 {
-	if (node.class != CLASS_NONE && held_count < HELD_MAX)
-		held[held_count++] = (struct held){lock, node, epoch};
+	static atomic_bool has_complained; /* once for all threads */
+
+	if (held_count < HELD_MAX + (one->lock == NULL ? CALLS_MAX : 0))
+		held[held_count++] = *one;
+	else if (!atomic_exchange(&has_complained, true))
+		io_warn("lock check: a thread holds more than %d locks; some are not watched",
+		        HELD_MAX);
 }
 
 void lockdep_hold(const void *lock, enum lock_mode mode)
 {
 	int saved = errno;
+	struct held *taken;
 
 	if (!begin())
 		return;
-	push(lock, (struct lock_node){lock_class(lock), mode}, lock_epoch(lock));
+	forget_released();
+	taken = taken_here(lock);
+	if (taken != NULL)
+		taken->depth++;
+	else
+		push(&(struct held){.lock = lock, .mode = mode, .epoch = lock_epoch(lock)});
 	end(saved);
 }
 
@@ -118,7 +164,10 @@ void lockdep_release(const void *lock)
 		return;
 	for (unsigned i = held_count; i-- > 0;)
 		if (held[i].lock == lock) {
-			remove_at(i);
+			if (held[i].depth > 0)
+				held[i].depth--;
+			else
+				remove_at(i);
 			end(saved);
 			return;
 		}
@@ -136,28 +185,40 @@ void lockdep_might_reclaim(void)
 	end(saved);
 }
 
-void lockdep_might_unregister(void)
+void lockdep_might_unregister(oomreclaim_handle handle)
 {
 	int saved = errno;
 
 	if (held_count == 0 || !begin())
 		return;
-	want(NULL, (struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
-	want(NULL, (struct lock_node){CLASS_BACKGROUND, LOCK_EXCLUSIVE});
+	want(NULL, (struct lock_node){class_of_callback(handle), LOCK_EXCLUSIVE});
+	end(saved);
+}
+
+void lockdep_unregistered(oomreclaim_handle handle)
+{
+	int saved = errno;
+
+	if (!begin())
+		return;
+	class_retire_callback(handle);
 	end(saved);
 }
 
 /* As if it held what those wait for that wait for it. */
-void lockdep_callback_begin(const char *name, bool is_direct)
+void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct)
 {
-	const struct lock_node pseudo = {is_direct ? CLASS_RECLAIM : CLASS_BACKGROUND,
-	                                 LOCK_EXCLUSIVE};
+	int saved = errno;
+	struct lock_node node;
 
 	if (!begin())
 		return;
-	push(NULL, pseudo, 0);
+	node = (struct lock_node){class_of_callback(handle), LOCK_EXCLUSIVE};
+	if (is_direct && node.class != CLASS_NONE)
+		graph_add_direct(node);
+	push(&(struct held){.class = node.class, .mode = node.mode});
 	callback_name = name;
-	is_busy = false;
+	end(saved);
 }
 
 void lockdep_callback_end(void)
@@ -167,4 +228,38 @@ void lockdep_callback_end(void)
 			remove_at(i);
 			return;
 		}
+}
+
+void lockdep_freed(const void *memory, size_t bytes)
+{
+	int saved = errno;
+
+	if (!begin())
+		return;
+	locks_freed(memory, bytes);
+	end(saved);
+}
+
+void lockdep_left_files(const struct class_set *before)
+{
+	int saved = errno;
+
+	if (!begin())
+		return;
+	classes_left_files(before);
+	end(saved);
+}
+
+void lockdep_fork_prepare(void)
+{
+	is_busy = true;
+	classes_lock();
+	graph_lock();
+}
+
+void lockdep_fork_done(void)
+{
+	graph_unlock();
+	classes_unlock();
+	is_busy = false;
 }

@@ -46,8 +46,9 @@ static void report_edge(const struct lock_edge *edge)
 {
 	char text[512];
 	struct io_buf buf = {.text = text, .bytes = sizeof text};
+	bool is_call = class_is_callback(edge->held.class);
 
-	if (edge->held.class < CLASSES_PSEUDO) {
+	if (is_call) {
 		io_printf(&buf, "callback \"%s\" waits for ", edge->callback);
 	} else {
 		put_lock(&buf, edge->held);
@@ -55,11 +56,11 @@ static void report_edge(const struct lock_edge *edge)
 	}
 	if (edge->wanted.class == CLASS_RECLAIM)
 		io_printf(&buf, "memory is allocated, which may wait for callbacks");
-	else if (edge->wanted.class == CLASS_BACKGROUND)
+	else if (class_is_callback(edge->wanted.class))
 		io_printf(&buf, "unregistering, which may wait for a callback");
 	else
-		io_printf(&buf, "%s", edge->held.class < CLASSES_PSEUDO ? "" : "waiting for ");
-	if (edge->wanted.class >= CLASSES_PSEUDO)
+		io_printf(&buf, is_call ? "" : "waiting for ");
+	if (!class_is_callback(edge->wanted.class))
 		put_lock(&buf, edge->wanted);
 	io_warn("lock check:   %s", text);
 	for (int i = 0; i < edge->frame_count; i++) {
@@ -72,12 +73,19 @@ static void report_edge(const struct lock_edge *edge)
 	}
 }
 
-void lock_report(const struct lock_edge *edges, unsigned count)
+void lock_report(const struct lock_edge *const *edges, unsigned count)
 {
-	io_warn("lock check: possible deadlock between %u %s and reclaim", count - 1,
-	        count == 2 ? "lock" : "locks");
+	unsigned locks = 0;
+
 	for (unsigned i = 0; i < count; i++)
-		report_edge(&edges[i]);
+		locks += !class_is_callback(edges[i]->held.class);
+	io_warn("lock check: possible deadlock between %u %s and reclaim", locks,
+	        locks == 1 ? "lock" : "locks");
+	for (unsigned i = 0; i < count; i++)
+		/* That who wants memory waits for the callbacks is no news. */
+		if (edges[i]->held.class != CLASS_RECLAIM ||
+		    !class_is_callback(edges[i]->wanted.class))
+			report_edge(edges[i]);
 	if (options.lock_check == LOCK_CHECK_ABORT)
 		abort();
 }

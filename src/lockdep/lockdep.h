@@ -17,38 +17,66 @@ enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
 
 /* ---- Locks, and classes of them (classes.c) ---- */
 
-/* Locks that were initialised at one place are of one class; one that was not is of its own. */
-#define CLASSES_MAX 1024
-/* What a thread waits for that waits for callbacks. */
+/* Locks that were initialised at one place are of one class; one that was not is of its own, and so is each
+   callback: who runs it holds what those wait for that wait for it. */
+#define CLASSES_MAX 4096
+/* What a thread waits for that waits for callbacks, whichever they are. */
 #define CLASS_RECLAIM 0
-/* What a thread waits for that unregisters: a callback that oomreclaimd may be calling. */
-#define CLASS_BACKGROUND 1
-#define CLASSES_PSEUDO 2
+#define CLASSES_PSEUDO 1
 /* There was no room to take note of it: it isn't watched. */
 #define CLASS_NONE UINT32_MAX
 
 void lock_initialised(const void *lock, const void *where);
 void lock_destroyed(const void *lock);
 uint32_t lock_class(const void *lock);
-/* How often it was released by another thread than the one that held it. */
+/* How often it was released by another thread than the one that held it, or ceased to be. */
 uint32_t lock_epoch(const void *lock);
 void lock_released_elsewhere(const void *lock);
+/* There are none any more in that memory. */
+void locks_freed(const void *memory, size_t bytes);
+
+/* Also for CLASS_RECLAIM. */
+bool class_is_callback(uint32_t class);
+/* 0: the policy's callback, which has no handle. */
+uint32_t class_of_callback(oomreclaim_handle handle);
+void class_retire_callback(oomreclaim_handle handle);
 /* The place of initialisation, or the lock itself. */
 const void *class_key(uint32_t class);
 
+/* Locks in a file, or initialised in one; those that are no longer. */
+struct class_set {
+	uint64_t words[CLASSES_MAX / 64];
+};
+void classes_in_files(struct class_set *set);
+void classes_left_files(const struct class_set *before);
+
+/* fork(): nobody is at it. */
+void classes_lock(void);
+void classes_unlock(void);
+
 /* ---- What each thread holds (held.c) ---- */
 
+void lockdep_initialised(const void *lock, const void *where);
+void lockdep_destroyed(const void *lock);
 void lockdep_wait(const void *lock, enum lock_mode mode);
 /* Has given up the lock, over a condition variable, and waits for it. */
 void lockdep_wait_again(const void *lock);
 void lockdep_hold(const void *lock, enum lock_mode mode);
 void lockdep_release(const void *lock);
-/* The calling thread may come to wait for callbacks; for those that oomreclaimd calls as well. */
+/* The calling thread may come to wait for callbacks; for a call of that one, whoever makes it. */
 void lockdep_might_reclaim(void);
-void lockdep_might_unregister(void);
-/* The calling thread runs a callback that others wait for. */
-void lockdep_callback_begin(const char *name, bool is_direct);
+void lockdep_might_unregister(oomreclaim_handle handle);
+void lockdep_unregistered(oomreclaim_handle handle);
+/* The calling thread runs a callback that others wait for; direct: who allocates does. */
+void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct);
 void lockdep_callback_end(void);
+/* The heap is about to take that back. */
+void lockdep_freed(const void *memory, size_t bytes);
+/* A file was closed; what was in files before. */
+void lockdep_left_files(const struct class_set *before);
+/* Around fork(): nobody is at anything, and what handlers take is not watched. */
+void lockdep_fork_prepare(void);
+void lockdep_fork_done(void);
 
 /* ---- Which is held while which is waited for (graph.c) ---- */
 
@@ -57,11 +85,18 @@ struct lock_node {
 	enum lock_mode mode;
 };
 
-/* `held` is held while `wanted` is waited for, in that callback if it is one's pseudo-lock. The first time,
-   looks for a circle through the callbacks. */
+/* `held` is held while `wanted` is waited for, in the callback of that name if it is one's class. The first
+   time, looks for a circle through the callbacks. */
 void graph_add(struct lock_node held, struct lock_node wanted, const char *callback);
-/* Whoever was searching is in the parent. */
-void lockdep_fork_child(void);
+/* Who waits for callbacks waits for that one. */
+void graph_add_direct(struct lock_node callback);
+/* The class has no edges any more. */
+void graph_forget(uint32_t class);
+/* The same; but what that callback waited for, callbacks wait for. */
+void graph_retire(uint32_t class);
+/* fork(): nobody is at it. */
+void graph_lock(void);
+void graph_unlock(void);
 
 /* ---- The report (lock_report.c) ---- */
 
@@ -69,13 +104,14 @@ void lockdep_fork_child(void);
 
 struct lock_edge {
 	struct lock_node held, wanted;
+	struct lock_edge *next;                 /* of the same class held */
 	char callback[OOMRECLAIM_NAME_MAX + 1]; /* where it is a callback that waits */
 	int frame_count;
 	void *frames[LOCK_FRAMES];
 };
 
 /* The edges of a circle. */
-void lock_report(const struct lock_edge *edges, unsigned count);
+void lock_report(const struct lock_edge *const *edges, unsigned count);
 /* Loads what backtrace() needs, once, before main(). */
 void lock_report_init(void);
 
@@ -89,6 +125,14 @@ struct symbol {
 
 /* As dladdr(), without the loader's lock. False: in no file. */
 bool symbol_at(const void *address, struct symbol *symbol);
+bool is_in_file(const void *address);
+/* Where the file of that address is, from and to; both NULL: in no file. */
+void file_around(const void *address, const char **begin, const char **end);
+
+/* ---- What the heap takes back (freed.c) ---- */
+
+/* Has the heap say so. */
+void freed_init(void);
 
 /* ---- What stands in libc's place (locks.c) ---- */
 

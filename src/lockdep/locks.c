@@ -20,9 +20,13 @@
 extern const char __ehdr_start __attribute__((visibility("hidden")));
 extern const char etext __attribute__((visibility("hidden")));
 
+/* The unwinder's: what it takes, backtrace() takes as well. Set once, in the constructor. */
+static const char *unwinder, *unwinder_end;
+
 static bool is_own(const void *caller)
 {
-	return (const char *)caller >= &__ehdr_start && (const char *)caller < &etext;
+	return ((const char *)caller >= &__ehdr_start && (const char *)caller < &etext) ||
+	       ((const char *)caller >= unwinder && (const char *)caller < unwinder_end);
 }
 
 /* Names of functions and types, which take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
@@ -60,7 +64,8 @@ static bool is_own(const void *caller)
 	DO(pthread_cond_timedwait)     \
 	DO(pthread_cond_clockwait)     \
 	DO(cnd_wait)                   \
-	DO(cnd_timedwait)
+	DO(cnd_timedwait)              \
+	DO(dlclose)
 
 #define MEMBER(function) __typeof__(&function) function;
 /* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
@@ -96,6 +101,13 @@ static void *find(const char *name)
 
 void locks_init(void)
 {
+	void *file = dlopen("libgcc_s.so.1", RTLD_LAZY);
+	void *function = file != NULL ? dlsym(file, "_Unwind_Backtrace") : NULL;
+
+	if (function != NULL)
+		file_around(function, &unwinder, &unwinder_end);
+	else
+		(void)dlerror();
 #define LOOK_UP(function) (void)NEXT(function);
 	FUNCTIONS(LOOK_UP)
 }
@@ -110,19 +122,19 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 
 #define CALLER __builtin_return_address(0)
 
-#define INITIALISES(function, type, how)                              \
-	OOM_EXPORT int function(type *lock, how)                      \
-	{                                                             \
-		if (!is_own(CALLER))                                  \
-			lock_initialised((const void *)lock, CALLER); \
-		return NEXT(function)(lock, attributes);              \
+#define INITIALISES(function, type, how)                                 \
+	OOM_EXPORT int function(type *lock, how)                         \
+	{                                                                \
+		if (!is_own(CALLER))                                     \
+			lockdep_initialised((const void *)lock, CALLER); \
+		return NEXT(function)(lock, attributes);                 \
 	}
-#define DESTROYS(function, type)                            \
-	OOM_EXPORT int function(type *lock)                 \
-	{                                                   \
-		if (!is_own(CALLER))                        \
-			lock_destroyed((const void *)lock); \
-		return NEXT(function)(lock);                \
+#define DESTROYS(function, type)                               \
+	OOM_EXPORT int function(type *lock)                    \
+	{                                                      \
+		if (!is_own(CALLER))                           \
+			lockdep_destroyed((const void *)lock); \
+		return NEXT(function)(lock);                   \
 	}
 #define WAITS(function, type, mode)                             \
 	OOM_EXPORT int function(type *lock)                     \
@@ -212,7 +224,7 @@ INITIALISES(mtx_init, mtx_t, int attributes)
 OOM_EXPORT void mtx_destroy(mtx_t *lock)
 {
 	if (!is_own(CALLER))
-		lock_destroyed(lock);
+		lockdep_destroyed(lock);
 	NEXT(mtx_destroy)(lock);
 }
 WAITS(mtx_lock, mtx_t, LOCK_EXCLUSIVE)
@@ -232,3 +244,16 @@ WAITS_AGAIN(pthread_cond_clockwait,
 WAITS_AGAIN(cnd_wait, (cnd_t * condition, mtx_t *lock), (condition, lock))
 WAITS_AGAIN(cnd_timedwait, (cnd_t * condition, mtx_t *lock, const struct timespec *end),
             (condition, lock, end))
+
+/* Another file may come to lie there. */
+OOM_EXPORT int dlclose(void *file)
+{
+	struct class_set before;
+	int result;
+
+	classes_in_files(&before);
+	result = NEXT(dlclose)(file);
+	if (result == 0)
+		lockdep_left_files(&before);
+	return result;
+}

@@ -79,3 +79,21 @@ bool symbol_at(const void *address, struct symbol *symbol)
 			symbol->name = symbols.names + symbols.table[i].st_name;
 	return true;
 }
+
+bool is_in_file(const void *address)
+{
+	struct dl_find_object found;
+
+	return _dl_find_object((void *)(uintptr_t)address, &found) == 0;
+}
+
+void file_around(const void *address, const char **begin, const char **end)
+{
+	struct dl_find_object found;
+
+	*begin = *end = NULL;
+	if (_dl_find_object((void *)(uintptr_t)address, &found) != 0)
+		return;
+	*begin = found.dlfo_map_start;
+	*end = found.dlfo_map_end;
+}

@@ -208,6 +208,7 @@ static const struct {
 	{size, "fail_page:1/1/1/-1"},
 	{size, "fail_page:1/1/1/1X"},
 	{word, "fail_page:1/1/1/1/1"},
+	{word, "fail_page:1/1/1/1/"},
 	{size, "fail_page_min:-1"},
 	{number, "fail_page_seed:-1"},
 	{number, "fail_page_seed:1K"},
