@@ -2,6 +2,7 @@
 /* A direct round and a background one at the same time, over the same callbacks. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include "base.h"
 #include "fake_heap.h"
@@ -141,3 +142,58 @@ Test(both_kinds, unregister_each_other)
 	cr_expect_eq(oomreclaim_unregister(background_handle), EINVAL);
 	cr_expect_eq(run(false).claimed_bytes, 0);
 }
+
+/* ThreadSanitizer starts no thread in the child of a process that has several. */
+#ifndef __SANITIZE_THREAD__
+static struct gate child_is_inside = GATE;
+static int child_status = -1;
+static bool is_in_child;
+
+/* In the parent it waits for the background's callback; in the child it is the one that is waited for. */
+static size_t waits_or_is_waited_for(const struct oomreclaim_control *control, void *arg)
+{
+	if (!is_in_child)
+		return unregisters_background(control, arg);
+	gate_open(&child_is_inside);
+	thread_wait_asleep(&background);
+	return 0;
+}
+
+static void child_unregisters_direct(void)
+{
+	is_in_child = true;
+	/* It is the main thread now. */
+	atomic_store(&background.tid, gettid());
+	thread_start(&direct, run_directly);
+	gate_wait(&child_is_inside);
+	/* Who waited for this call has stayed behind. */
+	_exit(oomreclaim_unregister(direct_handle));
+}
+
+static size_t forks_when_waited_for(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	gate_open(&inside);
+	gate_wait(&both_inside);
+	thread_wait_asleep(&direct);
+	child_status = run_child(child_unregisters_direct);
+	return 0;
+}
+
+Test(both_kinds, in_a_child_nobody_waits_for_who_has_forked)
+{
+	cr_assert_eq(oomreclaim_register("d", 0, OOMRECLAIM_CALLBACK_DIRECT, waits_or_is_waited_for,
+	                                 NULL, &direct_handle),
+	             0);
+	cr_assert_eq(oomreclaim_register("b", 0, OOMRECLAIM_CALLBACK_BACKGROUND,
+	                                 forks_when_waited_for, NULL, &background_handle),
+	             0);
+	thread_start(&background, run_background);
+	thread_start(&direct, run_directly);
+	thread_join(&background);
+	thread_join(&direct);
+	cr_expect_eq(child_status, 0, "wait status %#x", (unsigned)child_status);
+	cr_expect_eq(errors[0], 0);
+}
+#endif

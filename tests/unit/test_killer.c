@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "budget.h"
 #include "fake_heap.h"
 #include "killer.h"
 #include "ladder.h"
@@ -177,6 +178,10 @@ Test(killer, a_pid_that_is_somebody_else_s_by_now)
 
 static const struct heap_request request = {.size = 1000};
 
+static void wake_nobody(void)
+{
+}
+
 Test(killer, the_ladder_goes_on_after_a_kill)
 {
 	pid_t child = start_child(false);
@@ -220,6 +225,24 @@ Test(killer, nobody_is_killed_where_the_last_attempt_finds_memory)
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
 	kill(child, SIGKILL);
 	expect_killed(child, SIGKILL);
+}
+
+/* Nothing is to be killed for a limit that was raised meanwhile. */
+Test(killer, the_last_attempt_is_under_the_limit_of_now, .fini = fake_proc_end)
+{
+	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_ABORT;
+	void *memory = NULL;
+
+	fake_proc_begin();
+	fake_proc_write("/proc/meminfo", "MemTotal:        1000 kB\n");
+	set("limit:auto-0%");
+	budget_init(wake_nobody);
+	cr_assert_eq(oomreclaim_get_limit(), 1000 << 10);
+	fake_proc_write("/proc/meminfo", "MemTotal:        2000 kB\n");
+	/* Where memory is found, the reading that follows a kill is not made. */
+	cr_expect_eq(killer_act(&control, &policy, &memory), KILLER_SPARED);
+	cr_expect_eq(oomreclaim_get_limit(), 2000 << 10);
 }
 
 static void climb(void)
@@ -301,6 +324,27 @@ Test(killer, disable_waits_for_a_kill)
 	cr_expect(is_disabled_in_time);
 	cr_expect(killer_is_disabled());
 	expect_killed(child, SIGKILL);
+}
+
+Test(killer, disable_is_not_cancelled_in_the_wait)
+{
+	pid_t child = start_child(true);
+	struct thread first, second;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	thread_start(&first, kill_first);
+	thread_wait_asleep(&first);
+	thread_start(&second, disable);
+	thread_wait_asleep(&second);
+	pthread_cancel(second.id);
+	kill(child, SIGKILL);
+	thread_join(&second);
+	/* Else the first can't end its turn: the lock is held for ever. */
+	cr_assert(is_disabled_in_time);
+	thread_join(&first);
+	expect_killed(child, SIGKILL);
+	cr_expect_eq(oomreclaim_kill_enable(), 0);
+	cr_expect_not(killer_is_disabled());
 }
 
 /* A fork while another thread kills. */

@@ -350,6 +350,25 @@ Test(ladder_run, what_is_taken_and_freed_is_no_progress)
 	cr_expect_eq(rounds_until_null(), MAX_RECLAIM_RETRIES);
 }
 
+static enum oomreclaim_policy retry_once(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	unsigned *decisions = arg;
+
+	(void)verdict;
+	return (*decisions)++ == 0 ? OOMRECLAIM_POLICY_RETRY : OOMRECLAIM_POLICY_RETURN;
+}
+
+Test(ladder_run, rounds_before_a_retry_do_not_count_behind_it)
+{
+	unsigned decisions = 0;
+
+	claimed_bytes = 1;
+	add_callback(give);
+	oomreclaim_set_policy_callback(retry_once, &decisions);
+	cr_expect_eq(rounds_until_null(), 2 * MAX_RECLAIM_RETRIES);
+	cr_expect_eq(decisions, 2);
+}
+
 static int state_inside = -1;
 
 static size_t look_at_cancel_state(const struct oomreclaim_control *control, void *arg)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the ladder tells the callbacks. */
+/* What the ladder tells the callbacks, and the budget of them. */
 #include <criterion/criterion.h>
 #include <string.h>
 
 #include "base.h"
+#include "budget.h"
 #include "fake_heap.h"
 #include "ladder.h"
+#include "options.h"
 #include "support.h"
 
 TestSuite(ladder_told, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -105,4 +107,43 @@ Test(ladder_told, the_policy_hears_what_stands_in_the_way_now)
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	ladder_climb(&request);
 	cr_expect_str_eq(told, "BUDGET");
+}
+
+static size_t freed_bytes;
+static unsigned wakes;
+
+static size_t claim_a_byte(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	fake_heap_freed(freed_bytes);
+	return 1;
+}
+
+static void wake(void)
+{
+	wakes++;
+}
+
+static void expect_wakes(unsigned expected)
+{
+	fake_heap_fail(1);
+	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect_not(budget_charge(1));
+	cr_expect_eq(wakes, expected, "%u, should be %u", wakes, expected);
+}
+
+/* Where oomreclaimd has given up, whoever is refused wakes it again once a callback had something. */
+Test(ladder_told, the_budget_hears_that_something_came_of_it)
+{
+	cr_assert_eq(options_apply("test", "limit:16M,high:8M,low:4M", &options, NULL), 0);
+	budget_init(wake);
+	oomreclaim_register("claim", 0, 0, claim_a_byte, NULL, NULL);
+	cr_assert(budget_charge(16 << 20));
+	budget_watermark_done(false);
+	cr_expect_eq(wakes, 1);
+	/* A claim is not enough. */
+	expect_wakes(1);
+	freed_bytes = 1;
+	expect_wakes(2);
 }

@@ -168,6 +168,20 @@ Test(policy, replacing_waits_for_a_call_in_flight)
 	cr_expect_not(was_in_flight);
 }
 
+Test(policy, replacing_is_not_cancelled_in_the_wait)
+{
+	begin_call();
+	thread_start(&remover, remove_callback);
+	thread_wait_asleep(&remover);
+	pthread_cancel(remover.id);
+	gate_open(&go_on);
+	thread_join(&remover);
+	/* Else the decider can't end: the lock is held for ever. */
+	cr_assert_not(was_in_flight);
+	thread_join(&decider);
+	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_RETURN, "removed");
+}
+
 static enum oomreclaim_policy replace_inside(const struct oomreclaim_verdict *verdict, void *arg)
 {
 	(void)verdict;

@@ -104,3 +104,31 @@ Test(policy_act, the_first_process_of_a_namespace_outlives_sigkill)
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
 	          (unsigned)status);
 }
+
+static void check_and_live_on(void)
+{
+	policy_check_grace();
+	_exit(7);
+}
+
+static void fork_behind_grace(void)
+{
+	int status;
+
+	fake_clock_freeze();
+	signal(SIGTERM, SIG_IGN);
+	policy_act(OOMRECLAIM_POLICY_KILL);
+	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
+	status = run_child(check_and_live_on);
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+Test(policy_act, a_child_has_no_grace_of_its_parent_s)
+{
+	int status;
+
+	set("kill_signal:TERM,kill_grace_ms:3600000");
+	status = run_child(fork_behind_grace);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
+	          (unsigned)status);
+}

@@ -206,23 +206,41 @@ static void unregister_b(void)
 	was_in_flight = !atomic_load(&has_returned);
 }
 
-Test(registry_walk, unregister_waits_for_a_call_in_flight)
-{
-	struct thread caller, remover;
+static struct thread in_call, remover;
 
+/* Returns when the remover waits for the call. */
+static void begin_wait(void)
+{
 	from_inside = stay_inside;
 	add_three(note_and_do);
-	thread_start(&caller, make_round);
+	thread_start(&in_call, make_round);
 	gate_wait(&inside);
 	thread_start(&remover, unregister_b);
 	thread_wait_asleep(&remover);
+}
+
+Test(registry_walk, unregister_waits_for_a_call_in_flight)
+{
+	begin_wait();
 	cr_expect_eq(oomreclaim_unregister(b), EINVAL, "already going");
 	gate_open(&go_on);
 	thread_join(&remover);
-	thread_join(&caller);
+	thread_join(&in_call);
 	cr_expect_eq(error, 0);
 	cr_expect_not(was_in_flight);
 	cr_expect_str_eq(round_trace(), "fpACfp");
+}
+
+Test(registry_walk, unregister_is_not_cancelled_in_the_wait)
+{
+	begin_wait();
+	pthread_cancel(remover.id);
+	gate_open(&go_on);
+	thread_join(&remover);
+	/* Else the call can't end: the list is locked for ever. */
+	cr_assert_eq(error, 0);
+	thread_join(&in_call);
+	cr_expect_not(was_in_flight);
 }
 
 Test(registry_walk, unregister_of_another_does_not_wait)
