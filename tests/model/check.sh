@@ -81,7 +81,11 @@ done
 for bug in FORK_KEEPS_ROUND FORK_ENDS_OWN_CALL FORK_KEEPS_CALLS FORK_KEEPS_LOCK; do
 	is_found -DFORKS -D$bug
 done
+for bug in NO_EDEADLK EDEADLK_IN_ANY_CALL WAIT_NOT_NOTED; do
+	is_found -DEACH_OTHER -D$bug
+done
 optimise=-O2
 holds -DNO_FORKS
 holds -DFORKS
+holds -DEACH_OTHER
 exit $((failures > 0))

@@ -15,13 +15,14 @@
  * that a round in which a callback was skipped is begun again when nothing came of the background one,
  * until the bound.
  *
- * With -DFORKS threads fork, without it callbacks unregister and lock: both at once is more than can be
- * searched in a minute.
+ * With -DFORKS threads fork, with -DEACH_OTHER callbacks unregister each other, without either of them
+ * callbacks unregister and lock: all at once is more than can be searched in a minute. So nobody forks
+ * who is waited for by another callback.
  *
  * -D of one of these plants a bug, which has to be found: LOST_BROADCAST, SIGNAL_ONE, WAIT_BY_ACTIVE,
  * WAKE_BEFORE_END, BOUND_RESTARTS, NO_BOUND, LOCK_OVER_CALLBACK, NO_DRAIN, DRAIN_OWN_CALL,
  * LEFT_NOT_TOLD, FREE_PINNED, DEAD_IS_CALLED, TWICE_CALLED, FORK_KEEPS_ROUND, FORK_ENDS_OWN_CALL,
- * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK.
+ * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED.
  */
 #define ALLOCATING 2  /* threads 0 and 1 */
 #define BACKGROUND 2  /* oomreclaimd */
@@ -48,6 +49,7 @@ typedef Entry {
 	bool is_dead;
 	byte pins;
 	byte caller;
+	byte waits_for = NOBODY;
 	/* What is to hold, and is no part of the program: */
 	bool is_freed;
 	byte runs;   /* inside the function: threads */
@@ -75,6 +77,7 @@ byte bound[THREADS]; /* ticks to the end of what the thread was promised */
 bool is_joining[THREADS];
 byte joined[THREADS];  /* rounds that had ended then */
 byte joined_kind[THREADS];
+byte drained[THREADS] = NOBODY; /* the entry whose call a thread waits for; no part of the program */
 byte busy[THREADS]; /* ticks that a call still takes */
 bool is_caller[THREADS];
 bool is_alive[THREADS] = true; /* not the others in the child of a fork */
@@ -197,6 +200,28 @@ inline end_round(k)
 /* unlink_dead() and the free() behind it */
 #define UNLINK(e) e.is_freed = true
 
+/* own_call() */
+#define IS_OWN(n) (entries[n].is_called && entries[n].caller == me)
+#define OWN_CALL (IS_OWN(0) -> 0 : (IS_OWN(1) -> 1 : NOBODY))
+
+/* waits_for(); where there are two, nobody waits by way of a third. */
+#ifdef NO_EDEADLK
+#define CAN_T_END(n) false
+#else
+#ifdef EDEADLK_IN_ANY_CALL
+#define CAN_T_END(n) (own != NOBODY)
+#else
+#define CAN_T_END(n) (own != NOBODY && entries[n].waits_for == own)
+#endif
+#endif
+
+/* own->waits_for = to */
+#ifdef WAIT_NOT_NOTED
+#define NOTE_WAIT(to) skip
+#else
+#define NOTE_WAIT(to) if :: own != NOBODY -> entries[own].waits_for = to :: else fi
+#endif
+
 /* oomreclaim_unregister() and wait_for_call() */
 inline unregister(n)
 {
@@ -223,8 +248,21 @@ inline unregister(n)
 #else
 				:: entries[n].is_called && entries[n].caller != me ->
 #endif
-					drains = true;
-					sleeps_on[me] = LEFT
+					d_step {
+						own = OWN_CALL;
+						if
+						:: CAN_T_END(n) ->
+							/* EDEADLK: only where the other waits for this one. */
+							assert(drained[entries[n].caller] == own);
+							has_unregistered = false
+						:: else ->
+							NOTE_WAIT(n);
+							drained[me] = n;
+							drains = true;
+							sleeps_on[me] = LEFT
+						fi;
+						own = NOBODY
+					}
 #endif
 				:: else
 				fi
@@ -238,7 +276,14 @@ inline unregister(n)
 			awake(LEFT);
 			if
 			:: !entries[n].is_freed && entries[n].is_called -> sleeps_on[me] = LEFT
-			:: else -> drains = false
+			:: else ->
+				d_step {
+					own = OWN_CALL;
+					NOTE_WAIT(NOBODY);
+					own = NOBODY;
+					drained[me] = NOBODY;
+					drains = false
+				}
 			fi
 		od;
 		if
@@ -281,6 +326,7 @@ inline fork()
 				entries[i].is_called = is_here;
 				entries[i].pins = is_here;
 #endif
+				entries[i].waits_for = NOBODY;
 				is_here = false;
 				i++
 			:: else -> break
@@ -332,6 +378,8 @@ inline call(k, n)
 		:: n == 0 -> busy[me] = LONG
 #ifdef FORKS
 		:: n == 1 -> action = FORKS_HERE
+#elif defined(EACH_OTHER)
+		:: action = REMOVES_OTHER
 #else
 		:: n == 0 && holder != me -> action = REMOVES_OTHER
 		:: n == 0 -> action = REMOVES_ITSELF
@@ -346,7 +394,7 @@ inline call(k, n)
 #ifdef FORKS
 	:: action == FORKS_HERE -> fork()
 #else
-	:: action == REMOVES_OTHER -> unregister(1)
+	:: action == REMOVES_OTHER -> unregister((1 - n))
 	:: action == REMOVES_ITSELF -> unregister(0)
 	:: action == LOCKS -> holder == NOBODY
 #endif
@@ -465,7 +513,7 @@ inline reclaim_pages(k)
 /* A thread that allocates: 0 with a lock of the application's in its hands, 1 forks before. */
 active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 {
-	byte me = _pid, at = NOBODY, next, i;
+	byte me = _pid, at = NOBODY, own = NOBODY, next, i;
 	bool has_begun, claimed, drains, has_unregistered, is_here;
 	byte action;
 
@@ -473,7 +521,9 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 #ifdef FORKS
 	:: me == 1 -> fork()
 #else
+#ifndef EACH_OTHER
 	:: me == 0 -> holder = me
+#endif
 #endif
 	:: true
 	fi;
@@ -495,7 +545,7 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 /* oomreclaimd */
 active proctype reclaim_background() provided (is_alive[_pid])
 {
-	byte me = _pid, at = NOBODY, next, i;
+	byte me = _pid, at = NOBODY, own = NOBODY, next, i;
 	bool has_begun, claimed, drains, has_unregistered, is_here;
 	byte action;
 
@@ -505,7 +555,7 @@ active proctype reclaim_background() provided (is_alive[_pid])
 
 active proctype unregister_first() provided (is_alive[_pid])
 {
-	byte me = _pid, i;
+	byte me = _pid, own = NOBODY, i;
 	bool drains, has_unregistered;
 
 	unregister(0);
