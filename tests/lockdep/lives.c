@@ -319,16 +319,11 @@ static void odd_ones(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"classes", classes},
-		{"unregister", unregister},
-		{"background", background},
-		{"background-unregister", background_unregister},
-		{"destroyed", destroyed},
-		{"renewed", renewed},
-		{"loader", loader},
-		{"dry-run", dry_run},
-		{"odd-ones", odd_ones},
-		{"dry-run-background", dry_run_background},
+		{"classes", classes},       {"unregister", unregister},
+		{"background", background}, {"background-unregister", background_unregister},
+		{"destroyed", destroyed},   {"renewed", renewed},
+		{"loader", loader},         {"dry-run", dry_run},
+		{"odd-ones", odd_ones},     {"dry-run-background", dry_run_background},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
