@@ -26,6 +26,8 @@ static OOM_TLS unsigned held_count;
 static OOM_TLS const char *callback_name;
 /* What the checker itself takes is not watched. */
 static OOM_TLS bool is_busy;
+/* It has the flags of all tables, for fork(). */
+static OOM_TLS bool is_forking;
 
 static bool begin(void)
 {
@@ -252,13 +254,20 @@ void lockdep_left_files(const struct class_set *before)
 
 void lockdep_fork_prepare(void)
 {
+	/* A signal handler that forks may have interrupted the very thread that is at it. */
+	if (is_busy)
+		return;
 	is_busy = true;
 	classes_lock();
 	graph_lock();
+	is_forking = true;
 }
 
 void lockdep_fork_done(void)
 {
+	if (!is_forking)
+		return;
+	is_forking = false;
 	graph_unlock();
 	classes_unlock();
 	is_busy = false;
