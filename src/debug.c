@@ -77,15 +77,22 @@ void debug_wait_for_callbacks(void)
 
 void debug_wait_for_unregister(oomreclaim_handle handle)
 {
-	if (!scope_is_in_ladder())
+	struct oomreclaim_callback_stats none;
+
+	/* Of what is no callback nobody is waited for. */
+	if (!scope_is_in_ladder() && oomreclaim_callback_stats(handle, &none, 0) == 0)
 		lockdep_might_unregister(handle);
+}
+
+void debug_wait_for_policy(uint64_t generation)
+{
+	if (!scope_is_in_ladder())
+		lockdep_might_unregister(DEBUG_POLICY(generation));
 }
 
 void debug_unregistered(oomreclaim_handle handle)
 {
-	/* It may be that very call that goes on. */
-	if (!scope_is_in_ladder())
-		lockdep_unregistered(handle);
+	lockdep_unregistered(handle);
 }
 
 /* ---- dry_run: each callback once, before memory is short ---- */
@@ -166,7 +173,6 @@ static void fork_child(void)
 {
 	/* Those threads are in the parent. */
 	atomic_store(&dry_runs, 0);
-	lockdep_fork_done();
 }
 
 void debug_init(void)
@@ -176,5 +182,5 @@ void debug_init(void)
 	lock_report_init();
 	if (options.lock_check != LOCK_CHECK_OFF)
 		freed_init();
-	pthread_atfork(lockdep_fork_prepare, lockdep_fork_done, fork_child);
+	pthread_atfork(NULL, NULL, fork_child);
 }

@@ -77,12 +77,24 @@ static bool has_calls_before(uint64_t generation)
 	return found;
 }
 
+#ifdef OOM_DEBUG
+static uint64_t current_generation(void)
+{
+	uint64_t generation;
+
+	pthread_mutex_lock(&callback.lock);
+	generation = callback.generation;
+	pthread_mutex_unlock(&callback.lock);
+	return generation;
+}
+#endif
+
 OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg)
 {
 	uint64_t generation;
 	int cancel_state;
 
-	debug_wait_for_unregister(0);
+	debug_wait_for_policy(current_generation());
 	/* Cancelled in the wait, the thread would leave the lock held. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&callback.lock);
@@ -93,7 +105,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 		pthread_cond_wait(&callback.left, &callback.lock);
 	pthread_mutex_unlock(&callback.lock);
 	pthread_setcancelstate(cancel_state, NULL);
-	debug_unregistered(0);
+	debug_unregistered(DEBUG_POLICY(generation - 1));
 	return 0;
 }
 
@@ -136,7 +148,7 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 	pthread_mutex_unlock(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
-	debug_callback_begin("policy", 0, true);
+	debug_callback_begin("policy", DEBUG_POLICY(call.generation), true);
 	decided = function(&verdict, arg);
 	debug_callback_end();
 	leave_call(&call);

@@ -101,6 +101,14 @@ static struct registry_entry *unlink_dead(struct registry_entry *entry)
 	return entry;
 }
 
+/* What unlink_dead() took out. */
+static void free_gone(struct registry_entry *gone)
+{
+	if (gone != NULL)
+		debug_unregistered(gone->handle);
+	free(gone);
+}
+
 /* The entry in whose function the calling thread is, or NULL. */
 static struct registry_entry *own_call(void)
 {
@@ -159,9 +167,7 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	else if (entry->is_called && !pthread_equal(entry->caller, pthread_self()))
 		error = wait_for_call(handle);
 	pthread_mutex_unlock(&registry.lock);
-	free(gone);
-	if (error == 0)
-		debug_unregistered(handle);
+	free_gone(gone);
 	return error;
 }
 
@@ -206,7 +212,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 		call->arg = entry->arg;
 	}
 	pthread_mutex_unlock(&registry.lock);
-	free(gone);
+	free_gone(gone);
 	return entry != NULL;
 }
 
@@ -235,7 +241,7 @@ void registry_end_walk(struct registry_call *call)
 	gone = unpin(call->entry);
 	call->entry = NULL;
 	pthread_mutex_unlock(&registry.lock);
-	free(gone);
+	free_gone(gone);
 }
 
 uint64_t registry_newest(void)

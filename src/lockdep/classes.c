@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io.h"
 #include "lockdep.h"
@@ -9,6 +10,9 @@
 /* Addresses of locks: powers of two, and no page of them is there before it is used. */
 #define LOCKS_MAX (1U << 18)
 #define PROBES_MAX 64
+
+/* In place of an address: there was one. */
+#define GONE ((uintptr_t)1)
 
 struct lock {
 	_Atomic(uintptr_t) address;
@@ -28,8 +32,7 @@ static _Atomic uint64_t pages[(1U << PAGE_BITS) / WORD_BITS];
 /* By class, behind the pseudo-lock: what makes it one. A lock's address, the place where locks are initialised, or
    a callback; changed under is_naming alone. */
 static _Atomic(uintptr_t) keys[CLASSES_MAX];
-static atomic_flag is_naming = ATOMIC_FLAG_INIT;
-#define KEY_GONE ((uintptr_t)1)
+static table_flag is_naming;
 /* No address has it. */
 #define KEY_CALLBACK ((uintptr_t)1 << 63)
 
@@ -65,56 +68,95 @@ static void note_lock(uintptr_t page)
 	atomic_fetch_or(&pages[page / WORD_BITS], 1ULL << (page % WORD_BITS));
 }
 
-/* The lock's record. NULL if there is none; or, if one is to be made, if there is no room. */
-static struct lock *find(const void *lock_address, bool is_to_be_made)
-{
-	uintptr_t address = (uintptr_t)lock_address;
-	uint32_t at = hash(address);
+/* No two that were at one address have the same. */
+static atomic_uint epochs;
 
+/* The lock's record; NULL: there is none, and `at` is where one could be. */
+static struct lock *probe(uintptr_t address, struct lock **at, uintptr_t *was)
+{
+	uint32_t begin = hash(address);
+
+	*at = NULL;
 	for (uint32_t i = 0; i < PROBES_MAX; i++) {
-		struct lock *lock = &locks[(at + i) % LOCKS_MAX];
+		struct lock *lock = &locks[(begin + i) % LOCKS_MAX];
 		uintptr_t is = atomic_load(&lock->address);
 
-		if (is == 0 && !is_to_be_made)
-			return NULL;
-		if (is == 0 && atomic_compare_exchange_strong(&lock->address, &is, address)) {
-			note_lock(page_of(address));
-			return lock;
-		}
 		if (is == address)
 			return lock;
+		if ((is == 0 || is == GONE) && *at == NULL) {
+			*at = lock;
+			*was = is;
+		}
+		if (is == 0)
+			break;
 	}
-	if (is_to_be_made)
-		complain("locks");
 	return NULL;
+}
+
+/* NULL if there is none. */
+static struct lock *find(const void *address)
+{
+	struct lock *at;
+	uintptr_t was;
+
+	return probe((uintptr_t)address, &at, &was);
+}
+
+/* NULL if there is no room. Two threads that meet a lock for the first time may make two records: then one that has
+   it is not seen to, once. */
+static struct lock *find_or_make(const void *address)
+{
+	struct lock *lock, *at;
+	uintptr_t was;
+
+	while ((lock = probe((uintptr_t)address, &at, &was)) == NULL && at != NULL)
+		if (atomic_compare_exchange_strong(&at->address, &was, (uintptr_t)address)) {
+			atomic_store(&at->epoch, 1 + atomic_fetch_add(&epochs, 1));
+			note_lock(page_of((uintptr_t)address));
+			return at;
+		}
+	if (lock == NULL)
+		complain("locks");
+	return lock;
 }
 
 uint32_t lock_epoch(const void *address)
 {
-	struct lock *lock = find(address, true);
+	struct lock *lock = find_or_make(address);
 
 	return lock != NULL ? atomic_load(&lock->epoch) : 0;
 }
 
+static void renew(struct lock *lock)
+{
+	atomic_store(&lock->epoch, 1 + atomic_fetch_add(&epochs, 1));
+}
+
 void lock_released_elsewhere(const void *address)
 {
-	struct lock *lock = find(address, true);
+	struct lock *lock = find_or_make(address);
 
 	if (lock != NULL)
-		atomic_fetch_add(&lock->epoch, 1);
+		renew(lock);
 }
 
 /* ---- Classes ---- */
 
-void classes_lock(void)
+void table_lock(table_flag *flag)
 {
-	while (atomic_flag_test_and_set_explicit(&is_naming, memory_order_acquire))
-		sched_yield();
+	const pid_t own = getpid();
+	pid_t is = 0;
+
+	while (!atomic_compare_exchange_strong(flag, &is, own))
+		if (is == own) {
+			sched_yield();
+			is = 0;
+		}
 }
 
-void classes_unlock(void)
+void table_unlock(table_flag *flag)
 {
-	atomic_flag_clear_explicit(&is_naming, memory_order_release);
+	atomic_store(flag, 0);
 }
 
 /* Whether that key has a class; if so or not, in `class` its own or one for it. CLASS_NONE: no room. */
@@ -131,7 +173,7 @@ static bool look_up(uintptr_t key, uint32_t *class)
 			*class = here;
 			return true;
 		}
-		if (*class == CLASS_NONE && (is == 0 || is == KEY_GONE))
+		if (*class == CLASS_NONE && (is == 0 || is == GONE))
 			*class = here;
 		if (is == 0)
 			break;
@@ -143,10 +185,10 @@ static uint32_t class_of_key(uintptr_t key)
 {
 	uint32_t class;
 
-	classes_lock();
+	table_lock(&is_naming);
 	if (!look_up(key, &class) && class != CLASS_NONE)
 		atomic_store(&keys[class], key);
-	classes_unlock();
+	table_unlock(&is_naming);
 	if (class == CLASS_NONE)
 		complain("classes of locks");
 	return class;
@@ -154,9 +196,9 @@ static uint32_t class_of_key(uintptr_t key)
 
 static void free_class(uint32_t class)
 {
-	classes_lock();
-	atomic_store(&keys[class], KEY_GONE);
-	classes_unlock();
+	table_lock(&is_naming);
+	atomic_store(&keys[class], GONE);
+	table_unlock(&is_naming);
 }
 
 /* What was known of it is no longer true of anything. */
@@ -186,9 +228,9 @@ void class_retire_callback(oomreclaim_handle handle)
 	uint32_t class;
 	bool is_known;
 
-	classes_lock();
+	table_lock(&is_naming);
 	is_known = look_up((uintptr_t)handle | KEY_CALLBACK, &class);
-	classes_unlock();
+	table_unlock(&is_naming);
 	if (!is_known)
 		return;
 	graph_retire(class);
@@ -197,7 +239,7 @@ void class_retire_callback(oomreclaim_handle handle)
 
 uint32_t lock_class(const void *address)
 {
-	struct lock *lock = find(address, true);
+	struct lock *lock = find_or_make(address);
 	uint32_t class;
 
 	if (lock == NULL)
@@ -219,14 +261,14 @@ static void begin_anew(struct lock *lock)
 {
 	uint32_t class = atomic_exchange(&lock->class, 0);
 
-	atomic_fetch_add(&lock->epoch, 1);
+	renew(lock);
 	if (class > 0 && atomic_load(&keys[class - 1]) == atomic_load(&lock->address))
 		forget_class(class - 1);
 }
 
 void lock_initialised(const void *address, const void *where)
 {
-	struct lock *lock = find(address, true);
+	struct lock *lock = find_or_make(address);
 	uint32_t class;
 
 	if (lock == NULL)
@@ -238,10 +280,12 @@ void lock_initialised(const void *address, const void *where)
 
 void lock_destroyed(const void *address)
 {
-	struct lock *lock = find(address, false);
+	struct lock *lock = find(address);
 
-	if (lock != NULL)
-		begin_anew(lock);
+	if (lock == NULL)
+		return;
+	begin_anew(lock);
+	atomic_store(&lock->address, GONE);
 }
 
 void locks_freed(const void *memory, size_t bytes)
@@ -266,7 +310,7 @@ void classes_in_files(struct class_set *set)
 	for (uint32_t class = CLASSES_PSEUDO; class < CLASSES_MAX; class ++) {
 		uintptr_t key = atomic_load(&keys[class]);
 
-		if (key > KEY_GONE && is_in_file((const void *)key))
+		if (key > GONE && is_in_file((const void *)key))
 			set->words[class / WORD_BITS] |= 1ULL << (class % WORD_BITS);
 	}
 }
@@ -279,7 +323,7 @@ void classes_left_files(const struct class_set *before)
 		uintptr_t key = atomic_load(&keys[class]);
 
 		if ((before->words[class / WORD_BITS] >> (class % WORD_BITS) & 1) == 0 ||
-		    key == KEY_GONE || is_in_file((const void *)key))
+		    key == GONE || is_in_file((const void *)key))
 			continue;
 		forget_class(class);
 		has_any = true;
@@ -287,7 +331,7 @@ void classes_left_files(const struct class_set *before)
 	for (uint32_t i = 0; has_any && i < LOCKS_MAX; i++) {
 		uint32_t class = atomic_load(&locks[i].class);
 
-		if (class > 0 && atomic_load(&keys[class - 1]) == KEY_GONE)
+		if (class > 0 && atomic_load(&keys[class - 1]) == GONE)
 			begin_anew(&locks[i]);
 	}
 }

@@ -19,13 +19,14 @@
 static _Atomic uint64_t has_edge[NODES][NODES / WORD_BITS];
 
 /* The edges, and the search: one thread at a time. */
-static atomic_flag is_searching = ATOMIC_FLAG_INIT;
+static table_flag is_searching;
 static struct lock_edge edges[EDGES_MAX];
 static unsigned edge_count;
 static struct lock_edge *unused;             /* of these, forgotten ones */
 static struct lock_edge *first[CLASSES_MAX]; /* by what is held */
 static uint32_t degree[CLASSES_MAX];         /* edges from it and to it */
 static bool has_complained;
+static atomic_bool is_full;           /* no more is tried until some are forgotten */
 static bool is_reported[CLASSES_MAX]; /* that lock, in some circle: more callbacks are no news */
 
 /* The states of the search: a node that is wanted, and whether there was a callback on the way. */
@@ -62,6 +63,14 @@ static _Atomic uint64_t *edge_word(struct lock_node held, struct lock_node wante
 	return &has_edge[index_of(held)][to / WORD_BITS];
 }
 
+static void clear_edge(struct lock_node held, struct lock_node wanted)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = edge_word(held, wanted, &bit);
+
+	atomic_fetch_and(word, ~bit);
+}
+
 /* True if it was not there. */
 static bool set_edge(struct lock_node held, struct lock_node wanted)
 {
@@ -70,17 +79,6 @@ static bool set_edge(struct lock_node held, struct lock_node wanted)
 
 	return (atomic_load_explicit(word, memory_order_relaxed) & bit) == 0 &&
 	       (atomic_fetch_or(word, bit) & bit) == 0;
-}
-
-void graph_lock(void)
-{
-	while (atomic_flag_test_and_set_explicit(&is_searching, memory_order_acquire))
-		sched_yield();
-}
-
-void graph_unlock(void)
-{
-	atomic_flag_clear_explicit(&is_searching, memory_order_release);
 }
 
 /* Whether who waits for what the edge wants may wait, over others and over a callback, for who holds what it
@@ -158,10 +156,15 @@ static struct lock_edge *insert(const struct lock_edge *edge)
 		unused = new->next;
 	else if (edge_count < EDGES_MAX)
 		new = &edges[edge_count++];
-	if (new == NULL)
+	if (new == NULL) {
+		clear_edge(edge->held, edge->wanted);
+		atomic_store(&is_full, true);
 		return NULL;
+	}
 	*new = *edge;
 	new->next = first[edge->held.class];
+	/* In this order: the child of a fork() may have to go on from here. */
+	atomic_signal_fence(memory_order_seq_cst);
 	first[edge->held.class] = new;
 	degree[edge->held.class]++;
 	degree[edge->wanted.class]++;
@@ -178,7 +181,7 @@ static void add_edge(const struct lock_edge *edge)
 	struct circle circle;
 	uint32_t end;
 
-	graph_lock();
+	table_lock(&is_searching);
 	new = insert(edge);
 	if (new != NULL) {
 		is_closed = search(new, &end);
@@ -190,7 +193,7 @@ static void add_edge(const struct lock_edge *edge)
 		is_first_lost = !has_complained;
 		has_complained = true;
 	}
-	graph_unlock();
+	table_unlock(&is_searching);
 	if (is_first_lost)
 		io_warn("lock check: more orders of locks than there is room for");
 	if (is_closed)
@@ -201,7 +204,7 @@ void graph_add(struct lock_node held, struct lock_node wanted, const char *callb
 {
 	struct lock_edge edge = {.held = held, .wanted = wanted};
 
-	if (!set_edge(held, wanted))
+	if (atomic_load_explicit(&is_full, memory_order_relaxed) || !set_edge(held, wanted))
 		return;
 	if (class_is_callback(held.class))
 		(void)snprintf(edge.callback, sizeof edge.callback, "%s", callback);
@@ -209,9 +212,16 @@ void graph_add(struct lock_node held, struct lock_node wanted, const char *callb
 	add_edge(&edge);
 }
 
-void graph_add_direct(struct lock_node callback)
+/* Not with those that oomreclaimd makes. */
+static struct lock_edge direct_edge(uint32_t callback)
 {
-	const struct lock_edge edge = {.held = {CLASS_RECLAIM, LOCK_EXCLUSIVE}, .wanted = callback};
+	return (struct lock_edge){.held = {CLASS_RECLAIM, LOCK_EXCLUSIVE},
+	                          .wanted = {callback, LOCK_SHARED}};
+}
+
+void graph_add_direct(uint32_t callback)
+{
+	const struct lock_edge edge = direct_edge(callback);
 
 	if (set_edge(edge.held, edge.wanted))
 		add_edge(&edge);
@@ -220,15 +230,15 @@ void graph_add_direct(struct lock_node callback)
 static void remove_at(struct lock_edge **link)
 {
 	struct lock_edge *edge = *link;
-	uint64_t bit;
-	_Atomic uint64_t *word = edge_word(edge->held, edge->wanted, &bit);
 
 	*link = edge->next;
 	degree[edge->held.class]--;
 	degree[edge->wanted.class]--;
+	clear_edge(edge->held, edge->wanted);
 	edge->next = unused;
+	atomic_signal_fence(memory_order_seq_cst);
 	unused = edge;
-	atomic_fetch_and(word, ~bit);
+	atomic_store(&is_full, false);
 }
 
 /* Under the flag. */
@@ -245,27 +255,27 @@ static void remove_all(uint32_t class)
 
 void graph_forget(uint32_t class)
 {
-	graph_lock();
+	table_lock(&is_searching);
 	remove_all(class);
-	graph_unlock();
+	table_unlock(&is_searching);
 }
 
 void graph_retire(uint32_t class)
 {
-	const struct lock_node node = {class, LOCK_EXCLUSIVE};
-	const struct lock_node reclaim = {CLASS_RECLAIM, LOCK_EXCLUSIVE};
+	const struct lock_edge direct = direct_edge(class);
 	uint64_t bit;
 
-	graph_lock();
+	table_lock(&is_searching);
 	/* Only who waited for it to end waited for one that nobody calls directly. */
-	if ((*edge_word(reclaim, node, &bit) & bit) != 0)
+	if ((*edge_word(direct.held, direct.wanted, &bit) & bit) != 0)
 		for (const struct lock_edge *edge = first[class]; edge != NULL; edge = edge->next) {
 			struct lock_edge general = *edge;
 
-			general.held = reclaim;
-			if (set_edge(reclaim, general.wanted))
+			general.held = direct.held;
+			if (edge->held.mode == LOCK_EXCLUSIVE &&
+			    set_edge(general.held, general.wanted))
 				insert(&general);
 		}
 	remove_all(class);
-	graph_unlock();
+	table_unlock(&is_searching);
 }

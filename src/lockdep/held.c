@@ -12,9 +12,11 @@
 #define CALLS_MAX 4
 
 struct held {
-	const void *lock; /* NULL: a callback that the thread runs */
+	const void *lock; /* NULL: a callback that the thread runs, */
+	oomreclaim_handle handle;
+	const char *name;
+	/* shared if oomreclaimd calls it: whoever allocates does not wait for that, who unregisters does. */
 	enum lock_mode mode;
-	uint32_t class; /* of a callback; a lock is looked for when it matters */
 	uint32_t epoch;
 	unsigned depth; /* how often more it was taken */
 };
@@ -22,12 +24,8 @@ struct held {
 /* Of the calling thread, in the order of taking. */
 static OOM_TLS struct held held[HELD_MAX + CALLS_MAX];
 static OOM_TLS unsigned held_count;
-/* The callback that it runs. */
-static OOM_TLS const char *callback_name;
 /* What the checker itself takes is not watched. */
 static OOM_TLS bool is_busy;
-/* It has the flags of all tables, for fork(). */
-static OOM_TLS bool is_forking;
 
 static bool begin(void)
 {
@@ -68,10 +66,15 @@ static struct held *taken_here(const void *lock)
 	return NULL;
 }
 
+/* Its class, made when it matters: most locks, and callbacks, meet nothing. */
 static struct lock_node node_of(const struct held *one)
 {
-	return (struct lock_node){one->lock != NULL ? lock_class(one->lock) : one->class,
-	                          one->mode};
+	struct lock_node node = {.mode = one->mode};
+
+	node.class = one->lock != NULL ? lock_class(one->lock) : class_of_callback(one->handle);
+	if (one->lock == NULL && one->mode == LOCK_EXCLUSIVE && node.class != CLASS_NONE)
+		graph_add_direct(node.class);
+	return node;
 }
 
 /* `lock` is NULL for what is none. */
@@ -84,7 +87,7 @@ static void want(const void *lock, struct lock_node wanted)
 		struct lock_node node = node_of(&held[i]);
 
 		if ((lock == NULL || held[i].lock != lock) && node.class != CLASS_NONE)
-			graph_add(node, wanted, callback_name);
+			graph_add(node, wanted, held[i].name);
 	}
 }
 
@@ -210,17 +213,12 @@ void lockdep_unregistered(oomreclaim_handle handle)
 /* As if it held what those wait for that wait for it. */
 void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct)
 {
-	int saved = errno;
-	struct lock_node node;
-
 	if (!begin())
 		return;
-	node = (struct lock_node){class_of_callback(handle), LOCK_EXCLUSIVE};
-	if (is_direct && node.class != CLASS_NONE)
-		graph_add_direct(node);
-	push(&(struct held){.class = node.class, .mode = node.mode});
-	callback_name = name;
-	end(saved);
+	push(&(struct held){.handle = handle,
+	                    .name = name,
+	                    .mode = is_direct ? LOCK_EXCLUSIVE : LOCK_SHARED});
+	is_busy = false;
 }
 
 void lockdep_callback_end(void)
@@ -250,25 +248,4 @@ void lockdep_left_files(const struct class_set *before)
 		return;
 	classes_left_files(before);
 	end(saved);
-}
-
-void lockdep_fork_prepare(void)
-{
-	/* A signal handler that forks may have interrupted the very thread that is at it. */
-	if (is_busy)
-		return;
-	is_busy = true;
-	classes_lock();
-	graph_lock();
-	is_forking = true;
-}
-
-void lockdep_fork_done(void)
-{
-	if (!is_forking)
-		return;
-	is_forking = false;
-	graph_unlock();
-	classes_unlock();
-	is_busy = false;
 }

@@ -9,11 +9,20 @@
 #ifndef OOM_LOCKDEP_H
 #define OOM_LOCKDEP_H
 
+#include <stdatomic.h>
+#include <sys/types.h>
+
 #include "base.h"
 #include "oomreclaim.h"
 
 /* Those that share don't wait for each other. */
 enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
+
+/* Guards a table: who has it waits for nothing. The process, or 0: a child that finds its parent's takes it, however
+   early in fork() it does. */
+typedef _Atomic pid_t table_flag;
+void table_lock(table_flag *flag);
+void table_unlock(table_flag *flag);
 
 /* ---- Locks, and classes of them (classes.c) ---- */
 
@@ -37,7 +46,7 @@ void locks_freed(const void *memory, size_t bytes);
 
 /* Also for CLASS_RECLAIM. */
 bool class_is_callback(uint32_t class);
-/* 0: the policy's callback, which has no handle. */
+/* The policy's callback has a number in place of a handle. */
 uint32_t class_of_callback(oomreclaim_handle handle);
 void class_retire_callback(oomreclaim_handle handle);
 /* The place of initialisation, or the lock itself. */
@@ -49,10 +58,6 @@ struct class_set {
 };
 void classes_in_files(struct class_set *set);
 void classes_left_files(const struct class_set *before);
-
-/* fork(): nobody is at it. */
-void classes_lock(void);
-void classes_unlock(void);
 
 /* ---- What each thread holds (held.c) ---- */
 
@@ -74,9 +79,6 @@ void lockdep_callback_end(void);
 void lockdep_freed(const void *memory, size_t bytes);
 /* A file was closed; what was in files before. */
 void lockdep_left_files(const struct class_set *before);
-/* Around fork(): nobody is at anything, and what handlers take is not watched. */
-void lockdep_fork_prepare(void);
-void lockdep_fork_done(void);
 
 /* ---- Which is held while which is waited for (graph.c) ---- */
 
@@ -89,14 +91,11 @@ struct lock_node {
    time, looks for a circle through the callbacks. */
 void graph_add(struct lock_node held, struct lock_node wanted, const char *callback);
 /* Who waits for callbacks waits for that one. */
-void graph_add_direct(struct lock_node callback);
+void graph_add_direct(uint32_t callback);
 /* The class has no edges any more. */
 void graph_forget(uint32_t class);
 /* The same; but what that callback waited for, callbacks wait for. */
 void graph_retire(uint32_t class);
-/* fork(): nobody is at it. */
-void graph_lock(void);
-void graph_unlock(void);
 
 /* ---- The report (lock_report.c) ---- */
 

@@ -63,6 +63,30 @@ static void freed(void)
 	}
 }
 
+/* What is cut off a block is free as well. */
+static void shrunk(void)
+{
+	const size_t bytes = 2 * MIB, left = MIB, piece = 64 * KIB;
+	char *memory = malloc(bytes), *other = NULL;
+	const uintptr_t page = 4096;
+
+	CHECK(memory != NULL);
+	chosen = place_lock((char *)(((uintptr_t)memory & ~(page - 1)) + left + left / 2), 0);
+	call_back(wait_chosen);
+	CHECK(realloc(memory, left) == memory);
+	/* What is where it was. */
+	for (int i = 0; i < 1000; i++) {
+		other = malloc(piece);
+		CHECK(other != NULL);
+		if (other <= (char *)chosen && other + piece > (char *)(chosen + 1))
+			break;
+		other = NULL;
+	}
+	CHECK(other != NULL);
+	chosen = place_lock((char *)chosen, 0);
+	hold_chosen();
+}
+
 static void closed(void)
 {
 	const char *library = getenv("CLOSED");
@@ -143,6 +167,38 @@ static void policy_replaced(void)
 	pthread_mutex_lock(&a);
 	CHECK_EQ(oomreclaim_set_policy_callback(NULL, NULL), 0);
 	pthread_mutex_unlock(&a);
+}
+
+/* What is not registered nobody waits for. */
+static void unregister_none(void)
+{
+	call_policy();
+	pthread_mutex_lock(&a);
+	CHECK_EQ(oomreclaim_unregister(0), EINVAL);
+	CHECK_EQ(oomreclaim_unregister(1000), EINVAL);
+	pthread_mutex_unlock(&a);
+}
+
+static oomreclaim_handle once_handle;
+
+static size_t unregister_itself(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	wait_a();
+	CHECK_EQ(oomreclaim_unregister(once_handle), 0);
+	return 0;
+}
+
+/* More than there are classes, one after the other: none is left of them. */
+static void many_callbacks(void)
+{
+	for (int i = 0; i < 6000; i++) {
+		CHECK_EQ(oomreclaim_register("once", 0, 0, unregister_itself, NULL, &once_handle),
+		         0);
+		oomreclaim_reclaim(1);
+	}
+	hold_a();
 }
 
 /* ---- dry_run ---- */
@@ -244,7 +300,7 @@ static void unwinder(void)
 	/* A CIE with nothing but a return address, a description of no function, and the end. */
 	static unsigned char frames[64];
 	const unsigned char cie[] = {12, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0x78, 16, 0, 0, 0};
-	const uint32_t fde[] = {20, 20, 0, 0, 0, 0};
+	const uint32_t fde[] = {20, 20, 0x1000, 0, 16, 0};
 	void *stack[16];
 
 	memcpy(frames, cie, sizeof cie);
@@ -312,6 +368,55 @@ static void many_apart(void)
 	call_back(wait_a);
 }
 
+/* More than there are records of locks, but not at a time. */
+static void many_freed(void)
+{
+	const size_t bytes = 16 * MIB, at_once = bytes / 64;
+
+	for (int i = 0; i < 4; i++) {
+		/* Elsewhere each time. */
+		char *memory = malloc(bytes + (size_t)i * MIB);
+		pthread_mutex_t *lock;
+
+		CHECK(memory != NULL);
+		for (size_t j = 0; j < at_once / 2; j++) {
+			lock = place_lock(memory + (j * 128 + (size_t)i * 32) % (bytes - 64), 0);
+			pthread_mutex_lock(lock);
+			pthread_mutex_unlock(lock);
+		}
+		free(memory);
+	}
+	hold_a();
+	call_back(wait_a);
+}
+
+/* More orders than there is room for, of locks that are freed after that. */
+static void many_orders(void)
+{
+	enum { LOCKS = 220 };
+	static pthread_mutex_t *locks[LOCKS];
+
+	for (int i = 0; i < LOCKS; i++) {
+		char *memory = malloc(64);
+
+		CHECK(memory != NULL);
+		locks[i] = place_lock(memory, 0);
+	}
+	for (int i = 0; i < LOCKS; i++)
+		for (int j = i + 1; j < LOCKS; j++) {
+			pthread_mutex_lock(locks[i]);
+			pthread_mutex_lock(locks[j]);
+			pthread_mutex_unlock(locks[j]);
+			pthread_mutex_unlock(locks[i]);
+		}
+	/* These find no room. */
+	hold_a();
+	for (int i = 0; i < LOCKS; i++)
+		free(locks[i]);
+	hold_a();
+	call_back(wait_a);
+}
+
 /* Refused without anybody being asked. */
 static void impossible(void)
 {
@@ -329,10 +434,13 @@ int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"freed", freed},
+		{"shrunk", shrunk},
 		{"closed", closed},
 		{"unregister-other", unregister_other},
 		{"policy", policy},
 		{"policy-replaced", policy_replaced},
+		{"unregister-none", unregister_none},
+		{"many-callbacks", many_callbacks},
 		{"dry-run-each", dry_run_each},
 		{"dry-run-again", dry_run_again},
 		{"dry-run-exit", dry_run_exit},
@@ -342,6 +450,8 @@ int main(int argc, char **argv)
 		{"many-held", many_held},
 		{"too-many", too_many},
 		{"many-apart", many_apart},
+		{"many-freed", many_freed},
+		{"many-orders", many_orders},
 		{"impossible", impossible},
 	};
 

@@ -65,15 +65,10 @@ static size_t wait_a_soon(void)
 	return 0;
 }
 
-static oomreclaim_handle register_in_background(void)
+static void let_background_call(void)
 {
-	oomreclaim_handle handle;
 	void *most;
 
-	in_callback = wait_a_soon;
-	CHECK_EQ(oomreclaim_register("call", 0, OOMRECLAIM_CALLBACK_BACKGROUND, call, NULL,
-	                             &handle),
-	         0);
 	/* Above the high watermark, 32 MiB. */
 	most = malloc(40 << 20);
 	CHECK(most != NULL);
@@ -84,6 +79,17 @@ static oomreclaim_handle register_in_background(void)
 	}
 	CHECK(atomic_load(&was_called));
 	free(most);
+}
+
+static oomreclaim_handle register_in_background(void)
+{
+	oomreclaim_handle handle;
+
+	in_callback = wait_a_soon;
+	CHECK_EQ(oomreclaim_register("call", 0, OOMRECLAIM_CALLBACK_BACKGROUND, call, NULL,
+	                             &handle),
+	         0);
+	let_background_call();
 	return handle;
 }
 
@@ -93,6 +99,24 @@ static void background(void)
 
 	hold_a();
 	CHECK_EQ(oomreclaim_unregister(handle), 0);
+}
+
+static size_t wait_if_background(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (!control->is_direct)
+		wait_a_soon();
+	return 0;
+}
+
+/* One for both, that waits where nobody waits for it. */
+static void by_kind(void)
+{
+	CHECK_EQ(oomreclaim_register("call", 0, 0, wait_if_background, NULL, NULL), 0);
+	oomreclaim_reclaim(1);
+	let_background_call();
+	oomreclaim_reclaim(1);
+	hold_a();
 }
 
 static void background_unregister(void)
@@ -319,11 +343,17 @@ static void odd_ones(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"classes", classes},       {"unregister", unregister},
-		{"background", background}, {"background-unregister", background_unregister},
-		{"destroyed", destroyed},   {"renewed", renewed},
-		{"loader", loader},         {"dry-run", dry_run},
-		{"odd-ones", odd_ones},     {"dry-run-background", dry_run_background},
+		{"classes", classes},
+		{"unregister", unregister},
+		{"background", background},
+		{"by-kind", by_kind},
+		{"background-unregister", background_unregister},
+		{"destroyed", destroyed},
+		{"renewed", renewed},
+		{"loader", loader},
+		{"dry-run", dry_run},
+		{"odd-ones", odd_ones},
+		{"dry-run-background", dry_run_background},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
