@@ -178,7 +178,7 @@ static void add_edge(const struct lock_edge *edge)
 {
 	bool is_closed = false, is_first_lost = false;
 	struct lock_edge *new;
-	struct circle circle;
+	struct circle circle = {.count = 0};
 	uint32_t end;
 
 	table_lock(&is_searching);

@@ -128,7 +128,7 @@ bool is_in_file(const void *address);
 /* Where the file of that address is, from and to; both NULL: in no file. */
 void file_around(const void *address, const char **begin, const char **end);
 
-/* ---- What the heap takes back (freed.c) ---- */
+/* ---- What the heap takes back (heap_freed.c) ---- */
 
 /* Has the heap say so. */
 void freed_init(void);

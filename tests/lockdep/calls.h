@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../preload/check.h"
 #include "oomreclaim.h"
@@ -19,6 +20,20 @@ static void allocate(void)
 
 	CHECK(memory != NULL);
 	free(memory);
+}
+
+/* As a std::mutex: nobody initialises or destroys it. In a large block, in the middle, where the heap does not move
+   it by a part of a page. */
+static inline pthread_mutex_t *place_lock(char *memory, size_t bytes)
+{
+	static const pthread_mutex_t initial = PTHREAD_MUTEX_INITIALIZER;
+	const uintptr_t page = 4096;
+	uintptr_t at = (uintptr_t)memory;
+
+	if (bytes > 2 * page)
+		at = (at & ~(page - 1)) + (bytes / 2 & ~(page - 1));
+	memcpy((void *)at, &initial, sizeof initial);
+	return (pthread_mutex_t *)at;
 }
 
 static size_t (*in_callback)(void);

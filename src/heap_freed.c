@@ -6,7 +6,7 @@
 #include "heap_fast.h"
 #include "jemalloc/internal/hook.h"
 
-#include "lockdep.h"
+#include "lockdep/lockdep.h"
 
 static void on_free(void *extra, hook_dalloc_t kind, void *memory, uintptr_t args[3])
 {
