@@ -163,6 +163,7 @@ static void unregister_none(void)
 }
 
 static oomreclaim_handle once_handle;
+static pthread_mutex_t another = PTHREAD_MUTEX_INITIALIZER;
 
 static size_t unregister_itself(const struct oomreclaim_control *control, void *arg)
 {
@@ -181,7 +182,9 @@ static void many_callbacks(void)
 		         0);
 		oomreclaim_reclaim(1);
 	}
-	hold_a();
+	chosen = &another;
+	hold_chosen();
+	call_back(wait_chosen);
 }
 
 /* ---- dry_run ---- */
