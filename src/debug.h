@@ -30,7 +30,6 @@ void debug_unregistered(oomreclaim_handle handle);
 void debug_init(void);
 void debug_stop(void);
 #else
-#define DEBUG_POLICY(generation) 0
 #define oom_assert(condition) ((void)0)
 #define debug_alloc(bytes, caller) false
 #define debug_callback_begin(name, handle, is_direct) ((void)0)

@@ -26,7 +26,6 @@ static struct lock locks[LOCKS_MAX];
    further. */
 #define PAGE_BITS 20
 #define PAGE_SHIFT 12
-#define WORD_BITS 64
 static _Atomic uint64_t pages[(1U << PAGE_BITS) / WORD_BITS];
 
 /* By class, behind the pseudo-lock: what makes it one. A lock's address, the place where locks are initialised, or
@@ -69,7 +68,12 @@ static void note_lock(uintptr_t page)
 }
 
 /* No two that were at one address have the same. */
-static atomic_uint epochs;
+static void renew(struct lock *lock)
+{
+	static atomic_uint epochs;
+
+	atomic_store(&lock->epoch, 1 + atomic_fetch_add(&epochs, 1));
+}
 
 /* The lock's record; NULL: there is none, and `at` is where one could be. */
 static struct lock *probe(uintptr_t address, struct lock **at, uintptr_t *was)
@@ -111,7 +115,7 @@ static struct lock *find_or_make(const void *address)
 
 	while ((lock = probe((uintptr_t)address, &at, &was)) == NULL && at != NULL)
 		if (atomic_compare_exchange_strong(&at->address, &was, (uintptr_t)address)) {
-			atomic_store(&at->epoch, 1 + atomic_fetch_add(&epochs, 1));
+			renew(at);
 			note_lock(page_of((uintptr_t)address));
 			return at;
 		}
@@ -125,11 +129,6 @@ uint32_t lock_epoch(const void *address)
 	struct lock *lock = find_or_make(address);
 
 	return lock != NULL ? atomic_load(&lock->epoch) : 0;
-}
-
-static void renew(struct lock *lock)
-{
-	atomic_store(&lock->epoch, 1 + atomic_fetch_add(&epochs, 1));
 }
 
 void lock_released_elsewhere(const void *address)

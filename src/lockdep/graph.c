@@ -10,7 +10,6 @@
 #include "options.h"
 
 #define NODES (2 * CLASSES_MAX)
-#define WORD_BITS 64
 #define EDGES_MAX 16384
 /* A longer circle than this is reported without its middle. */
 #define CIRCLE_MAX 32
@@ -25,8 +24,7 @@ static unsigned edge_count;
 static struct lock_edge *unused;             /* of these, forgotten ones */
 static struct lock_edge *first[CLASSES_MAX]; /* by what is held */
 static uint32_t degree[CLASSES_MAX];         /* edges from it and to it */
-static bool has_complained;
-static atomic_bool is_full;           /* no more is tried until some are forgotten */
+static atomic_bool is_full;                  /* no more is tried until some are forgotten */
 static bool is_reported[CLASSES_MAX]; /* that lock, in some circle: more callbacks are no news */
 
 /* The states of the search: a node that is wanted, and whether there was a callback on the way. */
@@ -71,14 +69,21 @@ static void clear_edge(struct lock_node held, struct lock_node wanted)
 	atomic_fetch_and(word, ~bit);
 }
 
+static bool is_edge(struct lock_node held, struct lock_node wanted)
+{
+	uint64_t bit;
+	_Atomic uint64_t *word = edge_word(held, wanted, &bit);
+
+	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
+}
+
 /* True if it was not there. */
 static bool set_edge(struct lock_node held, struct lock_node wanted)
 {
 	uint64_t bit;
 	_Atomic uint64_t *word = edge_word(held, wanted, &bit);
 
-	return (atomic_load_explicit(word, memory_order_relaxed) & bit) == 0 &&
-	       (atomic_fetch_or(word, bit) & bit) == 0;
+	return !is_edge(held, wanted) && (atomic_fetch_or(word, bit) & bit) == 0;
 }
 
 /* Whether who waits for what the edge wants may wait, over others and over a callback, for who holds what it
@@ -125,7 +130,6 @@ struct circle {
 /* The way that search() found, from its end, and the edge that closes it. */
 static void walk_back(uint32_t end, const struct lock_edge *edge, struct circle *circle)
 {
-	circle->count = 0;
 	while (found_by[end] != NULL && circle->count < CIRCLE_MAX - 1) {
 		circle->edges[circle->count++] = found_by[end];
 		end = found_from[end] - 1;
@@ -176,27 +180,21 @@ static struct lock_edge *insert(const struct lock_edge *edge)
    report has others, which is better than a thread that waits for stderr with the flag. */
 static void add_edge(const struct lock_edge *edge)
 {
-	bool is_closed = false, is_first_lost = false;
-	struct lock_edge *new;
+	static atomic_bool has_complained; /* once for all threads */
 	struct circle circle = {.count = 0};
+	struct lock_edge *new;
+	bool is_to_report;
 	uint32_t end;
 
 	table_lock(&is_searching);
 	new = insert(edge);
-	if (new != NULL) {
-		is_closed = search(new, &end);
-		if (is_closed) {
-			walk_back(end, new, &circle);
-			is_closed = is_news(&circle);
-		}
-	} else {
-		is_first_lost = !has_complained;
-		has_complained = true;
-	}
+	if (new != NULL && search(new, &end))
+		walk_back(end, new, &circle);
+	is_to_report = is_news(&circle);
 	table_unlock(&is_searching);
-	if (is_first_lost)
+	if (new == NULL && !atomic_exchange(&has_complained, true))
 		io_warn("lock check: more orders of locks than there is room for");
-	if (is_closed)
+	if (is_to_report)
 		lock_report(circle.edges, circle.count);
 }
 
@@ -263,11 +261,10 @@ void graph_forget(uint32_t class)
 void graph_retire(uint32_t class)
 {
 	const struct lock_edge direct = direct_edge(class);
-	uint64_t bit;
 
 	table_lock(&is_searching);
 	/* Only who waited for it to end waited for one that nobody calls directly. */
-	if ((*edge_word(direct.held, direct.wanted, &bit) & bit) != 0)
+	if (is_edge(direct.held, direct.wanted))
 		for (const struct lock_edge *edge = first[class]; edge != NULL; edge = edge->next) {
 			struct lock_edge general = *edge;
 

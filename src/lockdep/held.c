@@ -77,10 +77,9 @@ static struct lock_node node_of(const struct held *one)
 	return node;
 }
 
-/* `lock` is NULL for what is none. */
+/* After forget_released(). `lock` is NULL for what is none. */
 static void want(const void *lock, struct lock_node wanted)
 {
-	forget_released();
 	if (wanted.class == CLASS_NONE)
 		return;
 	for (unsigned i = 0; i < held_count; i++) {
@@ -130,6 +129,7 @@ void lockdep_wait_again(const void *lock)
 
 	if (held_count == 0 || !begin())
 		return;
+	forget_released();
 	want(lock, (struct lock_node){lock_class(lock), LOCK_EXCLUSIVE});
 	end(saved);
 }
@@ -186,6 +186,7 @@ void lockdep_might_reclaim(void)
 
 	if (held_count == 0 || !begin())
 		return;
+	forget_released();
 	want(NULL, (struct lock_node){CLASS_RECLAIM, LOCK_EXCLUSIVE});
 	end(saved);
 }
@@ -196,6 +197,7 @@ void lockdep_might_unregister(oomreclaim_handle handle)
 
 	if (held_count == 0 || !begin())
 		return;
+	forget_released();
 	want(NULL, (struct lock_node){class_of_callback(handle), LOCK_EXCLUSIVE});
 	end(saved);
 }

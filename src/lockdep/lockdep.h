@@ -32,6 +32,8 @@ void table_unlock(table_flag *flag);
 /* What a thread waits for that waits for callbacks, whichever they are. */
 #define CLASS_RECLAIM 0
 #define CLASSES_PSEUDO 1
+/* Of a uint64_t, where there is a bit for each. */
+#define WORD_BITS 64
 /* There was no room to take note of it: it isn't watched. */
 #define CLASS_NONE UINT32_MAX
 
@@ -54,7 +56,7 @@ const void *class_key(uint32_t class);
 
 /* Locks in a file, or initialised in one; those that are no longer. */
 struct class_set {
-	uint64_t words[CLASSES_MAX / 64];
+	uint64_t words[CLASSES_MAX / WORD_BITS];
 };
 void classes_in_files(struct class_set *set);
 void classes_left_files(const struct class_set *before);

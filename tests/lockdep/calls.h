@@ -63,6 +63,16 @@ static size_t wait_a(void)
 	return 0;
 }
 
+/* The same of one that each test chooses. */
+static pthread_mutex_t *chosen;
+
+static inline size_t wait_chosen(void)
+{
+	pthread_mutex_lock(chosen);
+	pthread_mutex_unlock(chosen);
+	return 0;
+}
+
 static void hold_a(void)
 {
 	pthread_mutex_lock(&a);

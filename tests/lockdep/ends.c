@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is over: memory that locks were in, files, callbacks, programs. Run on liboomreclaim-debug.so; what it has to say of each is in meson.build. */
+/* What is over: memory that locks were in, files, callbacks, programs. Run on liboomreclaim-debug.so;
+   what it has to say of each is in meson.build. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -9,15 +10,6 @@
 #include "calls.h"
 
 /* ---- Locks that are gone ---- */
-
-static pthread_mutex_t *chosen;
-
-static size_t wait_chosen(void)
-{
-	pthread_mutex_lock(chosen);
-	pthread_mutex_unlock(chosen);
-	return 0;
-}
 
 static void hold_chosen(void)
 {
@@ -91,16 +83,11 @@ static void closed(void)
 
 /* ---- Callbacks that are waited for ---- */
 
-static size_t take_nothing(void)
-{
-	return 0;
-}
-
 static size_t call_other(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control;
 	(void)arg;
-	return take_nothing();
+	return 0;
 }
 
 /* Unregister waits for that one alone. */

@@ -43,11 +43,18 @@ static void small_stack(void)
 	pthread_join(thread, NULL);
 }
 
-static void many_held(void)
+static pthread_mutex_t *make_many(size_t count)
 {
-	pthread_mutex_t *many = calloc(100, sizeof *many);
+	pthread_mutex_t *many = calloc(count, sizeof *many);
 
 	CHECK(many != NULL);
+	return many;
+}
+
+static void many_held(void)
+{
+	pthread_mutex_t *many = make_many(100);
+
 	for (int i = 0; i < 100; i++)
 		CHECK_EQ(pthread_mutex_lock(&many[i]), 0);
 	allocate();
@@ -55,31 +62,30 @@ static void many_held(void)
 		CHECK_EQ(pthread_mutex_unlock(&many[i]), 0);
 }
 
+/* More than there are classes. */
+static void take_each(bool is_to_allocate)
+{
+	const size_t count = 6000;
+	pthread_mutex_t *many = make_many(count);
+
+	for (size_t i = 0; i < count; i++) {
+		CHECK_EQ(pthread_mutex_lock(&many[i]), 0);
+		if (is_to_allocate)
+			allocate();
+		CHECK_EQ(pthread_mutex_unlock(&many[i]), 0);
+	}
+}
+
 /* One line, and no more, where there are more than it can watch. */
 static void too_many(void)
 {
-	const int count = 6000;
-	pthread_mutex_t *many = calloc((size_t)count, sizeof *many);
-
-	CHECK(many != NULL);
-	for (int i = 0; i < count; i++) {
-		CHECK_EQ(pthread_mutex_lock(&many[i]), 0);
-		allocate();
-		CHECK_EQ(pthread_mutex_unlock(&many[i]), 0);
-	}
+	take_each(true);
 }
 
 /* Those that never meet anything cost nothing: there is room for the one that matters. */
 static void many_apart(void)
 {
-	const int count = 6000;
-	pthread_mutex_t *many = calloc((size_t)count, sizeof *many);
-
-	CHECK(many != NULL);
-	for (int i = 0; i < count; i++) {
-		CHECK_EQ(pthread_mutex_lock(&many[i]), 0);
-		CHECK_EQ(pthread_mutex_unlock(&many[i]), 0);
-	}
+	take_each(false);
 	hold_a();
 	call_back(wait_a);
 }
@@ -87,7 +93,7 @@ static void many_apart(void)
 /* More than there are records of locks, but not at a time. */
 static void many_freed(void)
 {
-	const size_t bytes = 16 * MIB, at_once = bytes / 64;
+	const size_t bytes = 16 * MIB;
 
 	for (int i = 0; i < 4; i++) {
 		/* Elsewhere each time. */
@@ -95,7 +101,7 @@ static void many_freed(void)
 		pthread_mutex_t *lock;
 
 		CHECK(memory != NULL);
-		for (size_t j = 0; j < at_once / 2; j++) {
+		for (size_t j = 0; j < bytes / 128; j++) {
 			lock = place_lock(memory + (j * 128 + (size_t)i * 32) % (bytes - 64), 0);
 			pthread_mutex_lock(lock);
 			pthread_mutex_unlock(lock);

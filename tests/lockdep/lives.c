@@ -129,15 +129,6 @@ static void background_unregister(void)
 }
 
 /* Where one was that is no more, there is another. */
-static pthread_mutex_t *reused;
-
-static size_t wait_reused(void)
-{
-	pthread_mutex_lock(reused);
-	pthread_mutex_unlock(reused);
-	return 0;
-}
-
 static void destroyed(void)
 {
 	union {
@@ -150,9 +141,9 @@ static void destroyed(void)
 	allocate();
 	pthread_rwlock_unlock(&both->rwlock);
 	CHECK_EQ(pthread_rwlock_destroy(&both->rwlock), 0);
-	reused = &both->mutex;
-	*reused = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-	call_back(wait_reused);
+	chosen = &both->mutex;
+	*chosen = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	call_back(wait_chosen);
 }
 
 /* As is often done in a child, where whoever holds it is no more. */

@@ -276,16 +276,23 @@ static void kill_second(void)
 	atomic_store(&results[1], oomreclaim_kill(NULL));
 }
 
-Test(killer, those_who_come_meanwhile_wait_and_share_it)
-{
-	pid_t child = start_child(true);
-	struct thread first, second;
+static struct thread first, second;
 
+/* Returns when the second waits for what the first does. */
+static void begin_wait(void (*function)(void))
+{
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	thread_start(&first, kill_first);
 	thread_wait_asleep(&first);
-	thread_start(&second, kill_second);
+	thread_start(&second, function);
 	thread_wait_asleep(&second);
+}
+
+Test(killer, those_who_come_meanwhile_wait_and_share_it)
+{
+	pid_t child = start_child(true);
+
+	begin_wait(kill_second);
 	cr_expect_not(oomreclaim_kill_disable(0), "a kill is under way");
 	cr_expect_not(killer_is_disabled());
 	cr_expect_eq(atomic_load(&results[0]), 4711);
@@ -310,13 +317,8 @@ static void disable(void)
 Test(killer, disable_waits_for_a_kill)
 {
 	pid_t child = start_child(true);
-	struct thread first, second;
 
-	set("kill_signal:TERM,kill_grace_ms:3600000");
-	thread_start(&first, kill_first);
-	thread_wait_asleep(&first);
-	thread_start(&second, disable);
-	thread_wait_asleep(&second);
+	begin_wait(disable);
 	cr_expect_not(atomic_load(&second.has_ended));
 	kill(child, SIGKILL);
 	thread_join(&first);
@@ -329,13 +331,8 @@ Test(killer, disable_waits_for_a_kill)
 Test(killer, disable_is_not_cancelled_in_the_wait)
 {
 	pid_t child = start_child(true);
-	struct thread first, second;
 
-	set("kill_signal:TERM,kill_grace_ms:3600000");
-	thread_start(&first, kill_first);
-	thread_wait_asleep(&first);
-	thread_start(&second, disable);
-	thread_wait_asleep(&second);
+	begin_wait(disable);
 	pthread_cancel(second.id);
 	kill(child, SIGKILL);
 	thread_join(&second);
@@ -361,7 +358,6 @@ static void child_kills(void)
 Test(killer, fork_in_the_middle_of_a_kill)
 {
 	pid_t child = start_child(true);
-	struct thread first;
 
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	thread_start(&first, kill_first);

@@ -35,6 +35,14 @@ static void expect_signal(void (*function)(void), int signal)
 	          (unsigned)status);
 }
 
+static void expect_exit(void (*function)(void), int code)
+{
+	int status = run_child(function);
+
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == code, "wait status %#x",
+	          (unsigned)status);
+}
+
 Test(policy_act, abort)
 {
 	expect_signal(act_abort, SIGABRT);
@@ -78,12 +86,8 @@ static void act_kill_and_check(void)
 
 Test(policy_act, no_end_before_the_grace_is_over)
 {
-	int status;
-
 	set("kill_signal:TERM,kill_grace_ms:3600000");
-	status = run_child(act_kill_and_check);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
-	          (unsigned)status);
+	expect_exit(act_kill_and_check, 7);
 }
 
 static void outlive_grace(void)
@@ -97,12 +101,8 @@ static void outlive_grace(void)
 
 Test(policy_act, the_first_process_of_a_namespace_outlives_sigkill)
 {
-	int status;
-
 	set("kill_signal:TERM,kill_grace_ms:3600000");
-	status = run_child(outlive_grace);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
-	          (unsigned)status);
+	expect_exit(outlive_grace, 128 + SIGKILL);
 }
 
 static void check_and_live_on(void)
@@ -125,10 +125,6 @@ static void fork_behind_grace(void)
 
 Test(policy_act, a_child_has_no_grace_of_its_parent_s)
 {
-	int status;
-
 	set("kill_signal:TERM,kill_grace_ms:3600000");
-	status = run_child(fork_behind_grace);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "wait status %#x",
-	          (unsigned)status);
+	expect_exit(fork_behind_grace, 7);
 }
