@@ -13,7 +13,7 @@ import sys
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CALL = re.compile(r"\b(?:io_warn|tool_warn|tool_fail|tool_usage)\(|\b(?:problem|reason) = |\breturn (?=\")")
 # What is put together elsewhere, or handed to such a call.
-WHOLE = ("src/modules.c", "src/options_parse.c", "src/report.c", "tools/program.c", "modules/lua.c")
+WHOLE = ("src/entry/modules.c", "src/config/options_parse.c", "src/report/report.c", "tools/program.c", "modules/lua.c")
 
 
 def joined_literals(text):
@@ -45,13 +45,14 @@ def main(root, *documents):
     known = " ".join(known.replace("`", "").split())
     count = 0
     missing = set()
-    for directory in ("src", "src/lockdep", "modules", "tools"):
-        for path in sorted((root / directory).glob("*.c")):
-            for literal in spoken(path, f"{directory}/{path.name}"):
+    for directory in ("src", "modules", "tools"):
+        for path in sorted((root / directory).rglob("*.c")):
+            name = str(path.relative_to(root))
+            for literal in spoken(path, name):
                 for piece in pieces(literal):
                     count += 1
                     if piece not in known:
-                        missing.add(f"{directory}/{path.name}: {piece}")
+                        missing.add(f"{name}: {piece}")
     for line in sorted(missing):
         print("FAIL: not in", *(pathlib.Path(document).name for document in documents), "-", line)
     if count < 100:

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "stats_layout.h"
+#include "report/stats_layout.h"
 
 struct field {
 	const char *name;   /* of the member of struct oomreclaim_stats */

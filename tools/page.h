@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pages of counters that processes share: see src/stats_layout.h. */
+/* The pages of counters that processes share: see src/report/stats_layout.h. */
 #ifndef PAGE_H
 #define PAGE_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "stats_layout.h"
+#include "report/stats_layout.h"
 
 enum page_error {
 	PAGE_OK,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "settings.h"
 
-#include "options.h"
+#include "config/options.h"
 #include "tool.h"
 
 static void complain(const struct options_error *error)

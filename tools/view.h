@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "stats_layout.h"
+#include "report/stats_layout.h"
 
 /* "served" and so on; "return" and so on; "?" for what is neither. */
 const char *view_outcome(uint32_t outcome);

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io.h"
-#include "lockdep.h"
+#include "base/io.h"
+#include "lockdep/lockdep.h"
 
 /* Addresses of locks: powers of two, and no page of them is there before it is used. */
 #define LOCKS_MAX (1U << 18)

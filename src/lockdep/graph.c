@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io.h"
-#include "lockdep.h"
-#include "options.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "lockdep/lockdep.h"
 
 #define NODES (2 * CLASSES_MAX)
 #define EDGES_MAX 16384

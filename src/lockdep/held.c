@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-#include "io.h"
-#include "lockdep.h"
-#include "options.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "lockdep/lockdep.h"
 
 /* What is beyond it is not watched. */
 #define HELD_MAX 64

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io.h"
-#include "lockdep.h"
-#include "options.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "lockdep/lockdep.h"
 
 static const char *base_name(const char *path)
 {

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "oomreclaim.h"
 
 /* Those that share don't wait for each other. */

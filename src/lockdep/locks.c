@@ -14,7 +14,7 @@
 #include <threads.h>
 #include <time.h>
 
-#include "lockdep.h"
+#include "lockdep/lockdep.h"
 
 /* Where this library's code is: the linker's names for its beginning and end. */
 extern const char __ehdr_start __attribute__((visibility("hidden")));

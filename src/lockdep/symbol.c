@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <link.h>
 
-#include "lockdep.h"
+#include "lockdep/lockdep.h"
 
 struct symbols {
 	const ElfW(Sym) * table;

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "budget.h"
+#include "config/options.h"
 #include "fake_heap.h"
 #include "fuzz.h"
-#include "ladder.h"
-#include "options.h"
+#include "ladder/ladder.h"
+#include "limits/budget.h"
 #include "support.h"
 
 #define SLOTS 8

@@ -2,8 +2,8 @@
 /* OOMRECLAIM_CONF: any text at all. */
 #include <string.h>
 
+#include "config/options.h"
 #include "fuzz.h"
-#include "options.h"
 
 static const char *begin, *end;
 static unsigned complaints;

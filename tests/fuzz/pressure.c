@@ -3,7 +3,7 @@
  * Sources of pressure: the input is $MEMORY_PRESSURE_WRITE, and behind a NUL what the source sends.
  * What is decoded has to be what somebody encoded.
  */
-#include "pressure.h"
+#include "background/pressure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/options.h"
 #include "fuzz.h"
-#include "options.h"
 #include "support.h"
 
 #define WRITE_MAX 256 /* pressure.c's own */

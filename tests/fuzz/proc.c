@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /proc and cgroups: the input is the files below, one after the other, NUL between them. */
-#include "proc.h"
+#include "system/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "constraint.h"
+#include "config/options.h"
 #include "fuzz.h"
-#include "options.h"
-#include "proc_cgroup.h"
+#include "limits/constraint.h"
 #include "support.h"
+#include "system/proc_cgroup.h"
 
 #define PID 5
 

@@ -20,9 +20,9 @@ unset LD_PRELOAD OOMRECLAIM_CONF MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 
 # All but what stands in front of jemalloc, and malloc itself.
 set -- "$@" --
-for source in "$root"/src/*.c; do
-	case ${source##*/} in
-	debug.c | heap*.c | init.c | interpose*.c | pages.c) ;;
+for source in "$root"/src/*/*.c; do
+	case ${source#"$root"/src/} in
+	lockdep/* | heap/* | entry/init.c | entry/cxx_runtime.c | entry/interpose*.c | limits/pages.c) ;;
 	*) set -- "$@" "$source" ;;
 	esac
 done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The protocol of src/reclaim.c and src/registry.c: one thread runs the callbacks, others wait for
+ * The protocol of src/reclaim/reclaim.c and src/reclaim/registry.c: one thread runs the callbacks, others wait for
  * it, no longer than their bound, and share its progress; unregister drains; fork() at any moment.
  * check.sh runs it. Each part is headed by the function it stands for.
  *

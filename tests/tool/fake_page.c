@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../src/stats_layout.h"
+#include "../../src/report/stats_layout.h"
 
 int main(int argc, char **argv)
 {

@@ -32,7 +32,7 @@ same()
 sed -n '1,/^\.Ss liboomreclaim-debug/s/^\.It Cm \([a-z_]*\) :.*/\1/p' "$root/man/oomreclaim.conf.5" >"$tmp/found"
 same oomreclaim.conf.5 "$tmp/found"
 cp "$tmp/known" "$tmp/release"
-sed -n '/^#ifdef OOM_DEBUG/,/^#endif/s/^[[:space:]]*{{"\([a-z_]*\)".*/\1/p' "$root/src/options.c" | sort >"$tmp/known"
+sed -n '/^#ifdef OOM_DEBUG/,/^#endif/s/^[[:space:]]*{{"\([a-z_]*\)".*/\1/p' "$root/src/config/options.c" | sort >"$tmp/known"
 [ -s "$tmp/known" ] || fail "no settings of the debug library"
 sed -n '/^\.Ss liboomreclaim-debug/,$s/^\.It Cm \([a-z_]*\) :.*/\1/p' "$root/man/oomreclaim.conf.5" >"$tmp/found"
 same "oomreclaim.conf.5: liboomreclaim-debug.so.0" "$tmp/found"

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "budget.h"
 #include "fake_heap.h"
-#include "scope.h"
+#include "limits/budget.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 struct background_log seen = {.lock = PTHREAD_MUTEX_INITIALIZER,

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "base.h"
-#include "reserve.h"
+#include "base/base.h"
+#include "reclaim/reserve.h"
 
 #define TRACE_MAX 8192
 #define RESERVE_BYTES ((size_t)64 << 10)

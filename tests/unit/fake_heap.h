@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "heap.h"
+#include "heap/heap_ops.h"
 
 /* What a successful attempt returns, and what the reserve does: not to be freed. */
 extern char fake_heap_block[], fake_heap_reserve_block[];

@@ -18,19 +18,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "background.h"
-#include "base.h"
-#include "budget.h"
-#include "dump.h"
-#include "killer.h"
-#include "options.h"
-#include "policy.h"
-#include "proc.h"
-#include "reclaim.h"
-#include "registry.h"
-#include "report.h"
-#include "stats.h"
-#include "stats_page.h"
+#include "background/background.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "limits/budget.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+#include "report/dump.h"
+#include "report/report.h"
+#include "report/stats.h"
+#include "report/stats_page.h"
+#include "system/proc.h"
 
 #define PATH_BYTES 1024
 #define NO_PROC "/nonexistent"

@@ -8,12 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "background.h"
+#include "background/background.h"
 #include "background_log.h"
-#include "base.h"
-#include "budget.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "options.h"
+#include "limits/budget.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "fake_heap.h"
-#include "reclaim.h"
-#include "scope.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(both_kinds, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -3,9 +3,9 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "base.h"
-#include "budget.h"
-#include "options.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "limits/budget.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)

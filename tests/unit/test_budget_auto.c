@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "budget.h"
-#include "options.h"
-#include "proc.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "limits/budget.h"
 #include "support.h"
+#include "system/proc.h"
 
 #define MIB ((size_t)1 << 20)
 /* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it is. */

@@ -8,9 +8,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "budget.h"
-#include "constraint.h"
+#include "base/base.h"
+#include "limits/budget.h"
+#include "limits/constraint.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)

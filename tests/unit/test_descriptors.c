@@ -13,12 +13,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "background.h"
+#include "background/background.h"
+#include "background/pressure.h"
 #include "background_log.h"
-#include "budget.h"
-#include "options.h"
-#include "pressure.h"
-#include "stats_page.h"
+#include "config/options.h"
+#include "limits/budget.h"
+#include "report/stats_page.h"
 #include "support.h"
 
 /* Nothing here needs as many at a time. */

@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "dump.h"
+#include "config/options.h"
 #include "forbid.h"
-#include "options.h"
+#include "report/dump.h"
 #include "support.h"
 
 static char stats_path[64], profile_path[64];

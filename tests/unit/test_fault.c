@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "fault.h"
+#include "config/options.h"
+#include "limits/fault.h"
 #include "oomreclaim.h"
-#include "options.h"
 #include "support.h"
 
 TestSuite(fault, .init = support_init, .timeout = WATCHDOG_SECONDS);

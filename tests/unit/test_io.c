@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "io.h"
+#include "base/base.h"
+#include "base/io.h"
 #include "support.h"
 
 TestSuite(io, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -7,16 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "budget.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "killer.h"
-#include "ladder.h"
-#include "options.h"
-#include "policy.h"
-#include "proc.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "kill/victim_kill.h"
+#include "ladder/ladder.h"
+#include "limits/budget.h"
 #include "support.h"
-#include "victim_kill.h"
+#include "system/proc.h"
 
 static struct capture capture;
 

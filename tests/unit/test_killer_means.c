@@ -15,15 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
 #include "forbid.h"
-#include "killer.h"
-#include "ladder.h"
-#include "options.h"
-#include "proc.h"
+#include "kill/killer.h"
+#include "kill/victim_kill.h"
+#include "ladder/ladder.h"
 #include "support.h"
-#include "victim_kill.h"
+#include "system/proc.h"
 
 static struct capture capture;
 

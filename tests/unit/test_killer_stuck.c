@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "killer.h"
-#include "options.h"
-#include "proc.h"
+#include "config/options.h"
+#include "kill/killer.h"
 #include "support.h"
+#include "system/proc.h"
 
 #ifndef SYS_process_mrelease
 #define SYS_process_mrelease 448

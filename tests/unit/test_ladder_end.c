@@ -12,12 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "killer.h"
-#include "ladder.h"
-#include "options.h"
-#include "policy.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "ladder/ladder.h"
 #include "support.h"
 
 static const struct heap_request request = {.size = 1000, .alignment = 16};

@@ -2,8 +2,8 @@
 /* The choice of the next rung: a row for each rung and condition, by its number in the ladder. */
 #include <criterion/criterion.h>
 
-#include "base.h"
-#include "ladder.h"
+#include "base/base.h"
+#include "ladder/ladder.h"
 #include "support.h"
 
 TestSuite(ladder_next, .init = support_init, .timeout = WATCHDOG_SECONDS);

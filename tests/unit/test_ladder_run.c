@@ -8,13 +8,13 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base.h"
-#include "budget.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "ladder.h"
-#include "options.h"
-#include "policy.h"
-#include "scope.h"
+#include "kill/policy.h"
+#include "ladder/ladder.h"
+#include "limits/budget.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(ladder_run, .init = support_init, .timeout = WATCHDOG_SECONDS);

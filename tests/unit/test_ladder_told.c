@@ -3,11 +3,11 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "base.h"
-#include "budget.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "ladder.h"
-#include "options.h"
+#include "ladder/ladder.h"
+#include "limits/budget.h"
 #include "support.h"
 
 TestSuite(ladder_told, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -16,9 +16,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "entry/modules.h"
 #include "forbid.h"
-#include "modules.h"
 #include "support.h"
 
 TestSuite(modules, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -7,12 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "forbid.h"
-#include "options.h"
-#include "proc.h"
+#include "kill/victim_kill.h"
 #include "support.h"
-#include "victim_kill.h"
+#include "system/proc.h"
 
 static struct victim_scope scope;
 

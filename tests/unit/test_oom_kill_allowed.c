@@ -3,9 +3,9 @@
 #include <criterion/criterion.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "ladder.h"
-#include "options.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "ladder/ladder.h"
 #include "support.h"
 
 TestSuite(oom_kill_allowed, .init = support_init, .timeout = WATCHDOG_SECONDS);

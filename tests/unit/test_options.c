@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "options.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "support.h"
 
 /* The program's own settings, as an application may define them. */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "options.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "support.h"
 
 TestSuite(options_values, .init = support_init, .timeout = WATCHDOG_SECONDS);

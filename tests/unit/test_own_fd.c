@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/own_fd.h"
 #include "forbid.h"
-#include "own_fd.h"
 #include "support.h"
 
 TestSuite(own_fd, .init = support_init, .timeout = WATCHDOG_SECONDS);

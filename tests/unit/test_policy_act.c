@@ -5,9 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "options.h"
-#include "policy.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "kill/policy.h"
 #include "support.h"
 
 TestSuite(policy_act, .init = support_init, .timeout = WATCHDOG_SECONDS);

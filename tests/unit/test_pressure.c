@@ -13,10 +13,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "background/pressure.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "forbid.h"
-#include "options.h"
-#include "pressure.h"
 #include "support.h"
 
 #define TRIGGER "some 200000 2000000" /* what PSI is told, with its NUL */

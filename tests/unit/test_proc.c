@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "proc.h"
+#include "base/base.h"
 #include "support.h"
+#include "system/proc.h"
 
 static void init(void)
 {

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base.h"
-#include "proc_cgroup.h"
+#include "base/base.h"
 #include "support.h"
+#include "system/proc_cgroup.h"
 
 static void init(void)
 {

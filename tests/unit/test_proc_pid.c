@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "proc.h"
+#include "base/base.h"
 #include "support.h"
+#include "system/proc.h"
 
 #define STATUS                                                                            \
 	"Name:\tserver\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t100\nNgid:\t0\n"       \

@@ -6,13 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "ladder.h"
-#include "options.h"
-#include "policy.h"
-#include "reclaim.h"
-#include "scope.h"
+#include "kill/policy.h"
+#include "ladder/ladder.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(reclaim_threads, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -5,8 +5,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base.h"
-#include "registry.h"
+#include "base/base.h"
+#include "reclaim/registry.h"
 #include "support.h"
 
 TestSuite(registry, .init = support_init, .timeout = WATCHDOG_SECONDS);

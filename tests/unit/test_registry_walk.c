@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "fake_heap.h"
-#include "reclaim.h"
-#include "registry.h"
-#include "scope.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(registry_walk, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -7,11 +7,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
 #include "fake_heap.h"
-#include "report.h"
+#include "kill/victim.h"
+#include "report/report.h"
 #include "support.h"
-#include "victim.h"
 
 static struct capture capture;
 

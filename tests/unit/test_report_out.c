@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "io.h"
-#include "options.h"
-#include "report.h"
+#include "base/base.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "report/report.h"
 #include "support.h"
 
 static struct capture capture;

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "ladder.h"
-#include "options.h"
+#include "ladder/ladder.h"
 #include "support.h"
 
 TestSuite(report_when, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "fake_heap.h"
-#include "reserve.h"
+#include "reclaim/reserve.h"
 #include "support.h"
 
 TestSuite(reserve, .init = support_init, .timeout = WATCHDOG_SECONDS);

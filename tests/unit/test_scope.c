@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
-#include "scope.h"
+#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(scope, .timeout = WATCHDOG_SECONDS);

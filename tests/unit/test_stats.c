@@ -7,12 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "budget.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
-#include "ladder.h"
-#include "options.h"
-#include "stats.h"
+#include "ladder/ladder.h"
+#include "limits/budget.h"
+#include "report/stats.h"
 #include "support.h"
 
 TestSuite(stats, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -11,14 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base.h"
+#include "base/base.h"
+#include "config/options.h"
 #include "fake_heap.h"
 #include "forbid.h"
-#include "ladder.h"
-#include "options.h"
-#include "stats.h"
-#include "stats_layout.h"
-#include "stats_page.h"
+#include "ladder/ladder.h"
+#include "report/stats.h"
+#include "report/stats_layout.h"
+#include "report/stats_page.h"
 #include "support.h"
 
 TestSuite(stats_page, .init = support_init, .timeout = WATCHDOG_SECONDS);

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "options.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "kill/victim.h"
 #include "support.h"
-#include "victim.h"
 
 /* Pids that no process has. */
 enum { SELF = 1 << 30, FIRST };

@@ -13,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base.h"
-#include "killer.h"
-#include "options.h"
-#include "policy.h"
+#include "base/base.h"
+#include "config/options.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "kill/victim_kill.h"
 #include "support.h"
-#include "victim_kill.h"
 
 static struct capture capture;
 

@@ -7,10 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "options.h"
-#include "proc.h"
+#include "config/options.h"
+#include "kill/victim_kill.h"
 #include "support.h"
-#include "victim_kill.h"
+#include "system/proc.h"
 
 TestSuite(victim_namespace, .timeout = WATCHDOG_SECONDS, .init = support_init);
 

@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proc.h"
+#include "kill/victim_kill.h"
 #include "support.h"
-#include "victim_kill.h"
+#include "system/proc.h"
 
 /* A fork costs many times as much there. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(COVERAGE)

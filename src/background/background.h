@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * oomreclaimd, the kernel's kswapd: a thread that reclaims before an allocation has to, above the
+ * setting high or when the system reports memory pressure. With stats:true it also keeps the page of
+ * counters up to date. There is none in a program that has set none of these, or has nothing to reclaim.
+ */
+#ifndef OOM_BACKGROUND_H
+#define OOM_BACKGROUND_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+
+/* The thread is needed and does not run. Relaxed: it is looked at again and again. */
+extern atomic_bool background_is_wanted;
+
+/* Takes over the settings, and opens the source of pressure. */
+void background_init(void);
+
+/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap held:
+   it allocates. */
+void background_start(void);
+
+/* Called on the slow paths of malloc, where no lock is held: budget_charge() wants the thread where
+   it can't be started. */
+static inline void background_poll(void)
+{
+	if (unlikely(atomic_load_explicit(&background_is_wanted, memory_order_relaxed)))
+		background_start();
+}
+
+/* A callback has been registered, so there is something to reclaim. Nor with any lock of ours held. */
+void background_note_callback(void);
+
+/* Called by budget_charge() above the watermark, with locks of the heap held. */
+void background_wake(void);
+
+/* At the end of the process: no new round; one under way gets a moment to end, since the program's
+   destructors are about to run. */
+void background_stop(void);
+
+void background_fork_child(void);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "background/pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/own_fd.h"
+#include "config/options.h"
+#include "system/proc.h"
+#include "system/proc_cgroup.h"
+
+/* systemd's default, and what an unprivileged process may ask for: 200 ms of stall in 2 s. */
+#define PSI_TRIGGER "some 200000 2000000"
+
+#define WRITE_MAX 256
+
+/* The open source. Used by one thread. */
+static struct {
+	struct own_fd file; /* what poll() watches */
+	struct own_fd
+		level; /* of version 1: memory.pressure_level, open as long as the eventfd is */
+	short events;
+	bool has_data; /* a stream whose data has to be read away */
+	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
+} source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
+
+bool pressure_is_wanted(void)
+{
+	return options.pressure_path[0] != '\0';
+}
+
+bool pressure_is_open(void)
+{
+	return atomic_load_explicit(&source.file.fd, memory_order_relaxed) >= 0;
+}
+
+int pressure_fd(void)
+{
+	return own_fd_get(&source.file);
+}
+
+short pressure_events(void)
+{
+	return source.events;
+}
+
+void pressure_close(void)
+{
+	own_fd_close(&source.file);
+	own_fd_close(&source.level);
+}
+
+static int digit_of(char c)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+	return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* Bytes decoded, or -EINVAL. */
+static ssize_t decode_base64(const char *text, char *bytes, size_t size)
+{
+	uint32_t bits = 0;
+	unsigned have = 0;
+	size_t used = 0;
+
+	for (; *text != '\0' && *text != '='; text++) {
+		int digit = digit_of(*text);
+
+		if (digit < 0 || used == size)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)digit;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			bytes[used++] = (char)(bits >> have & 0xff);
+		}
+	}
+	return strspn(text, "=") == strlen(text) ? (ssize_t)used : -EINVAL;
+}
+
+static int connect_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, error;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+/* Writes what the source is to be told, if anything. */
+static int configure(int fd, bool is_socket, const char *text, size_t bytes)
+{
+	ssize_t written;
+
+	if (bytes == 0)
+		return 0;
+	/* A peer that has left already: no reason for the program to get SIGPIPE. */
+	written = is_socket ? send(fd, text, bytes, MSG_NOSIGNAL) : write(fd, text, bytes);
+	if (written == (ssize_t)bytes)
+		return 0;
+	return written < 0 ? -errno : -EIO;
+}
+
+/* Of the kernel's own, where a write is a request: what is not is somebody's data. */
+static bool is_of_kernel(int fd)
+{
+	struct statfs fs;
+
+	/* A tree of files that a test has made. */
+	if (proc_root[0] != '\0')
+		return true;
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == PROC_SUPER_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC ||
+	        fs.f_type == CGROUP_SUPER_MAGIC);
+}
+
+static int open_file(const char *path, bool is_written)
+{
+	int fd = open(path, (is_written ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return -errno;
+	if (is_of_kernel(fd))
+		return fd;
+	close(fd);
+	return -EINVAL;
+}
+
+static int open_fifo(const char *path, bool is_written)
+{
+	const int flags = O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+	/* For writing as well: else the first writer that leaves ends it. */
+	int fd = open(path, O_RDWR | flags);
+
+	if (fd < 0 && errno == EACCES && !is_written)
+		fd = open(path, O_RDONLY | flags);
+	return fd >= 0 ? fd : -errno;
+}
+
+/* By what it is: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
+static int open_source(const char *path, const char *text, size_t bytes)
+{
+	struct stat file;
+	int fd, error;
+
+	if (stat(path, &file) != 0)
+		return -errno;
+	source.has_data = S_ISFIFO(file.st_mode) || S_ISSOCK(file.st_mode);
+	if (S_ISSOCK(file.st_mode))
+		fd = connect_socket(path);
+	else if (S_ISFIFO(file.st_mode))
+		fd = open_fifo(path, bytes > 0);
+	else if (S_ISREG(file.st_mode))
+		fd = open_file(path, bytes > 0);
+	else
+		return -EINVAL;
+	if (fd < 0)
+		return fd;
+	error = configure(fd, S_ISSOCK(file.st_mode), text, bytes);
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	source.events = source.has_data ? POLLIN : POLLPRI;
+	return own_fd_take(&source.file, fd) ? 0 : -EBADF;
+}
+
+#define LEVEL_NAME "memory.pressure_level"
+
+/* Version 1: an eventfd that memory.pressure_level, which source.path names, writes to. */
+static int open_level(void)
+{
+	char control[sizeof source.path], line[64];
+	struct io_buf control_path = {.text = control, .bytes = sizeof control};
+	struct io_buf text = {.text = line, .bytes = sizeof line};
+	int control_fd, level, event, error = 0;
+
+	io_printf(&control_path, "%.*scgroup.event_control",
+	          (int)(strlen(source.path) - strlen(LEVEL_NAME)), source.path);
+	control_fd = open(control, O_WRONLY | O_CLOEXEC);
+	if (control_fd < 0)
+		return -errno;
+	level = open(source.path, O_RDONLY | O_CLOEXEC);
+	event = level < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event < 0)
+		error = -errno;
+	else if (!own_fd_take(&source.level, level) || !own_fd_take(&source.file, event))
+		error = -EBADF;
+	if (error == 0) {
+		io_printf(&text, "%d %d medium", own_fd_get(&source.file),
+		          own_fd_get(&source.level));
+		error = configure(control_fd, false, line, text.used);
+	} else if (event < 0 && level >= 0) {
+		close(level);
+	}
+	close(control_fd);
+	if (error != 0)
+		pressure_close();
+	source.has_data = true;
+	source.events = POLLIN;
+	return error;
+}
+
+static bool is_level(const char *path)
+{
+	size_t length = strlen(path), name = strlen("/" LEVEL_NAME);
+
+	return length >= name && strcmp(path + length - name, "/" LEVEL_NAME) == 0;
+}
+
+static int open_psi(void)
+{
+	/* The terminating NUL belongs to what the kernel expects. */
+	return open_source(source.path, PSI_TRIGGER, sizeof PSI_TRIGGER);
+}
+
+/* Without anybody's word: the own group's PSI, version 1's levels, the machine's PSI. */
+static int open_automatic(void)
+{
+	struct proc_cgroup group;
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	int error = -ENODEV;
+
+	if (proc_cgroup_unified(&group)) {
+		io_printf(&path, "%s%s%s/memory.pressure", proc_root, group.mount, group.path);
+		error = open_psi();
+	}
+	if (error != 0 && proc_cgroup_self(&group) && !group.is_v2) {
+		path.used = 0;
+		io_printf(&path, "%s%s%s/" LEVEL_NAME, proc_root, group.mount, group.path);
+		error = open_level();
+	}
+	if (error != 0) {
+		path.used = 0;
+		io_printf(&path, "%s/proc/pressure/memory", proc_root);
+		error = open_psi();
+	}
+	return error;
+}
+
+/* systemd's variables. */
+static struct {
+	bool has_path;
+	char path[sizeof source.path];
+	int error; /* what is wrong with them */
+	char text[WRITE_MAX];
+	size_t bytes;
+} variable;
+
+void pressure_init(void)
+{
+	const char *watch = secure_getenv("MEMORY_PRESSURE_WATCH"),
+		   *encoded = secure_getenv("MEMORY_PRESSURE_WRITE");
+	struct io_buf path = {.text = variable.path, .bytes = sizeof variable.path};
+	ssize_t bytes = 0;
+
+	variable.has_path = watch != NULL;
+	if (watch == NULL)
+		return;
+	io_printf(&path, "%s", watch);
+	if (encoded != NULL)
+		bytes = decode_base64(encoded, variable.text, sizeof variable.text);
+	variable.bytes = bytes > 0 ? (size_t)bytes : 0;
+	/* The protocol's own conditions. */
+	if (strcmp(watch, "/dev/null") == 0)
+		variable.error = -ENODEV;
+	else if (watch[0] != '/' || strlen(watch) >= sizeof variable.path)
+		variable.error = -EINVAL;
+	else
+		variable.error = bytes < 0 ? (int)bytes : 0;
+}
+
+static int open_variable(void)
+{
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+
+	io_printf(&path, "%s", variable.path);
+	if (variable.error != 0)
+		return variable.error;
+	return open_source(source.path, variable.text, variable.bytes);
+}
+
+int pressure_open(const char **path)
+{
+	struct io_buf buf = {.text = source.path, .bytes = sizeof source.path};
+	struct stat file;
+
+	*path = source.path;
+	if (strcmp(options.pressure_path, "auto") == 0)
+		return variable.has_path ? open_variable() : open_automatic();
+	io_printf(&buf, "%s", options.pressure_path);
+	if (is_level(source.path))
+		return open_level();
+	/* A file of the kernel is told what to wait for; a FIFO or a socket is not. */
+	if (stat(source.path, &file) == 0 && S_ISREG(file.st_mode))
+		return open_psi();
+	return open_source(source.path, NULL, 0);
+}
+
+bool pressure_take(short revents)
+{
+	int fd = own_fd_get(&source.file);
+	char data[512];
+	ssize_t got = 1;
+
+	/* What was watched is gone: a cgroup that was removed, a peer that hung up. */
+	if (fd < 0 || (revents & (POLLERR | POLLNVAL)) != 0)
+		got = 0;
+	for (int i = 0; source.has_data && got > 0 && i < 64; i++)
+		got = read(fd, data, sizeof data);
+	if (source.has_data && got < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	return got > 0;
+}

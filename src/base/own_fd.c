@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/own_fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+/* Above what programs count on, or close by the number, and what shells keep for themselves. The first
+   is within the usual limit of 1024, the others within lower ones. */
+static const int numbers[] = {768, 192, 48, 16};
+
+static int move_up(int fd)
+{
+	int high = -1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) && high < 0; i++)
+		high = fcntl(fd, F_DUPFD_CLOEXEC, numbers[i]);
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
+bool own_fd_take(struct own_fd *own, int fd)
+{
+	int saved = errno;
+	struct stat status;
+	bool is_file;
+
+	if (fd >= 0)
+		fd = move_up(fd);
+	is_file = fd >= 0 && fstat(fd, &status) == 0;
+	if (fd >= 0 && !is_file)
+		close(fd);
+	errno = saved;
+	if (!is_file)
+		return false;
+	atomic_store_explicit(&own->device, status.st_dev, memory_order_relaxed);
+	atomic_store_explicit(&own->inode, status.st_ino, memory_order_relaxed);
+	/* Last: who reads the number without a lock finds the rest. */
+	atomic_store_explicit(&own->fd, fd, memory_order_release);
+	return true;
+}
+
+int own_fd_get(const struct own_fd *own)
+{
+	int saved = errno, fd = atomic_load_explicit(&own->fd, memory_order_acquire);
+	struct stat status;
+
+	if (fd >= 0 && (fstat(fd, &status) != 0 ||
+	                status.st_dev != atomic_load_explicit(&own->device, memory_order_relaxed) ||
+	                status.st_ino != atomic_load_explicit(&own->inode, memory_order_relaxed)))
+		fd = -1;
+	errno = saved;
+	return fd;
+}
+
+void own_fd_close(struct own_fd *own)
+{
+	int fd = own_fd_get(own);
+
+	atomic_store_explicit(&own->fd, -1, memory_order_relaxed);
+	if (fd >= 0)
+		close(fd);
+}

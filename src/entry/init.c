@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Before main(): what has to be there before memory runs out, and what the user has to be told.
+ * None of it is needed for malloc() to work: other constructors may allocate before this one runs.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "background/background.h"
+#include "base/base.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "entry/cxx_runtime.h"
+#include "entry/modules.h"
+#include "heap/heap_ops.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "limits/budget.h"
+#include "lockdep/debug.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+#include "reclaim/reserve.h"
+#include "report/dump.h"
+#include "report/report.h"
+#include "report/stats.h"
+#include "report/stats_page.h"
+
+/* As much of a wrong pair as leaves room for what is wrong with it. */
+#define PAIR_SHOWN 200
+
+/* One line, whatever is in the pair. */
+static void complain(const struct options_error *error)
+{
+	char raw[PAIR_SHOWN + 1], pair[PAIR_SHOWN + sizeof "..."];
+	struct io_buf buf = {.text = pair, .bytes = sizeof pair};
+	bool is_cut = error->pair_length > PAIR_SHOWN;
+	size_t length = is_cut ? PAIR_SHOWN : (size_t)error->pair_length;
+
+	memcpy(raw, error->pair, length);
+	raw[length] = '\0';
+	io_puts_clean(&buf, raw);
+	if (is_cut)
+		io_puts_clean(&buf, "...");
+	if (error->suggestion != NULL)
+		io_warn("%s: \"%s\" ignored: %s; did you mean \"%s\"?", error->source, pair,
+		        error->problem, error->suggestion);
+	else
+		io_warn("%s: \"%s\" ignored: %s", error->source, pair, error->problem);
+}
+
+static void load_options(void)
+{
+	if (options_load(complain) == 0 || !options.is_strict)
+		return;
+	io_warn("strict_conf is set: not starting");
+	_exit(EXIT_FAILURE);
+}
+
+/* An allocator that was preloaded before this library, or that the program itself contains, takes
+   its malloc() and all that hangs on it. */
+static bool is_first(void)
+{
+	void *probe = malloc(1);
+	bool is_ours = probe == NULL || heap_ops.is_ours(probe);
+
+	free(probe);
+	return is_ours;
+}
+
+static void warn_of_company(void)
+{
+	Dl_info first;
+
+	io_warn("another allocator comes first: %s; its malloc is used, and nothing is reclaimed",
+	        dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 ? first.dli_fname : "unknown");
+}
+
+/* fork() is no cancellation point, but what the handlers do is, with all locks held. The thread's own,
+   since several may fork. */
+static OOM_TLS int fork_cancel_state;
+
+/* The heap's own handlers were registered at its first use, before these: so these locks are taken
+   first, and the heap still works while they are held. */
+static void fork_prepare(void)
+{
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &fork_cancel_state);
+	killer_fork_prepare();
+	report_fork_prepare();
+	policy_fork_prepare();
+	reclaim_fork_prepare();
+	registry_fork_prepare();
+	heap_fork_prepare();
+}
+
+static void fork_parent(void)
+{
+	heap_fork_done();
+	registry_fork_parent();
+	reclaim_fork_parent();
+	policy_fork_parent();
+	report_fork_parent();
+	killer_fork_parent();
+	pthread_setcancelstate(fork_cancel_state, NULL);
+}
+
+static void fork_child(void)
+{
+	heap_fork_done();
+	background_fork_child();
+	stats_fork_child();
+	stats_page_fork_child();
+	budget_fork_child();
+	registry_fork_child(reclaim_is_caller());
+	reclaim_fork_child();
+	policy_fork_child();
+	report_fork_child();
+	dump_fork_child();
+	killer_fork_child();
+	pthread_setcancelstate(fork_cancel_state, NULL);
+}
+
+static void init_stats(void)
+{
+	int error = stats_page_write();
+
+	if (error != 0)
+		io_warn("stats: no page for others to read: %s", strerrordesc_np(-error));
+}
+
+__attribute__((constructor)) static void init(void)
+{
+	int saved = errno;
+	bool is_ours;
+
+	load_options();
+	debug_init();
+	budget_init(background_wake);
+	cxx_runtime_init();
+	is_ours = is_first();
+	if (is_ours) {
+		heap_ops.init();
+		if (reserve_init(options.reserve_bytes) != 0)
+			io_warn("no room for a reserve of %zu bytes: going on without one",
+			        options.reserve_bytes);
+	} else {
+		warn_of_company();
+	}
+	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
+		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
+	if (is_ours && options.is_stats)
+		init_stats();
+	if (is_ours)
+		background_init();
+	if (is_ours)
+		modules_load(options.modules);
+	errno = saved;
+}
+
+__attribute__((destructor)) static void fini(void)
+{
+	background_stop();
+	debug_stop();
+}

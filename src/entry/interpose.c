@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * malloc and its kind: to the heap, and only if that says NULL to the ladder. What can't fail (free,
+ * sdallocx, malloc_usable_size, mallctl and so on) is jemalloc's own symbol, exported as it is.
+ */
+#include "entry/interpose.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "background/background.h"
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#include "ladder/ladder.h"
+#include "lockdep/debug.h"
+
+/* Of the exported function in which it stands. */
+#define CALLER __builtin_return_address(0)
+
+static OOM_COLD void *climb(size_t size, size_t alignment, int flags)
+{
+	const struct heap_request request = {.size = size, .alignment = alignment, .flags = flags};
+
+	return ladder_climb(&request);
+}
+
+static OOM_COLD void *climb_resize(void *old, size_t size)
+{
+	const struct heap_request request = {.old = old, .size = size};
+
+	return ladder_climb(&request);
+}
+
+/* Where the fast path ends. Kept out of it, or malloc() would save a register for what comes here
+   after the heap. */
+static OOM_NOINLINE void *malloc_slow_path(size_t size)
+{
+	void *memory = heap_malloc_slow(size);
+
+	background_poll();
+	return likely(memory != NULL) ? memory : climb(size, 0, 0);
+}
+
+OOM_EXPORT void *malloc(size_t size)
+{
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	return heap_malloc_fast(size, &malloc_slow_path);
+}
+
+static OOM_NOINLINE void *calloc_slow_path(size_t count, size_t size)
+{
+	void *memory = heap_calloc(count, size);
+
+	background_poll();
+	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
+}
+
+OOM_EXPORT void *calloc(size_t count, size_t size)
+{
+	void *memory;
+
+	if (debug_alloc(mul_saturated(count, size), CALLER))
+		return NULL;
+	/* A product that overflows saturates, and nothing is that large. */
+	memory = heap_cached_zeroed(mul_saturated(count, size));
+	return likely(memory != NULL) ? memory : calloc_slow_path(count, size);
+}
+
+OOM_EXPORT void *realloc(void *old, size_t size)
+{
+	void *memory;
+
+	if ((size > 0 || old == NULL) && debug_alloc(size, CALLER))
+		return NULL;
+	memory = heap_realloc(old, size);
+	background_poll();
+
+	/* realloc(old, 0) frees and has nothing to return. */
+	if (likely(memory != NULL) || (size == 0 && old != NULL))
+		return memory;
+	return climb_resize(old, size);
+}
+
+OOM_EXPORT void *reallocarray(void *old, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
+		return climb_resize(old, SIZE_MAX);
+	return realloc(old, bytes);
+}
+
+static bool is_power_of_two(size_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+static OOM_NOINLINE void *aligned_slow_path(size_t alignment, size_t size)
+{
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
+
+	background_poll();
+	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
+}
+
+/* `alignment` is a power of two. */
+static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
+{
+	void *memory;
+
+	(void)caller; /* only the debug library looks at it */
+	if (debug_alloc(size, caller))
+		return NULL;
+	memory = heap_cached_aligned(alignment, size);
+	return likely(memory != NULL) ? memory : aligned_slow_path(alignment, size);
+}
+
+OOM_EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
+{
+	int saved = errno;
+	void *found;
+
+	if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
+		return EINVAL;
+	found = alloc_aligned(alignment, size, CALLER);
+	if (unlikely(found == NULL)) {
+		errno = saved;
+		return ENOMEM;
+	}
+	*memory = found;
+	return 0;
+}
+
+OOM_EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+	if (unlikely(!is_power_of_two(alignment))) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return alloc_aligned(alignment, size, CALLER);
+}
+
+/* As in glibc, any alignment will do: it is rounded up to a power of two. */
+OOM_EXPORT void *memalign(size_t alignment, size_t size)
+{
+	size_t rounded = 1;
+
+	if (unlikely(alignment > SIZE_MAX / 2 + 1)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	while (rounded < alignment)
+		rounded <<= 1;
+	return alloc_aligned(rounded, size, CALLER);
+}
+
+static size_t page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+OOM_EXPORT void *valloc(size_t size)
+{
+	return alloc_aligned(page_bytes(), size, CALLER);
+}
+
+OOM_EXPORT void *pvalloc(size_t size)
+{
+	size_t page = page_bytes(), rounded = add_saturated(size, page - 1);
+
+	/* What can't be rounded up can't be had either: it stays as large as it is. */
+	if (rounded != SIZE_MAX)
+		rounded &= ~(page - 1);
+	return alloc_aligned(page, rounded, CALLER);
+}
+
+/* jemalloc's free as a whole, not a jump to it. */
+OOM_EXPORT __attribute__((flatten)) void free(void *memory)
+{
+	heap_free(memory);
+}
+
+OOM_EXPORT void cfree(void *memory)
+{
+	heap_free(memory);
+}
+
+OOM_EXPORT void free_sized(void *memory, size_t size)
+{
+	if (memory != NULL)
+		heap_sized_free(memory, size);
+}
+
+OOM_EXPORT void free_aligned_sized(void *memory, size_t alignment, size_t size)
+{
+	/* jemalloc's answer to an alignment that aligned_alloc() refuses is undefined. */
+	if (memory != NULL && is_power_of_two(alignment))
+		je_sdallocx(memory, size > 0 ? size : 1, MALLOCX_ALIGN(alignment));
+	else
+		heap_free(memory);
+}
+
+/* ---- jemalloc's own API, as far as it is not exported as it is ---- */
+
+OOM_EXPORT int mallctl(const char *name, void *old, size_t *old_length, void *new,
+                       size_t new_length)
+{
+	return heap_mallctl(name, old, old_length, new, new_length);
+}
+
+static OOM_COLD void *climb_extended(void *old, size_t size, int flags)
+{
+	const struct heap_request request = {
+		.old = old,
+		.size = size,
+		/* The report and the callbacks know it as bytes. */
+		.alignment = MALLOCX_ALIGN_GET(flags) > 1 ? MALLOCX_ALIGN_GET(flags) : 0,
+		.flags = flags,
+		.is_arena_explicit = (flags & MALLOCX_ARENA_MASK) != 0,
+	};
+
+	return ladder_climb(&request);
+}
+
+OOM_EXPORT void *mallocx(size_t size, int flags)
+{
+	void *memory;
+
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	if (likely(flags == 0))
+		return heap_malloc_fast(size, &malloc_slow_path);
+	memory = heap_mallocx(size, flags);
+	background_poll();
+	return likely(memory != NULL) ? memory : climb_extended(NULL, size, flags);
+}
+
+OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
+{
+	void *memory;
+
+	if (debug_alloc(size, CALLER))
+		return NULL;
+	memory = heap_rallocx(old, size, flags);
+	background_poll();
+	return likely(memory != NULL) ? memory : climb_extended(old, size, flags);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two places where jemalloc does not look at what a mapping came to, made good in what it calls
+ * instead (heap_glue.h).
+ */
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#define OOM_HEAP_GLUE_DECLARATIONS
+#include "heap/heap_glue.h"
+#include "limits/pages.h"
+
+/* At its start jemalloc maps one page, to see what MADV_DONTNEED does, and goes on as if it had got
+   it. Where there is not one page to be had it gets this one, and fails at its next mapping, which it
+   looks at. */
+static _Alignas(PAGE) char spare[PAGE];
+
+void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	void *mapped = pages_mmap(addr, length, prot, flags, fd, offset);
+
+	if (unlikely(mapped == MAP_FAILED) && length == sizeof spare && !malloc_initialized())
+		return spare;
+	return mapped;
+}
+
+int heap_munmap(void *addr, size_t length)
+{
+	if (unlikely(addr == spare))
+		return 0;
+	heap_grow_unmapped(length);
+	return pages_munmap(addr, length);
+}
+
+/* The heap keeps a record of 2 MiB for each GiB of addresses in which it has blocks. Where there is
+   room for the block but not for its record, jemalloc forgets what it has just mapped. */
+bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
+                                 bool is_slab)
+{
+	arena_t *arena;
+
+	if (likely(!emap_register_boundary(tsdn, emap, extent, size_index, is_slab)))
+		return false;
+	arena = arena_get(tsdn, edata_arena_ind_get(extent), false);
+	if (arena != NULL && ehooks_are_default(arena_get_ehooks(arena)) &&
+	    !(have_dss && extent_in_dss(edata_base_get(extent))))
+		pages_munmap(edata_base_get(extent), edata_size_get(extent));
+	return true;
+}

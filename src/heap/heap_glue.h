@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Included by force in front of every source file of jemalloc: how jemalloc's calls to the system
+ * reach us without a patch to it.
+ *
+ *  - mmap, munmap, sbrk, madvise go through pages.c, the one place that maps memory;
+ *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
+ *    comes before its first allocation, so our own options are read there;
+ *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
+ *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
+ *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
+ *    the caller's errno as it was without anybody having to save it on the fast path.
+ */
+#ifndef OOM_HEAP_GLUE_H
+#define OOM_HEAP_GLUE_H
+
+/* What jemalloc defines for itself (on the command line or later) stays its own business. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
+   to heap_thread.c, heap_extent.c, heap_grow.c and heap_fork.c. */
+#ifdef OOM_HEAP_GLUE_TSD
+#define je_tsd_tcache_enabled_data_init heap_tcache_init
+#endif
+#ifdef OOM_HEAP_GLUE_EXTENT
+#define je_emap_register_boundary heap_emap_register_boundary
+#endif
+#ifdef OOM_HEAP_GLUE_PAC
+#define je_ecache_alloc_grow heap_ecache_alloc_grow
+#endif
+#ifdef OOM_HEAP_GLUE_EHOOKS
+#define je_extent_alloc_dss heap_extent_alloc_dss
+#endif
+#ifdef OOM_HEAP_GLUE_ARENA
+#define je_base_prefork heap_base_prefork
+#define je_base_postfork_parent heap_base_postfork_parent
+#define je_base_postfork_child heap_base_postfork_child
+#endif
+#ifdef OOM_HEAP_GLUE_TCACHE
+#define je_arena_choose_hard heap_arena_choose_hard
+#endif
+
+extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
+void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+int heap_munmap(void *addr, size_t length);
+void *pages_sbrk(intptr_t increment);
+int pages_madvise(void *addr, size_t length, int advice);
+char *heap_conf_getenv(const char *name);
+ssize_t heap_readlink(const char *path, char *buf, size_t size);
+
+/* jemalloc_heap.c, which defines these, takes the declarations alone. */
+#ifndef OOM_HEAP_GLUE_DECLARATIONS
+#undef errno
+#define errno heap_errno
+#define mmap(addr, length, prot, flags, fd, offset) heap_mmap(addr, length, prot, flags, fd, offset)
+#define munmap(addr, length) heap_munmap(addr, length)
+#define sbrk(increment) pages_sbrk(increment)
+#define madvise(addr, length, advice) pages_madvise(addr, length, advice)
+#define secure_getenv(name) heap_conf_getenv(name)
+#define readlink(path, buf, size) heap_readlink(path, buf, size)
+/* By it jemalloc reads /proc, which need not be there. */
+#define syscall(...)                                       \
+	__extension__({                                    \
+		int heap_saved = *__errno_location();      \
+		long heap_result = (syscall)(__VA_ARGS__); \
+                                                           \
+		*__errno_location() = heap_saved;          \
+		heap_result;                               \
+	})
+#endif
+
+/* Two things that jemalloc asserts are not so where memory is short: that a thread gets an arena (where it
+   doesn't jemalloc copes, or heap_thread.c does), and that a heap which could not start is not started
+   again. */
+#if defined(OOM_DEBUG) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
+#include <string.h>
+__attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
+#define assert(condition)                                                     \
+	do {                                                                  \
+		if (!(condition) && strcmp(#condition, "ret") != 0 &&         \
+		    strcmp(#condition, "read_source++ == which_source") != 0) \
+			debug_assert_failed(__FILE__, __LINE__, #condition);  \
+	} while (0)
+#endif
+
+/* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2 MiB: to
+   have few of them. Where address space is limited the rest of the last one would be lost to everybody. */
+#ifdef OOM_HEAP_GLUE_BASE
+#include "jemalloc/internal/jemalloc_preamble.h"
+
+#include "jemalloc/internal/jemalloc_internal_includes.h"
+#define sz_pind2sz(index) (opt_retain ? sz_pind2sz(index) : HUGEPAGE)
+#endif
+
+#endif

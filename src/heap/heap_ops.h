@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The heap as the ladder sees it: a table of functions. The library's own is jemalloc's (jemalloc_heap.c);
+ * the unit tests link another that can be made to fail.
+ *
+ * None of these functions climbs the ladder or changes errno. All are thread-safe.
+ */
+#ifndef OOM_HEAP_H
+#define OOM_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One allocation, in a form in which it can be tried again. */
+struct heap_request {
+	void *old;        /* the block to be resized, NULL for a new one */
+	size_t size;      /* bytes; 0 is served as 1 */
+	size_t alignment; /* a power of two, 0 for the default */
+	int flags;        /* jemalloc's MALLOCX_ZERO, _TCACHE and _ARENA, if any */
+	bool is_arena_explicit;
+};
+
+/* Bytes, by jemalloc's names for them. */
+struct heap_stats {
+	size_t allocated;
+	size_t active;
+	size_t metadata;
+	size_t resident;
+	size_t mapped;
+	size_t retained;
+	size_t dirty; /* freed, and kept for the next allocation */
+};
+
+struct heap_ops {
+	/* Resolves what the other functions need, once, before main(). */
+	void (*init)(void);
+	void *(*alloc)(const struct heap_request *request);
+	/* Gives the caches of this thread back to the arenas they came from. */
+	void (*flush_thread)(void);
+	/* Gives the dirty, muzzy and retained pages of all arenas back to the system. */
+	void (*purge_all)(void);
+	/* False where so little is free, and not for this request, that callbacks had better be asked
+	   first: to unmap it now and map it again soon costs more than it gives. */
+	bool (*is_purge_worth)(const struct heap_request *request);
+	/* True where the heap has called out to the application (extent hooks) and may hold locks. */
+	bool (*is_reentrant)(void);
+	/* True for a block of this heap. */
+	bool (*is_ours)(const void *memory);
+	/* What this thread has ever allocated and freed, in bytes. */
+	void (*thread_counters)(uint64_t *allocated, uint64_t *freed);
+	/* False where the heap keeps no statistics. */
+	bool (*stats)(struct heap_stats *stats);
+	/* Statistics as JSON, in pieces. */
+	void (*print_stats)(void (*put)(void *arg, const char *text), void *arg);
+	/* A heap profile, into a file; false where profiling is off or the file can't be written. */
+	bool (*dump_profile)(const char *path);
+	/* Makes the reserve; 0 or -errno. Called once. */
+	int (*reserve_create)(size_t bytes);
+	void *(*reserve_alloc)(const struct heap_request *request);
+	/* The largest request that could ever succeed, in bytes. */
+	size_t max_bytes;
+};
+
+extern const struct heap_ops heap_ops;
+
+/* heap_fork.c: around fork(), before jemalloc's own handler and after it. Only the library's heap. */
+void heap_fork_prepare(void);
+void heap_fork_done(void);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The reserve: an arena that lives in one mapping, made at start. What comes from it is an ordinary
+ * block, and free() brings it back.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#include "heap/heap_ops.h"
+#include "limits/pages.h"
+
+static struct {
+	extent_hooks_t hooks;
+	void *region; /* handed to the arena whole, once */
+	size_t region_bytes;
+	unsigned arena;
+} reserve;
+
+static void *reserve_extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
+                                  size_t alignment, bool *zero, bool *commit, unsigned arena)
+{
+	void *region = reserve.region;
+
+	(void)hooks, (void)arena;
+	if (region == NULL || new_addr != NULL || size > reserve.region_bytes ||
+	    ((uintptr_t)region & (alignment - 1)) != 0)
+		return NULL;
+	/* Asked for by reserve_create() alone at first, so by one thread; never again after. */
+	reserve.region = NULL;
+	*zero = true;
+	*commit = true;
+	return region;
+}
+
+/* True is "no": what the arena has it keeps, whoever purges. */
+static bool reserve_extent_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
+                                  unsigned arena)
+{
+	(void)hooks, (void)addr, (void)size, (void)committed, (void)arena;
+	return true;
+}
+
+static bool reserve_extent_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
+                                 size_t size_b, bool committed, unsigned arena)
+{
+	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b, (void)committed,
+		(void)arena;
+	return false;
+}
+
+static bool reserve_extent_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
+                                 size_t size_b, bool committed, unsigned arena)
+{
+	(void)hooks, (void)addr_a, (void)size_a, (void)addr_b, (void)size_b, (void)committed;
+	(void)arena;
+	return false;
+}
+
+static int reserve_flags(void)
+{
+	/* Not through the thread's cache: that would fill itself with a batch. */
+	return (int)(MALLOCX_ARENA(reserve.arena) | MALLOCX_TCACHE_NONE);
+}
+
+int heap_reserve_create(size_t bytes)
+{
+	arena_config_t config = {.extent_hooks = &reserve.hooks, .metadata_use_hooks = false};
+	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0, length = sizeof reserve.arena;
+	void *region, *whole;
+
+	if (size == 0)
+		return -ENOMEM;
+	reserve.hooks = (extent_hooks_t){.alloc = reserve_extent_alloc,
+	                                 .dalloc = reserve_extent_dalloc,
+	                                 .split = reserve_extent_split,
+	                                 .merge = reserve_extent_merge};
+	/* The heap shifts large blocks within one page more, to spread them over the cache. */
+	reserve.region_bytes = PAGE_CEILING(size) + PAGE;
+	region = pages_mmap(NULL, reserve.region_bytes, PROT_READ | PROT_WRITE,
+	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (region == MAP_FAILED)
+		return -ENOMEM;
+	reserve.region = region;
+	if (je_mallctl("experimental.arenas_create_ext", &reserve.arena, &length, &config,
+	               sizeof config) != 0) {
+		pages_munmap(region, reserve.region_bytes);
+		return -ENOMEM;
+	}
+	/* Taken whole and given back, the region and every record it needs are in the arena: nothing
+	   has to be mapped when it is used. */
+	whole = je_mallocx(size, reserve_flags());
+	if (whole == NULL)
+		return -ENOMEM;
+	je_free(whole);
+	return 0;
+}
+
+void *heap_reserve_alloc(const struct heap_request *request)
+{
+	struct heap_request fresh = *request;
+	size_t old_bytes;
+	void *memory;
+
+	fresh.old = NULL;
+	fresh.flags = reserve_flags() | (request->flags & MALLOCX_ZERO);
+	memory = heap_ops.alloc(&fresh);
+	if (memory == NULL || request->old == NULL)
+		return memory;
+	old_bytes = isalloc(tsdn_fetch(), request->old);
+	memcpy(memory, request->old, old_bytes < request->size ? old_bytes : request->size);
+	je_free(request->old);
+	return memory;
+}

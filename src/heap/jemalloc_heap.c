@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap/heap_ops.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "background/background.h"
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#include "limits/budget.h"
+#include "limits/fault.h"
+#define OOM_HEAP_GLUE_DECLARATIONS
+#include "config/options.h"
+#include "heap/heap_glue.h"
+#include "limits/pages.h"
+
+/* Arenas for each processor, as "narenas_ratio" in MALLOC_CONF; jemalloc declares it nowhere. */
+extern fxp_t opt_narenas_ratio;
+
+/* jemalloc's errno, which nobody reads: see heap_glue.h. */
+OOM_TLS int heap_errno;
+
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+
+static size_t soft_limit(__rlimit_resource_t resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return SIZE_MAX;
+	return limit.rlim_cur;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/*
+ * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a limit is
+ * small beside the number of processors, that is most of it: an arena for each so many bytes will do.
+ */
+#define LIMIT_BYTES_PER_ARENA (64UL << 20)
+
+static void limit_arenas(size_t limit)
+{
+	fxp_t arenas = (fxp_t)min_size(limit / LIMIT_BYTES_PER_ARENA, UINT16_MAX);
+	cpu_set_t set;
+	fxp_t ratio;
+
+	/* What jemalloc does to count them. */
+	if (sched_getaffinity(0, sizeof set, &set) != 0)
+		return;
+	ratio = FXP_INIT_INT(arenas > 0 ? arenas : 1) / (fxp_t)CPU_COUNT(&set);
+	if (ratio >= opt_narenas_ratio)
+		return;
+	opt_narenas_ratio = ratio;
+	/* Free pages side by side that are more than this are given back at once. In the first arena, which
+	   is made now, and where all threads may free, 8 MiB of them come together all the time. */
+	if (limit / 4 > oversize_threshold)
+		oversize_threshold = limit / 4;
+}
+
+/*
+ * A freed extent of up to two to this power times the size of a request is cut up for it. With jemalloc's 6
+ * a program that frees all of a phase's small blocks has its next phase on new pages, as the old ones lie
+ * together by then, and waits for these to decay: docs/benchmarks.md has the figures.
+ */
+#define LG_MAX_ACTIVE_FIT 8
+
+/*
+ * jemalloc asks for MALLOC_CONF once, after its defaults are set and before its first mapping: the
+ * moment to read our own options, and to turn retention off where address space is limited. Address
+ * space that an arena retains is charged to the limit and of no use to any other arena. (Under our own
+ * budget alone retention ends when it gets in the way: heap_grow.c.) What the user says in malloc_conf or
+ * MALLOC_CONF is applied after this.
+ */
+char *heap_conf_getenv(const char *name)
+{
+	int saved = errno;
+	size_t limit;
+
+	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
+	options_load(NULL);
+	budget_init(background_wake);
+	fault_init();
+	limit = min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA));
+	if (limit != SIZE_MAX)
+		opt_retain = false;
+	limit = min_size(limit, budget_max_bytes());
+	if (limit != SIZE_MAX)
+		limit_arenas(limit);
+	errno = saved;
+	return secure_getenv(name);
+}
+
+ssize_t heap_readlink(const char *path, char *buf, size_t size)
+{
+	int saved = errno;
+	ssize_t length = readlink(path, buf, size);
+
+	errno = saved;
+	return length;
+}
+
+static void init(void)
+{
+	uint64_t epoch = 1;
+
+	/* The control interface sets itself up at its first use, which needs memory: not to be left
+	   for the day when there is none. */
+	je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
+}
+
+static int flags_of(const struct heap_request *request)
+{
+	int flags = request->flags;
+
+	if (request->alignment > 0)
+		flags |= MALLOCX_ALIGN(request->alignment);
+	return flags;
+}
+
+static void *alloc(const struct heap_request *request)
+{
+	size_t size = request->size > 0 ? request->size : 1;
+	void *memory;
+
+	/* jemalloc's own functions do not take a size above this from us: some would assert. */
+	if (size > SC_LARGE_MAXCLASS)
+		return NULL;
+	if (request->old != NULL)
+		memory = je_rallocx(request->old, size, flags_of(request));
+	else
+		memory = je_mallocx(size, flags_of(request));
+	if (memory != NULL)
+		heap_tcache_retry();
+	return memory;
+}
+
+static void flush_thread(void)
+{
+	if (malloc_initialized())
+		je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+}
+
+/*
+ * Address space that the arenas keep after a purge: where retention is on, because no rlimit was set
+ * when the program started or because the user wants it, and what heap_grow.c has in stock. An arena that
+ * runs out goes by its own share alone, so at a failure all of it goes back to the system.
+ */
+static void release_retained(void)
+{
+	tsdn_t *tsdn = tsdn_fetch();
+	edata_t *extent;
+
+	/* What came from sbrk() can't be unmapped, and would be lost. */
+	if (have_dss && extent_in_dss((char *)sbrk(0) - 1))
+		return;
+	/* Arenas made by hand may be destroyed by hand, at any moment; those up to here stay. */
+	for (unsigned i = 0; i < manual_arena_base; i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+		ehooks_t *hooks;
+
+		if (arena == NULL || ecache_npages_get(&arena->pa_shard.pac.ecache_retained) == 0)
+			continue;
+		hooks = arena_get_ehooks(arena);
+		if (!ehooks_are_default(hooks))
+			continue;
+		while ((extent = ecache_evict(tsdn, &arena->pa_shard.pac, hooks,
+		                              &arena->pa_shard.pac.ecache_retained, 0)) != NULL)
+			extent_destroy_wrapper(tsdn, &arena->pa_shard.pac, hooks, extent);
+	}
+}
+
+static void purge_all(void)
+{
+	if (!malloc_initialized())
+		return;
+	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
+	heap_end_retention();
+	release_retained();
+}
+
+/*
+ * A program at its limit always has some free extents that are too small for the next slab, and every few
+ * slabs it is out of memory again. To unmap them each time, with an interrupt for every processor, takes longer
+ * than all the rest: docs/benchmarks.md has the figures.
+ */
+#define LG_PART_NOT_WORTH 5
+#define BYTES_ALWAYS_WORTH ((size_t)16 << 20)
+
+static bool is_purge_worth(const struct heap_request *request)
+{
+	size_t free_bytes = 0, mapped = 0;
+	tsdn_t *tsdn;
+
+	/* Beside a large block a purge costs little. And the first one ends retention. */
+	if (!malloc_initialized() || opt_retain || request->size > SC_SMALL_MAXCLASS ||
+	    request->alignment > PAGE)
+		return true;
+	/* What is free in arenas made by hand can't be counted here: they may be destroyed meanwhile. One is
+	   the reserve's. */
+	if (narenas_total_get() > manual_arena_base + (options.reserve_bytes > 0))
+		return true;
+	tsdn = tsdn_fetch();
+	for (unsigned i = 0; i < manual_arena_base; i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+		pac_t *pac;
+
+		if (arena == NULL)
+			continue;
+		pac = &arena->pa_shard.pac;
+		free_bytes += (ecache_npages_get(&pac->ecache_dirty) +
+		               ecache_npages_get(&pac->ecache_muzzy) +
+		               ecache_npages_get(&pac->ecache_retained))
+		              << LG_PAGE;
+		mapped += pac_mapped(pac);
+	}
+	return free_bytes > min_size(mapped >> LG_PART_NOT_WORTH, BYTES_ALWAYS_WORTH);
+}
+
+static bool is_reentrant(void)
+{
+	/* Before it is initialised jemalloc has no thread data to ask. */
+	return malloc_initialized() && tsd_reentrancy_level_get(tsd_fetch()) > 0;
+}
+
+static bool is_ours(const void *memory)
+{
+	emap_full_alloc_ctx_t found;
+
+	return malloc_initialized() &&
+	       !emap_full_alloc_ctx_try_lookup(tsdn_fetch(), &arena_emap_global, memory, &found) &&
+	       found.edata != NULL;
+}
+
+static void thread_counters(uint64_t *allocated, uint64_t *freed)
+{
+	tsd_t *tsd;
+
+	*allocated = *freed = 0;
+	if (!malloc_initialized())
+		return;
+	tsd = tsd_fetch();
+	*allocated = tsd_thread_allocated_get(tsd);
+	*freed = tsd_thread_deallocated_get(tsd);
+}
+
+static bool read_size(const char *name, size_t *value)
+{
+	size_t length = sizeof *value;
+
+	return je_mallctl(name, value, &length, NULL, 0) == 0;
+}
+
+static bool stats(struct heap_stats *stats)
+{
+	uint64_t epoch = 1;
+	size_t dirty = 0, muzzy = 0;
+
+	if (!malloc_initialized() || je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) != 0)
+		return false;
+	if (!read_size("stats.arenas." STRING(MALLCTL_ARENAS_ALL) ".pdirty", &dirty) ||
+	    !read_size("stats.arenas." STRING(MALLCTL_ARENAS_ALL) ".pmuzzy", &muzzy))
+		return false;
+	stats->dirty = (dirty + muzzy) * PAGE;
+	return read_size("stats.allocated", &stats->allocated) &&
+	       read_size("stats.active", &stats->active) &&
+	       read_size("stats.metadata", &stats->metadata) &&
+	       read_size("stats.resident", &stats->resident) &&
+	       read_size("stats.mapped", &stats->mapped) &&
+	       read_size("stats.retained", &stats->retained);
+}
+
+static void put_stats(void (*put)(void *arg, const char *text), void *arg)
+{
+	if (malloc_initialized())
+		stats_print(put, arg, "J");
+}
+
+static bool dump_profile(const char *path)
+{
+	return malloc_initialized() && je_mallctl("prof.dump", NULL, NULL, &path, sizeof path) == 0;
+}
+
+const struct heap_ops heap_ops = {
+	.init = init,
+	.alloc = alloc,
+	.flush_thread = flush_thread,
+	.purge_all = purge_all,
+	.is_purge_worth = is_purge_worth,
+	.is_reentrant = is_reentrant,
+	.is_ours = is_ours,
+	.thread_counters = thread_counters,
+	.stats = stats,
+	.print_stats = put_stats,
+	.dump_profile = dump_profile,
+	.reserve_create = heap_reserve_create,
+	.reserve_alloc = heap_reserve_alloc,
+	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
+	.max_bytes = ((size_t)1 << LG_VADDR) - 1,
+};

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kill/killer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "config/options.h"
+#include "kill/policy.h"
+#include "kill/victim_kill.h"
+#include "limits/budget.h"
+#include "limits/constraint.h"
+#include "reclaim/scope.h"
+#include "report/dump.h"
+#include "report/report.h"
+#include "report/stats.h"
+#include "report/stats_page.h"
+
+/* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock; disabled is written
+   under it, and read without: that may be where the heap's own locks are held. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_active;
+	uint64_t turns; /* that have ended */
+	atomic_uint disabled;
+} killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+bool killer_is_disabled(void)
+{
+	return atomic_load_explicit(&killer.disabled, memory_order_relaxed) > 0;
+}
+
+/* KILLER_END: it is this thread's turn, and end_turn() is to follow. */
+static enum killer_result begin_turn(void)
+{
+	enum killer_result result = KILLER_END;
+	uint64_t turn;
+
+	pthread_mutex_lock(&killer.lock);
+	turn = killer.turns;
+	if (killer_is_disabled()) {
+		result = KILLER_OFF;
+	} else if (!killer.is_active) {
+		killer.is_active = true;
+	} else {
+		/* Bounded: a turn waits for its victim about twice kill_grace_ms. */
+		while (killer.turns == turn)
+			pthread_cond_wait(&killer.done, &killer.lock);
+		result = KILLER_RETRY;
+	}
+	pthread_mutex_unlock(&killer.lock);
+	return result;
+}
+
+static void end_turn(void)
+{
+	pthread_mutex_lock(&killer.lock);
+	killer.is_active = false;
+	killer.turns++;
+	pthread_cond_broadcast(&killer.done);
+	pthread_mutex_unlock(&killer.lock);
+}
+
+static void write_report(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (options.report != REPORT_NEVER)
+		report_write(control, verdict);
+	dump_write();
+}
+
+static bool claim_end(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (!policy_claim())
+		return false;
+	if (verdict->policy == OOMRECLAIM_POLICY_KILL)
+		stats_count(STATS_KILLS);
+	stats_verdict(control,
+	              verdict->policy == OOMRECLAIM_POLICY_KILL ? OOMRECLAIM_OUTCOME_KILL
+	                                                        : OOMRECLAIM_OUTCOME_ABORT,
+	              verdict->victim != NULL ? verdict->victim->pid : 0);
+	stats_page_update();
+	write_report(control, verdict);
+	return true;
+}
+
+bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy policy)
+{
+	const struct report_verdict verdict = {.policy = policy};
+
+	return claim_end(control, &verdict);
+}
+
+static const struct proc_cgroup *full_group(const struct oom_control *control,
+                                            const struct victim_scope *scope)
+{
+	return control->constraint == CONSTRAINT_CGROUP && scope->has_group ? &scope->group : NULL;
+}
+
+/* oom_kill_allocating_task */
+static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *control,
+                                                 const struct victim_scope *scope,
+                                                 const struct proc_pid *found, const char *reason)
+{
+	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
+	struct proc_cgroup group;
+	bool has_group = victim_group(scope, scope->self, &group);
+	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                       .victim = &self,
+	                                       .full_group = full_group(control, scope),
+	                                       .group = has_group ? &group : NULL,
+	                                       .has_table = found != NULL,
+	                                       .reason = reason};
+
+	proc_name(self.name);
+	if (found != NULL)
+		self = *found;
+	else if (scope->proc_error == 0)
+		proc_pid_read(scope->self, &self);
+	if (claim_end(control, &verdict) && has_group)
+		victim_kill_group(scope, &group);
+	return KILLER_END;
+}
+
+static void count_other(const struct oom_control *control, pid_t pid)
+{
+	stats_count(STATS_KILLS);
+	stats_verdict(control, OOMRECLAIM_OUTCOME_KILL_OTHER, pid);
+}
+
+/* oom_kill_process(): victim_kill()'s word, and whether this process goes with the victim's group. */
+static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
+                                    const struct victim_scope *scope, const struct proc_pid *chosen,
+                                    const char *reason, bool *goes_too)
+{
+	struct proc_cgroup group;
+	bool has_group = victim_group(scope, chosen->pid, &group);
+	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                       .victim = chosen,
+	                                       .full_group = full_group(control, scope),
+	                                       .group = has_group ? &group : NULL,
+	                                       .has_table = true,
+	                                       .reason = reason};
+	int error;
+
+	write_report(control, &verdict);
+	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
+	/* Before the first of them dies: what this process may still have to do it does meanwhile. */
+	if (*goes_too && policy_claim())
+		stats_count(STATS_KILLS);
+	error = victim_kill(scope, chosen, has_group ? &group : NULL);
+	if (error == 0 || error == -ETIMEDOUT)
+		count_other(control, chosen->pid);
+	return error;
+}
+
+/* select_bad_process(), until one of those there are could be killed. */
+static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *control,
+                                                  const struct victim_scope *scope,
+                                                  const char *reason)
+{
+	struct proc_pid chosen;
+	bool goes_too = false;
+	int error = -EPERM;
+
+	/* A victim that is still dying: its memory is what there will be, not another's. */
+	if (victim_wait())
+		return KILLER_RETRY;
+	/* More of them than can be skipped would come round again. */
+	for (unsigned i = 0; error == -EPERM && !goes_too && i < VICTIM_SKIPPED; i++) {
+		error = victim_select(scope, &chosen);
+		if (error == -ESRCH)
+			return KILLER_NOBODY;
+		if (error != 0)
+			break;
+		if (chosen.pid == scope->self)
+			return kill_self(control, scope, &chosen, reason);
+		error = kill_chosen(control, scope, &chosen, reason, &goes_too);
+		/* Gone by itself: that will do as well. */
+		error = error == -ESRCH || error == -ETIMEDOUT ? 0 : error;
+	}
+	if (goes_too)
+		return KILLER_END;
+	if (error == 0)
+		return KILLER_RETRY;
+	if (report_may_write())
+		io_warn("nobody can be chosen to be killed: /proc: %s",
+		        error == -EXDEV ? "of another pid namespace" : strerrordesc_np(-error));
+	return KILLER_BLIND;
+}
+
+static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control,
+                                               const char *reason)
+{
+	struct victim_scope scope;
+
+	victim_scope(&scope, control->constraint == CONSTRAINT_CGROUP);
+	/* By hand init is nobody's to kill; SysRq-f leaves it alone, too. */
+	if (reason != NULL && scope.target == KILL_SELF && scope.self == INIT_PID)
+		return KILLER_NOBODY;
+	if (scope.target == KILL_SELF)
+		return kill_self(control, &scope, NULL, reason);
+	return kill_other(control, &scope, reason);
+}
+
+OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
+                                           enum oomreclaim_policy *policy, void **memory)
+{
+	const struct report_verdict nobody = {
+		.policy = OOMRECLAIM_POLICY_ABORT,
+		.has_table = true,
+		.reason = "Out of memory and no killable processes",
+	};
+	enum killer_result result = begin_turn();
+
+	if (result != KILLER_END)
+		return result;
+	TRACE3(policy, *policy, control->request->size, constraint_name(control->constraint));
+	budget_refresh();
+	if (policy_is_dying()) {
+		result = KILLER_RETRY;
+	} else if ((*memory = heap_ops.alloc(control->request)) != NULL) {
+		result = KILLER_SPARED;
+	} else if (*policy == OOMRECLAIM_POLICY_ABORT) {
+		killer_claim_end(control, *policy);
+	} else {
+		result = do_kill(control, NULL);
+		if (result == KILLER_NOBODY) {
+			/* The kernel panics. */
+			*policy = OOMRECLAIM_POLICY_ABORT;
+			claim_end(control, &nobody);
+			result = KILLER_END;
+		}
+		budget_refresh();
+	}
+	end_turn();
+	return result;
+}
+
+/* ---- By hand ---- */
+
+OOM_EXPORT int oomreclaim_kill(const char *reason)
+{
+	const struct heap_request request = {.size = 0};
+	const struct oom_control control = {.request = &request,
+	                                    .scope = scope_current(),
+	                                    .constraint = constraint_find(0),
+	                                    .began_ns = now_ns()};
+	struct scope_ladder enter;
+	enum killer_result result;
+
+	scope_enter_ladder(&enter);
+	result = begin_turn();
+	if (result == KILLER_END) {
+		result = do_kill(&control, reason != NULL ? reason : "Killed by hand");
+		end_turn();
+	}
+	scope_leave_ladder(&enter);
+	switch (result) {
+	case KILLER_OFF:
+		return EPERM;
+	case KILLER_NOBODY:
+		return ESRCH;
+	case KILLER_BLIND:
+		return EIO;
+	case KILLER_END:
+		policy_act(OOMRECLAIM_POLICY_KILL);
+		return 0;
+	case KILLER_RETRY:
+	case KILLER_SPARED:
+		break;
+	}
+	return 0;
+}
+
+/* ---- Off and on ---- */
+
+OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
+{
+	const struct timespec deadline = timespec_of_ns(now_ns() + timeout_ms * NSEC_PER_MSEC);
+	int cancel_state, error = 0;
+	bool is_idle;
+
+	/* Cancelled in the wait, the thread would leave the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&killer.lock);
+	killer.disabled++;
+	while (killer.is_active && error == 0)
+		error = pthread_cond_clockwait(&killer.done, &killer.lock, CLOCK_MONOTONIC,
+		                               &deadline);
+	is_idle = !killer.is_active;
+	if (!is_idle)
+		killer.disabled--;
+	pthread_mutex_unlock(&killer.lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	return is_idle;
+}
+
+OOM_EXPORT int oomreclaim_kill_enable(void)
+{
+	int error = EINVAL;
+
+	pthread_mutex_lock(&killer.lock);
+	if (killer_is_disabled()) {
+		killer.disabled--;
+		error = 0;
+	}
+	pthread_mutex_unlock(&killer.lock);
+	return error;
+}
+
+void killer_fork_prepare(void)
+{
+	pthread_mutex_lock(&killer.lock);
+}
+
+void killer_fork_parent(void)
+{
+	pthread_mutex_unlock(&killer.lock);
+}
+
+void killer_fork_child(void)
+{
+	/* The thread whose turn it was is in the parent. */
+	killer.done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	killer.is_active = false;
+	victim_fork_child();
+	victim_kill_fork_child();
+	pthread_mutex_unlock(&killer.lock);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kill/policy.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "config/options.h"
+#include "limits/constraint.h"
+#include "lockdep/debug.h"
+
+/* What a shell reports for a process that a signal ended. */
+#define EXIT_OF_SIGNAL(signal) (128 + (signal))
+#define POLICY_UNSET (-1)
+
+/* oomreclaim_set_policy()'s word, which outlasts a later reading of the options. Relaxed: it stands
+   for itself alone. */
+static atomic_int chosen = POLICY_UNSET;
+
+/* Relaxed: whoever sees it late merely climbs one more rung. */
+static atomic_bool is_dying;
+
+/* When a victim's grace ends; 0 while there is none. Relaxed, as above. */
+static _Atomic uint64_t grace_ends_ns;
+
+/* A call of the policy callback under way, on the stack of its thread. */
+struct policy_call {
+	struct policy_call *next;
+	uint64_t generation;
+	pthread_t thread;
+};
+
+/* The policy callback; several threads may be inside it. All members are guarded by lock, which is
+   never held over a call. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t left; /* a call has returned */
+	oomreclaim_policy_callback *function;
+	void *arg;
+	uint64_t generation; /* of function: counts its replacements */
+	struct policy_call *calls;
+} callback = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+OOM_EXPORT int oomreclaim_set_policy(enum oomreclaim_policy policy)
+{
+	if (policy != OOMRECLAIM_POLICY_RETURN && policy != OOMRECLAIM_POLICY_ABORT &&
+	    policy != OOMRECLAIM_POLICY_KILL)
+		return EINVAL;
+	atomic_store_explicit(&chosen, (int)policy, memory_order_relaxed);
+	return 0;
+}
+
+OOM_EXPORT enum oomreclaim_policy oomreclaim_get_policy(void)
+{
+	int policy = atomic_load_explicit(&chosen, memory_order_relaxed);
+
+	return policy == POLICY_UNSET ? options.policy : (enum oomreclaim_policy)policy;
+}
+
+/* With the lock held: is a callback that was replaced before `generation` running elsewhere? A
+   thread that is inside one itself has to return first, and does not wait for anybody. */
+static bool has_calls_before(uint64_t generation)
+{
+	bool found = false;
+
+	for (const struct policy_call *call = callback.calls; call != NULL; call = call->next) {
+		if (pthread_equal(call->thread, pthread_self()))
+			return false;
+		found |= call->generation < generation;
+	}
+	return found;
+}
+
+#ifdef OOM_DEBUG
+static uint64_t current_generation(void)
+{
+	uint64_t generation;
+
+	pthread_mutex_lock(&callback.lock);
+	generation = callback.generation;
+	pthread_mutex_unlock(&callback.lock);
+	return generation;
+}
+#endif
+
+OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg)
+{
+	uint64_t generation;
+	int cancel_state;
+
+	debug_wait_for_policy(current_generation());
+	/* Cancelled in the wait, the thread would leave the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&callback.lock);
+	callback.function = function;
+	callback.arg = arg;
+	generation = ++callback.generation;
+	while (has_calls_before(generation))
+		pthread_cond_wait(&callback.left, &callback.lock);
+	pthread_mutex_unlock(&callback.lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	debug_unregistered(DEBUG_POLICY(generation - 1));
+	return 0;
+}
+
+static void leave_call(const struct policy_call *call)
+{
+	struct policy_call **link = &callback.calls;
+
+	pthread_mutex_lock(&callback.lock);
+	while (*link != call)
+		link = &(*link)->next;
+	*link = call->next;
+	pthread_cond_broadcast(&callback.left);
+	pthread_mutex_unlock(&callback.lock);
+}
+
+enum oomreclaim_policy policy_decide(const struct oom_control *control)
+{
+	struct oomreclaim_verdict verdict = {
+		.struct_size = sizeof verdict,
+		.size = control->request->size,
+		.alignment = control->request->alignment,
+		.scope = control->scope,
+		.constraint = constraint_name(control->constraint),
+		.policy = oomreclaim_get_policy(),
+	};
+	struct policy_call call = {.thread = pthread_self()};
+	oomreclaim_policy_callback *function;
+	enum oomreclaim_policy decided;
+	int saved = errno;
+	void *arg;
+
+	pthread_mutex_lock(&callback.lock);
+	function = callback.function;
+	arg = callback.arg;
+	if (function != NULL) {
+		call.generation = callback.generation;
+		call.next = callback.calls;
+		callback.calls = &call;
+	}
+	pthread_mutex_unlock(&callback.lock);
+	if (function == NULL)
+		return verdict.policy;
+	debug_callback_begin("policy", DEBUG_POLICY(call.generation), true);
+	decided = function(&verdict, arg);
+	debug_callback_end();
+	leave_call(&call);
+	errno = saved;
+	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;
+}
+
+bool policy_claim(void)
+{
+	return !atomic_exchange_explicit(&is_dying, true, memory_order_relaxed);
+}
+
+bool policy_is_dying(void)
+{
+	return atomic_load_explicit(&is_dying, memory_order_relaxed);
+}
+
+/* A timer of the kernel's own, whose expiry is SIGKILL: it needs no thread, no memory, and nothing
+   the program does can hold it up. Not glibc's timer_create(), which may allocate. */
+static void arm_grace(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec grace = {
+		.it_value = timespec_of_ns(options.kill_grace_ms * NSEC_PER_MSEC + 1)};
+	int timer;
+
+	atomic_store_explicit(&grace_ends_ns, now_ns() + options.kill_grace_ms * NSEC_PER_MSEC,
+	                      memory_order_relaxed);
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
+		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
+}
+
+void policy_act(enum oomreclaim_policy policy)
+{
+	if (policy == OOMRECLAIM_POLICY_ABORT)
+		abort();
+	TRACE2(kill_self, getpid(), options.kill_signal);
+	/* Before the signal: its handler need not come back. */
+	if (options.kill_signal != SIGKILL)
+		arm_grace();
+	kill(getpid(), options.kill_signal);
+	/* Nothing outlives SIGKILL but the first process of a pid namespace, to which the kernel
+	   does not deliver it from within. */
+	if (options.kill_signal == SIGKILL)
+		_exit(EXIT_OF_SIGNAL(SIGKILL));
+}
+
+void policy_check_grace(void)
+{
+	uint64_t ends_ns = atomic_load_explicit(&grace_ends_ns, memory_order_relaxed);
+
+	if (ends_ns != 0 && now_ns() > ends_ns)
+		_exit(EXIT_OF_SIGNAL(SIGKILL));
+}
+
+const char *policy_name(enum oomreclaim_policy policy)
+{
+	static const char *const names[] = {"return", "abort", "kill", "retry"};
+
+	return policy < ARRAY_SIZE(names) ? names[policy] : "?";
+}
+
+void policy_fork_prepare(void)
+{
+	pthread_mutex_lock(&callback.lock);
+}
+
+void policy_fork_parent(void)
+{
+	pthread_mutex_unlock(&callback.lock);
+}
+
+void policy_fork_child(void)
+{
+	struct policy_call **link = &callback.calls;
+
+	/* Of the calls under way only the one goes on that has forked. */
+	while (*link != NULL)
+		if (pthread_equal((*link)->thread, pthread_self()))
+			link = &(*link)->next;
+		else
+			*link = (*link)->next;
+	callback.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
+	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
+	pthread_mutex_unlock(&callback.lock);
+}

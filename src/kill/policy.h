@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rungs 12 and 13: what is to happen when reclaim has given nothing, and doing it. Whether anything
+ * may happen at all is the ladder's to say.
+ */
+#ifndef OOM_POLICY_H
+#define OOM_POLICY_H
+
+#include "reclaim/control.h"
+
+/* What is to happen to this request: the policy callback's word if there is one, else the policy
+   in force. */
+enum oomreclaim_policy policy_decide(const struct oom_control *control);
+
+/* True for the one thread that may act; from then on the process counts as dying. */
+bool policy_claim(void);
+
+/* The process is being ended, by whichever thread came first. */
+bool policy_is_dying(void);
+
+/* Ends the process: ABORT or KILL. Returns only where the signal of KILL has been sent and is one
+   that the program handles; then SIGKILL follows after the setting kill_grace_ms. */
+void policy_act(enum oomreclaim_policy policy);
+
+/* Ends the process if it has outlived that SIGKILL, as the first process of a pid namespace does. */
+void policy_check_grace(void);
+
+/* "return" and so on. */
+const char *policy_name(enum oomreclaim_policy policy);
+
+void policy_fork_prepare(void);
+void policy_fork_parent(void);
+void policy_fork_child(void);
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kill/victim.h"
+
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+#define OOM_SCORE_ADJ_MIN (-1000)
+
+struct identity {
+	pid_t pid;
+	uint64_t start_time;
+};
+
+/* Used by one thread at a time, see the header. */
+static struct {
+	struct proc_pid table[VICTIM_TABLE];
+	unsigned candidates;
+	struct identity skipped[VICTIM_SKIPPED];
+	unsigned skips; /* ever; the oldest is overwritten */
+} state;
+
+/* The nearest group that has a limit, or else the own one. True if there is a limit. */
+static bool find_group(struct victim_scope *scope, uint64_t *limit_bytes)
+{
+	struct proc_cgroup own;
+
+	if (!proc_cgroup_self(&own))
+		return false;
+	scope->group = own;
+	scope->has_group = true;
+	do
+		if (proc_cgroup_limit(&own, limit_bytes) && *limit_bytes != UINT64_MAX) {
+			scope->group = own;
+			return true;
+		}
+	while (proc_cgroup_up(&own));
+	return false;
+}
+
+void victim_scope(struct victim_scope *scope, bool is_group_full)
+{
+	uint64_t total = 0, swap = 0, limit = 0;
+
+	memset(scope, 0, sizeof *scope);
+	scope->target = options.kill_target;
+	scope->self = getpid();
+	scope->pgrp = getpgrp();
+	scope->proc_error = proc_check_numbers();
+	if (proc_meminfo("MemTotal", &total) && proc_meminfo("SwapTotal", &swap))
+		total += swap;
+	if ((scope->target == KILL_CGROUP || is_group_full) && find_group(scope, &limit) &&
+	    (limit < total || total == 0))
+		total = limit;
+	/* The root group is everybody on the machine, which is nobody's share to be killed for us. */
+	if (scope->target == KILL_CGROUP &&
+	    (!scope->has_group || proc_cgroup_is_everybody(&scope->group)))
+		scope->target = KILL_SELF;
+	/* Led from outside of the namespace, where all such groups have the number 0. */
+	if (scope->target == KILL_PGROUP && scope->pgrp == 0)
+		scope->target = KILL_SELF;
+	scope->total_pages = total / (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+long oom_badness(const struct proc_pid *process, uint64_t total_pages)
+{
+	uint64_t pages;
+
+	if (process->oom_score_adj == OOM_SCORE_ADJ_MIN)
+		return VICTIM_NEVER;
+	/* Kernel threads and those who have exited already have nothing to give. */
+	if (!process->has_memory)
+		return VICTIM_NEVER;
+	pages = process->rss_pages + process->swap_pages +
+	        process->pgtables_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
+	return (long)pages + (long)process->oom_score_adj * (long)(total_pages / 1000);
+}
+
+static bool is_skipped(const struct proc_pid *process)
+{
+	unsigned count = state.skips < VICTIM_SKIPPED ? state.skips : VICTIM_SKIPPED;
+
+	for (unsigned i = 0; i < count; i++)
+		if (state.skipped[i].pid == process->pid &&
+		    state.skipped[i].start_time == process->start_time)
+			return true;
+	return false;
+}
+
+void victim_skip(pid_t pid, uint64_t start_time)
+{
+	state.skipped[state.skips++ % VICTIM_SKIPPED] = (struct identity){pid, start_time};
+}
+
+/* A child between vfork() and exec, or a thread group made by clone(CLONE_VM): killing it would free
+   nothing, or take our own memory from under us. */
+static bool shares_memory(pid_t pid, pid_t self)
+{
+	int saved = errno;
+	bool is_same = syscall(SYS_kcmp, pid, self, KCMP_VM, 0, 0) == 0;
+
+	errno = saved;
+	return is_same;
+}
+
+bool victim_is_in_scope(const struct victim_scope *scope, const struct proc_pid *process)
+{
+	if (process->pid == INIT_PID)
+		return false;
+	switch (scope->target) {
+	case KILL_SELF:
+		return process->pid == scope->self;
+	case KILL_CHILDREN:
+		return process->ppid == scope->self && !shares_memory(process->pid, scope->self);
+	case KILL_PGROUP:
+		return process->pgrp == scope->pgrp &&
+		       (process->pid == scope->self || !shares_memory(process->pid, scope->self));
+	case KILL_CGROUP:
+		return proc_cgroup_contains(&scope->group, process->pid) &&
+		       (process->pid == scope->self || !shares_memory(process->pid, scope->self));
+	}
+	return false;
+}
+
+/* Asked before the report says that it was. */
+static bool may_be_killed(pid_t pid)
+{
+	int saved = errno;
+	bool is_refused = kill(pid, 0) != 0 && errno == EPERM;
+
+	errno = saved;
+	if (is_refused && options.is_verbose)
+		io_warn("process %d may not be killed by this one: choosing another", pid);
+	return !is_refused;
+}
+
+struct selection {
+	const struct victim_scope *scope;
+	struct proc_pid *chosen;
+	long points;
+	int error; /* that says nothing about a process, but that this one can't look */
+};
+
+static void note_unread(struct selection *selection, pid_t pid, int error)
+{
+	switch (error) {
+	/* Gone again. */
+	case -ENOENT:
+	case -ESRCH:
+		return;
+	/* Not ours to read, or not understood: not a candidate. What can't be read by us would not
+	   take our signal either. */
+	case -EACCES:
+	case -EPERM:
+	case -EINVAL:
+		break;
+	/* No descriptor, say. */
+	default:
+		selection->error = error;
+	}
+	if (options.is_verbose)
+		io_warn("process %d: /proc: %s, skipped", pid,
+		        error == -EINVAL ? "something unknown" : strerrordesc_np(-error));
+}
+
+/* oom_evaluate_task() */
+static bool evaluate(pid_t pid, void *arg)
+{
+	struct selection *selection = arg;
+	struct proc_pid process;
+	long points;
+	int error = proc_pid_read(pid, &process);
+
+	if (error != 0) {
+		note_unread(selection, pid, error);
+		return true;
+	}
+	if (!victim_is_in_scope(selection->scope, &process) || is_skipped(&process))
+		return true;
+	if (state.candidates < VICTIM_TABLE)
+		state.table[state.candidates++] = process;
+	points = oom_badness(&process, selection->scope->total_pages);
+	if (points != VICTIM_NEVER && points >= selection->points && may_be_killed(pid)) {
+		*selection->chosen = process;
+		selection->points = points;
+	}
+	return true;
+}
+
+int victim_select(const struct victim_scope *scope, struct proc_pid *chosen)
+{
+	struct selection selection = {.scope = scope, .chosen = chosen, .points = VICTIM_NEVER};
+	int error;
+
+	state.candidates = 0;
+	error = scope->proc_error != 0 ? scope->proc_error : proc_walk(evaluate, &selection);
+	if (selection.points != VICTIM_NEVER)
+		return 0;
+	if (error != 0)
+		return error;
+	return selection.error != 0 ? selection.error : -ESRCH;
+}
+
+bool victim_candidate(unsigned index, struct proc_pid *process)
+{
+	if (index >= state.candidates)
+		return false;
+	*process = state.table[index];
+	return true;
+}
+
+void victim_fork_child(void)
+{
+	memset(&state, 0, sizeof state);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ladder/ladder.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "config/options.h"
+#include "kill/killer.h"
+#include "kill/policy.h"
+#include "limits/budget.h"
+#include "limits/constraint.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+#include "reclaim/reserve.h"
+#include "reclaim/scope.h"
+#include "report/report.h"
+#include "report/stats.h"
+#include "report/stats_page.h"
+#include "system/proc.h"
+
+const char *ladder_kill_refusal(const struct oom_control *control)
+{
+	/* PF_DUMPCORE */
+	if (control->is_dying)
+		return "the process is ending already";
+	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
+	if (control->request->size > options.costly_bytes)
+		return "the size is above the setting costly";
+	/* __GFP_RETRY_MAYFAIL */
+	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
+		return "scope RETRY_MAYFAIL";
+	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+		return "scope NORECLAIM";
+	/* The lowmem zone. */
+	if (control->is_target_other && constraint_is_per_process(control->constraint))
+		return "it is a limit of this process alone, and the death of another would not help";
+	/* pm_suspended_storage: what would have to go on is not running. */
+	if (control->is_killer_disabled)
+		return "the killer is disabled";
+	/* The caller insists on one arena: __GFP_THISNODE. */
+	if (control->request->is_arena_explicit)
+		return "the request is for one arena";
+	/* That is no proof that they have nothing left. */
+	if (control->has_timed_out)
+		return "another thread's callbacks took too long";
+	return NULL;
+}
+
+bool oom_kill_allowed(const struct oom_control *control)
+{
+	return ladder_kill_refusal(control) == NULL;
+}
+
+/* Scope NOFAIL, when everybody else would get NULL: __GFP_NOFAIL. */
+static enum ladder_step next_for_nofail(const struct oom_control *control)
+{
+	if (!control->is_impossible && !control->is_hopeless)
+		return LADDER_WAIT;
+	if (!control->is_impossible && !control->is_reserve_done)
+		return LADDER_RESERVE;
+	return LADDER_ABORT;
+}
+
+static enum ladder_step next_for_anyone(const struct oom_control *control)
+{
+	/* 1: no reclaim helps with a request beyond every limit. */
+	if (control->is_impossible)
+		return LADDER_FAIL;
+	/* 2: no reclaim inside reclaim; and nothing at all where the heap's locks may be held. */
+	if (control->is_reentrant)
+		return LADDER_FAIL;
+	if (control->is_nested)
+		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
+	/* 3 */
+	if (!control->is_own_reclaim_done)
+		return LADDER_OWN_RECLAIM;
+	/* 10: the dying get the reserve, and ask nobody else to give. */
+	if (control->is_dying)
+		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
+	if ((control->scope & OOMRECLAIM_SCOPE_RESERVE) != 0 && !control->is_reserve_done)
+		return LADDER_RESERVE;
+	/* 4 */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)
+		return LADDER_FAIL;
+	/* 7: what the callbacks freed may be of no use where it lies. */
+	if (control->is_drain_due)
+		return LADDER_DRAIN;
+	/* 5, 6: while callbacks make progress. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 && !control->is_reclaim_done)
+		return LADDER_RECLAIM;
+	/* 8 */
+	if (!control->is_policy_done && oom_kill_allowed(control))
+		return LADDER_POLICY;
+	return LADDER_FAIL;
+}
+
+enum ladder_step ladder_next(const struct oom_control *control)
+{
+	enum ladder_step step = next_for_anyone(control);
+
+	/* 16. Where the heap called out to the application, waiting would hold its locks. */
+	if (step == LADDER_FAIL && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 &&
+	    !control->is_reentrant)
+		return next_for_nofail(control);
+	return step;
+}
+
+/* Rung 7 follows if callbacks do: what is left to it here is purged there. */
+static bool may_purge_later(const struct oom_control *control)
+{
+	return control->scope == 0 && !control->is_dying && registry_newest() != 0;
+}
+
+static void own_reclaim(struct oom_control *control)
+{
+	heap_ops.flush_thread();
+	if (!may_purge_later(control) || heap_ops.is_purge_worth(control->request))
+		heap_ops.purge_all();
+	control->is_own_reclaim_done = true;
+}
+
+/* What the callbacks are asked for. The request itself; but where the first rounds gave that much
+   and it still fails, what they gave was in pieces: then twice as much each time, as the kernel
+   scans more of its lists at each lower priority. */
+#define WANTED_SHIFT_MAX 10
+
+static size_t wanted_bytes(const struct oom_control *control)
+{
+	unsigned shift = control->rounds < WANTED_SHIFT_MAX ? control->rounds : WANTED_SHIFT_MAX;
+	size_t size = control->request->size > 0 ? control->request->size : 1;
+
+	return mul_saturated(size, (size_t)1 << shift);
+}
+
+/* A cgroup makes an allocation fail only by way of limit:auto. */
+static bool is_of_budget(enum constraint constraint)
+{
+	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
+}
+
+static void reclaim(struct oom_control *control)
+{
+	struct reclaim_request request = {
+		.wanted_bytes = wanted_bytes(control),
+		.size = control->request->size,
+		.alignment = control->request->alignment,
+		.attempt = control->rounds,
+		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
+	};
+	struct reclaim_progress progress;
+
+	/* 11. The callbacks want to know it, and so does rung 8. */
+	if (control->rounds == 0)
+		control->constraint = constraint_find(control->request->size);
+	request.constraint = constraint_name(control->constraint);
+	request.reason = is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
+	                                                   : OOMRECLAIM_REASON_ALLOC;
+	oom_reclaim_pages(&request, &progress);
+	stats_count(STATS_ROUNDS);
+	if (progress.has_timed_out)
+		stats_count(STATS_TIMEOUTS);
+	control->rounds++;
+	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
+	control->unmeasured = progress.measured_bytes > 0 ? 0 : control->unmeasured + 1;
+	if (progress.measured_bytes > 0)
+		budget_reclaimed();
+	control->has_timed_out = progress.has_timed_out;
+	/* A callback may claim what it likes, but not for ever. */
+	control->is_reclaim_done =
+		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
+	if (control->is_reclaim_done && control->rounds > 1)
+		control->constraint = constraint_find(control->request->size);
+	if (progress.has_timed_out && report_may_write())
+		report_timeout(control, progress.waited_for);
+	control->is_drain_due = true;
+}
+
+/* Whatever has come back has to leave its arena to be of use to another. */
+static void drain(struct oom_control *control)
+{
+	heap_ops.purge_all();
+	control->is_drain_due = false;
+}
+
+/* Once more from the callbacks on. */
+static void start_over(struct oom_control *control)
+{
+	control->is_reclaim_done = false;
+	control->has_timed_out = false;
+	control->unmeasured = 0;
+	control->is_reserve_done = false;
+}
+
+/* Rungs 12 to 15. What ends this process is done here, outside of the ladder: a signal handler may
+   never come back. It gets the reserve all the same, since the process counts as dying. Returns
+   memory if the last attempt before the end found some. */
+static void *act(struct oom_control *control, enum oomreclaim_policy policy,
+                 struct scope_ladder *enter)
+{
+	void *memory = NULL;
+
+	switch (killer_act(control, &policy, &memory)) {
+	case KILLER_END:
+		scope_leave_ladder(enter);
+		policy_act(policy);
+		scope_enter_ladder(enter);
+		break;
+	case KILLER_OFF:
+	case KILLER_BLIND:
+		control->is_policy_done = true;
+		break;
+	case KILLER_RETRY:
+	case KILLER_NOBODY:
+		start_over(control);
+		break;
+	case KILLER_SPARED:
+		break;
+	}
+	return memory;
+}
+
+static void *apply_policy(struct oom_control *control, struct scope_ladder *enter)
+{
+	enum oomreclaim_policy policy = policy_decide(control);
+
+	/* oom_kill_allowed() could not know what a policy callback would say. */
+	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_target != KILL_SELF &&
+	    constraint_is_per_process(control->constraint))
+		policy = OOMRECLAIM_POLICY_RETURN;
+
+	if (policy == OOMRECLAIM_POLICY_RETRY && control->retries < MAX_RECLAIM_RETRIES) {
+		control->retries++;
+		start_over(control);
+	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
+		return act(control, policy, enter);
+	} else {
+		control->is_policy_done = true;
+	}
+	return NULL;
+}
+
+/* How long NOFAIL sleeps between two attempts: as long as it has waited already, up to this. */
+#define NOFAIL_SLEEP_MS_MAX 100
+
+static void wait_for_memory(struct oom_control *control)
+{
+	uint64_t waited_ms = (now_ns() - control->began_ns) / NSEC_PER_MSEC;
+	uint64_t sleep_ms = waited_ms < NOFAIL_SLEEP_MS_MAX ? waited_ms + 1 : NOFAIL_SLEEP_MS_MAX;
+	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
+	int saved = errno;
+
+	control->constraint = constraint_find(control->request->size);
+	/* Alone under a limit of its own, it would be waiting for itself. */
+	control->is_hopeless =
+		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
+		(options.nofail_ms != 0 && waited_ms >= options.nofail_ms);
+	if (!control->is_hopeless)
+		nanosleep(&pause, NULL);
+	errno = saved;
+	own_reclaim(control);
+	start_over(control);
+}
+
+/* Does one step. Returns memory if that found some by itself. */
+static void *take_step(struct oom_control *control, enum ladder_step step,
+                       struct scope_ladder *enter)
+{
+	switch (step) {
+	case LADDER_OWN_RECLAIM:
+		stats_count(STATS_OWN_RECLAIMS);
+		own_reclaim(control);
+		break;
+	case LADDER_RESERVE:
+		stats_count(STATS_RESERVE_USES);
+		control->is_reserve_done = true;
+		return reserve_alloc(control->request);
+	case LADDER_RECLAIM:
+		reclaim(control);
+		break;
+	case LADDER_DRAIN:
+		drain(control);
+		break;
+	case LADDER_POLICY:
+		stats_count(STATS_POLICIES);
+		return apply_policy(control, enter);
+	case LADDER_WAIT:
+		stats_count(STATS_WAITS);
+		wait_for_memory(control);
+		break;
+	case LADDER_ABORT:
+		/* If another thread is ending the process, this one can't go on all the same. */
+		killer_claim_end(control, OOMRECLAIM_POLICY_ABORT);
+		scope_leave_ladder(enter);
+		policy_act(OOMRECLAIM_POLICY_ABORT);
+		break;
+	case LADDER_FAIL:
+		break;
+	}
+	return NULL;
+}
+
+static void count_end(const struct oom_control *control, bool is_served)
+{
+	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
+	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
+	/* Reading the heap's figures takes its locks, which may be held. */
+	if (!control->is_reentrant)
+		stats_page_update_soon();
+}
+
+static void report_end(struct oom_control *control)
+{
+	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
+
+	if (control->is_impossible || control->is_reentrant)
+		return;
+	if (!options.is_verbose && options.report != REPORT_ALWAYS)
+		return;
+	control->constraint = constraint_find(control->request->size);
+	/* What the policy itself has decided needs no reason. */
+	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->is_policy_done)
+		returned.refusal = ladder_kill_refusal(control);
+	if (options.report == REPORT_ALWAYS && report_may_write())
+		report_write(control, &returned);
+	else if (options.is_verbose)
+		report_failure(control, returned.refusal);
+}
+
+void ladder_begin(struct oom_control *control, const struct heap_request *request)
+{
+	*control = (struct oom_control){
+		.request = request,
+		.scope = scope_current(),
+		.is_impossible = request->size > heap_ops.max_bytes ||
+	                         request->alignment > heap_ops.max_bytes ||
+	                         request->size > constraint_max_bytes(),
+		.is_nested = scope_is_in_ladder(),
+		.is_reentrant = heap_ops.is_reentrant(),
+		.began_ns = now_ns(),
+	};
+	stats_count(STATS_FAILURES);
+	if (control->is_impossible)
+		stats_count(STATS_IMPOSSIBLE);
+}
+
+/* What other threads may have changed since the last rung. */
+static void refresh(struct oom_control *control)
+{
+	control->is_dying = policy_is_dying();
+	if (control->is_dying)
+		policy_check_grace();
+	control->is_killer_disabled = killer_is_disabled();
+	control->is_target_other = options.kill_target != KILL_SELF &&
+	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
+}
+
+void *ladder_run(struct oom_control *control)
+{
+	int saved = errno;
+	struct scope_ladder enter;
+	enum ladder_step step;
+	void *memory = NULL;
+
+	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
+	scope_enter_ladder(&enter);
+	while (memory == NULL) {
+		refresh(control);
+		step = ladder_next(control);
+		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
+			break;
+		TRACE3(rung, step, control->request->size, control->claimed_bytes);
+		memory = take_step(control, step, &enter);
+		/* The reserve is not asked by asking everybody. */
+		if (memory == NULL && step != LADDER_RESERVE)
+			memory = heap_ops.alloc(control->request);
+		TRACE3(retry, control->request->size, memory, control->rounds);
+	}
+	if (memory == NULL && !control->is_policy_deferred)
+		report_end(control);
+	if (memory != NULL || !control->is_policy_deferred)
+		count_end(control, memory != NULL);
+	scope_leave_ladder(&enter);
+	errno = memory != NULL ? saved : ENOMEM;
+	return memory;
+}
+
+void *ladder_climb(const struct heap_request *request)
+{
+	struct oom_control control;
+
+	ladder_begin(&control, request);
+	return ladder_run(&control);
+}

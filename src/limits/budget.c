@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "limits/budget.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "config/options.h"
+#include "reclaim/reclaim.h"
+#include "system/proc.h"
+#include "system/proc_cgroup.h"
+
+/* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
+   microseconds, mapping and touching this much some milliseconds. */
+#define REREAD_BYTES ((size_t)4 << 20)
+/* Nor is it read more often than this. */
+#define REREAD_NS (5 * NSEC_PER_MSEC)
+
+/* Counters and limits stand for themselves alone, so all orders are relaxed. */
+static atomic_size_t charged;
+static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
+static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
+static atomic_size_t reread_at = SIZE_MAX;   /* when `charged` gets there */
+static _Atomic uint64_t times_met;
+static _Atomic size_t peak;
+
+/* limit:auto, as last read. */
+static atomic_bool is_auto;
+static atomic_bool is_machine_scarce; /* the machine's memory, not a group's */
+static atomic_size_t auto_max_bytes = SIZE_MAX;
+
+/* One thread reads at a time; the others go on with the last reading. Nobody waits: this is called
+   with the heap's locks held, and a fork takes those after ours. */
+static atomic_flag is_reading = ATOMIC_FLAG_INIT;
+static _Atomic uint64_t read_ns; /* when the last reading ended */
+
+/* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got below
+   it: it is not woken for every mapping. */
+static atomic_size_t high = SIZE_MAX;
+static atomic_size_t high_now = SIZE_MAX;
+static atomic_size_t low = SIZE_MAX;
+/* Above the high one, who is refused wakes oomreclaimd: what is free, but mapped, may be used again and
+   again without one mapping more. Not if it has just found nothing to reclaim: until somebody else did. */
+static atomic_bool wakes_when_met;
+
+/* Wakes oomreclaimd. Set before the first mapping. */
+static void (*wake)(void);
+
+static size_t get(const atomic_size_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set(atomic_size_t *value, size_t to)
+{
+	atomic_store_explicit(value, to, memory_order_relaxed);
+}
+
+static bool has_auto(void)
+{
+	return atomic_load_explicit(&is_auto, memory_order_relaxed);
+}
+
+static size_t watermark_bytes(const struct watermark *watermark)
+{
+	size_t limit = oomreclaim_get_limit();
+
+	if (watermark->bytes > 0)
+		return watermark->bytes;
+	/* A share of nothing is nothing. */
+	if (watermark->percent == 0 || limit == SIZE_MAX)
+		return SIZE_MAX;
+	return limit / 100 * watermark->percent;
+}
+
+static void update_watermarks(void)
+{
+	size_t high_bytes = watermark_bytes(&options.high),
+	       low_bytes = watermark_bytes(&options.low);
+
+	/* Without a valid low one, nine tenths: each waking should be worth while. */
+	if (high_bytes != SIZE_MAX && low_bytes >= high_bytes)
+		low_bytes = high_bytes - high_bytes / 10;
+	set(&low, high_bytes != SIZE_MAX ? low_bytes : SIZE_MAX);
+	if (get(&high_now) == get(&high) || high_bytes == SIZE_MAX)
+		set(&high_now, high_bytes);
+	set(&high, high_bytes);
+}
+
+static uint64_t less_margin(uint64_t bytes)
+{
+	return bytes / 100 * (100 - options.limit_margin_percent);
+}
+
+/* What of the group's usage is not this heap's: other processes, and our own stacks, libraries and
+   kernel memory. */
+static OOM_NOINLINE uint64_t usage_of_others(const struct proc_cgroup *group)
+{
+	uint64_t usage, ours = budget_charged();
+	struct proc_statm statm;
+
+	if (!proc_cgroup_usage(group, &usage))
+		return 0;
+	if (proc_statm(&statm) && statm.anon_bytes < ours)
+		ours = statm.anon_bytes;
+	return usage > ours ? usage - ours : 0;
+}
+
+/* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
+static OOM_NOINLINE void read_ceiling(void)
+{
+	uint64_t left, max, total, limit;
+	struct proc_cgroup group;
+	bool is_machine = true;
+
+	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was read last
+	   is better than nothing. */
+	if (!proc_meminfo("MemTotal", &total))
+		return;
+	left = max = less_margin(total);
+	if (proc_cgroup_self(&group))
+		do {
+			uint64_t others;
+
+			if (!proc_cgroup_limit(&group, &limit) || limit == UINT64_MAX)
+				continue;
+			limit = less_margin(limit);
+			others = usage_of_others(&group);
+			others = others < limit ? limit - others : 0;
+			max = limit < max ? limit : max;
+			if (others < left) {
+				left = others;
+				is_machine = false;
+			}
+		} while (proc_cgroup_up(&group));
+	atomic_store_explicit(&is_machine_scarce, is_machine, memory_order_relaxed);
+	set(&auto_max_bytes, (size_t)max);
+	set(&ceiling, (size_t)left);
+	update_watermarks();
+}
+
+/* False if another thread is at it. */
+static bool try_reread(size_t now_bytes)
+{
+	int saved = errno, cancel_state;
+
+	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
+		return false;
+	/* malloc() is no cancellation point, but reading a file is: the thread would end with the heap's
+	   locks held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	read_ceiling();
+	pthread_setcancelstate(cancel_state, NULL);
+	set(&reread_at, add_saturated(now_bytes, REREAD_BYTES));
+	atomic_store_explicit(&read_ns, now_ns(), memory_order_relaxed);
+	atomic_flag_clear_explicit(&is_reading, memory_order_release);
+	errno = saved;
+	return true;
+}
+
+static void reread(size_t now_bytes)
+{
+	/* One failure is several attempts, and the files have not changed between them. */
+	if (now_ns() - atomic_load_explicit(&read_ns, memory_order_relaxed) >= REREAD_NS)
+		try_reread(now_bytes);
+}
+
+void budget_refresh(void)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000};
+	int saved = errno;
+
+	/* What another thread is reading may be from before. */
+	while (has_auto() && !try_reread(budget_charged()))
+		nanosleep(&pause, NULL);
+	errno = saved;
+}
+
+void budget_init(void (*on_high)(void))
+{
+	wake = on_high;
+	atomic_store_explicit(&is_auto, options.is_limit_auto, memory_order_relaxed);
+	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
+	set(&ceiling, SIZE_MAX);
+	set(&reread_at, SIZE_MAX);
+	atomic_store_explicit(&read_ns, 0, memory_order_relaxed);
+	if (has_auto())
+		reread(budget_charged());
+	update_watermarks();
+}
+
+static bool is_within(size_t bytes)
+{
+	return bytes <= get(&limit_bytes) && (!has_auto() || bytes <= get(&ceiling));
+}
+
+/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. */
+static bool add_if_within(size_t bytes, size_t *sum)
+{
+	size_t now = get(&charged);
+
+	do
+		*sum = add_saturated(now, bytes);
+	while (is_within(*sum) &&
+	       !atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
+	                                              memory_order_relaxed));
+	return is_within(*sum);
+}
+
+/* Once, until it has been there. */
+static void wake_once(void)
+{
+	set(&high_now, SIZE_MAX);
+	wake();
+}
+
+bool budget_charge(size_t bytes)
+{
+	size_t wanted, now;
+
+	if (unlikely(has_auto())) {
+		wanted = add_saturated(budget_charged(), bytes);
+		/* Nor is anybody refused by a reading that is older. */
+		if (wanted > get(&reread_at) || !is_within(wanted))
+			reread(budget_charged());
+	}
+	if (unlikely(!add_if_within(bytes, &now))) {
+		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+		/* As wake_all_kswapds() at the kernel's slow path. */
+		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
+		    atomic_exchange_explicit(&wakes_when_met, false, memory_order_relaxed))
+			wake_once();
+		return false;
+	}
+	if (now > get(&peak))
+		set(&peak, now);
+	if (unlikely(now > get(&high_now)))
+		wake_once();
+	return true;
+}
+
+void budget_uncharge(size_t bytes)
+{
+	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes,
+	       wakes_at = get(&high_now);
+
+	/* All of what oomreclaimd could not get rid of is gone by itself. */
+	if (unlikely(wakes_at != SIZE_MAX && wakes_at > get(&high)) && now < get(&high))
+		atomic_compare_exchange_strong_explicit(&high_now, &wakes_at, get(&high),
+		                                        memory_order_relaxed, memory_order_relaxed);
+}
+
+size_t budget_above_low(void)
+{
+	size_t now = budget_charged(), to = get(&low);
+
+	return now > to ? now - to : 0;
+}
+
+void budget_watermarks(size_t *high_bytes, size_t *low_bytes)
+{
+	*high_bytes = get(&high);
+	*low_bytes = get(&low);
+}
+
+void budget_watermark_done(bool is_below)
+{
+	size_t now = budget_charged(), bytes = get(&high), next = now;
+
+	/* What could not be got below the watermark is not tried again before there is more; but near
+	   the limit there never would be. What is below it, for the most part as free blocks that
+	   are still mapped, is tried again when these do not suffice. */
+	if (!is_below && is_within(add_saturated(now, REREAD_BYTES)))
+		next = add_saturated(now, REREAD_BYTES);
+	set(&high_now, next > bytes ? next : bytes);
+	atomic_store_explicit(&wakes_when_met, is_below, memory_order_relaxed);
+}
+
+void budget_reclaimed(void)
+{
+	atomic_store_explicit(&wakes_when_met, true, memory_order_relaxed);
+}
+
+size_t budget_charged(void)
+{
+	return get(&charged);
+}
+
+bool budget_is_limited(void)
+{
+	return get(&limit_bytes) != SIZE_MAX || has_auto() || get(&high) != SIZE_MAX;
+}
+
+bool budget_has_room(size_t bytes)
+{
+	size_t wanted = add_saturated(budget_charged(), bytes);
+
+	return is_within(wanted) && wanted <= get(&high);
+}
+
+enum constraint budget_constraint(size_t bytes)
+{
+	size_t wanted = add_saturated(budget_charged(), bytes);
+
+	if (wanted > get(&limit_bytes))
+		return CONSTRAINT_BUDGET;
+	if (!has_auto())
+		return CONSTRAINT_NONE;
+	reread(budget_charged());
+	if (wanted <= get(&ceiling))
+		return CONSTRAINT_NONE;
+	return atomic_load_explicit(&is_machine_scarce, memory_order_relaxed) ? CONSTRAINT_BUDGET
+	                                                                      : CONSTRAINT_CGROUP;
+}
+
+size_t budget_max_bytes(void)
+{
+	size_t max = get(&limit_bytes), auto_max = has_auto() ? get(&auto_max_bytes) : SIZE_MAX;
+
+	return max < auto_max ? max : auto_max;
+}
+
+OOM_EXPORT size_t oomreclaim_get_limit(void)
+{
+	size_t fixed = get(&limit_bytes), read = has_auto() ? get(&ceiling) : SIZE_MAX;
+
+	return fixed < read ? fixed : read;
+}
+
+OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
+{
+	unsigned futile = 0;
+	size_t now;
+
+	set(&limit_bytes, bytes);
+	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
+	update_watermarks();
+	/* Until it fits, or there is nothing left to give, whatever the callbacks say. */
+	while ((now = budget_charged()) > bytes && futile < MAX_RECLAIM_RETRIES) {
+		if (oomreclaim_reclaim(now - bytes) == 0)
+			break;
+		futile = budget_charged() < now ? 0 : futile + 1;
+	}
+	now = budget_charged();
+	return now > bytes ? now - bytes : 0;
+}
+
+OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)
+{
+	const struct oomreclaim_limit_stats now = {
+		.limit = oomreclaim_get_limit(),
+		.charged = budget_charged(),
+		.peak = get(&peak),
+		.times_met = atomic_load_explicit(&times_met, memory_order_relaxed),
+	};
+
+	if (stats == NULL)
+		return EINVAL;
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+void budget_fork_child(void)
+{
+	/* Whoever was reading is in the parent, and so is oomreclaimd, which may have been on its way
+	   below the watermark. */
+	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
+	set(&high_now, get(&high));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A lock that nobody destroys (std::mutex) is gone when its memory is, and what comes to lie there next is
+ * another one. jemalloc has a hook for whatever is freed.
+ */
+#include "heap/heap_fast.h"
+#include "jemalloc/internal/hook.h"
+
+#include "lockdep/lockdep.h"
+
+static void on_free(void *extra, hook_dalloc_t kind, void *memory, uintptr_t args[3])
+{
+	(void)extra;
+	(void)kind;
+	(void)args;
+	if (memory != NULL)
+		lockdep_freed(memory, je_malloc_usable_size(memory));
+}
+
+/* What is cut off a large block goes by this one. */
+static void on_resize(void *extra, hook_expand_t kind, void *memory, size_t old_bytes, size_t bytes,
+                      uintptr_t result, uintptr_t args[4])
+{
+	(void)extra;
+	(void)kind;
+	(void)result;
+	(void)args;
+	if (bytes < old_bytes)
+		lockdep_freed((const char *)memory + bytes, old_bytes - bytes);
+}
+
+void freed_init(void)
+{
+	static hooks_t hooks = {.dalloc_hook = on_free, .expand_hook = on_resize};
+	void *handle;
+	size_t length = sizeof handle;
+
+	je_mallctl("experimental.hooks.install", &handle, &length, &hooks, sizeof hooks);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reclaim/reclaim.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "config/options.h"
+#include "heap/heap_ops.h"
+#include "lockdep/debug.h"
+#include "reclaim/registry.h"
+#include "reclaim/scope.h"
+
+/* The round that may be under way, one of each kind. All members are guarded by lock. */
+static struct round {
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	bool is_active;
+	pthread_t owner;     /* valid while is_active */
+	uint64_t rounds;     /* that have ended */
+	size_t joined_bytes; /* what those who wait want on top of the owner's */
+	struct reclaim_progress last;
+	char calling[OOMRECLAIM_NAME_MAX + 1];
+	struct reclaim_totals totals;
+} kinds[] = {{.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER},
+             {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER}};
+
+static struct round *round_of(bool is_background)
+{
+	return &kinds[is_background];
+}
+
+/* Asked by the very thread, so it needs no lock. */
+static OOM_TLS bool is_caller;
+
+bool reclaim_is_caller(void)
+{
+	return is_caller;
+}
+
+/* What is wanted grows while the round runs: each thread that joins it adds its own request. */
+static size_t bytes_missing(const struct reclaim_request *request, size_t claimed_bytes,
+                            const char *calling)
+{
+	struct round *round = round_of(request->is_background);
+	size_t wanted;
+
+	pthread_mutex_lock(&round->lock);
+	wanted = add_saturated(request->wanted_bytes, round->joined_bytes);
+	strcpy(round->calling, calling);
+	pthread_mutex_unlock(&round->lock);
+	return claimed_bytes < wanted ? wanted - claimed_bytes : 0;
+}
+
+static void call(const struct registry_call *callback, const struct oomreclaim_control *control,
+                 struct registry_outcome *outcome)
+{
+	uint64_t allocated[2], freed[2], began_ns;
+	unsigned scope;
+	int saved = errno;
+
+	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
+	       control->reason);
+	heap_ops.thread_counters(&allocated[0], &freed[0]);
+	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
+	scope = scope_exchange(0);
+	debug_callback_begin(callback->name, callback->handle, control->is_direct);
+	began_ns = now_ns();
+	outcome->claimed_bytes = callback->function(control, callback->arg);
+	outcome->duration_ns = now_ns() - began_ns;
+	debug_callback_end();
+	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
+	scope_exchange(scope);
+	heap_ops.thread_counters(&allocated[1], &freed[1]);
+	/* What it freed less what it took: else a callback that allocates and frees one block would
+	   count as making progress for ever. */
+	freed[1] -= freed[0];
+	allocated[1] -= allocated[0];
+	outcome->measured_bytes = freed[1] > allocated[1] ? (size_t)(freed[1] - allocated[1]) : 0;
+	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
+	       outcome->duration_ns);
+	errno = saved;
+}
+
+/* True if a callback was left out because it was being called by a round of the other kind. */
+static bool run_callbacks(const struct reclaim_request *request, struct reclaim_progress *progress)
+{
+	struct registry_call callback = {.entry = NULL};
+	struct oomreclaim_control control = {.struct_size = sizeof control,
+	                                     .bytes_wanted = request->wanted_bytes,
+	                                     .size = request->size,
+	                                     .alignment = request->alignment,
+	                                     .reason = request->reason,
+	                                     .constraint = request->constraint,
+	                                     .attempt = request->attempt,
+	                                     .is_direct = !request->is_background};
+	const struct registry_walk walk = {.newest_handle = registry_newest(),
+	                                   .is_background = request->is_background};
+
+	is_caller = true;
+	while (control.bytes_wanted > 0 && registry_begin_call(&callback, &walk)) {
+		struct registry_outcome outcome;
+
+		/* Read again, now that its name is known: others may have joined. */
+		control.bytes_wanted =
+			bytes_missing(request, progress->claimed_bytes, callback.name);
+		call(&callback, &control, &outcome);
+		registry_end_call(&callback, &outcome);
+		progress->claimed_bytes =
+			add_saturated(progress->claimed_bytes, outcome.claimed_bytes);
+		progress->measured_bytes += outcome.measured_bytes;
+		control.bytes_wanted = bytes_missing(request, progress->claimed_bytes, "");
+	}
+	registry_end_walk(&callback);
+	is_caller = false;
+	return callback.has_skipped;
+}
+
+/* Called, and returns, with the lock held: waits for the end of the round under way. */
+static void join_round(struct round *round, const struct reclaim_request *request,
+                       struct reclaim_progress *progress)
+{
+	const struct timespec deadline = timespec_of_ns(request->deadline_ns);
+	uint64_t joined = round->rounds;
+	int error = 0;
+
+	round->joined_bytes = add_saturated(round->joined_bytes, request->wanted_bytes);
+	while (round->rounds == joined && error == 0)
+		error = pthread_cond_clockwait(&round->done, &round->lock, CLOCK_MONOTONIC,
+		                               &deadline);
+	if (round->rounds != joined) {
+		*progress = round->last;
+		return;
+	}
+	progress->has_timed_out = true;
+	memcpy(progress->waited_for, round->calling, sizeof progress->waited_for);
+	/* What this thread wanted is no longer wanted from the round that goes on. A sum that was
+	   cut off at SIZE_MAX can't be undone exactly; too small is safe, it only ends the round. */
+	round->joined_bytes -= request->wanted_bytes < round->joined_bytes ? request->wanted_bytes
+	                                                                   : round->joined_bytes;
+}
+
+/* True if a round was under way and has been waited for. */
+static bool try_join(struct round *round, const struct reclaim_request *request,
+                     struct reclaim_progress *progress, bool may_begin)
+{
+	bool is_active;
+
+	pthread_mutex_lock(&round->lock);
+	is_active = round->is_active;
+	if (is_active) {
+		join_round(round, request, progress);
+	} else if (may_begin) {
+		round->is_active = true;
+		round->owner = pthread_self();
+		round->joined_bytes = 0;
+	}
+	pthread_mutex_unlock(&round->lock);
+	return is_active;
+}
+
+static void end_round(struct round *round, const struct reclaim_progress *progress)
+{
+	pthread_mutex_lock(&round->lock);
+	round->is_active = false;
+	round->rounds++;
+	round->last = *progress;
+	round->totals.rounds++;
+	round->totals.claimed_bytes += progress->claimed_bytes;
+	round->totals.measured_bytes += progress->measured_bytes;
+	pthread_cond_broadcast(&round->done);
+	pthread_mutex_unlock(&round->lock);
+}
+
+void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
+{
+	struct round *round = round_of(request->is_background);
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+	unsigned in_vain = 0;
+	bool has_skipped;
+
+	do {
+		memset(progress, 0, sizeof *progress);
+		if (try_join(round, request, progress, true))
+			return;
+		has_skipped = run_callbacks(request, progress);
+
+		/* What the callbacks freed sits in this thread's caches; and what they took from the
+		   reserve has to go back there before anybody else is served from those caches. */
+		heap_ops.flush_thread();
+		end_round(round, progress);
+		/* Nothing: but not everybody was asked. Who was left out is busy in the background; if
+		   nothing comes of that either, he can be asked by now. */
+		if (!has_skipped || progress->claimed_bytes > 0 || request->is_background)
+			return;
+		/* The debug library's dry run is no round that could be waited for. */
+		if (!try_join(round_of(true), request, progress, false) && in_vain++ > 0)
+			nanosleep(&pause, NULL);
+	} while (progress->claimed_bytes == 0 && !progress->has_timed_out &&
+	         now_ns() < request->deadline_ns);
+}
+
+void reclaim_totals(bool is_background, struct reclaim_totals *totals)
+{
+	struct round *round = round_of(is_background);
+
+	pthread_mutex_lock(&round->lock);
+	*totals = round->totals;
+	pthread_mutex_unlock(&round->lock);
+}
+
+OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, size_t stats_size)
+{
+	struct oomreclaim_reclaim_stats now;
+	struct reclaim_totals direct, background;
+
+	if (stats == NULL)
+		return EINVAL;
+	reclaim_totals(false, &direct);
+	reclaim_totals(true, &background);
+	now = (struct oomreclaim_reclaim_stats){
+		.direct_rounds = direct.rounds,
+		.direct_bytes_claimed = direct.claimed_bytes,
+		.direct_bytes_measured = direct.measured_bytes,
+		.background_rounds = background.rounds,
+		.background_bytes_claimed = background.claimed_bytes,
+		.background_bytes_measured = background.measured_bytes,
+	};
+	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	return 0;
+}
+
+OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
+{
+	struct reclaim_request request = {.wanted_bytes = bytes,
+	                                  .reason = OOMRECLAIM_REASON_MANUAL,
+	                                  .constraint = "NONE"};
+	struct reclaim_progress progress;
+	struct scope_ladder enter;
+	int saved = errno;
+
+	if (bytes == 0 || scope_is_in_ladder() ||
+	    (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+		return 0;
+	debug_wait_for_callbacks();
+	scope_enter_ladder(&enter);
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
+	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
+	oom_reclaim_pages(&request, &progress);
+	heap_ops.purge_all();
+	scope_leave_ladder(&enter);
+	errno = saved;
+	return progress.claimed_bytes;
+}
+
+void reclaim_fork_prepare(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		pthread_mutex_lock(&kinds[i].lock);
+}
+
+void reclaim_fork_parent(void)
+{
+	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;)
+		pthread_mutex_unlock(&kinds[i].lock);
+}
+
+void reclaim_fork_child(void)
+{
+	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;) {
+		/* The round's thread does not exist in the child, unless it is the one that forked.
+		   Nor do those that waited, so the condition variable starts afresh. */
+		kinds[i].done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		kinds[i].joined_bytes = 0;
+		if (!is_caller || !pthread_equal(kinds[i].owner, pthread_self()))
+			kinds[i].is_active = false;
+		pthread_mutex_unlock(&kinds[i].lock);
+	}
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reclaim/registry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "background/background.h"
+#include "base/base.h"
+#include "lockdep/debug.h"
+
+/* All members but the constant ones are guarded by registry.lock. */
+struct registry_entry {
+	struct registry_entry *next;
+	oomreclaim_handle handle; /* constant; so are priority, flags, function, arg, name */
+	int priority;
+	oomreclaim_callback *function;
+	void *arg;
+	struct oomreclaim_callback_stats stats;
+	unsigned flags;
+	unsigned pins;               /* walkers that stand here: may not be unlinked */
+	bool is_called;              /* one of them is inside the function */
+	oomreclaim_handle waits_for; /* whose end the caller waits for in there; 0 */
+	bool is_dead; /* unregistered: not called again, unlinked by the last to leave */
+	pthread_t caller;
+	char name[OOMRECLAIM_NAME_MAX + 1];
+};
+
+/* The one list of the process. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t left; /* a call has returned */
+	struct registry_entry *first;
+	oomreclaim_handle newest;
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+
+/* Both together would be never. */
+#define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
+
+static struct registry_entry **find(oomreclaim_handle handle)
+{
+	struct registry_entry **link = &registry.first;
+
+	while (*link != NULL && (*link)->handle != handle)
+		link = &(*link)->next;
+	return link;
+}
+
+static void insert(struct registry_entry *entry)
+{
+	struct registry_entry **link = &registry.first;
+
+	while (*link != NULL && (*link)->priority >= entry->priority)
+		link = &(*link)->next;
+	entry->next = *link;
+	*link = entry;
+}
+
+OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flags,
+                                   oomreclaim_callback *function, void *arg,
+                                   oomreclaim_handle *handle)
+{
+	struct registry_entry *entry;
+	oomreclaim_handle given;
+	int saved;
+
+	if (name == NULL || name[0] == '\0' || function == NULL || (flags & ~FLAGS_ALL) != 0 ||
+	    (flags & FLAGS_ALL) == FLAGS_ALL)
+		return EINVAL;
+	if (strlen(name) > OOMRECLAIM_NAME_MAX)
+		return ENAMETOOLONG;
+	/* An allocation like any other: it may climb the ladder, and from a callback it is served
+	   from the reserve. */
+	saved = errno;
+	entry = calloc(1, sizeof *entry);
+	errno = saved;
+	if (entry == NULL)
+		return ENOMEM;
+	entry->priority = priority;
+	entry->flags = flags;
+	entry->function = function;
+	entry->arg = arg;
+	strcpy(entry->name, name);
+
+	pthread_mutex_lock(&registry.lock);
+	given = entry->handle = ++registry.newest;
+	insert(entry);
+	pthread_mutex_unlock(&registry.lock);
+	if (handle != NULL)
+		*handle = given;
+	debug_registered(given, flags);
+	background_note_callback();
+	return 0;
+}
+
+/* Takes a dead entry out of the list. The caller frees it, after dropping the lock. */
+static struct registry_entry *unlink_dead(struct registry_entry *entry)
+{
+	*find(entry->handle) = entry->next;
+	return entry;
+}
+
+/* What unlink_dead() took out. */
+static void free_gone(struct registry_entry *gone)
+{
+	if (gone != NULL)
+		debug_unregistered(gone->handle);
+	free(gone);
+}
+
+/* The entry in whose function the calling thread is, or NULL. */
+static struct registry_entry *own_call(void)
+{
+	struct registry_entry *entry = registry.first;
+
+	while (entry != NULL && !(entry->is_called && pthread_equal(entry->caller, pthread_self())))
+		entry = entry->next;
+	return entry;
+}
+
+/* Does the call of `entry` wait, itself or by way of others, for that of `own`? */
+static bool waits_for(const struct registry_entry *entry, const struct registry_entry *own)
+{
+	while (entry != NULL && entry != own)
+		entry = *find(entry->waits_for);
+	return entry != NULL;
+}
+
+/* Called, and returns, with the lock held. EDEADLK where the call could not end before this one. */
+static int wait_for_call(oomreclaim_handle handle)
+{
+	const struct registry_entry *entry = *find(handle);
+	struct registry_entry *own = own_call();
+	int cancel_state;
+
+	if (own != NULL && waits_for(entry, own))
+		return EDEADLK;
+	if (own != NULL)
+		own->waits_for = handle;
+	/* Cancelled here, the thread would leave the list locked. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	/* The walker frees the entry once it has moved on, so it is looked up anew. */
+	while ((entry = *find(handle)) != NULL && entry->is_called)
+		pthread_cond_wait(&registry.left, &registry.lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	if (own != NULL)
+		own->waits_for = 0;
+	return 0;
+}
+
+OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
+{
+	struct registry_entry *entry, *gone = NULL;
+	int error = 0;
+
+	debug_wait_for_unregister(handle);
+	pthread_mutex_lock(&registry.lock);
+	entry = *find(handle);
+	if (entry == NULL || entry->is_dead) {
+		pthread_mutex_unlock(&registry.lock);
+		return EINVAL;
+	}
+	entry->is_dead = true;
+	if (entry->pins == 0)
+		gone = unlink_dead(entry);
+	else if (entry->is_called && !pthread_equal(entry->caller, pthread_self()))
+		error = wait_for_call(handle);
+	pthread_mutex_unlock(&registry.lock);
+	free_gone(gone);
+	return error;
+}
+
+/* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
+static struct registry_entry *unpin(struct registry_entry *entry)
+{
+	oom_assert(entry->pins > 0 && !(entry->is_called && entry->pins == 1));
+	entry->pins--;
+	return entry->is_dead && entry->pins == 0 ? unlink_dead(entry) : NULL;
+}
+
+static bool is_for(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	unsigned other =
+		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
+
+	return !entry->is_dead && entry->handle <= walk->newest_handle &&
+	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
+	       (entry->flags & other) == 0;
+}
+
+bool registry_begin_call(struct registry_call *call, const struct registry_walk *walk)
+{
+	struct registry_entry *entry, *gone = NULL;
+
+	pthread_mutex_lock(&registry.lock);
+	entry = call->entry == NULL ? registry.first : call->entry->next;
+	while (entry != NULL && (!is_for(entry, walk) || entry->is_called)) {
+		call->has_skipped |= is_for(entry, walk);
+		entry = entry->next;
+	}
+	if (call->entry != NULL)
+		gone = unpin(call->entry);
+	call->entry = entry;
+	if (entry != NULL) {
+		entry->pins++;
+		entry->is_called = true;
+		entry->caller = pthread_self();
+		call->handle = entry->handle;
+		memcpy(call->name, entry->name, sizeof call->name);
+		call->function = entry->function;
+		call->arg = entry->arg;
+	}
+	pthread_mutex_unlock(&registry.lock);
+	free_gone(gone);
+	return entry != NULL;
+}
+
+void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome)
+{
+	struct oomreclaim_callback_stats *stats = &call->entry->stats;
+
+	pthread_mutex_lock(&registry.lock);
+	stats->calls++;
+	stats->bytes_claimed += outcome->claimed_bytes;
+	stats->bytes_measured += outcome->measured_bytes;
+	if (outcome->duration_ns > stats->longest_ns)
+		stats->longest_ns = outcome->duration_ns;
+	call->entry->is_called = false;
+	pthread_cond_broadcast(&registry.left);
+	pthread_mutex_unlock(&registry.lock);
+}
+
+void registry_end_walk(struct registry_call *call)
+{
+	struct registry_entry *gone;
+
+	if (call->entry == NULL)
+		return;
+	pthread_mutex_lock(&registry.lock);
+	gone = unpin(call->entry);
+	call->entry = NULL;
+	pthread_mutex_unlock(&registry.lock);
+	free_gone(gone);
+}
+
+uint64_t registry_newest(void)
+{
+	uint64_t newest;
+
+	pthread_mutex_lock(&registry.lock);
+	newest = registry.newest;
+	pthread_mutex_unlock(&registry.lock);
+	return newest;
+}
+
+OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,
+                                         struct oomreclaim_callback_stats *stats, size_t stats_size)
+{
+	struct registry_entry *entry;
+	int error = EINVAL;
+
+	if (stats == NULL)
+		return EINVAL;
+	if (stats_size > sizeof *stats)
+		stats_size = sizeof *stats;
+	pthread_mutex_lock(&registry.lock);
+	entry = *find(handle);
+	if (entry != NULL && !entry->is_dead) {
+		memcpy(stats, &entry->stats, stats_size);
+		error = 0;
+	}
+	pthread_mutex_unlock(&registry.lock);
+	return error;
+}
+
+unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total)
+{
+	unsigned used = 0, seen = 0;
+
+	pthread_mutex_lock(&registry.lock);
+	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next) {
+		if (entry->is_dead)
+			continue;
+		seen++;
+		if (used == count)
+			continue;
+		memcpy(lines[used].name, entry->name, sizeof lines[used].name);
+		lines[used].priority = entry->priority;
+		lines[used++].stats = entry->stats;
+	}
+	pthread_mutex_unlock(&registry.lock);
+	*total = seen;
+	return used;
+}
+
+void registry_fork_prepare(void)
+{
+	pthread_mutex_lock(&registry.lock);
+}
+
+void registry_fork_parent(void)
+{
+	pthread_mutex_unlock(&registry.lock);
+}
+
+void registry_fork_child(bool is_caller)
+{
+	/* Nobody waits in the child: its only thread is here. */
+	registry.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	for (struct registry_entry *entry = registry.first; entry; entry = entry->next) {
+		/* Of all walks only the one goes on whose thread has forked. */
+		bool is_here = is_caller && entry->is_called &&
+		               pthread_equal(entry->caller, pthread_self());
+
+		entry->is_called = is_here;
+		entry->waits_for = 0;
+		entry->pins = is_here;
+	}
+	pthread_mutex_unlock(&registry.lock);
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "kill/policy.h"
+#include "kill/victim.h"
+#include "limits/budget.h"
+#include "limits/constraint.h"
+#include "reclaim/registry.h"
+#include "reclaim/reserve.h"
+#include "system/proc.h"
+
+/* Room for the tables of callbacks and of tasks and a dozen lines around them. */
+#define REPORT_BYTES 16384
+#define REPORT_CALLBACKS 40
+
+/* lib/ratelimit.h's defaults. */
+#define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
+#define RATELIMIT_BURST 10
+
+/* Static, because there may be no stack to spare where memory has run out; guarded by lock. */
+static struct {
+	pthread_mutex_t lock;
+	char text[REPORT_BYTES];
+	struct registry_line lines[REPORT_CALLBACKS];
+	uint64_t interval_began_ns;
+	unsigned written; /* in this interval */
+	unsigned left_out;
+} report = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t kib(uint64_t bytes)
+{
+	return bytes >> 10;
+}
+
+/* The kernel's get_order(): pages in powers of two. */
+static unsigned order_of(size_t bytes)
+{
+	size_t pages = bytes == 0 ? 0 : (bytes - 1) / (size_t)sysconf(_SC_PAGESIZE);
+
+	return pages == 0 ? 0 : (unsigned)(64 - __builtin_clzll(pages));
+}
+
+static void put_scope(struct io_buf *buf, unsigned scope)
+{
+	static const struct {
+		unsigned flag;
+		const char *name;
+	} names[] = {{OOMRECLAIM_SCOPE_NORETRY, "NORETRY"},
+	             {OOMRECLAIM_SCOPE_RETRY_MAYFAIL, "RETRY_MAYFAIL"},
+	             {OOMRECLAIM_SCOPE_NOFAIL, "NOFAIL"},
+	             {OOMRECLAIM_SCOPE_NORECLAIM, "NORECLAIM"},
+	             {OOMRECLAIM_SCOPE_RESERVE, "RESERVE"}};
+	const char *separator = "";
+
+	if (scope == 0)
+		io_printf(buf, "0");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if ((scope & names[i].flag) != 0) {
+			io_printf(buf, "%s%s", separator, names[i].name);
+			separator = "|";
+		}
+}
+
+static void put_name(struct io_buf *buf)
+{
+	char name[PROC_NAME_MAX];
+
+	proc_name(name);
+	io_puts_clean(buf, name);
+}
+
+static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control *control,
+                                    enum oomreclaim_policy policy)
+{
+	put_name(buf);
+	io_printf(buf, " invoked oom-reclaim: size=%zu, order=%u, scope=", control->request->size,
+	          order_of(control->request->size));
+	put_scope(buf, control->scope);
+	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
+	          policy_name(policy));
+	io_printf(buf,
+	          "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
+	          control->rounds, control->claimed_bytes >> 10,
+	          (unsigned long long)((now_ns() - control->began_ns) / NSEC_PER_MSEC), getpid(),
+	          proc_threads());
+}
+
+static OOM_NOINLINE void put_heap(struct io_buf *buf)
+{
+	struct heap_stats stats;
+
+	if (!heap_ops.stats(&stats)) {
+		io_printf(buf, "  heap: no statistics\n");
+		return;
+	}
+	io_printf(buf,
+	          "  heap: allocated:%lluK active:%lluK dirty:%lluK metadata:%lluK resident:%lluK "
+	          "mapped:%lluK retained:%lluK charged:%lluK reserve:%lluK\n",
+	          (unsigned long long)kib(stats.allocated), (unsigned long long)kib(stats.active),
+	          (unsigned long long)kib(stats.dirty), (unsigned long long)kib(stats.metadata),
+	          (unsigned long long)kib(stats.resident), (unsigned long long)kib(stats.mapped),
+	          (unsigned long long)kib(stats.retained),
+	          (unsigned long long)kib(budget_charged()),
+	          (unsigned long long)kib(reserve_bytes()));
+}
+
+static void put_limit(struct io_buf *buf, const char *name, __rlimit_resource_t resource,
+                      uint64_t used_bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		io_printf(buf, " %s:%lluK/unlimited", name, (unsigned long long)kib(used_bytes));
+	else
+		io_printf(buf, " %s:%lluK/%lluK", name, (unsigned long long)kib(used_bytes),
+		          (unsigned long long)kib(limit.rlim_cur));
+}
+
+static OOM_NOINLINE void put_limits(struct io_buf *buf)
+{
+	struct proc_statm statm;
+
+	if (!proc_statm(&statm)) {
+		io_printf(buf, "  limits: usage unknown\n");
+		return;
+	}
+	io_printf(buf, "  limits (used/limit):");
+	put_limit(buf, "RLIMIT_AS", RLIMIT_AS, statm.total_bytes);
+	put_limit(buf, "RLIMIT_DATA", RLIMIT_DATA, statm.data_bytes);
+	io_printf(buf, " resident:%lluK\n", (unsigned long long)kib(statm.resident_bytes));
+}
+
+static OOM_NOINLINE void put_callbacks(struct io_buf *buf)
+{
+	unsigned total, count = registry_lines(report.lines, REPORT_CALLBACKS, &total);
+
+	if (total == 0) {
+		io_printf(buf, "  callbacks: none registered\n");
+		return;
+	}
+	io_printf(
+		buf,
+		"  callbacks:\n  [ priority ]    calls   claimed_K  measured_K  longest_us name\n");
+	for (unsigned i = 0; i < count; i++) {
+		const struct registry_line *line = &report.lines[i];
+
+		io_printf(buf, "  [%10d] %8llu %11llu %11llu %11llu ", line->priority,
+		          (unsigned long long)line->stats.calls,
+		          (unsigned long long)kib(line->stats.bytes_claimed),
+		          (unsigned long long)kib(line->stats.bytes_measured),
+		          (unsigned long long)(line->stats.longest_ns / 1000));
+		io_puts_clean(buf, line->name);
+		io_printf(buf, "\n");
+	}
+	if (count < total)
+		io_printf(buf, "  ... and %u more\n", total - count);
+}
+
+/* The log is opened when there is something to write: it may be rotated, and a descriptor that we
+   kept would be one that the program closes behind our back. */
+static void write_out(const struct io_buf *buf)
+{
+	int saved = errno, fd = -1;
+
+	if (options.log_path[0] != '\0')
+		fd = open(options.log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
+		          0600);
+	if (fd < 0 || io_write(fd, buf->text, buf->used) != 0)
+		io_write(STDERR_FILENO, buf->text, buf->used);
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+}
+
+/* dump_tasks(), in the form it had for longest, which log readers know. */
+static OOM_NOINLINE void put_tasks(struct io_buf *buf)
+{
+	struct proc_pid task;
+
+	io_printf(buf, "Tasks state (memory values in pages):\n"
+	               "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents "
+	               "oom_score_adj name\n");
+	for (unsigned i = 0; victim_candidate(i, &task); i++) {
+		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task.pid,
+		          task.uid, task.tgid, (unsigned long long)task.total_vm_pages,
+		          (unsigned long long)task.rss_pages,
+		          (unsigned long long)task.pgtables_bytes,
+		          (unsigned long long)task.swap_pages, task.oom_score_adj);
+		io_puts_clean(buf, task.name);
+		io_printf(buf, "\n");
+	}
+}
+
+static unsigned long long pages_kib(uint64_t pages)
+{
+	return kib(pages * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+static void put_path(struct io_buf *buf, const struct proc_cgroup *group)
+{
+	io_puts_clean(buf, group->path[0] != '\0' ? group->path : "/");
+}
+
+/* mem_cgroup_print_oom_context() */
+static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verdict *verdict)
+{
+	struct proc_cgroup own, theirs;
+	pid_t pid = verdict->victim->pid;
+
+	if (verdict->full_group != NULL) {
+		io_printf(buf, ",oom_memcg=");
+		put_path(buf, verdict->full_group);
+	} else {
+		io_printf(buf, ",global_oom");
+	}
+	if (!proc_cgroup_self(&own))
+		return;
+	io_printf(buf, ",task_memcg=");
+	put_path(buf, pid != getpid() && proc_cgroup_of(pid, &own, &theirs) ? &theirs : &own);
+}
+
+/* dump_oom_victim() */
+static OOM_NOINLINE void put_victim(struct io_buf *buf, const struct oom_control *control,
+                                    const struct report_verdict *verdict)
+{
+	char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX];
+
+	proc_cpuset(cpuset, mems);
+	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,nodemask=(null),cpuset=",
+	          constraint_name(control->constraint));
+	io_puts_clean(buf, cpuset);
+	io_printf(buf, ",mems_allowed=");
+	io_puts_clean(buf, mems);
+	put_groups(buf, verdict);
+	io_printf(buf, ",task=");
+	io_puts_clean(buf, verdict->victim->name);
+	io_printf(buf, ",pid=%d,uid=%u\n", verdict->victim->pid, verdict->victim->uid);
+}
+
+/* __oom_kill_process() */
+static void put_killed(struct io_buf *buf, const struct report_verdict *verdict)
+{
+	const struct proc_pid *victim = verdict->victim;
+
+	io_printf(buf, "%s: Killed process %d (",
+	          verdict->reason != NULL ? verdict->reason : "Out of memory", victim->pid);
+	io_puts_clean(buf, victim->name);
+	io_printf(buf,
+	          ") total-vm:%llukB, anon-rss:%llukB, file-rss:%llukB, shmem-rss:%llukB, UID:%u "
+	          "pgtables:%llukB oom_score_adj:%d\n",
+	          pages_kib(victim->total_vm_pages), pages_kib(victim->rss_anon_pages),
+	          pages_kib(victim->rss_file_pages), pages_kib(victim->rss_shmem_pages),
+	          victim->uid, (unsigned long long)kib(victim->pgtables_bytes),
+	          victim->oom_score_adj);
+	if (verdict->group == NULL)
+		return;
+	/* mem_cgroup_print_oom_group() */
+	io_printf(buf, "Tasks in ");
+	put_path(buf, verdict->group);
+	io_printf(buf, " are going to be killed due to %s set\n",
+	          options.is_kill_group ? "kill_group" : "memory.oom.group");
+}
+
+static OOM_NOINLINE void put_verdict(struct io_buf *buf, const struct oom_control *control,
+                                     const struct report_verdict *verdict)
+{
+	if (verdict->policy == OOMRECLAIM_POLICY_KILL) {
+		put_victim(buf, control, verdict);
+		put_killed(buf, verdict);
+		return;
+	}
+	if (verdict->refusal != NULL)
+		io_printf(buf, "  policy %s not allowed: %s\n",
+		          policy_name(oomreclaim_get_policy()), verdict->refusal);
+	io_printf(buf, "%s: %s process %d (",
+	          verdict->reason != NULL ? verdict->reason : "Out of memory",
+	          verdict->policy == OOMRECLAIM_POLICY_ABORT ? "aborting" : "returning NULL to",
+	          getpid());
+	put_name(buf);
+	io_printf(buf, ")\n");
+}
+
+OOM_NOINLINE void report_write(const struct oom_control *control,
+                               const struct report_verdict *verdict)
+{
+	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
+
+	pthread_mutex_lock(&report.lock);
+	put_header(&buf, control, verdict->policy);
+	put_heap(&buf);
+	put_limits(&buf);
+	put_callbacks(&buf);
+	if (verdict->has_table)
+		put_tasks(&buf);
+	put_verdict(&buf, control, verdict);
+	write_out(&buf);
+	pthread_mutex_unlock(&report.lock);
+}
+
+bool report_may_write(void)
+{
+	uint64_t now = now_ns();
+	unsigned left_out = 0;
+	bool may_write;
+
+	pthread_mutex_lock(&report.lock);
+	if (report.written == 0 || now - report.interval_began_ns > RATELIMIT_INTERVAL_NS) {
+		report.interval_began_ns = now;
+		report.written = 0;
+		left_out = report.left_out;
+		report.left_out = 0;
+	}
+	may_write = report.written < RATELIMIT_BURST;
+	if (may_write)
+		report.written++;
+	else
+		report.left_out++;
+	pthread_mutex_unlock(&report.lock);
+	if (left_out > 0)
+		io_warn("%u reports left out", left_out);
+	return may_write;
+}
+
+OOM_NOINLINE void report_failure(const struct oom_control *control, const char *refusal)
+{
+	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes"
+	        "%s%s",
+	        control->request->size, constraint_name(control->constraint), control->rounds,
+	        control->claimed_bytes, refusal != NULL ? "; no kill: " : "",
+	        refusal != NULL ? refusal : "");
+}
+
+OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *callback)
+{
+	io_warn("no memory for %zu bytes: gave up after %llu ms of waiting for callback \"%s\" in "
+	        "another thread",
+	        control->request->size, (unsigned long long)options.wait_ms, callback);
+}
+
+void report_fork_prepare(void)
+{
+	pthread_mutex_lock(&report.lock);
+}
+
+void report_fork_parent(void)
+{
+	pthread_mutex_unlock(&report.lock);
+}
+
+void report_fork_child(void)
+{
+	pthread_mutex_unlock(&report.lock);
+}

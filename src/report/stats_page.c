@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "report/stats_page.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/own_fd.h"
+#include "reclaim/registry.h"
+#include "report/stats.h"
+#include "report/stats_layout.h"
+
+/* One update takes some tens of microseconds. */
+#define SOON_NS (10 * NSEC_PER_MSEC)
+
+/* The page, if there is one. All members but the first two are for the thread that has the flag. */
+static struct {
+	atomic_flag is_taken;
+	_Atomic uint64_t written_ns; /* relaxed: a hint */
+	struct stats_page *page;
+	struct own_fd file;
+	struct registry_line lines[STATS_PAGE_CALLBACKS];
+} shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
+
+static void drop(void)
+{
+	munmap(shared.page, sizeof *shared.page);
+	shared.page = NULL;
+	own_fd_close(&shared.file);
+}
+
+static int open_file(void)
+{
+	const off_t bytes = sizeof *shared.page;
+	struct rlimit file_bytes;
+	int fd, error;
+
+	/* Over that limit ftruncate() would end the program by SIGXFSZ. */
+	if (getrlimit(RLIMIT_FSIZE, &file_bytes) == 0 && file_bytes.rlim_cur < (rlim_t)bytes)
+		return -EFBIG;
+	fd = memfd_create(STATS_PAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, bytes) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
+}
+
+static void seal(int fd)
+{
+	const int size = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+	/* Before Linux 5.1 our own mapping forbids the seal against writing: then only the mode keeps
+	   others out, and not root. */
+	if (fcntl(fd, F_ADD_SEALS, size | F_SEAL_FUTURE_WRITE) != 0) {
+		fchmod(fd, S_IRUSR);
+		fcntl(fd, F_ADD_SEALS, size);
+	}
+}
+
+static int create(void)
+{
+	struct stats_page *page;
+	int fd = open_file(), error;
+
+	if (fd < 0)
+		return fd;
+	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	seal(fd);
+	if (!own_fd_take(&shared.file, fd)) {
+		munmap(page, sizeof *page);
+		return -EBADF;
+	}
+	/* A reader waits for what is not there yet: an odd sequence. */
+	atomic_store_explicit(&page->sequence, 1, memory_order_relaxed);
+	page->version = STATS_PAGE_VERSION;
+	page->bytes = sizeof *page;
+	page->pid = getpid();
+	page->interval_ms = STATS_PAGE_INTERVAL_MS;
+	stpncpy(page->library, oomreclaim_version(), sizeof page->library - 1);
+	memcpy(page->magic, STATS_PAGE_MAGIC, sizeof page->magic);
+	atomic_store_explicit(&page->sequence, 2, memory_order_release);
+	shared.page = page;
+	return 0;
+}
+
+static void put_callback(struct stats_page_callback *to, const struct registry_line *line)
+{
+	memcpy(to->name, line->name, sizeof to->name);
+	to->priority = line->priority;
+	to->calls = line->stats.calls;
+	to->bytes_claimed = line->stats.bytes_claimed;
+	to->bytes_measured = line->stats.bytes_measured;
+	to->longest_ns = line->stats.longest_ns;
+}
+
+static void fill(void)
+{
+	struct stats_page *page = shared.page;
+	struct oomreclaim_stats stats;
+	unsigned total, count = registry_lines(shared.lines, STATS_PAGE_CALLBACKS, &total);
+
+	stats_gather(&stats);
+	/* Acquire: what follows is not to be seen before the sequence is odd. */
+	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_acq_rel);
+	page->stats = stats;
+	page->policy = oomreclaim_get_policy();
+	page->callbacks = count;
+	for (unsigned i = 0; i < count; i++)
+		put_callback(&page->callback[i], &shared.lines[i]);
+	page->updated_ns = now_ns();
+	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_release);
+}
+
+OOM_NOINLINE int stats_page_write(void)
+{
+	int saved = errno, error = 0;
+
+	if (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
+		return 0;
+	if (shared.page != NULL && own_fd_get(&shared.file) < 0)
+		drop();
+	if (shared.page == NULL)
+		error = create();
+	if (shared.page != NULL)
+		fill();
+	atomic_store_explicit(&shared.written_ns, now_ns(), memory_order_relaxed);
+	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	errno = saved;
+	return error;
+}
+
+void stats_page_write_soon(void)
+{
+	if (now_ns() - atomic_load_explicit(&shared.written_ns, memory_order_relaxed) >= SOON_NS)
+		(void)stats_page_write();
+}
+
+void stats_page_fork_child(void)
+{
+	int saved = errno;
+
+	atomic_flag_clear_explicit(&shared.is_taken, memory_order_relaxed);
+	if (shared.page != NULL)
+		drop();
+	errno = saved;
+}

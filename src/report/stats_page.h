@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The setting stats:true: a page of counters that other processes can read, see stats_layout.h.
+ * Without it there is no page, no descriptor, and no call of the system.
+ *
+ * It is brought up to date every STATS_PAGE_INTERVAL_MS by oomreclaimd, before there is one by whoever
+ * allocates, and when a failure has ended.
+ */
+#ifndef OOM_STATS_PAGE_H
+#define OOM_STATS_PAGE_H
+
+#include "config/options.h"
+
+#define STATS_PAGE_INTERVAL_MS 1000
+
+/* At once; makes the page where there is none. 0, or -errno. Not with any lock of the heap held.
+   Where another thread is at it there is nothing to do. */
+int stats_page_write(void);
+
+static inline void stats_page_update(void)
+{
+	if (options.is_stats)
+		(void)stats_page_write();
+}
+
+/* At once, but not much more often than it pays: for what may happen a million times a second. */
+void stats_page_write_soon(void);
+
+static inline void stats_page_update_soon(void)
+{
+	if (options.is_stats)
+		stats_page_write_soon();
+}
+
+/* The parent's page is not the child's; oomreclaimd makes it one when it starts there. */
+void stats_page_fork_child(void);
+
+#endif
