@@ -339,9 +339,9 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
 /* Counters of the budget, in bytes but for the last. */
 struct oomreclaim_limit_stats {
 	uint64_t limit;     /* as oomreclaim_get_limit() */
-	uint64_t charged;   /* mapped by the heap now, retained address space included */
+	uint64_t charged;   /* what the heap may have resident now: not what is retained */
 	uint64_t peak;      /* the most so far */
-	uint64_t times_met; /* how often a mapping was refused */
+	uint64_t times_met; /* how often pages were refused */
 };
 
 /* Reads them, up to stats_size bytes. Returns 0, or EINVAL for a NULL stats. */
@@ -399,12 +399,18 @@ struct oomreclaim_stats {
 
 	/* Rungs entered. */
 	uint64_t own_reclaims; /* 3 */
-	uint64_t reserve_uses; /* 2 and 10 */
-	uint64_t rounds;       /* 5 to 7, joining another thread's included */
-	uint64_t timeouts;     /* of these, given up waiting for another thread's callbacks */
-	uint64_t policies;     /* 8 to 15 */
-	uint64_t kills;        /* 15, and by hand: processes, this one included */
-	uint64_t waits;        /* 16 */
+	/* The steps of 3 and 7 that may have helped, each by its name in docs/ladder.md. */
+	uint64_t flushes;        /* this thread's cache went back to the arenas */
+	uint64_t compactions;    /* free extents were merged where they lay */
+	uint64_t borrows;        /* another arena served the request */
+	uint64_t evictions;      /* about what was needed was given back to the system */
+	uint64_t full_evictions; /* everything was */
+	uint64_t reserve_uses;   /* 2 and 10 */
+	uint64_t rounds;         /* 5 to 7, joining another thread's included */
+	uint64_t timeouts;       /* of these, given up waiting for another thread's callbacks */
+	uint64_t policies;       /* 8 to 15 */
+	uint64_t kills;          /* 15, and by hand: processes, this one included */
+	uint64_t waits;          /* 16 */
 
 	/* Rounds of callbacks: see oomreclaim_reclaim_stats(). */
 	uint64_t direct_rounds;

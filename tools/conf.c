@@ -114,23 +114,11 @@ static void print_json(void)
 	printf("]\n");
 }
 
-/* ---- jemalloc's ---- */
-
 static bool is_finite(__rlimit_resource_t resource)
 {
 	struct rlimit limit;
 
 	return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-}
-
-static bool is_set(const char *key)
-{
-	struct setting row;
-
-	for (unsigned i = 0; i < SETTINGS_MAX && settings_row(i, &row); i++)
-		if (strcmp(row.key, key) == 0)
-			return in_force[i].source != NULL && strcmp(in_force[i].value, "off") != 0;
-	return false;
 }
 
 /* The last word on retain in MALLOC_CONF; NULL if there is none. */
@@ -149,7 +137,7 @@ static const char *find_retain(const char *conf)
 static void print_jemalloc(void)
 {
 	const char *conf = getenv("MALLOC_CONF"), *retain = find_retain(conf);
-	const char *why = "by MALLOC_CONF", *until = "";
+	const char *why = "by MALLOC_CONF";
 
 	if (retain == NULL && (is_finite(RLIMIT_AS) || is_finite(RLIMIT_DATA))) {
 		retain = "false";
@@ -158,10 +146,8 @@ static void print_jemalloc(void)
 		retain = "true";
 		why = "jemalloc's default";
 	}
-	if (*retain == 't' && (is_set("limit") || is_set("high")))
-		until = ", until the heap is near limit or high";
-	printf("\njemalloc: MALLOC_CONF is \"%s\"; retain is %.*s, %s%s\n",
-	       conf != NULL ? conf : "", (int)strcspn(retain, ","), retain, why, until);
+	printf("\njemalloc: MALLOC_CONF is \"%s\"; retain is %.*s, %s\n", conf != NULL ? conf : "",
+	       (int)strcspn(retain, ","), retain, why);
 }
 
 static int print(enum form form)

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
+#include "heap/heap_maps.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 #include "limits/pages.h"
@@ -26,12 +27,12 @@ void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 	return mapped;
 }
 
+/* jemalloc takes no notice of a refusal, but for a line on stderr. */
 int heap_munmap(void *addr, size_t length)
 {
-	if (unlikely(addr == spare))
-		return 0;
-	heap_grow_unmapped(length);
-	return pages_munmap(addr, length);
+	if (likely(addr != spare))
+		heap_maps_unmap(addr, length);
+	return 0;
 }
 
 /* The heap keeps a record of 2 MiB for each GiB of addresses in which it has blocks. Where there is
@@ -45,7 +46,9 @@ bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, sz
 		return false;
 	arena = arena_get(tsdn, edata_arena_ind_get(extent), false);
 	if (arena != NULL && ehooks_are_default(arena_get_ehooks(arena)) &&
-	    !(have_dss && extent_in_dss(edata_base_get(extent))))
-		pages_munmap(edata_base_get(extent), edata_size_get(extent));
+	    !(have_dss && extent_in_dss(edata_base_get(extent)))) {
+		heap_maps_removed(edata_base_get(extent), edata_size_get(extent));
+		heap_maps_unmap(edata_base_get(extent), edata_size_get(extent));
+	}
 	return true;
 }

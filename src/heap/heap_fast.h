@@ -37,10 +37,40 @@ void *heap_reserve_alloc(const struct heap_request *request);
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);
 
-/* heap_grow.c, by which an arena grows. */
+/* heap_charge.c, by which an arena grows, and gives back. */
 edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
                                 edata_t *expand, size_t size, size_t alignment, bool zero,
                                 bool guarded);
+edata_t *heap_san_bump_alloc(tsdn_t *tsdn, san_bump_alloc_t *sba, pac_t *pac, ehooks_t *ehooks,
+                             size_t size, bool zero);
+void *heap_default_alloc(tsdn_t *tsdn, void *at, size_t size, size_t alignment, bool *zero,
+                         bool *commit, unsigned arena);
+bool heap_default_dalloc(void *addr, size_t size);
+void heap_default_destroy(void *addr, size_t size);
+bool heap_default_decommit(void *addr, size_t offset, size_t length);
+bool heap_default_purge_forced(void *addr, size_t offset, size_t length);
+void *heap_base_alloc_mmap(void *at, size_t size, size_t alignment, bool *zero, bool *commit);
+bool heap_base_dalloc_mmap(void *addr, size_t size);
+void heap_base_delete(tsdn_t *tsdn, base_t *base);
+void *heap_hpa_pages_map(void *at, size_t size, size_t alignment, bool *commit);
+void heap_hpa_pages_unmap(void *addr, size_t size);
+/* Around sbrk(), by this thread. Returns what it was. */
+bool heap_charge_enter_gap(bool is_entered);
+
+/* Retained extents whose pages the system once refused to take back: whether there are any; once more. */
+bool heap_charge_has_refused(void);
+bool heap_charge_purge_again(void *addr, size_t bytes);
+
+/* heap_evict.c: gives those back after all, where that can be done by now. */
+void heap_purge_refused(void);
+/* See struct heap_ops. */
+bool heap_compact(const struct heap_request *request);
+void *heap_borrow(const struct heap_request *request);
+size_t heap_evict(const struct heap_request *request, size_t bytes);
+
+/* heap_grow.c: before an arena grows. is_special: by what can't be cut from a piece. */
+void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, size_t size,
+                       size_t alignment, bool is_special);
 /* Called for whatever the heap has unmapped. */
 void heap_grow_unmapped(size_t bytes);
 

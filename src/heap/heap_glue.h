@@ -28,20 +28,31 @@
 #include <unistd.h>
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c, heap_grow.c and heap_fork.c. */
+   to heap_thread.c, heap_extent.c, heap_charge.c and heap_fork.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
 #ifdef OOM_HEAP_GLUE_EXTENT
 #define je_emap_register_boundary heap_emap_register_boundary
+#define je_ehooks_default_alloc_impl heap_default_alloc
+#define je_ehooks_default_dalloc_impl heap_default_dalloc
+#define je_ehooks_default_destroy_impl heap_default_destroy
+#define je_ehooks_default_decommit_impl heap_default_decommit
+#define je_ehooks_default_purge_forced_impl heap_default_purge_forced
 #endif
 #ifdef OOM_HEAP_GLUE_PAC
 #define je_ecache_alloc_grow heap_ecache_alloc_grow
+#define je_san_bump_alloc heap_san_bump_alloc
 #endif
 #ifdef OOM_HEAP_GLUE_EHOOKS
 #define je_extent_alloc_dss heap_extent_alloc_dss
 #endif
+#ifdef OOM_HEAP_GLUE_HPA
+#define je_pages_map heap_hpa_pages_map
+#define je_pages_unmap heap_hpa_pages_unmap
+#endif
 #ifdef OOM_HEAP_GLUE_ARENA
+#define je_base_delete heap_base_delete
 #define je_base_prefork heap_base_prefork
 #define je_base_postfork_parent heap_base_postfork_parent
 #define je_base_postfork_child heap_base_postfork_child
@@ -96,6 +107,8 @@ __attribute__((noreturn)) void debug_assert_failed(const char *file, int line, c
 /* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2 MiB: to
    have few of them. Where address space is limited the rest of the last one would be lost to everybody. */
 #ifdef OOM_HEAP_GLUE_BASE
+#define je_extent_alloc_mmap heap_base_alloc_mmap
+#define je_extent_dalloc_mmap heap_base_dalloc_mmap
 #include "jemalloc/internal/jemalloc_preamble.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"

@@ -4,15 +4,13 @@
  *
  * Where retention is off, jemalloc maps each extent by itself: one system call for every page of small
  * blocks. Here small extents are cut from larger pieces. The rest of a piece waits among the retained
- * extents, which jemalloc looks through first whether retention is on or not; a purge gives it
- * back with everything else (release_retained() in jemalloc_heap.c).
+ * extents, which jemalloc looks through first whether retention is on or not; where addresses are short
+ * it is unmapped with everything else (heap_evict.c).
  */
 #include <stdatomic.h>
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
-#include "limits/budget.h"
-#include "limits/fault.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 
@@ -53,46 +51,19 @@ static void add_piece(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks)
 	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
 }
 
-/* Arenas made by hand keep what they retain until they are destroyed; and a fault that is injected shall
-   hit what the program asked for. */
+/* Arenas made by hand keep what they retain until they are destroyed. */
 static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
 {
-	return !opt_retain && ehooks_are_default(ehooks) && !fault_is_armed(&fault_page) &&
+	return !opt_retain && ehooks_are_default(ehooks) &&
 	       ecache_ind_get(&pac->ecache_retained) < manual_arena_base &&
 	       atomic_load_explicit(&missing_bytes, memory_order_relaxed) == 0;
 }
 
-/*
- * Where retention is on, jemalloc maps ever larger pieces, and what of these is not in use counts against
- * the budget. As long as they fit nobody is wronged; before the first one that does not, retention ends, as
- * in purge_all(). The limit is not met by that, nor the watermark: the program needs less.
- */
-static void end_retention_near_limit(tsdn_t *tsdn, pac_t *pac, size_t bytes)
+void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, size_t size,
+                       size_t alignment, bool is_special)
 {
-	/* A piece that is the first beyond a multiple of 1 GiB takes a leaf of the tree of extents with it:
-	   4 MiB of metadata, for which up to 6 are mapped until they are aligned. */
-	const size_t leaf = (size_t)6 << 20;
-	size_t piece;
-	pszind_t skip;
-	bool is_beyond;
-
-	if (!opt_retain || !budget_is_limited())
-		return;
-	malloc_mutex_lock(tsdn, &pac->grow_mtx);
-	is_beyond = exp_grow_size_prepare(&pac->exp_grow, bytes, &piece, &skip);
-	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
-	if (is_beyond || !budget_has_room(add_saturated(piece, leaf)))
-		heap_end_retention();
-}
-
-edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
-                                edata_t *expand, size_t size, size_t alignment, bool zero,
-                                bool guarded)
-{
-	end_retention_near_limit(tsdn, pac, add_saturated(size, alignment));
-	if (size < PIECE_BYTES && alignment <= PAGE && expand == NULL && !guarded &&
-	    may_add_piece(pac, ehooks) && ecache_npages_get(ecache) < size >> LG_PAGE)
+	if (size < PIECE_BYTES && alignment <= PAGE && !is_special && may_add_piece(pac, ehooks) &&
+	    ecache_npages_get(ecache) < size >> LG_PAGE)
 		add_piece(tsdn, pac, ehooks);
 	/* If another thread was faster there is a mapping for this one alone. */
-	return ecache_alloc_grow(tsdn, pac, ehooks, ecache, expand, size, alignment, zero, guarded);
 }

@@ -36,13 +36,21 @@ struct heap_ops {
 	/* Resolves what the other functions need, once, before main(). */
 	void (*init)(void);
 	void *(*alloc)(const struct heap_request *request);
-	/* Gives the caches of this thread back to the arenas they came from. */
-	void (*flush_thread)(void);
-	/* Gives the dirty, muzzy and retained pages of all arenas back to the system. */
+	/* Gives the caches of this thread back to the arenas they came from. False where they were empty. */
+	bool (*flush_thread)(void);
+	/* Merges the free extents of this thread's arena where they lie, and from now on lets a small
+	   request be cut from a free extent of any size: no system call. True where that may help. Put off
+	   for some requests after it was of no use. */
+	bool (*compact)(const struct heap_request *request);
+	/* Memory from another arena that has room, without a mapping; NULL where none has. */
+	void *(*borrow)(const struct heap_request *request);
+	/* Gives back what is free: the request's size and `bytes` more, oldest first, from the arenas that
+	   have most; SIZE_MAX: everything. Addresses are unmapped where this thread's last mapping was
+	   refused by the system, as long as that takes no more than a fifth of vm.max_map_count; else
+	   only their pages are given back. Returns the bytes given back, 0 where there was nothing. */
+	size_t (*evict)(const struct heap_request *request, size_t bytes);
+	/* Gives the dirty and muzzy pages of all arenas back to the system. Adds no mapping. */
 	void (*purge_all)(void);
-	/* False where so little is free, and not for this request, that callbacks had better be asked
-	   first: to unmap it now and map it again soon costs more than it gives. */
-	bool (*is_purge_worth)(const struct heap_request *request);
 	/* True where the heap has called out to the application (extent hooks) and may hold locks. */
 	bool (*is_reentrant)(void);
 	/* True for a block of this heap. */

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
+#include "limits/budget.h"
 #include "limits/pages.h"
 
 static struct {
@@ -79,14 +80,19 @@ int heap_reserve_create(size_t bytes)
 	                                 .merge = reserve_extent_merge};
 	/* The heap shifts large blocks within one page more, to spread them over the cache. */
 	reserve.region_bytes = PAGE_CEILING(size) + PAGE;
+	if (!pages_charge(reserve.region_bytes))
+		return -ENOMEM;
 	region = pages_mmap(NULL, reserve.region_bytes, PROT_READ | PROT_WRITE,
 	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (region == MAP_FAILED)
+	if (region == MAP_FAILED) {
+		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;
+	}
 	reserve.region = region;
 	if (je_mallctl("experimental.arenas_create_ext", &reserve.arena, &length, &config,
 	               sizeof config) != 0) {
 		pages_munmap(region, reserve.region_bytes);
+		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;
 	}
 	/* Taken whole and given back, the region and every record it needs are in the arena: nothing

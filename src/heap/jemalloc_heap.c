@@ -10,12 +10,12 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "heap/heap_fast.h"
+#include "heap/heap_maps.h"
 #include "limits/budget.h"
 #include "limits/fault.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "config/options.h"
 #include "heap/heap_glue.h"
-#include "limits/pages.h"
 
 /* Arenas for each processor, as "narenas_ratio" in MALLOC_CONF; jemalloc declares it nowhere. */
 extern fxp_t opt_narenas_ratio;
@@ -75,9 +75,9 @@ static void limit_arenas(size_t limit)
 /*
  * jemalloc asks for MALLOC_CONF once, after its defaults are set and before its first mapping: the
  * moment to read our own options, and to turn retention off where address space is limited. Address
- * space that an arena retains is charged to the limit and of no use to any other arena. (Under our own
- * budget alone retention ends when it gets in the way: heap_grow.c.) What the user says in malloc_conf or
- * MALLOC_CONF is applied after this.
+ * space that an arena retains is charged to the limit and of no use to any other arena. (Our own
+ * budget counts pages, not addresses.) What the user says in malloc_conf or MALLOC_CONF is applied after
+ * this.
  */
 char *heap_conf_getenv(const char *name)
 {
@@ -89,8 +89,10 @@ char *heap_conf_getenv(const char *name)
 	budget_init(background_wake);
 	fault_init();
 	limit = min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA));
-	if (limit != SIZE_MAX)
+	if (limit != SIZE_MAX) {
 		opt_retain = false;
+		heap_maps_init();
+	}
 	limit = min_size(limit, budget_max_bytes());
 	if (limit != SIZE_MAX)
 		limit_arenas(limit);
@@ -142,39 +144,25 @@ static void *alloc(const struct heap_request *request)
 	return memory;
 }
 
-static void flush_thread(void)
+static bool has_cached(tcache_t *tcache)
 {
-	if (malloc_initialized())
-		je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+	for (unsigned i = 0; i < nhbins; i++)
+		if (cache_bin_ncached_get_local(&tcache->bins[i], &tcache_bin_info[i]) > 0)
+			return true;
+	return false;
 }
 
-/*
- * Address space that the arenas keep after a purge: where retention is on, because no rlimit was set
- * when the program started or because the user wants it, and what heap_grow.c has in stock. An arena that
- * runs out goes by its own share alone, so at a failure all of it goes back to the system.
- */
-static void release_retained(void)
+static bool flush_thread(void)
 {
-	tsdn_t *tsdn = tsdn_fetch();
-	edata_t *extent;
+	tsd_t *tsd;
 
-	/* What came from sbrk() can't be unmapped, and would be lost. */
-	if (have_dss && extent_in_dss((char *)sbrk(0) - 1))
-		return;
-	/* Arenas made by hand may be destroyed by hand, at any moment; those up to here stay. */
-	for (unsigned i = 0; i < manual_arena_base; i++) {
-		arena_t *arena = arena_get(tsdn, i, false);
-		ehooks_t *hooks;
-
-		if (arena == NULL || ecache_npages_get(&arena->pa_shard.pac.ecache_retained) == 0)
-			continue;
-		hooks = arena_get_ehooks(arena);
-		if (!ehooks_are_default(hooks))
-			continue;
-		while ((extent = ecache_evict(tsdn, &arena->pa_shard.pac, hooks,
-		                              &arena->pa_shard.pac.ecache_retained, 0)) != NULL)
-			extent_destroy_wrapper(tsdn, &arena->pa_shard.pac, hooks, extent);
-	}
+	if (!malloc_initialized())
+		return false;
+	tsd = tsd_fetch();
+	if (!tcache_available(tsd) || !has_cached(tsd_tcachep_get(tsd)))
+		return false;
+	tcache_flush(tsd);
+	return true;
 }
 
 static void purge_all(void)
@@ -182,46 +170,7 @@ static void purge_all(void)
 	if (!malloc_initialized())
 		return;
 	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-	heap_end_retention();
-	release_retained();
-}
-
-/*
- * A program at its limit always has some free extents that are too small for the next slab, and every few
- * slabs it is out of memory again. To unmap them each time, with an interrupt for every processor, takes longer
- * than all the rest: docs/benchmarks.md has the figures.
- */
-#define LG_PART_NOT_WORTH 5
-#define BYTES_ALWAYS_WORTH ((size_t)16 << 20)
-
-static bool is_purge_worth(const struct heap_request *request)
-{
-	size_t free_bytes = 0, mapped = 0;
-	tsdn_t *tsdn;
-
-	/* Beside a large block a purge costs little. And the first one ends retention. */
-	if (!malloc_initialized() || opt_retain || request->size > SC_SMALL_MAXCLASS ||
-	    request->alignment > PAGE)
-		return true;
-	/* What is free in arenas made by hand can't be counted here: they may be destroyed meanwhile. One is
-	   the reserve's. */
-	if (narenas_total_get() > manual_arena_base + (options.reserve_bytes > 0))
-		return true;
-	tsdn = tsdn_fetch();
-	for (unsigned i = 0; i < manual_arena_base; i++) {
-		arena_t *arena = arena_get(tsdn, i, false);
-		pac_t *pac;
-
-		if (arena == NULL)
-			continue;
-		pac = &arena->pa_shard.pac;
-		free_bytes += (ecache_npages_get(&pac->ecache_dirty) +
-		               ecache_npages_get(&pac->ecache_muzzy) +
-		               ecache_npages_get(&pac->ecache_retained))
-		              << LG_PAGE;
-		mapped += pac_mapped(pac);
-	}
-	return free_bytes > min_size(mapped >> LG_PART_NOT_WORTH, BYTES_ALWAYS_WORTH);
+	heap_purge_refused();
 }
 
 static bool is_reentrant(void)
@@ -293,7 +242,9 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
-	.is_purge_worth = is_purge_worth,
+	.compact = heap_compact,
+	.borrow = heap_borrow,
+	.evict = heap_evict,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

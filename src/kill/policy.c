@@ -121,6 +121,18 @@ static void leave_call(const struct policy_call *call)
 	pthread_mutex_unlock(&callback.lock);
 }
 
+bool policy_is_return(void)
+{
+	bool has_callback;
+
+	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN)
+		return false;
+	pthread_mutex_lock(&callback.lock);
+	has_callback = callback.function != NULL;
+	pthread_mutex_unlock(&callback.lock);
+	return !has_callback;
+}
+
 enum oomreclaim_policy policy_decide(const struct oom_control *control)
 {
 	struct oomreclaim_verdict verdict = {

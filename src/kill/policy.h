@@ -12,6 +12,9 @@
    in force. */
 enum oomreclaim_policy policy_decide(const struct oom_control *control);
 
+/* The policy in force is to return, and no callback could say otherwise. */
+bool policy_is_return(void);
+
 /* True for the one thread that may act; from then on the process counts as dying. */
 bool policy_claim(void);
 

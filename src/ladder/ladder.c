@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
+#include "ladder/own_reclaim.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "reclaim/reclaim.h"
@@ -108,18 +109,13 @@ enum ladder_step ladder_next(const struct oom_control *control)
 	return step;
 }
 
-/* Rung 7 follows if callbacks do: what is left to it here is purged there. */
-static bool may_purge_later(const struct oom_control *control)
+/* Rung 3, and 7: one step, or none if all have been taken. */
+static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_attempt_due)
 {
-	return control->scope == 0 && !control->is_dying && registry_newest() != 0;
-}
+	void *memory = own_reclaim_step(control, is_attempt_due);
 
-static void own_reclaim(struct oom_control *control)
-{
-	heap_ops.flush_thread();
-	if (!may_purge_later(control) || heap_ops.is_purge_worth(control->request))
-		heap_ops.purge_all();
-	control->is_own_reclaim_done = true;
+	*is_done = control->own_step >= OWN_STEPS;
+	return memory;
 }
 
 /* What the callbacks are asked for. The request itself; but where the first rounds gave that much
@@ -141,6 +137,13 @@ static bool is_of_budget(enum constraint constraint)
 	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
 }
 
+/* 11. It takes reading /proc, so only for who asks: a callback, the policy, a report. */
+static void know_constraint(struct oom_control *control)
+{
+	if (control->constraint == CONSTRAINT_UNKNOWN)
+		control->constraint = constraint_find(control->request->size);
+}
+
 static void reclaim(struct oom_control *control)
 {
 	struct reclaim_request request = {
@@ -152,9 +155,7 @@ static void reclaim(struct oom_control *control)
 	};
 	struct reclaim_progress progress;
 
-	/* 11. The callbacks want to know it, and so does rung 8. */
-	if (control->rounds == 0)
-		control->constraint = constraint_find(control->request->size);
+	know_constraint(control);
 	request.constraint = constraint_name(control->constraint);
 	request.reason = is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
 	                                                   : OOMRECLAIM_REASON_ALLOC;
@@ -175,14 +176,9 @@ static void reclaim(struct oom_control *control)
 		control->constraint = constraint_find(control->request->size);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
+	/* What has come back may lie where it is of no use. */
 	control->is_drain_due = true;
-}
-
-/* Whatever has come back has to leave its arena to be of use to another. */
-static void drain(struct oom_control *control)
-{
-	heap_ops.purge_all();
-	control->is_drain_due = false;
+	own_reclaim_begin(control, OWN_COMPACT);
 }
 
 /* Once more from the callbacks on. */
@@ -222,9 +218,18 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 	return memory;
 }
 
-static void *apply_policy(struct oom_control *control, struct scope_ladder *enter)
+static void *apply_policy(struct oom_control *control, struct scope_ladder *enter,
+                          bool *is_attempt_due)
 {
-	enum oomreclaim_policy policy = policy_decide(control);
+	enum oomreclaim_policy policy;
+
+	if (policy_is_return()) {
+		control->is_policy_done = true;
+		*is_attempt_due = false;
+		return NULL;
+	}
+	know_constraint(control);
+	policy = policy_decide(control);
 
 	/* oom_kill_allowed() could not know what a policy callback would say. */
 	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_target != KILL_SELF &&
@@ -260,32 +265,45 @@ static void wait_for_memory(struct oom_control *control)
 	if (!control->is_hopeless)
 		nanosleep(&pause, NULL);
 	errno = saved;
-	own_reclaim(control);
+	control->is_own_reclaim_done = false;
+	own_reclaim_begin(control, OWN_FLUSH);
 	start_over(control);
 }
 
-/* Does one step. Returns memory if that found some by itself. */
+/* Does one step. Returns memory if that found some by itself. is_attempt_due: false where another attempt
+   would be in vain. */
 static void *take_step(struct oom_control *control, enum ladder_step step,
-                       struct scope_ladder *enter)
+                       struct scope_ladder *enter, bool *is_attempt_due)
 {
 	switch (step) {
 	case LADDER_OWN_RECLAIM:
-		stats_count(STATS_OWN_RECLAIMS);
-		own_reclaim(control);
-		break;
+		if (control->own_step == OWN_FLUSH)
+			stats_count(STATS_OWN_RECLAIMS);
+		return own_reclaim(control, &control->is_own_reclaim_done, is_attempt_due);
 	case LADDER_RESERVE:
 		stats_count(STATS_RESERVE_USES);
 		control->is_reserve_done = true;
+		*is_attempt_due = false; /* that would not be an attempt at the reserve */
 		return reserve_alloc(control->request);
 	case LADDER_RECLAIM:
-		reclaim(control);
+		/* Nobody has ever registered anything: nothing comes of asking. */
+		if (registry_newest() == 0) {
+			control->is_reclaim_done = true;
+			*is_attempt_due = false;
+		} else {
+			reclaim(control);
+		}
 		break;
-	case LADDER_DRAIN:
-		drain(control);
-		break;
+	case LADDER_DRAIN: {
+		bool is_done;
+		void *memory = own_reclaim(control, &is_done, is_attempt_due);
+
+		control->is_drain_due = !is_done;
+		return memory;
+	}
 	case LADDER_POLICY:
 		stats_count(STATS_POLICIES);
-		return apply_policy(control, enter);
+		return apply_policy(control, enter, is_attempt_due);
 	case LADDER_WAIT:
 		stats_count(STATS_WAITS);
 		wait_for_memory(control);
@@ -302,8 +320,11 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 	return NULL;
 }
 
-static void count_end(const struct oom_control *control, bool is_served)
+static void count_end(struct oom_control *control, bool is_served)
 {
+	/* For `oomreclaim stat`. oomreclaim_stats_get() looks for it when it is called. */
+	if (options.is_stats && !is_served && !control->is_reentrant && !control->is_impossible)
+		know_constraint(control);
 	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
 	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
 	/* Reading the heap's figures takes its locks, which may be held. */
@@ -355,6 +376,9 @@ static void refresh(struct oom_control *control)
 	control->is_killer_disabled = killer_is_disabled();
 	control->is_target_other = options.kill_target != KILL_SELF &&
 	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
+	/* Rung 8 asks for it then. */
+	if (control->is_target_other && control->is_reclaim_done)
+		know_constraint(control);
 }
 
 void *ladder_run(struct oom_control *control)
@@ -367,14 +391,15 @@ void *ladder_run(struct oom_control *control)
 	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
 	scope_enter_ladder(&enter);
 	while (memory == NULL) {
+		bool is_attempt_due = true;
+
 		refresh(control);
 		step = ladder_next(control);
 		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
 			break;
 		TRACE3(rung, step, control->request->size, control->claimed_bytes);
-		memory = take_step(control, step, &enter);
-		/* The reserve is not asked by asking everybody. */
-		if (memory == NULL && step != LADDER_RESERVE)
+		memory = take_step(control, step, &enter, &is_attempt_due);
+		if (memory == NULL && is_attempt_due)
 			memory = heap_ops.alloc(control->request);
 		TRACE3(retry, control->request->size, memory, control->rounds);
 	}

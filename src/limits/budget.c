@@ -289,18 +289,6 @@ size_t budget_charged(void)
 	return get(&charged);
 }
 
-bool budget_is_limited(void)
-{
-	return get(&limit_bytes) != SIZE_MAX || has_auto() || get(&high) != SIZE_MAX;
-}
-
-bool budget_has_room(size_t bytes)
-{
-	size_t wanted = add_saturated(budget_charged(), bytes);
-
-	return is_within(wanted) && wanted <= get(&high);
-}
-
 enum constraint budget_constraint(size_t bytes)
 {
 	size_t wanted = add_saturated(budget_charged(), bytes);

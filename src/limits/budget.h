@@ -23,13 +23,6 @@ void budget_uncharge(size_t bytes);
    won't do. May wait for another thread's reading, so the heap's locks must not be held here. */
 void budget_refresh(void);
 
-/* True if there is a limit or a watermark. */
-bool budget_is_limited(void);
-
-/* True if `bytes` more would meet neither the limit nor the high watermark, as far as is known; nothing is
-   counted. */
-bool budget_has_room(size_t bytes);
-
 /* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
 enum constraint budget_constraint(size_t bytes);
 

@@ -5,47 +5,50 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "limits/budget.h"
 #include "limits/fault.h"
 
-/* jemalloc tries one after the other: where a fault is injected into the first, the second fails as
-   well, or the failure would stop short of the ladder. */
-static OOM_TLS enum source { NEITHER, MMAP, DSS } injected;
+/* Of this thread: what its last failure was due to, and whether it does without new mappings. */
+static OOM_TLS enum pages_refusal refusal;
+static OOM_TLS bool is_held;
 
-static bool should_fail(enum source by, size_t bytes)
+enum pages_refusal pages_last_refusal(void)
 {
-	bool is_second = injected != NEITHER && injected != by;
-
-	injected = NEITHER;
-	if (is_second)
-		return true;
-	if (!fault_should_fail(bytes))
-		return false;
-	injected = by;
-	return true;
+	return refusal;
 }
 
-bool pages_dss_should_fail(size_t bytes)
+bool pages_hold(bool hold)
 {
-	return should_fail(DSS, bytes);
+	bool was = is_held;
+
+	is_held = hold;
+	return was;
+}
+
+bool pages_should_fail(size_t bytes)
+{
+	return fault_should_fail(bytes);
+}
+
+bool pages_charge(size_t bytes)
+{
+	if (likely(!pages_should_fail(bytes) && budget_charge(bytes)))
+		return true;
+	refusal = PAGES_REFUSED_BY_BUDGET;
+	return false;
 }
 
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	/* With vm.overcommit_memory=2 jemalloc maps what it has once more, to have the pages promised to
-	   it or to give them up: that takes the place of what is charged already. */
-	bool is_again = (flags & MAP_FIXED) != 0;
 	int saved = errno;
 	void *mapped;
 
-	if (should_fail(MMAP, length))
-		return MAP_FAILED;
-	/* As a rlimit would. */
-	if (!is_again && !budget_charge(length))
+	if (is_held)
 		return MAP_FAILED;
 	mapped = mmap(addr, length, prot, flags, fd, offset);
-	if (mapped == MAP_FAILED && !is_again)
-		budget_uncharge(length);
+	if (mapped == MAP_FAILED)
+		refusal = PAGES_REFUSED_BY_SYSTEM;
 	errno = saved;
 	return mapped;
 }
@@ -54,8 +57,6 @@ int pages_munmap(void *addr, size_t length)
 {
 	int saved = errno, result = munmap(addr, length);
 
-	if (result == 0)
-		budget_uncharge(length);
 	errno = saved;
 	return result;
 }
@@ -67,11 +68,9 @@ void *pages_sbrk(intptr_t increment)
 	int saved = errno;
 	void *old;
 
-	if (increment > 0 && !budget_charge((size_t)increment))
+	if (increment > 0 && is_held)
 		return (void *)-1;
 	old = sbrk(increment);
-	if (old == (void *)-1 && increment > 0)
-		budget_uncharge((size_t)increment);
 	errno = saved;
 	return old;
 }

@@ -44,15 +44,18 @@ struct oom_control {
 	/* What has been tried. */
 	bool is_own_reclaim_done;
 	bool is_reserve_done;
-	bool is_reclaim_done; /* the callbacks have nothing left to give */
-	bool is_drain_due;    /* callbacks have run since the arenas were purged */
-	bool has_timed_out;   /* waiting for another thread's callbacks */
-	bool is_policy_done;  /* it said: return */
-	bool is_hopeless;     /* nobody is left who could free anything */
-	unsigned rounds;      /* of callbacks */
-	unsigned unmeasured;  /* of these, the last in a row of which the heap saw nothing */
-	unsigned retries;     /* that a policy callback asked for */
-	size_t claimed_bytes; /* by all callbacks in all rounds */
+	bool is_reclaim_done;    /* the callbacks have nothing left to give */
+	bool is_drain_due;       /* callbacks have run since own reclaim ended */
+	bool has_timed_out;      /* waiting for another thread's callbacks */
+	bool is_policy_done;     /* it said: return */
+	bool is_hopeless;        /* nobody is left who could free anything */
+	unsigned own_step;       /* enum own_step: the next one of own reclaim */
+	unsigned own_step_times; /* that it has been taken already */
+	size_t evict_bytes;      /* beyond the request's own size */
+	unsigned rounds;         /* of callbacks */
+	unsigned unmeasured;     /* of these, the last in a row of which the heap saw nothing */
+	unsigned retries;        /* that a policy callback asked for */
+	size_t claimed_bytes;    /* by all callbacks in all rounds */
 	uint64_t began_ns;
 };
 

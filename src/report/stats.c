@@ -54,6 +54,10 @@ void stats_verdict(const struct oom_control *control, enum oomreclaim_outcome ou
 
 static void put_last(struct oomreclaim_stats *stats)
 {
+	enum constraint constraint;
+	size_t size;
+	bool is_any;
+
 	for (int i = 0; i < TAKE_TRIES; i++) {
 		if (!try_take())
 			continue;
@@ -61,9 +65,16 @@ static void put_last(struct oomreclaim_stats *stats)
 		stats->last_size = last.size;
 		stats->last_outcome = last.outcome;
 		stats->last_pid = last.pid;
-		if (last.outcome != OOMRECLAIM_OUTCOME_NONE)
-			strcpy(stats->last_constraint, constraint_name(last.constraint));
+		is_any = last.outcome != OOMRECLAIM_OUTCOME_NONE;
+		constraint = last.constraint;
+		size = last.size;
 		give_back();
+		/* It was not worth looking for in time; what is in the way now is the best guess. */
+		if (is_any && constraint == CONSTRAINT_UNKNOWN &&
+		    stats->last_outcome == OOMRECLAIM_OUTCOME_NULL)
+			constraint = constraint_find(size);
+		if (is_any)
+			strcpy(stats->last_constraint, constraint_name(constraint));
 		return;
 	}
 }
@@ -110,6 +121,11 @@ static void put_ladder(struct oomreclaim_stats *stats)
 	stats->refused = now[STATS_REFUSED];
 	stats->impossible = now[STATS_IMPOSSIBLE];
 	stats->own_reclaims = now[STATS_OWN_RECLAIMS];
+	stats->flushes = now[STATS_FLUSHES];
+	stats->compactions = now[STATS_COMPACTIONS];
+	stats->borrows = now[STATS_BORROWS];
+	stats->evictions = now[STATS_EVICTIONS];
+	stats->full_evictions = now[STATS_FULL_EVICTIONS];
 	stats->reserve_uses = now[STATS_RESERVE_USES];
 	stats->rounds = now[STATS_ROUNDS];
 	stats->timeouts = now[STATS_TIMEOUTS];

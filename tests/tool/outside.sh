@@ -60,7 +60,7 @@ run_all()
 	expect 0 "$1/pmr"
 	is_like '^total [0-9]+, [1-9][0-9]* remembered, 0 forgotten$' "$tmp/out"
 	cp "$tmp/out" "$tmp/total"
-	expect 0 "$tool" run --limit 32M -- "$1/pmr"
+	expect 0 "$tool" run --limit 24M -- "$1/pmr"
 	is_like ', [1-9][0-9]* forgotten$' "$tmp/out"
 	[ "$(cut -d, -f1 "$tmp/out")" = "$(cut -d, -f1 "$tmp/total")" ] || fail "pmr: another total"
 	expect 0 "$1/graceful"

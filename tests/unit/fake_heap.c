@@ -14,7 +14,9 @@ char fake_heap_block[1], fake_heap_reserve_block[1];
 int fake_heap_reserve_error;
 size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
-bool fake_heap_is_purge_worth = true;
+bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
+unsigned fake_heap_evictions;
+size_t fake_heap_evict_bytes;
 const struct heap_stats *fake_heap_stats;
 
 /* All members are guarded by lock. */
@@ -114,9 +116,10 @@ static void *alloc(const struct heap_request *request)
 	return memory;
 }
 
-static void flush_thread(void)
+static bool flush_thread(void)
 {
 	fake_heap_note('f');
+	return fake_heap_has_cached;
 }
 
 static void purge_all(void)
@@ -124,10 +127,39 @@ static void purge_all(void)
 	fake_heap_note('p');
 }
 
-static bool is_purge_worth(const struct heap_request *request)
+static bool compact(const struct heap_request *request)
 {
 	(void)request;
-	return fake_heap_is_purge_worth;
+	if (fake_heap_merges)
+		fake_heap_note('m');
+	return fake_heap_merges;
+}
+
+static void *borrow(const struct heap_request *request)
+{
+	(void)request;
+	if (!fake_heap_lends)
+		return NULL;
+	fake_heap_note('b');
+	return fake_heap_block;
+}
+
+#define EVICTED_BYTES 4096
+
+static size_t evict(const struct heap_request *request, size_t bytes)
+{
+	(void)request;
+	fake_heap_evict_bytes = bytes;
+	if (bytes == SIZE_MAX) {
+		if (fake_heap_has_dirty)
+			fake_heap_note('p');
+		return fake_heap_has_dirty ? EVICTED_BYTES : 0;
+	}
+	if (fake_heap_evictions == 0)
+		return 0;
+	fake_heap_evictions--;
+	fake_heap_note('e');
+	return EVICTED_BYTES;
 }
 
 static bool is_reentrant(void)
@@ -195,7 +227,9 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
-	.is_purge_worth = is_purge_worth,
+	.compact = compact,
+	.borrow = borrow,
+	.evict = evict,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

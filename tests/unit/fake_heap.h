@@ -5,7 +5,8 @@
  *
  * The trace has a letter for each event, in order:
  *   a  an attempt to allocate        r  a block asked from the reserve
- *   f  this thread's caches flushed  p  all arenas purged
+ *   f  this thread's caches flushed  p  all arenas purged, or everything evicted
+ *   m  free extents merged           b  borrowed         e  about what is needed evicted
  * and whatever a test adds by fake_heap_note().
  */
 #ifndef FAKE_HEAP_H
@@ -42,7 +43,12 @@ extern int fake_heap_reserve_error;
 extern size_t fake_heap_reserve_bytes;
 
 extern bool fake_heap_is_reentrant;
-extern bool fake_heap_is_purge_worth;
+/* What own reclaim finds: whether this thread has a cache, merging helps, another arena has room, how often a part can be evicted,
+   and whether there is anything at all. Where not, there is no letter in the trace. */
+extern bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty, fake_heap_has_cached;
+extern unsigned fake_heap_evictions;
+/* What the last eviction was asked for beyond the request. */
+extern size_t fake_heap_evict_bytes;
 
 /* NULL: none are kept. */
 extern const struct heap_stats *fake_heap_stats;

@@ -37,7 +37,6 @@ TestSuite(budget, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 Test(budget, counts_without_a_limit)
 {
-	cr_expect_not(budget_is_limited());
 	cr_expect(budget_charge(100 * MIB));
 	cr_expect(budget_charge(1));
 	cr_expect_eq(budget_charged(), 100 * MIB + 1);
@@ -53,7 +52,6 @@ Test(budget, counts_without_a_limit)
 Test(budget, the_limit_to_the_byte)
 {
 	set("limit:8M");
-	cr_expect(budget_is_limited());
 	cr_expect_eq(budget_max_bytes(), 8 * MIB);
 	cr_expect_not(budget_charge(8 * MIB + 1));
 	cr_expect_eq(budget_charged(), 0, "what is refused does not count");
@@ -175,7 +173,6 @@ Test(budget, a_limit_that_fits_asks_nobody)
 	cr_expect_eq(oomreclaim_set_limit(11 * MIB), 0);
 	cr_expect_eq(calls, 1);
 	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
-	cr_expect_not(budget_is_limited());
 }
 
 /* ---- Watermarks ---- */
@@ -183,7 +180,6 @@ Test(budget, a_limit_that_fits_asks_nobody)
 Test(budget, the_high_one_wakes_once)
 {
 	set("high:2M,low:1M");
-	cr_expect(budget_is_limited());
 	cr_assert(budget_charge(2 * MIB));
 	cr_expect_eq(wakes, 0, "not at it");
 	cr_assert(budget_charge(1));

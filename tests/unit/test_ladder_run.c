@@ -67,45 +67,85 @@ Test(ladder_run, an_attempt_after_each_step)
 	claimed_bytes = measured_bytes = 1000;
 	calls_left = 2;
 	add_callback(give);
-	expect_trace(0, fake_heap_block, "fpa");
-	expect_trace(1, fake_heap_block, "fpacfa");
+	expect_trace(0, fake_heap_block, "fa");
+	expect_trace(1, fake_heap_block, "fapa");
+	expect_trace(2, fake_heap_block, "fapacfa");
 	calls = 0;
 	/* Only where that fails are the arenas purged of what the callbacks freed. */
-	expect_trace(2, fake_heap_block, "fpacfapa");
+	expect_trace(3, fake_heap_block, "fapacfapa");
 	calls = 0;
-	expect_trace(3, fake_heap_block, "fpacfapacfa");
+	expect_trace(4, fake_heap_block, "fapacfapacfa");
 	calls = 0;
-	/* The third round gives nothing; the policy returns. */
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpacfapacfapacfapaa");
+	/* The third round gives nothing; the policy returns, and nobody tries again for that. */
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fapacfapacfapacfapa");
 }
 
 Test(ladder_run, without_callbacks)
 {
-	expect_trace(0, fake_heap_block, "fpa");
-	expect_trace(1, fake_heap_block, "fpafa");
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafapaa");
+	expect_trace(0, fake_heap_block, "fa");
+	expect_trace(1, fake_heap_block, "fapa");
+	/* Where nobody is asked, nothing comes of asking. */
+	expect_trace(2, NULL, "fapa");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fapa");
 }
 
-/* What little is free in pieces stays until the callbacks were asked, but never to the end. */
-Test(ladder_run, a_purge_that_is_not_worth_it_comes_after_the_callbacks)
+/* Own reclaim goes by steps, cheapest first, with an attempt after each that may have helped. */
+Test(ladder_run, own_reclaim_goes_by_degrees)
 {
-	fake_heap_is_purge_worth = false;
+	fake_heap_merges = true;
+	fake_heap_evictions = 2;
+	expect_trace(0, fake_heap_block, "fa");
+	expect_trace(1, fake_heap_block, "fama");
+	expect_trace(2, fake_heap_block, "famaea");
+	fake_heap_evictions = 2;
+	expect_trace(3, fake_heap_block, "famaeaea");
+	fake_heap_evictions = 2;
+	expect_trace(4, fake_heap_block, "famaeaeapa");
+}
+
+Test(ladder_run, what_another_arena_lends_needs_no_attempt)
+{
+	fake_heap_lends = true;
+	expect_trace(FAKE_HEAP_ALWAYS, fake_heap_block, "fab");
+}
+
+Test(ladder_run, evictions_grow_by_what_they_gave)
+{
+	fake_heap_evictions = 3;
+	fake_heap_has_dirty = false;
+	fake_heap_fail(3);
+	cr_expect(climb() == fake_heap_block);
+	cr_expect_eq(fake_heap_evict_bytes, 2 * 4096, "two have given a page each");
+	cr_expect_str_eq(fake_heap_trace(), "faeaeaea");
+}
+
+Test(ladder_run, evictions_end)
+{
+	fake_heap_evictions = UINT_MAX;
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	cr_expect_null(climb());
+	cr_expect_eq(fake_heap_count('e'), 15);
+	cr_expect_eq(fake_heap_count('p'), 1, "then everything goes");
+}
+
+/* Where nothing is free there is nothing to try again. */
+Test(ladder_run, no_attempt_in_vain)
+{
+	fake_heap_has_dirty = false;
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fa");
+	fake_heap_has_cached = false;
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "f");
+}
+
+/* Behind the callbacks it begins with compaction: the flush was a part of the round. */
+Test(ladder_run, own_reclaim_behind_the_callbacks)
+{
+	fake_heap_has_dirty = false;
 	claimed_bytes = measured_bytes = 1000;
 	calls_left = 1;
 	add_callback(give);
-	expect_trace(0, fake_heap_block, "fa");
-	expect_trace(1, fake_heap_block, "facfa");
-	calls = 0;
-	expect_trace(2, fake_heap_block, "facfapa");
-	calls = 0;
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "facfapacfapaa");
-}
-
-Test(ladder_run, without_callbacks_to_ask_every_purge_is_worth_it)
-{
-	fake_heap_is_purge_worth = false;
-	expect_trace(0, fake_heap_block, "fpa");
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpafapaa");
+	fake_heap_merges = true;
+	expect_trace(3, fake_heap_block, "famacfama");
 }
 
 Test(ladder_run, errno_on_every_rung)
@@ -123,7 +163,7 @@ Test(ladder_run, errno_on_every_rung)
 		memory = ladder_climb(&request);
 		cr_expect_eq(errno, memory != NULL ? ERRNO_UNTOUCHED : ENOMEM);
 	} while (memory != NULL && attempts < 100);
-	/* Own reclaim, five rounds and a sixth that gives nothing, two for each, and the policy. */
+	/* Two of own reclaim, five rounds and a sixth that gives nothing, two for each. */
 	cr_expect_eq(attempts, 15, "%u", attempts);
 }
 
@@ -138,7 +178,7 @@ static size_t set_errno(const struct oomreclaim_control *control, void *arg)
 Test(ladder_run, errno_of_a_callback_does_not_show)
 {
 	add_callback(set_errno);
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	cr_expect(climb() == fake_heap_block);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 }
@@ -193,7 +233,7 @@ Test(ladder_run, nested_is_served_from_the_reserve)
 	fake_heap_fill_reserve(1);
 	add_callback(allocate_inside);
 	/* No own reclaim, no attempt, no second round: the reserve at once. */
-	expect_trace(1, fake_heap_block, "fpacrfa");
+	expect_trace(2, fake_heap_block, "fapacrfa");
 	cr_expect(nested_memory == fake_heap_reserve_block);
 	cr_expect_eq(nested_errno, ERRNO_UNTOUCHED);
 }
@@ -202,7 +242,7 @@ Test(ladder_run, nested_without_a_reserve_is_null)
 {
 	fake_heap_fill_reserve(0);
 	add_callback(allocate_inside);
-	expect_trace(1, fake_heap_block, "fpacrfa");
+	expect_trace(2, fake_heap_block, "fapacrfa");
 	cr_expect_null(nested_memory);
 	cr_expect_eq(nested_errno, ENOMEM);
 }
@@ -237,53 +277,40 @@ static void expect_in_scope(unsigned scope, const void *memory, const char *trac
 
 Test(ladder_run, no_scope)
 {
-	expect_in_scope(0, NULL, "fpacfapada");
+	expect_in_scope(0, NULL, "fapacfapada");
 }
 
 Test(ladder_run, noretry_calls_nobody)
 {
-	expect_in_scope(OOMRECLAIM_SCOPE_NORETRY, NULL, "fpa");
+	expect_in_scope(OOMRECLAIM_SCOPE_NORETRY, NULL, "fapa");
 }
 
 Test(ladder_run, retry_mayfail_never_asks_the_policy)
 {
-	expect_in_scope(OOMRECLAIM_SCOPE_RETRY_MAYFAIL, NULL, "fpacfapa");
+	expect_in_scope(OOMRECLAIM_SCOPE_RETRY_MAYFAIL, NULL, "fapacfapa");
 }
 
 Test(ladder_run, noreclaim_calls_nobody)
 {
-	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
-}
-
-/* Whose last attempt it is leaves no purge for later. */
-Test(ladder_run, noretry_purges_what_is_not_worth_it)
-{
-	fake_heap_is_purge_worth = false;
-	expect_in_scope(OOMRECLAIM_SCOPE_NORETRY, NULL, "fpa");
-}
-
-Test(ladder_run, noreclaim_purges_what_is_not_worth_it)
-{
-	fake_heap_is_purge_worth = false;
-	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fpa");
+	expect_in_scope(OOMRECLAIM_SCOPE_NORECLAIM, NULL, "fapa");
 }
 
 Test(ladder_run, reserve_before_callbacks)
 {
-	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fpar");
+	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fapar");
 }
 
 Test(ladder_run, reserve_used_up)
 {
-	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fpar");
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fparcfapada");
+	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE, fake_heap_reserve_block, "fapar");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "faparcfapada");
 }
 
 Test(ladder_run, reserve_and_noretry)
 {
 	expect_in_scope(OOMRECLAIM_SCOPE_RESERVE | OOMRECLAIM_SCOPE_NORETRY,
-	                fake_heap_reserve_block, "fpar");
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
+	                fake_heap_reserve_block, "fapar");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fapar");
 }
 
 /* ---- 10: already dying ---- */
@@ -291,11 +318,10 @@ Test(ladder_run, reserve_and_noretry)
 Test(ladder_run, the_dying_get_the_reserve)
 {
 	cr_assert(policy_claim());
-	expect_in_scope(0, fake_heap_reserve_block, "fpar");
+	expect_in_scope(0, fake_heap_reserve_block, "fapar");
 	/* Nobody is asked to give for it, and nothing harsher follows. */
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
-	fake_heap_is_purge_worth = false;
-	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fpar");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fapar");
 }
 
 /* ---- 5 to 7: rounds ---- */
@@ -384,7 +410,7 @@ Test(ladder_run, cancellation_is_held_off)
 	int state;
 
 	add_callback(look_at_cancel_state);
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	climb();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	cr_expect_eq(state_inside, PTHREAD_CANCEL_DISABLE);

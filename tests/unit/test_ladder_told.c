@@ -48,7 +48,7 @@ Test(ladder_told, at_the_budget_the_reason_is_limit)
 {
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	oomreclaim_set_limit(65536);
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	ladder_climb(&request);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
@@ -60,7 +60,7 @@ Test(ladder_told, a_request_for_nothing_wants_something)
 	const struct heap_request nothing = {.size = 0};
 
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	ladder_climb(&nothing);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].bytes_wanted, 1);
@@ -74,7 +74,7 @@ Test(ladder_told, at_a_cgroup_s_limit_it_is_as_well, .fini = fake_proc_end)
 	fake_proc_write("/cg/own/memory.max", "4096\n");
 	fake_proc_write("/cg/own/memory.current", "4096\n");
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	ladder_climb(&request);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
@@ -127,7 +127,7 @@ static void wake(void)
 
 static void expect_wakes(unsigned expected)
 {
-	fake_heap_fail(1);
+	fake_heap_fail(2);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	cr_expect_not(budget_charge(1));
 	cr_expect_eq(wakes, expected, "%u, should be %u", wakes, expected);

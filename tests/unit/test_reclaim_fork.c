@@ -119,7 +119,7 @@ static void child_climbs(void)
 	oomreclaim_register("healing", 3, 0, healing, NULL, NULL);
 	if (ladder_climb(&request) != fake_heap_block)
 		_exit(1);
-	if (strcmp(fake_heap_trace(), "fpaHSLfa") != 0)
+	if (strcmp(fake_heap_trace(), "fapaHSLfa") != 0)
 		_exit(2);
 }
 

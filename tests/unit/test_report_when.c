@@ -78,7 +78,7 @@ Test(report_when, always)
 
 Test(report_when, verbose_is_a_line)
 {
-	const char *line = "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of "
+	const char *line = "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of "
 			   "callbacks claimed 0 bytes\n";
 
 	expect_said(climb, "verbose:true", line, "");
@@ -92,11 +92,11 @@ Test(report_when, why_it_is_not_allowed)
 	            "\n  policy kill not allowed: the size is above the setting costly\n"
 	            "Out of memory: returning NULL to process ");
 	expect_said(climb, "policy:abort,report:auto,verbose:true",
-	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of callbacks "
+	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of callbacks "
 	            "claimed 0 bytes; no kill: the size is above the setting costly\n",
 	            "");
 	expect_said(climb, "policy:return",
-	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 1 rounds of callbacks "
+	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of callbacks "
 	            "claimed 0 bytes\n",
 	            "");
 }

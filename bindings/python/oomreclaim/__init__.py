@@ -41,7 +41,8 @@ class _Stats(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in """
         struct_size heap_allocated heap_active heap_dirty heap_metadata heap_resident heap_mapped
         heap_retained limit charged charged_peak limit_times_met high low reserve failures served
-        refused impossible own_reclaims reserve_uses rounds timeouts policies kills waits
+        refused impossible own_reclaims flushes compactions borrows evictions full_evictions
+        reserve_uses rounds timeouts policies kills waits
         direct_rounds direct_bytes_claimed direct_bytes_measured background_rounds
         background_bytes_claimed background_bytes_measured callbacks last_time_ns
         last_size""".split()] + [

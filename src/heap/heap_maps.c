@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "heap/heap_maps.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#include "limits/pages.h"
+#include "system/proc.h"
+
+/* DEFAULT_MAX_MAP_COUNT in the kernel's include/linux/mm.h. */
+#define DEFAULT_MAX_MAP_COUNT 65530
+/* One in so many is the heap's: with what else the process maps it stays below a quarter. */
+#define HEAP_PART 5
+
+/* Counters that stand for themselves alone: all orders are relaxed. */
+static atomic_size_t count;
+static size_t most = DEFAULT_MAX_MAP_COUNT / HEAP_PART; /* written before the first mapping */
+
+static OOM_TLS bool may_split;
+
+/* What the system refused to unmap and nobody knows any more. A slot is empty where `bytes` is 0; it is
+   taken and emptied by way of BUSY, so that no lock is needed: the heap's own may be held here. */
+#define LOST_MAX 64
+#define BUSY 1
+static struct {
+	_Atomic uintptr_t addr;
+	atomic_size_t bytes;
+} lost[LOST_MAX];
+
+void heap_maps_init(void)
+{
+	uint64_t max;
+
+	if (proc_read_number("/proc/sys/vm/max_map_count", &max))
+		most = (size_t)(max / HEAP_PART);
+}
+
+bool heap_maps_let_split(bool let)
+{
+	bool was = may_split;
+
+	may_split = let;
+	return was;
+}
+
+/* Whether there is an extent of the heap at this address: at the boundaries of each there is a record. */
+static bool has_extent(uintptr_t addr)
+{
+	emap_full_alloc_ctx_t found;
+
+	return malloc_initialized() &&
+	       !emap_full_alloc_ctx_try_lookup(tsdn_fetch(), &arena_emap_global, (void *)addr,
+	                                       &found) &&
+	       found.edata != NULL;
+}
+
+static size_t neighbours(const void *addr, size_t bytes)
+{
+	uintptr_t begin = (uintptr_t)addr;
+
+	return (size_t)has_extent(begin - PAGE) + (size_t)has_extent(begin + bytes);
+}
+
+static void add(size_t mappings)
+{
+	atomic_fetch_add_explicit(&count, mappings, memory_order_relaxed);
+}
+
+void heap_maps_added(const void *addr, size_t bytes)
+{
+	/* The kernel merges it with each neighbour. */
+	add(1 - neighbours(addr, bytes));
+}
+
+void heap_maps_removed(const void *addr, size_t bytes)
+{
+	add(neighbours(addr, bytes) - 1);
+}
+
+size_t heap_maps_count(void)
+{
+	size_t mappings = atomic_load_explicit(&count, memory_order_relaxed);
+
+	return mappings <= PTRDIFF_MAX ? mappings : 0;
+}
+
+bool heap_maps_has_slot(void)
+{
+	/* No other mapping has this protection, so that it is merged with none. */
+	void *page = pages_mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return false;
+	pages_munmap(page, PAGE);
+	return true;
+}
+
+bool heap_maps_try_unmap(void *addr, size_t bytes)
+{
+	bool splits = neighbours(addr, bytes) == 2;
+
+	if (splits && (!may_split || heap_maps_count() >= most))
+		return false;
+	if (pages_munmap(addr, bytes) != 0)
+		return false;
+	heap_maps_removed(addr, bytes);
+	return true;
+}
+
+static void remember(void *addr, size_t bytes)
+{
+	pages_madvise(addr, bytes, MADV_DONTNEED);
+	for (size_t i = 0; i < LOST_MAX; i++) {
+		size_t empty = 0;
+
+		if (atomic_compare_exchange_strong(&lost[i].bytes, &empty, BUSY)) {
+			atomic_store(&lost[i].addr, (uintptr_t)addr);
+			atomic_store(&lost[i].bytes, bytes);
+			return;
+		}
+	}
+	/* No more than addresses are lost now. */
+}
+
+void heap_maps_unmap(void *addr, size_t bytes)
+{
+	if (pages_munmap(addr, bytes) != 0)
+		remember(addr, bytes);
+}
+
+void heap_maps_retry(void)
+{
+	for (size_t i = 0; i < LOST_MAX; i++) {
+		size_t bytes = atomic_load(&lost[i].bytes);
+
+		if (bytes <= BUSY || !atomic_compare_exchange_strong(&lost[i].bytes, &bytes, BUSY))
+			continue;
+		if (pages_munmap((void *)atomic_load(&lost[i].addr), bytes) == 0)
+			bytes = 0;
+		atomic_store(&lost[i].bytes, bytes);
+	}
+}

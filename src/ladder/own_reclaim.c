@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ladder/own_reclaim.h"
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "report/stats.h"
+
+/* Each returns whether something may have come of it, and the memory if it found some. */
+static bool flush(struct oom_control *control, void **memory)
+{
+	(void)control, (void)memory;
+	return heap_ops.flush_thread();
+}
+
+static bool compact(struct oom_control *control, void **memory)
+{
+	(void)memory;
+	return heap_ops.compact(control->request);
+}
+
+static bool borrow(struct oom_control *control, void **memory)
+{
+	*memory = heap_ops.borrow(control->request);
+	return *memory != NULL;
+}
+
+/* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as much. */
+static bool evict(struct oom_control *control, void **memory)
+{
+	size_t given = heap_ops.evict(control->request, control->evict_bytes);
+
+	(void)memory;
+	control->evict_bytes = add_saturated(control->evict_bytes, given);
+	return given > 0;
+}
+
+static bool evict_all(struct oom_control *control, void **memory)
+{
+	(void)memory;
+	return heap_ops.evict(control->request, SIZE_MAX) > 0;
+}
+
+/* How often the need doubles before everything goes: from a page to 64 MiB. */
+#define EVICTIONS_MAX 15
+
+static const struct {
+	const char *name;
+	bool (*run)(struct oom_control *control, void **memory);
+	enum stats_counter counter;
+	unsigned times; /* as long as something comes of it */
+} steps[OWN_STEPS] = {
+	[OWN_FLUSH] = {"flush", flush, STATS_FLUSHES, 1},
+	[OWN_COMPACT] = {"compact", compact, STATS_COMPACTIONS, 1},
+	[OWN_BORROW] = {"borrow", borrow, STATS_BORROWS, 1},
+	[OWN_EVICT] = {"evict", evict, STATS_EVICTIONS, EVICTIONS_MAX},
+	[OWN_EVICT_ALL] = {"evict-all", evict_all, STATS_FULL_EVICTIONS, 1},
+};
+
+const char *own_reclaim_name(enum own_step step)
+{
+	return step < OWN_STEPS ? steps[step].name : "none";
+}
+
+void own_reclaim_begin(struct oom_control *control, enum own_step from)
+{
+	control->own_step = from;
+	control->own_step_times = 0;
+	control->evict_bytes = 0;
+}
+
+void *own_reclaim_step(struct oom_control *control, bool *is_progress)
+{
+	void *memory = NULL;
+
+	*is_progress = false;
+	while (!*is_progress && control->own_step < OWN_STEPS) {
+		unsigned step = control->own_step;
+
+		*is_progress = steps[step].run(control, &memory);
+		if (*is_progress) {
+			stats_count(steps[step].counter);
+			TRACE3(own_reclaim, steps[step].name, control->request->size,
+			       control->evict_bytes);
+		}
+		if (!*is_progress || ++control->own_step_times >= steps[step].times) {
+			control->own_step++;
+			control->own_step_times = 0;
+		}
+	}
+	return memory;
+}
