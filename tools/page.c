@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,10 +16,66 @@
 #include "tool.h"
 
 /* An update takes some tens of microseconds; a reader that has waited this long for its end gives up. */
-#define TRIES 200
+#define PAUSES 200
 #define PAUSE_NS 5000000
 
 #define PATH_BYTES 320
+
+/* ---- Finding the page ----
+   The owner of a process chooses what its descriptors are, and in a namespace of its own what the links of
+   these say. To open a device or a FIFO has effects, and even to ask for the attributes of a file may be
+   answered by a process that never answers (FUSE). So a descriptor is opened only where it lies on the
+   kernel's own mount of memfds, which nobody can mount anything on. */
+
+/* The mount on which the descriptor's file lies, or -1. The kernel has it without asking the file system. */
+static int mount_of(int fd)
+{
+	char path[PATH_BYTES], line[64];
+	int mount = -1;
+	FILE *info;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	while (info != NULL && mount < 0 && fgets(line, sizeof line, info) != NULL)
+		if (strncmp(line, "mnt_id:", 7) == 0)
+			mount = (int)strtol(line + 7, NULL, 10);
+	if (info != NULL)
+		fclose(info);
+	return mount;
+}
+
+/* -1 where this process gets no memfd. */
+static int mount_of_memfds(void)
+{
+	static int mount = -1;
+	int fd = mount < 0 ? memfd_create("oomreclaim-probe", MFD_CLOEXEC) : -1;
+
+	if (fd >= 0) {
+		mount = mount_of(fd);
+		close(fd);
+	}
+	return mount;
+}
+
+/* A descriptor to read from, or -1 where that is no memfd. */
+static int open_memfd(const char *path)
+{
+	int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	char again[PATH_BYTES];
+
+	if (place < 0)
+		return -1;
+	/* By the descriptor, not by the path: that may lead elsewhere by now. */
+	snprintf(again, sizeof again, "/proc/self/fd/%d", place);
+	if (mount_of_memfds() >= 0 && mount_of(place) == mount_of_memfds())
+		fd = open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	close(place);
+	if (fd >= 0 && fcntl(fd, F_GET_SEALS) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
 
 /* Of a process or of one of its threads, by that one's directory in /proc: a descriptor, or -1 with
    *error set. */
@@ -45,14 +102,8 @@ static int open_page_in(const char *task, enum page_error *error)
 		if (length < 0)
 			continue;
 		link[length] = '\0';
-		if (strcmp(link, STATS_PAGE_LINK) != 0)
-			continue;
-		/* It might be something else of that name. */
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd >= 0 && fcntl(fd, F_GET_SEALS) < 0) {
-			close(fd);
-			fd = -1;
-		}
+		if (strcmp(link, STATS_PAGE_LINK) == 0)
+			fd = open_memfd(path);
 	}
 	closedir(dir);
 	return fd;
@@ -118,15 +169,18 @@ static bool read_at(int fd, void *to, size_t bytes, size_t offset)
 	return pread(fd, to, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
-static enum page_error copy(int fd, struct stats_page *page)
+/* Takes from *pauses_left what it has to wait. */
+static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_left)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	const size_t head = offsetof(struct stats_page, sequence);
 	uint64_t before, after;
 
-	for (int i = 0; i < TRIES; i++) {
-		if (i > 0)
+	for (bool is_again = false; !is_again || *pauses_left > 0; is_again = true) {
+		if (is_again) {
 			nanosleep(&pause, NULL);
+			--*pauses_left;
+		}
 		if (!read_at(fd, page, head, 0))
 			continue;
 		if (memcmp(page->magic, STATS_PAGE_MAGIC, sizeof page->magic) != 0)
@@ -176,20 +230,27 @@ static bool is_own(pid_t pid, int32_t writer)
 	return is_same;
 }
 
-enum page_error page_read(pid_t pid, struct stats_page *page)
+static enum page_error read_page(pid_t pid, struct stats_page *page, unsigned *pauses_left)
 {
 	enum page_error error;
 	int fd = open_page(pid, &error);
 
 	if (fd < 0)
 		return error;
-	error = copy(fd, page);
+	error = copy(fd, page, pauses_left);
 	close(fd);
 	if (error == PAGE_OK && !is_own(pid, page->pid))
 		error = PAGE_FOREIGN;
 	if (error == PAGE_OK)
 		sanitize(page);
 	return error;
+}
+
+enum page_error page_read(pid_t pid, struct stats_page *page)
+{
+	unsigned pauses_left = PAUSES;
+
+	return read_page(pid, page, &pauses_left);
 }
 
 void page_comm(pid_t pid, char name[PAGE_COMM_MAX])
@@ -302,12 +363,14 @@ unsigned page_walk(void (*visit)(pid_t pid, const struct stats_page *page, void 
 	static struct stats_page page;
 	struct dirent **entries;
 	int count = scandir("/proc", &entries, is_pid, versionsort);
-	unsigned found = 0;
+	/* For all together: a thousand pages that are never whole shall not take a thousand times as long. */
+	unsigned found = 0, pauses_left = PAUSES;
 
 	for (int i = 0; i < count; i++) {
 		pid_t pid;
 
-		if (tool_parse_pid(entries[i]->d_name, &pid) && page_read(pid, &page) == PAGE_OK) {
+		if (tool_parse_pid(entries[i]->d_name, &pid) &&
+		    read_page(pid, &page, &pauses_left) == PAGE_OK) {
 			visit(pid, &page, arg);
 			found++;
 		}

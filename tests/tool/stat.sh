@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# stat.sh TOOL LIBRARY WORKER FAKE_PAGE: the statistics of other processes, in all forms, and of those
+# stat.sh TOOL LIBRARY WORKER FAKE_PAGE HOSTILE_FD: the statistics of other processes, in all forms, and of those
 # that have none.
 set -eu
 
-tool=$1 library=$2 worker=$3 fake=$4
+tool=$1 library=$2 worker=$3 fake=$4 hostile=$5
 # shellcheck source=tests/tool/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -157,4 +157,51 @@ expect 0 "$tool" stat "$pid"
 [ "$(tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters got through"
 expect 0 "$tool" stat --json "$pid"
 /usr/bin/python3 -m json.tool "$tmp/out" >/dev/null || fail "nonsense is no JSON"
+kill -9 "$pid"
+
+# ---- What is no page, under a page's name: root does not open what another user names ----
+# hide FILE: as nobody, or as root where users may have no namespaces.
+hide()
+{
+	if setpriv --reuid 65534 --regid 65534 --clear-groups unshare -rm true 2>"$tmp/err"; then
+		start setpriv --reuid 65534 --regid 65534 --clear-groups unshare -rm "$tmp/hostile_fd" hide "$1" "$tmp/root"
+	else
+		start unshare -m "$tmp/hostile_fd" hide "$1" "$tmp/root"
+	fi
+}
+if [ "$(id -u)" -eq 0 ]; then
+	chmod 755 "$tmp"
+	cp "$hostile" "$tmp/hostile_fd"
+	mkdir "$tmp/root"
+	mkfifo "$tmp/secret_fifo"
+	echo secret >"$tmp/secret"
+	# On the file system that memfds are of, too.
+	shm=$(mktemp /dev/shm/oomreclaim-XXXXXX)
+	for file in "$tmp/secret" "$tmp/secret_fifo" "$shm"; do
+		chmod 600 "$file"
+		hide "$file"
+		for command in stat "stat $pid" "top --count 1" "top --count 1 $pid"; do
+			# shellcheck disable=SC2086
+			"$hostile" watch "$file" "$tool" $command || fail "$command opens $file: status $?"
+		done
+		kill -9 "$pid"
+	done
+	rm "$shm"
+	# The watch sees what is opened.
+	if "$hostile" watch "$tmp/secret" /bin/cat "$tmp/secret"; then
+		fail "nothing is seen of an open()"
+	fi
+fi
+
+# Many that are never whole take no longer than one.
+busy=
+i=0
+while [ $i -lt 50 ]; do
+	start "$fake" busy
+	busy="$busy $pid"
+	i=$((i + 1))
+done
+timeout 30 "$tool" stat >"$tmp/out" || fail "stat of many: status $?"
+# shellcheck disable=SC2086
+kill -9 $busy
 verdict
