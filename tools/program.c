@@ -93,7 +93,16 @@ static bool is_set_id(const char *path)
 	return user != 0 && getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
-/* The first word of a "#!" line, or the second where the first is env; false if it is no script. */
+/* Whoever wrote the script may have meant it for the terminal. */
+static bool has_control(const char *text)
+{
+	while (*text != '\0' && !iscntrl((unsigned char)*text))
+		text++;
+	return *text != '\0';
+}
+
+/* The first word of a "#!" line, or the second where the first is env; false if it is no script, or one that
+   names no sensible path. */
 static bool read_interpreter(const char *path, char interpreter[PATH_MAX])
 {
 	char line[256], *word, *rest;
@@ -109,6 +118,8 @@ static bool read_interpreter(const char *path, char interpreter[PATH_MAX])
 	word = strtok_r(line + 2, " \t", &rest);
 	if (word == NULL)
 		return false;
+	if (has_control(word))
+		return false;
 	strcpy(interpreter, word);
 	word = strrchr(interpreter, '/');
 	if (word == NULL || strcmp(word, "/env") != 0)
@@ -116,6 +127,8 @@ static bool read_interpreter(const char *path, char interpreter[PATH_MAX])
 	while ((word = strtok_r(NULL, " \t", &rest)) != NULL &&
 	       (word[0] == '-' || strchr(word, '=')))
 		continue;
+	if (word != NULL && has_control(word))
+		return false;
 	if (word != NULL)
 		strcpy(interpreter, word);
 	return true;

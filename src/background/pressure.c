@@ -138,9 +138,9 @@ static bool is_of_kernel(int fd)
 	        fs.f_type == CGROUP_SUPER_MAGIC);
 }
 
-static int open_file(const char *path, bool is_written)
+static int open_file(const char *path, int access)
 {
-	int fd = open(path, (is_written ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path, access | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
 	if (fd < 0)
 		return -errno;
@@ -175,7 +175,7 @@ static int open_source(const char *path, const char *text, size_t bytes)
 	else if (S_ISFIFO(file.st_mode))
 		fd = open_fifo(path, bytes > 0);
 	else if (S_ISREG(file.st_mode))
-		fd = open_file(path, bytes > 0);
+		fd = open_file(path, bytes > 0 ? O_RDWR : O_RDONLY);
 	else
 		return -EINVAL;
 	if (fd < 0)
@@ -201,13 +201,13 @@ static int open_level(void)
 
 	io_printf(&control_path, "%.*scgroup.event_control",
 	          (int)(strlen(source.path) - strlen(LEVEL_NAME)), source.path);
-	control_fd = open(control, O_WRONLY | O_CLOEXEC);
+	control_fd = open_file(control, O_WRONLY);
 	if (control_fd < 0)
-		return -errno;
-	level = open(source.path, O_RDONLY | O_CLOEXEC);
+		return control_fd;
+	level = open_file(source.path, O_RDONLY);
 	event = level < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (event < 0)
-		error = -errno;
+		error = level < 0 ? level : -errno;
 	else if (!own_fd_take(&source.level, level) || !own_fd_take(&source.file, event))
 		error = -EBADF;
 	if (error == 0) {
