@@ -61,6 +61,9 @@ struct options {
 	char fail_malloc_caller[OPTIONS_PATH_MAX + 1]; /* "": any */
 	enum lock_check lock_check;
 	bool is_dry_run;
+	bool is_block_check;
+	bool is_block_stacks;
+	size_t block_quarantine_bytes;
 #endif
 };
 

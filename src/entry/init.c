@@ -16,6 +16,7 @@
 #include "config/options.h"
 #include "entry/cxx_runtime.h"
 #include "entry/modules.h"
+#include "heap/blocks.h"
 #include "heap/heap_ops.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
@@ -164,4 +165,5 @@ __attribute__((destructor)) static void fini(void)
 {
 	background_stop();
 	debug_stop();
+	blocks_stop();
 }

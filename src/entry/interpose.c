@@ -200,7 +200,7 @@ OOM_EXPORT void free_aligned_sized(void *memory, size_t alignment, size_t size)
 {
 	/* jemalloc's answer to an alignment that aligned_alloc() refuses is undefined. */
 	if (memory != NULL && is_power_of_two(alignment))
-		je_sdallocx(memory, size > 0 ? size : 1, MALLOCX_ALIGN(alignment));
+		heap_sdallocx(memory, size > 0 ? size : 1, MALLOCX_ALIGN(alignment));
 	else
 		heap_free(memory);
 }
@@ -210,6 +210,8 @@ OOM_EXPORT void free_aligned_sized(void *memory, size_t alignment, size_t size)
 OOM_EXPORT int mallctl(const char *name, void *old, size_t *old_length, void *new,
                        size_t new_length)
 {
+	/* It may count what there is, or destroy what blocks are in. */
+	blocks_drain();
 	return heap_mallctl(name, old, old_length, new, new_length);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "heap/blocks.h"
 #include "heap/heap_ops.h"
 
 OOM_EXPORT int malloc_trim(size_t pad)
@@ -20,6 +21,7 @@ OOM_EXPORT int malloc_trim(size_t pad)
 
 	/* The pad is of glibc's one contiguous heap; here pages go one by one. */
 	(void)pad;
+	blocks_drain();
 	heap_ops.flush_thread();
 	heap_ops.stats(&before);
 	heap_ops.purge_all();
@@ -31,6 +33,7 @@ OOM_EXPORT struct mallinfo2 mallinfo2(void)
 {
 	struct heap_stats stats = {0};
 
+	blocks_drain();
 	heap_ops.stats(&stats);
 	return (struct mallinfo2){
 		.arena = stats.mapped,
@@ -77,6 +80,7 @@ OOM_EXPORT int malloc_info(int options, FILE *stream)
 		errno = EINVAL;
 		return -1;
 	}
+	blocks_drain();
 	heap_ops.stats(&stats);
 	return fprintf(stream,
 	               "<malloc version=\"oomreclaim\">\n"

@@ -14,6 +14,8 @@
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
+#include "heap/blocks.h"
+
 /* What the build takes out of jemalloc's public names: what can fail, and what we call ourselves,
    which must be jemalloc's even where another library comes first and takes the public name.
    jemalloc's header does not declare them under the names they get. Everything else is exported by
@@ -26,6 +28,15 @@ void *je_rallocx(void *old, size_t size, int flags);
 void je_free(void *memory);
 void je_malloc_stats_print(void (*put)(void *arg, const char *text), void *arg, const char *what);
 int je_mallctl(const char *name, void *old, size_t *old_length, void *new, size_t new_length);
+#ifdef OOM_DEBUG
+size_t je_malloc_usable_size(void *memory);
+size_t je_nallocx(size_t size, int flags);
+size_t je_xallocx(void *memory, size_t size, size_t extra, int flags);
+void je_dallocx(void *memory, int flags);
+void je_sdallocx(void *memory, size_t size, int flags);
+int je_mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_length, void *new,
+                    size_t new_length);
+#endif
 
 struct heap_request;
 
@@ -91,17 +102,33 @@ arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
 /* Gives the thread the cache that there was no memory for, if there is some now. */
 void heap_tcache_retry(void);
 
+#ifdef OOM_DEBUG
+/* What checks blocks (blocks.h) has to come before each of them. */
+#define heap_calloc blocks_calloc
+#define heap_realloc blocks_realloc
+#define heap_memalign blocks_memalign
+#define heap_mallocx blocks_mallocx
+#define heap_rallocx blocks_rallocx
+#define heap_free blocks_free
+#define heap_sized_free blocks_free_sized
+#define heap_sdallocx blocks_sdallocx
+#define heap_size blocks_size
+#define heap_malloc_fast(size, slow) (slow)(size)
+#define heap_malloc_slow blocks_malloc
+#else
 #define heap_calloc je_calloc
 #define heap_realloc je_realloc
 #define heap_memalign je_memalign
 #define heap_mallocx je_mallocx
 #define heap_rallocx je_rallocx
 #define heap_free je_free
-#define heap_mallctl je_mallctl
 #define heap_sized_free je_sdallocx_noflags
-
+#define heap_sdallocx je_sdallocx
+#define heap_size(memory) isalloc(tsdn_fetch(), memory)
 #define heap_malloc_fast(size, slow) imalloc_fastpath(size, slow)
 #define heap_malloc_slow malloc_default
+#endif
+#define heap_mallctl je_mallctl
 
 static inline void *heap_not_cached(size_t size)
 {

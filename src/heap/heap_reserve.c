@@ -115,8 +115,8 @@ void *heap_reserve_alloc(const struct heap_request *request)
 	memory = heap_ops.alloc(&fresh);
 	if (memory == NULL || request->old == NULL)
 		return memory;
-	old_bytes = isalloc(tsdn_fetch(), request->old);
+	old_bytes = heap_size(request->old);
 	memcpy(memory, request->old, old_bytes < request->size ? old_bytes : request->size);
-	je_free(request->old);
+	heap_free(request->old);
 	return memory;
 }

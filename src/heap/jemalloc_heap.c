@@ -135,10 +135,11 @@ static void *alloc(const struct heap_request *request)
 	/* jemalloc's own functions do not take a size above this from us: some would assert. */
 	if (size > SC_LARGE_MAXCLASS)
 		return NULL;
+	blocks_drain();
 	if (request->old != NULL)
-		memory = je_rallocx(request->old, size, flags_of(request));
+		memory = heap_rallocx(request->old, size, flags_of(request));
 	else
-		memory = je_mallocx(size, flags_of(request));
+		memory = heap_mallocx(size, flags_of(request));
 	if (memory != NULL)
 		heap_tcache_retry();
 	return memory;
@@ -197,7 +198,7 @@ static void thread_counters(uint64_t *allocated, uint64_t *freed)
 		return;
 	tsd = tsd_fetch();
 	*allocated = tsd_thread_allocated_get(tsd);
-	*freed = tsd_thread_deallocated_get(tsd);
+	*freed = tsd_thread_deallocated_get(tsd) + (uint64_t)blocks_kept_bytes();
 }
 
 static bool read_size(const char *name, size_t *value)

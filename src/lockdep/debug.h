@@ -9,9 +9,12 @@
 #include "oomreclaim.h"
 
 #ifdef OOM_DEBUG
+/* By jemalloc (heap_glue.h), and by the library itself. */
 __attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
+__attribute__((noreturn)) void debug_own_assert_failed(const char *file, int line,
+                                                       const char *what);
 #define oom_assert(condition) \
-	((condition) ? (void)0 : debug_assert_failed(__FILE__, __LINE__, #condition))
+	((condition) ? (void)0 : debug_own_assert_failed(__FILE__, __LINE__, #condition))
 
 /* At every entry that allocates, before the heap is asked. True: it shall fail, and errno is ENOMEM. */
 bool debug_alloc(size_t bytes, const void *caller);

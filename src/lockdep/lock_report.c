@@ -1,45 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <execinfo.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/io.h"
 #include "config/options.h"
 #include "lockdep/lockdep.h"
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL ? slash + 1 : path;
-}
-
-/* "program(+0x1f function)" */
-static void put_place(struct io_buf *buf, const void *address)
-{
-	struct symbol symbol;
-
-	if (!symbol_at(address, &symbol)) {
-		io_printf(buf, "%p", address);
-		return;
-	}
-	io_printf(buf, "%s(+0x%zx", base_name(symbol.file), (size_t)symbol.offset);
-	io_printf(buf, symbol.name != NULL ? " %s)" : ")", symbol.name);
-}
-
 static void put_lock(struct io_buf *buf, struct lock_node node)
 {
 	io_printf(buf, "the lock%s of ", node.mode == LOCK_SHARED ? " (shared)" : "");
-	put_place(buf, class_key(node.class));
-}
-
-static bool is_own(const void *address)
-{
-	struct symbol own, other;
-
-	return symbol_at((const void *)(uintptr_t)lock_report, &own) &&
-	       symbol_at(address, &other) && own.file == other.file;
+	place_put(buf, class_key(node.class));
 }
 
 static void report_edge(const struct lock_edge *edge)
@@ -65,10 +35,10 @@ static void report_edge(const struct lock_edge *edge)
 	io_warn("lock check:   %s", text);
 	for (int i = 0; i < edge->frame_count; i++) {
 		/* The first of them are the checker itself. */
-		if (is_own(edge->frames[i]))
+		if (place_is_own(edge->frames[i]))
 			continue;
 		buf.used = 0;
-		put_place(&buf, edge->frames[i]);
+		place_put(&buf, edge->frames[i]);
 		io_warn("lock check:     %s", text);
 	}
 }

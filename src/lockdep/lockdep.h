@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/base.h"
+#include "base/io.h"
 #include "oomreclaim.h"
 
 /* Those that share don't wait for each other. */
@@ -127,6 +128,10 @@ struct symbol {
 /* As dladdr(), without the loader's lock. False: in no file. */
 bool symbol_at(const void *address, struct symbol *symbol);
 bool is_in_file(const void *address);
+/* "program(+0x1f function)" */
+void place_put(struct io_buf *buf, const void *address);
+/* In this library. */
+bool place_is_own(const void *address);
 /* Where the file of that address is, from and to; both NULL: in no file. */
 void file_around(const void *address, const char **begin, const char **end);
 

@@ -7,7 +7,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <string.h>
 
+#include "base/io.h"
 #include "lockdep/lockdep.h"
 
 struct symbols {
@@ -96,4 +98,31 @@ void file_around(const void *address, const char **begin, const char **end)
 		return;
 	*begin = found.dlfo_map_start;
 	*end = found.dlfo_map_end;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+void place_put(struct io_buf *buf, const void *address)
+{
+	struct symbol symbol;
+
+	if (!symbol_at(address, &symbol)) {
+		io_printf(buf, "%p", address);
+		return;
+	}
+	io_printf(buf, "%s(+0x%zx", base_name(symbol.file), (size_t)symbol.offset);
+	io_printf(buf, symbol.name != NULL ? " %s)" : ")", symbol.name);
+}
+
+bool place_is_own(const void *address)
+{
+	struct symbol own, other;
+
+	return symbol_at((const void *)(uintptr_t)place_is_own, &own) &&
+	       symbol_at(address, &other) && own.file == other.file;
 }

@@ -28,16 +28,19 @@ compare()
 {
 	label=$1
 	shift
-	rm -f "$tmp"/release "$tmp"/off "$tmp"/on
+	rm -f "$tmp"/release "$tmp"/off "$tmp"/blocks "$tmp"/on
 	for turn in 1 2 3 4 5 6 7; do
 		: "$turn"
 		once release "$library" '' "$@"
-		once off "$debug" lock_check:off "$@"
+		once off "$debug" lock_check:off,block_check:false "$@"
+		once blocks "$debug" lock_check:off "$@"
 		once on "$debug" '' "$@"
 	done
-	awk -v label="$label" -v release="$(median release)" -v off="$(median off)" -v on="$(median on)" 'BEGIN {
-		printf "%-12s release library %5d ms, debug library %.2f times that, with lock check %.2f times\n",
-			label, release, off / release, on / release }'
+	awk -v label="$label" -v release="$(median release)" -v off="$(median off)" -v blocks="$(median blocks)" \
+		-v on="$(median on)" 'BEGIN {
+		printf "%-12s release library %5d ms, debug library without checks %.2f times that, " \
+			"with block check %.2f times, with lock check as well %.2f times\n",
+			label, release, off / release, blocks / release, on / release }'
 }
 compare python3 /usr/bin/python3 -c 'import json
 for i in range(30): json.loads(json.dumps([{"a": str(j), "b": [j] * 5} for j in range(5000)]))'
