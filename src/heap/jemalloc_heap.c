@@ -85,6 +85,8 @@ char *heap_conf_getenv(const char *name)
 	size_t limit;
 
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
+	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so anyway. */
+	opt_abort = false;
 	options_load(NULL);
 	budget_init(background_wake);
 	fault_init();

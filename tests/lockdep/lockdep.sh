@@ -42,6 +42,37 @@ on()
 	LD_PRELOAD=$preload OOMRECLAIM_CONF=$conf "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 }
 
+# Where nothing can be unmapped both go on.
+# shellcheck disable=SC2086
+{
+	$cc -D_GNU_SOURCE -O2 -shared -fPIC -o "$tmp/refuse.so" "$root/tests/lockdep/refuse.c"
+	$cc -D_GNU_SOURCE -O0 -fno-builtin -o "$tmp/holes" -x c - <<END
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	static char *block[2000];
+
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2000; i++)
+			memset(block[i] = malloc(20000), 1, 20000);
+		for (int i = 0; i < 2000; i++)
+			free(block[i]);
+		free(aligned_alloc(1 << 22, 1 << 23));
+		malloc_trim(0);
+	}
+	return 0;
+}
+END
+}
+for preload in "$library" "$debug"; do
+	for heap in retain:true retain:false; do
+		on "$tmp/refuse.so:$preload" '' env MALLOC_CONF=$heap "$tmp/holes"
+		[ "$status" -eq 0 ] || fail "munmap() refused, $preload with $heap: $status, $(tail -n 3 "$tmp/err")"
+	done
+done
+
 for how in wait trylock noreclaim; do
 	on "$library" '' "$tmp/deadlock" $how
 	[ "$status$(cat "$tmp/err")" = 0 ] || fail "release library, $how: $status, $(cat "$tmp/err")"
