@@ -157,8 +157,9 @@ OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned 
  * without a time limit. From inside that very call it returns at once. Do not
  * call it while holding a lock that the callback waits for.
  * Returns 0, EINVAL for a handle that is not registered (any more), or EDEADLK
- * from inside a callback whose end that other call waits for itself: then it is
- * removed, but still running.
+ * from inside a callback, a policy callback included, for whose end that other
+ * call waits itself, directly or by way of others: then it is removed, but still
+ * running.
  */
 OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
 
@@ -293,7 +294,8 @@ typedef enum oomreclaim_policy oomreclaim_policy_callback(const struct oomreclai
 /*
  * Installs a policy callback in place of any other; NULL removes it. Returns
  * when no call of the former one is in flight, except from inside such a call.
- * Always returns 0.
+ * Returns 0, or EDEADLK from inside a reclaim callback for whose end such a call
+ * waits itself: then it is replaced, but the former one is still running.
  */
 OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg);
 

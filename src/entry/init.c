@@ -22,6 +22,7 @@
 #include "kill/policy.h"
 #include "limits/budget.h"
 #include "lockdep/debug.h"
+#include "reclaim/calls.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
@@ -94,12 +95,14 @@ static void fork_prepare(void)
 	policy_fork_prepare();
 	reclaim_fork_prepare();
 	registry_fork_prepare();
+	calls_fork_prepare();
 	heap_fork_prepare();
 }
 
 static void fork_parent(void)
 {
 	heap_fork_done();
+	calls_fork_parent();
 	registry_fork_parent();
 	reclaim_fork_parent();
 	policy_fork_parent();
@@ -115,6 +118,7 @@ static void fork_child(void)
 	stats_fork_child();
 	stats_page_fork_child();
 	budget_fork_child();
+	calls_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();
 	policy_fork_child();

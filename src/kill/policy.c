@@ -14,6 +14,7 @@
 #include "config/options.h"
 #include "limits/constraint.h"
 #include "lockdep/debug.h"
+#include "reclaim/calls.h"
 
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
@@ -29,23 +30,14 @@ static atomic_bool is_dying;
 /* When a victim's grace ends; 0 while there is none. Relaxed, as above. */
 static _Atomic uint64_t grace_ends_ns;
 
-/* A call of the policy callback under way, on the stack of its thread. */
-struct policy_call {
-	struct policy_call *next;
-	uint64_t generation;
-	pthread_t thread;
-};
-
 /* The policy callback; several threads may be inside it. All members are guarded by lock, which is
    never held over a call. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t left; /* a call has returned */
 	oomreclaim_policy_callback *function;
 	void *arg;
 	uint64_t generation; /* of function: counts its replacements */
-	struct policy_call *calls;
-} callback = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+} callback = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 OOM_EXPORT int oomreclaim_set_policy(enum oomreclaim_policy policy)
 {
@@ -63,20 +55,6 @@ OOM_EXPORT enum oomreclaim_policy oomreclaim_get_policy(void)
 	return policy == POLICY_UNSET ? options.policy : (enum oomreclaim_policy)policy;
 }
 
-/* With the lock held: is a callback that was replaced before `generation` running elsewhere? A
-   thread that is inside one itself has to return first, and does not wait for anybody. */
-static bool has_calls_before(uint64_t generation)
-{
-	bool found = false;
-
-	for (const struct policy_call *call = callback.calls; call != NULL; call = call->next) {
-		if (pthread_equal(call->thread, pthread_self()))
-			return false;
-		found |= call->generation < generation;
-	}
-	return found;
-}
-
 #ifdef OOM_DEBUG
 static uint64_t current_generation(void)
 {
@@ -91,34 +69,19 @@ static uint64_t current_generation(void)
 
 OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg)
 {
-	uint64_t generation;
-	int cancel_state;
+	uint64_t former;
+	int error;
 
-	debug_wait_for_policy(current_generation());
-	/* Cancelled in the wait, the thread would leave the lock held. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	debug_wait_for_policy(CALL_OF_POLICY(current_generation()));
 	pthread_mutex_lock(&callback.lock);
 	callback.function = function;
 	callback.arg = arg;
-	generation = ++callback.generation;
-	while (has_calls_before(generation))
-		pthread_cond_wait(&callback.left, &callback.lock);
+	former = callback.generation++;
 	pthread_mutex_unlock(&callback.lock);
-	pthread_setcancelstate(cancel_state, NULL);
-	debug_unregistered(DEBUG_POLICY(generation - 1));
-	return 0;
-}
-
-static void leave_call(const struct policy_call *call)
-{
-	struct policy_call **link = &callback.calls;
-
-	pthread_mutex_lock(&callback.lock);
-	while (*link != call)
-		link = &(*link)->next;
-	*link = call->next;
-	pthread_cond_broadcast(&callback.left);
-	pthread_mutex_unlock(&callback.lock);
+	/* Those before the former one may still be running as well. */
+	error = calls_wait(CALL_OF_POLICY(0), CALL_OF_POLICY(former));
+	debug_unregistered(CALL_OF_POLICY(former));
+	return error;
 }
 
 bool policy_is_return(void)
@@ -143,7 +106,7 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 		.constraint = constraint_name(control->constraint),
 		.policy = oomreclaim_get_policy(),
 	};
-	struct policy_call call = {.thread = pthread_self()};
+	struct call_under_way call;
 	oomreclaim_policy_callback *function;
 	enum oomreclaim_policy decided;
 	int saved = errno;
@@ -152,18 +115,15 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 	pthread_mutex_lock(&callback.lock);
 	function = callback.function;
 	arg = callback.arg;
-	if (function != NULL) {
-		call.generation = callback.generation;
-		call.next = callback.calls;
-		callback.calls = &call;
-	}
+	if (function != NULL)
+		calls_begin(&call, CALL_OF_POLICY(callback.generation));
 	pthread_mutex_unlock(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
-	debug_callback_begin("policy", DEBUG_POLICY(call.generation), true);
+	debug_callback_begin("policy", call.what, true);
 	decided = function(&verdict, arg);
 	debug_callback_end();
-	leave_call(&call);
+	calls_end(&call);
 	errno = saved;
 	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;
 }
@@ -235,15 +195,6 @@ void policy_fork_parent(void)
 
 void policy_fork_child(void)
 {
-	struct policy_call **link = &callback.calls;
-
-	/* Of the calls under way only the one goes on that has forked. */
-	while (*link != NULL)
-		if (pthread_equal((*link)->thread, pthread_self()))
-			link = &(*link)->next;
-		else
-			*link = (*link)->next;
-	callback.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
 	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
 	pthread_mutex_unlock(&callback.lock);

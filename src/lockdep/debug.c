@@ -92,10 +92,10 @@ void debug_wait_for_unregister(oomreclaim_handle handle)
 		lockdep_might_unregister(handle);
 }
 
-void debug_wait_for_policy(uint64_t generation)
+void debug_wait_for_policy(oomreclaim_handle handle)
 {
 	if (!scope_is_in_ladder())
-		lockdep_might_unregister(DEBUG_POLICY(generation));
+		lockdep_might_unregister(handle);
 }
 
 void debug_unregistered(oomreclaim_handle handle)

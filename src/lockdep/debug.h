@@ -18,15 +18,14 @@ __attribute__((noreturn)) void debug_own_assert_failed(const char *file, int lin
 
 /* At every entry that allocates, before the heap is asked. True: it shall fail, and errno is ENOMEM. */
 bool debug_alloc(size_t bytes, const void *caller);
-/* What stands for the handle of the policy's callback: each that is set has its own. */
-#define DEBUG_POLICY(generation) ((oomreclaim_handle)1 << 62 | (generation))
 
-/* Around a callback; what waits for the callbacks to end, or for that one. */
+/* Around a callback; what waits for the callbacks to end, or for that one. The policy's callback has
+   CALL_OF_POLICY() for a handle. */
 void debug_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct);
 void debug_callback_end(void);
 void debug_wait_for_callbacks(void);
 void debug_wait_for_unregister(oomreclaim_handle handle);
-void debug_wait_for_policy(uint64_t generation);
+void debug_wait_for_policy(oomreclaim_handle handle);
 /* A callback was registered; is no more. */
 void debug_registered(oomreclaim_handle handle, unsigned flags);
 void debug_unregistered(oomreclaim_handle handle);
@@ -39,7 +38,7 @@ void debug_stop(void);
 #define debug_callback_end() ((void)0)
 #define debug_wait_for_callbacks() ((void)0)
 #define debug_wait_for_unregister(handle) ((void)0)
-#define debug_wait_for_policy(generation) ((void)0)
+#define debug_wait_for_policy(handle) ((void)0)
 #define debug_registered(handle, flags) ((void)0)
 #define debug_unregistered(handle) ((void)0)
 #define debug_init() ((void)0)

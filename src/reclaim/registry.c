@@ -9,6 +9,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "lockdep/debug.h"
+#include "reclaim/calls.h"
 
 /* All members but the constant ones are guarded by registry.lock. */
 struct registry_entry {
@@ -19,21 +20,19 @@ struct registry_entry {
 	void *arg;
 	struct oomreclaim_callback_stats stats;
 	unsigned flags;
-	unsigned pins;               /* walkers that stand here: may not be unlinked */
-	bool is_called;              /* one of them is inside the function */
-	oomreclaim_handle waits_for; /* whose end the caller waits for in there; 0 */
-	bool is_dead; /* unregistered: not called again, unlinked by the last to leave */
-	pthread_t caller;
+	unsigned pins;  /* walkers that stand here: may not be unlinked */
+	bool is_called; /* one of them is inside the function */
+	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
+	struct call_under_way call;
 	char name[OOMRECLAIM_NAME_MAX + 1];
 };
 
 /* The one list of the process. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t left; /* a call has returned */
 	struct registry_entry *first;
 	oomreclaim_handle newest;
-} registry = {.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER};
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Both together would be never. */
 #define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
@@ -109,50 +108,9 @@ static void free_gone(struct registry_entry *gone)
 	free(gone);
 }
 
-/* The entry in whose function the calling thread is, or NULL. */
-static struct registry_entry *own_call(void)
-{
-	struct registry_entry *entry = registry.first;
-
-	while (entry != NULL && !(entry->is_called && pthread_equal(entry->caller, pthread_self())))
-		entry = entry->next;
-	return entry;
-}
-
-/* Does the call of `entry` wait, itself or by way of others, for that of `own`? */
-static bool waits_for(const struct registry_entry *entry, const struct registry_entry *own)
-{
-	while (entry != NULL && entry != own)
-		entry = *find(entry->waits_for);
-	return entry != NULL;
-}
-
-/* Called, and returns, with the lock held. EDEADLK where the call could not end before this one. */
-static int wait_for_call(oomreclaim_handle handle)
-{
-	const struct registry_entry *entry = *find(handle);
-	struct registry_entry *own = own_call();
-	int cancel_state;
-
-	if (own != NULL && waits_for(entry, own))
-		return EDEADLK;
-	if (own != NULL)
-		own->waits_for = handle;
-	/* Cancelled here, the thread would leave the list locked. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	/* The walker frees the entry once it has moved on, so it is looked up anew. */
-	while ((entry = *find(handle)) != NULL && entry->is_called)
-		pthread_cond_wait(&registry.left, &registry.lock);
-	pthread_setcancelstate(cancel_state, NULL);
-	if (own != NULL)
-		own->waits_for = 0;
-	return 0;
-}
-
 OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 {
 	struct registry_entry *entry, *gone = NULL;
-	int error = 0;
 
 	debug_wait_for_unregister(handle);
 	pthread_mutex_lock(&registry.lock);
@@ -164,11 +122,10 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	entry->is_dead = true;
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
-	else if (entry->is_called && !pthread_equal(entry->caller, pthread_self()))
-		error = wait_for_call(handle);
 	pthread_mutex_unlock(&registry.lock);
 	free_gone(gone);
-	return error;
+	/* Dead, it is not called again: what is under way now is the last call. */
+	return calls_wait(handle, handle);
 }
 
 /* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
@@ -205,7 +162,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 	if (entry != NULL) {
 		entry->pins++;
 		entry->is_called = true;
-		entry->caller = pthread_self();
+		calls_begin(&entry->call, entry->handle);
 		call->handle = entry->handle;
 		memcpy(call->name, entry->name, sizeof call->name);
 		call->function = entry->function;
@@ -227,7 +184,7 @@ void registry_end_call(struct registry_call *call, const struct registry_outcome
 	if (outcome->duration_ns > stats->longest_ns)
 		stats->longest_ns = outcome->duration_ns;
 	call->entry->is_called = false;
-	pthread_cond_broadcast(&registry.left);
+	calls_end(&call->entry->call);
 	pthread_mutex_unlock(&registry.lock);
 }
 
@@ -306,15 +263,13 @@ void registry_fork_parent(void)
 
 void registry_fork_child(bool is_caller)
 {
-	/* Nobody waits in the child: its only thread is here. */
-	registry.left = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	for (struct registry_entry *entry = registry.first; entry; entry = entry->next) {
 		/* Of all walks only the one goes on whose thread has forked. */
-		bool is_here = is_caller && entry->is_called &&
-		               pthread_equal(entry->caller, pthread_self());
+		bool is_here = is_caller && entry->is_called && calls_is_own(entry->handle);
 
+		if (!is_here)
+			calls_end(&entry->call);
 		entry->is_called = is_here;
-		entry->waits_for = 0;
 		entry->pins = is_here;
 	}
 	pthread_mutex_unlock(&registry.lock);

@@ -24,6 +24,7 @@
 #include "kill/killer.h"
 #include "kill/policy.h"
 #include "limits/budget.h"
+#include "reclaim/calls.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "report/dump.h"
@@ -51,10 +52,12 @@ static void fork_prepare(void)
 	policy_fork_prepare();
 	reclaim_fork_prepare();
 	registry_fork_prepare();
+	calls_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+	calls_fork_parent();
 	registry_fork_parent();
 	reclaim_fork_parent();
 	policy_fork_parent();
@@ -70,6 +73,7 @@ static void fork_child(void)
 	stats_fork_child();
 	stats_page_fork_child();
 	budget_fork_child();
+	calls_fork_child();
 	registry_fork_child(reclaim_is_caller());
 	reclaim_fork_child();
 	policy_fork_child();

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "reclaim/calls.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/* A thread that waits, on its own stack: it does not leave before it has been taken out. */
+struct wait {
+	struct wait *next;
+	pthread_t thread;
+	uint64_t first, last;
+	bool is_circular; /* see closes_circle() */
+};
+
+/* One of the process, since circles go through both kinds of calls. All members are guarded by lock. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t ended; /* a call has */
+	struct call_under_way *first;
+	struct wait *waits;
+} calls = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+
+void calls_begin(struct call_under_way *call, uint64_t what)
+{
+	call->what = what;
+	call->thread = pthread_self();
+	pthread_mutex_lock(&calls.lock);
+	call->next = calls.first;
+	calls.first = call;
+	pthread_mutex_unlock(&calls.lock);
+}
+
+void calls_end(struct call_under_way *call)
+{
+	struct call_under_way **link = &calls.first;
+
+	pthread_mutex_lock(&calls.lock);
+	while (*link != NULL && *link != call)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = call->next;
+	pthread_cond_broadcast(&calls.ended);
+	pthread_mutex_unlock(&calls.lock);
+}
+
+/* With the lock held, as are all below: the first from `call` on that is one of first..last. */
+static struct call_under_way *find(struct call_under_way *call, uint64_t first, uint64_t last)
+{
+	while (call != NULL && (call->what < first || call->what > last))
+		call = call->next;
+	return call;
+}
+
+static bool is_in_one(uint64_t first, uint64_t last)
+{
+	struct call_under_way *call = find(calls.first, first, last);
+
+	while (call != NULL && !pthread_equal(call->thread, pthread_self()))
+		call = find(call->next, first, last);
+	return call != NULL;
+}
+
+bool calls_is_own(uint64_t what)
+{
+	bool is_own;
+
+	pthread_mutex_lock(&calls.lock);
+	is_own = is_in_one(what, what);
+	pthread_mutex_unlock(&calls.lock);
+	return is_own;
+}
+
+/* Can the call not end before the calling thread goes on? */
+static bool is_held_up(const struct call_under_way *call)
+{
+	if (pthread_equal(call->thread, pthread_self()))
+		return true;
+	for (const struct wait *wait = calls.waits; wait != NULL; wait = wait->next)
+		if (wait->is_circular && pthread_equal(wait->thread, call->thread))
+			return true;
+	return false;
+}
+
+/* Waits that lead back to the calling thread are marked, those next to it first, until there are no more.
+   True if `own` is one of them. */
+static bool closes_circle(const struct wait *own)
+{
+	bool has_grown = true;
+
+	for (struct wait *wait = calls.waits; wait != NULL; wait = wait->next)
+		wait->is_circular = false;
+	while (has_grown && !own->is_circular) {
+		has_grown = false;
+		for (struct wait *wait = calls.waits; wait != NULL; wait = wait->next) {
+			struct call_under_way *call = find(calls.first, wait->first, wait->last);
+
+			while (call != NULL && !is_held_up(call))
+				call = find(call->next, wait->first, wait->last);
+			has_grown |= call != NULL && !wait->is_circular;
+			wait->is_circular |= call != NULL;
+		}
+	}
+	return own->is_circular;
+}
+
+static void forget(const struct wait *own)
+{
+	struct wait **link = &calls.waits;
+
+	while (*link != own)
+		link = &(*link)->next;
+	*link = own->next;
+}
+
+int calls_wait(uint64_t first, uint64_t last)
+{
+	struct wait own = {.thread = pthread_self(), .first = first, .last = last};
+	int cancel_state, error = 0;
+
+	/* Cancelled in the wait, the thread would leave the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&calls.lock);
+	own.next = calls.waits;
+	calls.waits = &own;
+	if (!is_in_one(first, last)) {
+		if (closes_circle(&own))
+			error = EDEADLK;
+		while (error == 0 && find(calls.first, first, last) != NULL)
+			pthread_cond_wait(&calls.ended, &calls.lock);
+	}
+	forget(&own);
+	pthread_mutex_unlock(&calls.lock);
+	pthread_setcancelstate(cancel_state, NULL);
+	return error;
+}
+
+void calls_fork_prepare(void)
+{
+	pthread_mutex_lock(&calls.lock);
+}
+
+void calls_fork_parent(void)
+{
+	pthread_mutex_unlock(&calls.lock);
+}
+
+void calls_fork_child(void)
+{
+	struct call_under_way **link = &calls.first;
+
+	while (*link != NULL)
+		if (pthread_equal((*link)->thread, pthread_self()))
+			link = &(*link)->next;
+		else
+			*link = (*link)->next;
+	/* Who waited is in the parent. */
+	calls.waits = NULL;
+	calls.ended = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+	pthread_mutex_unlock(&calls.lock);
+}
