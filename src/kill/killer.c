@@ -101,6 +101,16 @@ static const struct proc_cgroup *full_group(const struct oom_control *control,
 	return control->constraint == CONSTRAINT_CGROUP && scope->has_group ? &scope->group : NULL;
 }
 
+/* mem_cgroup_get_oom_group(). Nobody else goes with a process for a limit of that process alone, unless somebody
+   asks by hand: with a reason. */
+static bool find_group(const struct oom_control *control, const struct victim_scope *scope,
+                       pid_t pid, const char *reason, struct proc_cgroup *group)
+{
+	if (reason == NULL && constraint_is_per_process(control->constraint))
+		return false;
+	return victim_group(scope, pid, group);
+}
+
 /* oom_kill_allocating_task */
 static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *control,
                                                  const struct victim_scope *scope,
@@ -108,7 +118,7 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
 {
 	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
 	struct proc_cgroup group;
-	bool has_group = victim_group(scope, scope->self, &group);
+	bool has_group = find_group(control, scope, scope->self, reason, &group);
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                       .victim = &self,
 	                                       .full_group = full_group(control, scope),
@@ -138,7 +148,7 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
                                     const char *reason, bool *goes_too)
 {
 	struct proc_cgroup group;
-	bool has_group = victim_group(scope, chosen->pid, &group);
+	bool has_group = find_group(control, scope, chosen->pid, reason, &group);
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                       .victim = chosen,
 	                                       .full_group = full_group(control, scope),

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "fake_heap.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
 #include "kill/victim_kill.h"
@@ -297,4 +298,48 @@ Test(victim_group, of_this_process)
 	          (unsigned)status);
 	cr_expect(is_reported(
 		"\nTasks in /own are going to be killed due to memory.oom.group set\n"));
+}
+
+/* ---- A limit of this process alone ---- */
+
+/* Is the companion of this process gone, once the policy has killed it for such a limit? */
+static bool takes_companion(enum constraint constraint)
+{
+	const struct heap_request request = {.size = 1000};
+	const struct oom_control control = {.request = &request, .constraint = constraint};
+	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
+	void *memory = NULL;
+	pid_t companion;
+	bool is_gone;
+
+	show(getpid(), "/own", 0);
+	companion = start_child("/own", 0, SIG_DFL);
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	if (killer_act(&control, &policy, &memory) != KILLER_END)
+		abort();
+	/* It was signalled before, or not at all. */
+	kill(companion, SIGUSR1);
+	is_gone = WTERMSIG(status_of(companion)) == SIGKILL;
+	return is_gone;
+}
+
+Test(victim_group, nobody_goes_for_a_limit_of_another_process)
+{
+	set("kill_target:self,kill_group:true");
+	cr_expect_not(takes_companion(CONSTRAINT_BUDGET));
+	cr_expect_not(is_reported("Tasks in"));
+}
+
+Test(victim_group, nor_where_the_group_asks_for_it)
+{
+	fake_proc_write("/cg/own/memory.oom.group", "1\n");
+	set("kill_target:self");
+	cr_expect_not(takes_companion(CONSTRAINT_RLIMIT_AS));
+}
+
+Test(victim_group, all_go_for_a_limit_of_the_group)
+{
+	set("kill_target:self,kill_group:true");
+	cr_expect(takes_companion(CONSTRAINT_CGROUP));
+	cr_expect(is_reported("\nTasks in /own are going to be killed due to kill_group set\n"));
 }
