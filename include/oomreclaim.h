@@ -397,7 +397,7 @@ struct oomreclaim_stats {
 	uint64_t failures;   /* requests that the heap refused at first */
 	uint64_t served;     /* of these, by a later rung */
 	uint64_t refused;    /* of these, NULL, std::bad_alloc or a policy that ended the process */
-	uint64_t impossible; /* of these, beyond every limit: nothing is tried for them */
+	uint64_t impossible; /* of these, beyond a limit by themselves: nothing is tried for them */
 
 	/* Rungs entered. */
 	uint64_t own_reclaims; /* 3 */

@@ -26,8 +26,11 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	/* PF_DUMPCORE */
 	if (control->is_dying)
 		return "the process is ending already";
+	/* No process's death would help either. */
+	if (control->is_impossible)
+		return "no memory that is freed could be enough";
 	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
-	if (control->request->size > options.costly_bytes)
+	if (request_bytes(control->request) > options.costly_bytes)
 		return "the size is above the setting costly";
 	/* __GFP_RETRY_MAYFAIL */
 	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
@@ -126,22 +129,16 @@ static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_at
 static size_t wanted_bytes(const struct oom_control *control)
 {
 	unsigned shift = control->rounds < WANTED_SHIFT_MAX ? control->rounds : WANTED_SHIFT_MAX;
-	size_t size = control->request->size > 0 ? control->request->size : 1;
+	size_t bytes = request_bytes(control->request);
 
-	return mul_saturated(size, (size_t)1 << shift);
-}
-
-/* A cgroup makes an allocation fail only by way of limit:auto. */
-static bool is_of_budget(enum constraint constraint)
-{
-	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
+	return mul_saturated(bytes > 0 ? bytes : 1, (size_t)1 << shift);
 }
 
 /* 11. It takes reading /proc, so only for who asks: a callback, the policy, a report. */
 static void know_constraint(struct oom_control *control)
 {
 	if (control->constraint == CONSTRAINT_UNKNOWN)
-		control->constraint = constraint_find(control->request->size);
+		control->constraint = constraint_find(request_bytes(control->request));
 }
 
 static void reclaim(struct oom_control *control)
@@ -157,8 +154,8 @@ static void reclaim(struct oom_control *control)
 
 	know_constraint(control);
 	request.constraint = constraint_name(control->constraint);
-	request.reason = is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
-	                                                   : OOMRECLAIM_REASON_ALLOC;
+	request.reason = constraint_is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
+	                                                              : OOMRECLAIM_REASON_ALLOC;
 	oom_reclaim_pages(&request, &progress);
 	stats_count(STATS_ROUNDS);
 	if (progress.has_timed_out)
@@ -173,7 +170,7 @@ static void reclaim(struct oom_control *control)
 	control->is_reclaim_done =
 		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
 	if (control->is_reclaim_done && control->rounds > 1)
-		control->constraint = constraint_find(control->request->size);
+		control->constraint = constraint_find(request_bytes(control->request));
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
 	/* What has come back may lie where it is of no use. */
@@ -257,7 +254,7 @@ static void wait_for_memory(struct oom_control *control)
 	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
 	int saved = errno;
 
-	control->constraint = constraint_find(control->request->size);
+	control->constraint = constraint_find(request_bytes(control->request));
 	/* Alone under a limit of its own, it would be waiting for itself. */
 	control->is_hopeless =
 		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
@@ -336,11 +333,14 @@ static void report_end(struct oom_control *control)
 {
 	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
-	if (control->is_impossible || control->is_reentrant)
+	if (control->is_reentrant)
 		return;
 	if (!options.is_verbose && options.report != REPORT_ALWAYS)
 		return;
-	control->constraint = constraint_find(control->request->size);
+	if (control->is_impossible)
+		returned.reason = "Impossible request";
+	else
+		control->constraint = constraint_find(request_bytes(control->request));
 	/* What the policy itself has decided needs no reason. */
 	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->is_policy_done)
 		returned.refusal = ladder_kill_refusal(control);
@@ -355,16 +355,16 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	*control = (struct oom_control){
 		.request = request,
 		.scope = scope_current(),
-		.is_impossible = request->size > heap_ops.max_bytes ||
-	                         request->alignment > heap_ops.max_bytes ||
-	                         request->size > constraint_max_bytes(),
+		.is_impossible = constraint_is_impossible(request),
 		.is_nested = scope_is_in_ladder(),
 		.is_reentrant = heap_ops.is_reentrant(),
 		.began_ns = now_ns(),
 	};
 	stats_count(STATS_FAILURES);
-	if (control->is_impossible)
-		stats_count(STATS_IMPOSSIBLE);
+	if (!control->is_impossible)
+		return;
+	control->constraint = constraint_of_impossible(request_bytes(request));
+	stats_count(STATS_IMPOSSIBLE);
 }
 
 /* What other threads may have changed since the last rung. */

@@ -33,6 +33,30 @@ size_t constraint_max_bytes(void)
 	return (size_t)least < budget_max_bytes() ? (size_t)least : budget_max_bytes();
 }
 
+/* A huge page: mappings larger than that the kernel may align to it by itself, and then the block takes no
+   more than its size. */
+#define ALIGNMENT_FOR_NOTHING ((size_t)2 << 20)
+
+bool constraint_is_impossible(const struct heap_request *request)
+{
+	size_t bytes =
+		request->alignment > ALIGNMENT_FOR_NOTHING ? request_bytes(request) : request->size;
+
+	return request->alignment > heap_ops.max_bytes || bytes > heap_ops.max_bytes ||
+	       bytes > constraint_max_bytes();
+}
+
+enum constraint constraint_of_impossible(size_t bytes)
+{
+	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
+
+	if (bytes <= constraint_max_bytes())
+		return CONSTRAINT_NONE;
+	if (budget_max_bytes() == constraint_max_bytes())
+		return budget_constraint(bytes);
+	return as <= data ? CONSTRAINT_RLIMIT_AS : CONSTRAINT_RLIMIT_DATA;
+}
+
 /* CONSTRAINT_NONE if the rlimits leave room. */
 static OOM_NOINLINE enum constraint find_rlimit(uint64_t wanted_bytes)
 {
@@ -127,4 +151,9 @@ bool constraint_is_per_process(enum constraint constraint)
 {
 	return constraint == CONSTRAINT_RLIMIT_AS || constraint == CONSTRAINT_RLIMIT_DATA ||
 	       constraint == CONSTRAINT_MAX_MAP_COUNT || constraint == CONSTRAINT_BUDGET;
+}
+
+bool constraint_is_of_budget(enum constraint constraint)
+{
+	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
 }

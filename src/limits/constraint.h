@@ -8,13 +8,22 @@
 /* What stands in the way of `bytes` more. */
 enum constraint constraint_find(size_t bytes);
 
+/* The lowest limit that `bytes` alone exceed; NONE if none is that low. */
+enum constraint constraint_of_impossible(size_t bytes);
+
 /* "RLIMIT_AS" and so on. */
 const char *constraint_name(enum constraint constraint);
 
-/* The lowest of the limits in force, SIZE_MAX if there is none: no request above it can succeed. */
+/* The lowest of the limits in force, SIZE_MAX if there is none. */
 size_t constraint_max_bytes(void);
+
+/* Rung 1: with its alignment the request is beyond the addresses that there are, or beyond such a limit. */
+bool constraint_is_impossible(const struct heap_request *request);
 
 /* True where only this process's own end or its own freeing can help. */
 bool constraint_is_per_process(enum constraint constraint);
+
+/* True for the budget's: a cgroup makes an allocation fail only by way of limit:auto. */
+bool constraint_is_of_budget(enum constraint constraint);
 
 #endif

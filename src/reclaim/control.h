@@ -7,7 +7,9 @@
 #define OOM_CONTROL_H
 
 #include <stdbool.h>
+#include <unistd.h>
 
+#include "base/base.h"
 #include "heap/heap_ops.h"
 #include "oomreclaim.h"
 
@@ -58,5 +60,21 @@ struct oom_control {
 	size_t claimed_bytes;    /* by all callbacks in all rounds */
 	uint64_t began_ns;
 };
+
+/* True where an aligned block takes more than its size, wherever it comes to lie: every address is a page's
+   first. */
+static inline bool request_is_aligned(const struct heap_request *request)
+{
+	return request->alignment > (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Bytes that have to be free side by side for the block, size and alignment together. */
+static inline size_t request_bytes(const struct heap_request *request)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return request_is_aligned(request) ? add_saturated(request->size, request->alignment - page)
+	                                   : request->size;
+}
 
 #endif

@@ -83,8 +83,10 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
                                     enum oomreclaim_policy policy)
 {
 	put_name(buf);
-	io_printf(buf, " invoked oom-reclaim: size=%zu, order=%u, scope=", control->request->size,
-	          order_of(control->request->size));
+	io_printf(buf, " invoked oom-reclaim: size=%zu, ", control->request->size);
+	if (request_is_aligned(control->request))
+		io_printf(buf, "alignment=%zu, ", control->request->alignment);
+	io_printf(buf, "order=%u, scope=", order_of(request_bytes(control->request)));
 	put_scope(buf, control->scope);
 	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
 	          policy_name(policy));
@@ -333,11 +335,21 @@ bool report_may_write(void)
 
 OOM_NOINLINE void report_failure(const struct oom_control *control, const char *refusal)
 {
-	io_warn("no memory for %zu bytes (constraint=%s): %u rounds of callbacks claimed %zu bytes"
-	        "%s%s",
-	        control->request->size, constraint_name(control->constraint), control->rounds,
-	        control->claimed_bytes, refusal != NULL ? "; no kill: " : "",
-	        refusal != NULL ? refusal : "");
+	char line[IO_LINE_BYTES];
+	struct io_buf buf = {.text = line, .bytes = sizeof line};
+
+	io_printf(&buf, "no memory for %zu bytes", control->request->size);
+	if (request_is_aligned(control->request))
+		io_printf(&buf, ", aligned to %zu", control->request->alignment);
+	io_printf(&buf, " (constraint=%s): ", constraint_name(control->constraint));
+	if (control->is_impossible)
+		io_printf(&buf, "an impossible request");
+	else
+		io_printf(&buf, "%u rounds of callbacks claimed %zu bytes", control->rounds,
+		          control->claimed_bytes);
+	if (refusal != NULL)
+		io_printf(&buf, "; no kill: %s", refusal);
+	io_warn("%s", line);
 }
 
 OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *callback)

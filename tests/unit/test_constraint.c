@@ -226,6 +226,28 @@ Test(constraint, max_bytes_is_the_lowest_limit)
 	cr_expect_eq(constraint_max_bytes(), FAR - 3);
 }
 
+static void expect_impossible(size_t bytes, enum constraint expected, const char *when)
+{
+	enum constraint found = constraint_of_impossible(bytes);
+
+	cr_expect(found == expected, "%s: is %s, should be %s", when, constraint_name(found),
+	          constraint_name(expected));
+}
+
+Test(constraint, of_the_impossible_it_is_the_lowest)
+{
+	expect_impossible(SIZE_MAX, CONSTRAINT_NONE, "there is no limit");
+	limit(RLIMIT_AS, FAR);
+	expect_impossible(FAR, CONSTRAINT_NONE, "as much as RLIMIT_AS");
+	expect_impossible(FAR + 1, CONSTRAINT_RLIMIT_AS, "above RLIMIT_AS");
+	limit(RLIMIT_DATA, FAR - 1);
+	expect_impossible(FAR + 1, CONSTRAINT_RLIMIT_DATA, "above both");
+	oomreclaim_set_limit(64 * MIB);
+	expect_impossible(64 * MIB, CONSTRAINT_NONE, "as much as the budget");
+	expect_impossible(64 * MIB + 1, CONSTRAINT_BUDGET, "above the budget");
+	expect_impossible(FAR + 1, CONSTRAINT_BUDGET, "above all of them");
+}
+
 static const struct {
 	enum constraint constraint;
 	const char *name;

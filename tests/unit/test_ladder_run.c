@@ -214,6 +214,22 @@ Test(ladder_run, impossible_under_the_limit)
 	cr_expect(ladder_climb(&(struct heap_request){.size = 4096}) == fake_heap_block);
 }
 
+Test(ladder_run, impossible_alignment_under_the_limit)
+{
+	const size_t mib = (size_t)1 << 20;
+
+	add_callback(give);
+	oomreclaim_set_limit(64 * mib);
+	expect_impossible(&(struct heap_request){.size = 1, .alignment = 128 * mib});
+	/* Each is below it, but they are not together. */
+	expect_impossible(&(struct heap_request){.size = 40 * mib, .alignment = 32 * mib});
+	cr_expect(ladder_climb(&(struct heap_request){.size = 30 * mib, .alignment = 32 * mib}) ==
+	          fake_heap_block);
+	/* The kernel may align to so much by itself. */
+	cr_expect(ladder_climb(&(struct heap_request){.size = 64 * mib, .alignment = 2 * mib}) ==
+	          fake_heap_block);
+}
+
 /* ---- 2: no recursion ---- */
 
 static void *nested_memory;

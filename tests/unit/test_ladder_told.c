@@ -2,6 +2,7 @@
 /* What the ladder tells the callbacks, and the budget of them. */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "config/options.h"
@@ -42,6 +43,43 @@ Test(ladder_told, what_a_callback_is_told)
 		cr_expect(seen[i].is_direct);
 		cr_expect_str_eq(seen[i].constraint, "NONE");
 	}
+}
+
+Test(ladder_told, what_is_wanted_includes_the_alignment)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const struct heap_request aligned = {.size = 1000, .alignment = 64 * page};
+
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	fake_heap_fail(2);
+	ladder_climb(&aligned);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].bytes_wanted, 1000 + 63 * page);
+	cr_expect_eq(seen[0].size, 1000);
+	cr_expect_eq(seen[0].alignment, 64 * page);
+}
+
+static const char *constraint_told;
+
+static enum oomreclaim_policy look_at_constraint(const struct oomreclaim_verdict *verdict,
+                                                 void *arg)
+{
+	(void)arg;
+	constraint_told = verdict->constraint;
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+Test(ladder_told, what_stands_in_the_way_of_an_alignment)
+{
+	const struct heap_request aligned = {.size = 10, .alignment = (size_t)16 << 20};
+
+	cr_assert_eq(options_apply("test", "costly:off", &options, NULL), 0);
+	oomreclaim_set_policy_callback(look_at_constraint, NULL);
+	oomreclaim_set_limit((size_t)24 << 20);
+	cr_assert(budget_charge((size_t)10 << 20));
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	ladder_climb(&aligned);
+	cr_expect_str_eq(constraint_told, "BUDGET");
 }
 
 Test(ladder_told, at_the_budget_the_reason_is_limit)

@@ -29,6 +29,7 @@ struct row {
 static const struct row rows[] = {
 	{"nothing stands against it", {ASKED}, true},
 	{"the process is aborting or dumping core", {ASKED, .is_dying = true}, false},
+	{"no end of a process helps", {ASKED, .is_impossible = true}, false},
 	{"scope RETRY_MAYFAIL", {ASKED, SCOPE(RETRY_MAYFAIL)}, false},
 	{"scope NORECLAIM", {ASKED, SCOPE(NORECLAIM)}, false},
 	{"scope NORECLAIM, among others",
@@ -89,4 +90,23 @@ Test(oom_kill_allowed, costly_by_size)
 	options_apply("test", "costly:100", &options, NULL);
 	cr_expect(is_allowed_for(100));
 	cr_expect_not(is_allowed_for(101));
+}
+
+static bool is_allowed_aligned(size_t bytes, size_t alignment)
+{
+	const struct heap_request aligned = {.size = bytes, .alignment = alignment};
+	const struct oom_control control = {.request = &aligned};
+
+	return oom_kill_allowed(&control);
+}
+
+Test(oom_kill_allowed, costly_is_size_and_alignment_together)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	cr_expect(is_allowed_aligned(COSTLY_BYTES, page), "each block may begin at a page");
+	cr_expect_not(is_allowed_aligned(COSTLY_BYTES, 2 * page));
+	cr_expect(is_allowed_aligned(page, COSTLY_BYTES));
+	cr_expect_not(is_allowed_aligned(page + 1, COSTLY_BYTES));
+	cr_expect_not(is_allowed_aligned(10, (size_t)1 << 46));
 }

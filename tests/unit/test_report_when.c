@@ -101,10 +101,36 @@ Test(report_when, why_it_is_not_allowed)
 	            "");
 }
 
-Test(report_when, nothing_about_the_impossible)
+Test(report_when, the_impossible)
 {
-	/* Programs ask for it to find out how much there is. */
-	expect_said(climb_for_the_impossible, "verbose:true,report:always", NULL, NULL);
+	expect_said(climb_for_the_impossible, "policy:abort", NULL, NULL);
+	expect_said(climb_for_the_impossible, "verbose:true",
+	            "oomreclaim: no memory for 18446744073709551615 bytes (constraint=NONE): an "
+	            "impossible request; no kill: no memory that is freed could be enough\n",
+	            "");
+	expect_said(climb_for_the_impossible, "policy:return,report:always",
+	            "? invoked oom-reclaim: size=18446744073709551615, order=52, ",
+	            "\nImpossible request: returning NULL to process ");
+}
+
+static void climb_above_the_limit(void)
+{
+	const struct heap_request above = {.size = 10, .alignment = (size_t)1 << 30};
+
+	oomreclaim_set_limit((size_t)64 << 20);
+	ladder_climb(&above);
+}
+
+Test(report_when, an_alignment_above_the_limit)
+{
+	expect_said(climb_above_the_limit, "verbose:true",
+	            "oomreclaim: no memory for 10 bytes, aligned to 1073741824 "
+	            "(constraint=BUDGET): an impossible request\n",
+	            "");
+	expect_said(climb_above_the_limit, "report:always",
+	            "? invoked oom-reclaim: size=10, alignment=1073741824, order=18, scope=0, "
+	            "constraint=BUDGET, policy=return\n",
+	            "\nImpossible request: returning NULL to process ");
 }
 
 Test(report_when, nothing_where_the_heap_may_be_locked)

@@ -106,6 +106,10 @@ Test(stats, an_impossible_request)
 	cr_expect_eq(stats.refused, 1);
 	cr_expect_eq(stats.own_reclaims, 0);
 	cr_expect_eq(stats.last_size, SIZE_MAX);
+	cr_expect_str_eq(stats.last_constraint, "NONE");
+	oomreclaim_set_limit(1 << 20);
+	cr_assert_null(ladder_climb(&huge));
+	cr_expect_str_eq(now().last_constraint, "BUDGET");
 }
 
 Test(stats, the_reserve)
