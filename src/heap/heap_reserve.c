@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reserve: an arena that lives in one mapping, made at start. What comes from it is an ordinary
- * block, and free() brings it back.
+ * The reserve: an arena with one mapping, made at start. What comes from it is an ordinary block, and
+ * free() brings it back.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,16 +16,30 @@
 static struct {
 	extent_hooks_t hooks;
 	void *region; /* handed to the arena whole, once */
+	uintptr_t begin;
 	size_t region_bytes;
 	unsigned arena;
 } reserve;
 
+/* Set while this thread asks for what is in reserve. */
+static OOM_TLS bool is_for_reserve;
+
+static bool is_of_region(const void *addr)
+{
+	return (uintptr_t)addr - reserve.begin < reserve.region_bytes;
+}
+
+/* The arena is one of arenas.narenas: a program may bind a thread to it, or name it in MALLOCX_ARENA(). Then
+   it is an arena as any other, which grows. */
 static void *reserve_extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                                   size_t alignment, bool *zero, bool *commit, unsigned arena)
 {
 	void *region = reserve.region;
 
-	(void)hooks, (void)arena;
+	(void)hooks;
+	if (!is_for_reserve)
+		return ehooks_default_alloc_impl(tsdn_fetch(), new_addr, size, alignment, zero,
+		                                 commit, arena);
 	if (region == NULL || new_addr != NULL || size > reserve.region_bytes ||
 	    ((uintptr_t)region & (alignment - 1)) != 0)
 		return NULL;
@@ -36,12 +50,12 @@ static void *reserve_extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t 
 	return region;
 }
 
-/* True is "no": what the arena has it keeps, whoever purges. */
+/* True is "no": what is in reserve the arena keeps, whatever is purged. */
 static bool reserve_extent_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
                                   unsigned arena)
 {
-	(void)hooks, (void)addr, (void)size, (void)committed, (void)arena;
-	return true;
+	(void)hooks, (void)committed, (void)arena;
+	return is_of_region(addr) || ehooks_default_dalloc_impl(addr, size);
 }
 
 static bool reserve_extent_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
@@ -49,15 +63,17 @@ static bool reserve_extent_split(extent_hooks_t *hooks, void *addr, size_t size,
 {
 	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b, (void)committed,
 		(void)arena;
-	return false;
+	return ehooks_default_split_impl();
 }
 
 static bool reserve_extent_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
                                  size_t size_b, bool committed, unsigned arena)
 {
-	(void)hooks, (void)addr_a, (void)size_a, (void)addr_b, (void)size_b, (void)committed;
-	(void)arena;
-	return false;
+	(void)hooks, (void)size_a, (void)size_b, (void)committed, (void)arena;
+	/* Half in reserve could neither be kept nor given back. */
+	if (is_of_region(addr_a) != is_of_region(addr_b))
+		return true;
+	return !is_of_region(addr_a) && ehooks_default_merge_impl(tsdn_fetch(), addr_a, addr_b);
 }
 
 static int reserve_flags(void)
@@ -89,6 +105,7 @@ int heap_reserve_create(size_t bytes)
 		return -ENOMEM;
 	}
 	reserve.region = region;
+	reserve.begin = (uintptr_t)region;
 	if (je_mallctl("experimental.arenas_create_ext", &reserve.arena, &length, &config,
 	               sizeof config) != 0) {
 		pages_munmap(region, reserve.region_bytes);
@@ -97,7 +114,9 @@ int heap_reserve_create(size_t bytes)
 	}
 	/* Taken whole and given back, the region and every record it needs are in the arena: nothing
 	   has to be mapped when it is used. */
+	is_for_reserve = true;
 	whole = je_mallocx(size, reserve_flags());
+	is_for_reserve = false;
 	if (whole == NULL)
 		return -ENOMEM;
 	je_free(whole);
@@ -112,7 +131,9 @@ void *heap_reserve_alloc(const struct heap_request *request)
 
 	fresh.old = NULL;
 	fresh.flags = reserve_flags() | (request->flags & MALLOCX_ZERO);
+	is_for_reserve = true;
 	memory = heap_ops.alloc(&fresh);
+	is_for_reserve = false;
 	if (memory == NULL || request->old == NULL)
 		return memory;
 	old_bytes = heap_size(request->old);

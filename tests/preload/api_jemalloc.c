@@ -2,6 +2,7 @@
 /* jemalloc(3): a program that uses it loses nothing. */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -108,6 +109,53 @@ static void profile(void)
 	free(block);
 	CHECK(read(fd, begin, 7) == 7 && !strcmp(begin, "heap_v2"));
 	unlink(path);
+}
+
+static unsigned last_arena(void)
+{
+	unsigned count;
+
+	JE_READ("arenas.narenas", &count);
+	return count - 1;
+}
+
+static void *use_last_arena(void *arg)
+{
+	unsigned arena = last_arena();
+	void *blocks[64];
+
+	(void)arg;
+	CHECK_EQ(mallctl("thread.arena", NULL, NULL, &arena, sizeof arena), 0);
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < COUNT(blocks); i++) {
+			blocks[i] = malloc(MIB);
+			CHECK(blocks[i]);
+			memset(blocks[i], 0x5a, MIB);
+		}
+		for (size_t i = 0; i < COUNT(blocks); i++)
+			free(blocks[i]);
+		CHECK_EQ(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0), 0);
+	}
+	return NULL;
+}
+
+/* Whatever it is for, it has as much as any other, for threads that are bound to it and for blocks. */
+static void last_arena_grows(void)
+{
+	int flags = (int)(MALLOCX_ARENA(last_arena()) | MALLOCX_TCACHE_NONE);
+	pthread_t thread;
+	char *block, name[64];
+
+	CHECK(pthread_create(&thread, NULL, use_last_arena, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	block = mallocx(8 * MIB, flags);
+	CHECK(block);
+	memset(block, 0x5a, 8 * MIB);
+	block = rallocx(block, 40 * MIB, flags | (int)MALLOCX_ZERO);
+	CHECK(block && block[0] == 0x5a && block[8 * MIB - 1] == 0x5a && block[40 * MIB - 1] == 0);
+	dallocx(block, MALLOCX_TCACHE_NONE);
+	snprintf(name, sizeof name, "arena.%u.purge", last_arena());
+	CHECK_EQ(mallctl(name, NULL, NULL, NULL, 0), 0);
 }
 
 /* Run with MALLOC_CONF=narenas:3,dirty_decay_ms:123. */
@@ -257,6 +305,7 @@ static void usual_arenas(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
+		{"last-arena", last_arena_grows},
 		{"blocks", blocks},
 		{"control", control},
 		{"profile", profile},
