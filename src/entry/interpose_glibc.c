@@ -29,14 +29,20 @@ OOM_EXPORT int malloc_trim(size_t pad)
 	return after.dirty < before.dirty;
 }
 
+/* As mallinfo(3) has it, uordblks is all that is in use; what hblkhd counts is in it. */
 OOM_EXPORT struct mallinfo2 mallinfo2(void)
 {
 	struct heap_stats stats = {0};
+	struct heap_blocks blocks;
 
 	blocks_drain();
 	heap_ops.stats(&stats);
+	heap_count_blocks(&blocks);
 	return (struct mallinfo2){
 		.arena = stats.mapped,
+		.ordblks = blocks.free,
+		.hblks = blocks.large,
+		.hblkhd = blocks.large_bytes,
 		.uordblks = stats.allocated,
 		.fordblks = stats.active - stats.allocated + stats.dirty,
 		.keepcost = stats.dirty,
@@ -55,6 +61,9 @@ OOM_EXPORT struct mallinfo mallinfo(void)
 
 	return (struct mallinfo){
 		.arena = int_of(info.arena),
+		.ordblks = int_of(info.ordblks),
+		.hblks = int_of(info.hblks),
+		.hblkhd = int_of(info.hblkhd),
 		.uordblks = int_of(info.uordblks),
 		.fordblks = int_of(info.fordblks),
 		.keepcost = int_of(info.keepcost),
@@ -76,10 +85,9 @@ OOM_EXPORT int malloc_info(int options, FILE *stream)
 {
 	struct heap_stats stats = {0};
 
-	if (options != 0) {
-		errno = EINVAL;
-		return -1;
-	}
+	/* An error number, as in glibc, and errno as it was. */
+	if (options != 0)
+		return EINVAL;
 	blocks_drain();
 	heap_ops.stats(&stats);
 	return fprintf(stream,

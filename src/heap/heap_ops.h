@@ -72,6 +72,14 @@ struct heap_ops {
 
 extern const struct heap_ops heap_ops;
 
+/* heap_blocks.c: as of the last time that stats() was called. Only the library's heap. */
+struct heap_blocks {
+	size_t free;        /* blocks, and pieces of what is dirty */
+	size_t large;       /* blocks that have their pages to themselves */
+	size_t large_bytes; /* of these */
+};
+void heap_count_blocks(struct heap_blocks *blocks);
+
 /* heap_fork.c: around fork(), before jemalloc's own handler and after it. Only the library's heap. */
 void heap_fork_prepare(void);
 void heap_fork_done(void);

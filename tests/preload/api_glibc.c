@@ -39,8 +39,33 @@ static void info(void)
 	CHECK(after.uordblks >= before.uordblks + bytes);
 	CHECK(after.arena >= before.arena + bytes);
 	CHECK((size_t)mallinfo().uordblks >= (size_t)small.uordblks + bytes);
+	CHECK(after.hblks > before.hblks && after.hblkhd >= before.hblkhd + bytes);
+	CHECK(mallinfo().hblks > small.hblks);
+	CHECK((size_t)mallinfo().hblkhd >= (size_t)small.hblkhd + bytes);
 	free(block);
 	CHECK(mallinfo2().uordblks < after.uordblks);
+	CHECK(mallinfo2().hblkhd < after.hblkhd && mallinfo2().hblks < after.hblks);
+}
+
+/* Each other one of many is free, in slabs; and so is a large one. */
+static void free_blocks(void)
+{
+	enum { BLOCKS = 20000, BYTES = 1000 };
+	static void *blocks[BLOCKS];
+	struct mallinfo2 before = mallinfo2(), after;
+
+	for (size_t i = 0; i < BLOCKS; i++)
+		CHECK((blocks[i] = malloc(BYTES)));
+	CHECK(mallinfo2().ordblks < before.ordblks + BLOCKS / 4);
+	for (size_t i = 0; i < BLOCKS; i += 2)
+		free(blocks[i]);
+	after = mallinfo2();
+	CHECK(after.ordblks >= before.ordblks + BLOCKS / 4);
+	CHECK(after.ordblks <= before.ordblks + BLOCKS);
+	CHECK((size_t)mallinfo().ordblks >= before.ordblks + BLOCKS / 4);
+	CHECK(after.fordblks >= (after.ordblks - before.ordblks) * BYTES);
+	for (size_t i = 1; i < BLOCKS; i += 2)
+		free(blocks[i]);
 }
 
 static void xml(void)
@@ -54,9 +79,10 @@ static void xml(void)
 	CHECK(!strncmp(text, "<malloc version=\"oomreclaim\">\n", 30));
 	CHECK(length > 40 && !strcmp(text + length - 10, "</malloc>\n"));
 	free(text);
-	errno = 0;
-	CHECK(malloc_info(1, stdout) == -1);
-	CHECK(errno == EINVAL);
+	errno = ERRNO_UNTOUCHED;
+	CHECK_EQ(malloc_info(1, stdout), EINVAL);
+	CHECK_EQ(malloc_info(-1, stdout), EINVAL);
+	CHECK_EQ(errno, ERRNO_UNTOUCHED);
 }
 
 static void options(void)
@@ -76,7 +102,7 @@ static void stats(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"trim", trim},       {"info", info},   {"xml", xml},
+		{"trim", trim},       {"info", info},   {"xml", xml}, {"free-blocks", free_blocks},
 		{"options", options}, {"stats", stats},
 	};
 
