@@ -122,7 +122,21 @@ enum oomreclaim_callback_flags {
  * fork. It may not throw, longjmp, or wait for a lock that any thread may hold
  * while it allocates: use trylock, or hold that lock only within the scope
  * OOMRECLAIM_SCOPE_NORECLAIM. errno is restored after it.
- * liboomreclaim-debug.so finds out whether that is kept (docs/debugging.md).
+ *
+ * What it leads to if it does all the same: the call has given nothing, the
+ * round is over, threads that wait for it go on at once, and later failures are
+ * as before; what it held or had half done itself is the application's.
+ *  - throw: the exception comes out of operator new. C++ takes malloc() and its
+ *    kind for noexcept: there it is std::terminate();
+ *  - longjmp: past the failing malloc(), of which nothing is left. In a static program
+ *    that is not seen: the thread never reclaims again, and others that fail wait
+ *    for it, each time for the setting wait_ms. To another
+ *    stack, as a coroutine yields, the call is over for good: when it is resumed,
+ *    what it returns does not count;
+ *  - pthread_exit: the thread ends;
+ *  - in oomreclaimd: throw is std::terminate(), longjmp has no place to go to,
+ *    and pthread_exit ends oomreclaimd for this process.
+ * The same holds for policy callbacks. liboomreclaim-debug.so finds out whether that is kept (docs/debugging.md).
  *
  * glibc declares malloc() a `leaf`: a compiler may take it that the call does
  * not come back into the file it stands in, and keep what only this file knows

@@ -15,6 +15,8 @@
 #include "limits/constraint.h"
 #include "lockdep/debug.h"
 #include "reclaim/calls.h"
+#include "reclaim/guard.h"
+#include "reclaim/scope.h"
 
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
@@ -96,6 +98,14 @@ bool policy_is_return(void)
 	return !has_callback;
 }
 
+/* The thread is on its way out of the callback and of the ladder. */
+static void abandon(void *arg)
+{
+	debug_callback_end();
+	calls_end(arg);
+	scope_abandon_ladder();
+}
+
 enum oomreclaim_policy policy_decide(const struct oom_control *control)
 {
 	struct oomreclaim_verdict verdict = {
@@ -106,6 +116,7 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 		.constraint = constraint_name(control->constraint),
 		.policy = oomreclaim_get_policy(),
 	};
+	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
 	struct call_under_way call;
 	oomreclaim_policy_callback *function;
 	enum oomreclaim_policy decided;
@@ -121,7 +132,10 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control)
 	if (function == NULL)
 		return verdict.policy;
 	debug_callback_begin("policy", call.what, true);
+	guard_begin(&guard, abandon, &call);
 	decided = function(&verdict, arg);
+	if (!guard_end(&guard))
+		return OOMRECLAIM_POLICY_RETURN;
 	debug_callback_end();
 	calls_end(&call);
 	errno = saved;

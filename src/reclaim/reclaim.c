@@ -11,6 +11,7 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "lockdep/debug.h"
+#include "reclaim/guard.h"
 #include "reclaim/registry.h"
 #include "reclaim/scope.h"
 
@@ -55,25 +56,67 @@ static size_t bytes_missing(const struct reclaim_request *request, size_t claime
 	return claimed_bytes < wanted ? wanted - claimed_bytes : 0;
 }
 
-static void call(const struct registry_call *callback, const struct oomreclaim_control *control,
+static void end_round(struct round *round, const struct reclaim_progress *progress)
+{
+	pthread_mutex_lock(&round->lock);
+	round->is_active = false;
+	round->rounds++;
+	round->last = *progress;
+	round->totals.rounds++;
+	round->totals.claimed_bytes += progress->claimed_bytes;
+	round->totals.measured_bytes += progress->measured_bytes;
+	pthread_cond_broadcast(&round->done);
+	pthread_mutex_unlock(&round->lock);
+}
+
+/* A walk through the callbacks, on the stack of the thread that calls them. */
+struct visit {
+	struct guard guard;
+	struct round *round;
+	struct registry_call callback;
+	struct reclaim_progress *progress;
+	unsigned scope; /* of the thread, as it was before the callback */
+};
+
+/* The thread is on its way out of a callback and of the ladder, and comes back to none of what is below. The
+   round ends with what there was before. */
+static void abandon(void *arg)
+{
+	const struct registry_outcome nothing = {.claimed_bytes = 0};
+	struct visit *visit = arg;
+
+	debug_callback_end();
+	registry_end_call(&visit->callback, &nothing);
+	registry_end_walk(&visit->callback);
+	is_caller = false;
+	end_round(visit->round, visit->progress);
+	scope_exchange(visit->scope);
+	scope_abandon_ladder();
+}
+
+/* False if the thread had left it for good. */
+static bool call(struct visit *visit, const struct oomreclaim_control *control,
                  struct registry_outcome *outcome)
 {
+	const struct registry_call *callback = &visit->callback;
 	uint64_t allocated[2], freed[2], began_ns;
-	unsigned scope;
 	int saved = errno;
 
 	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
 	       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
-	scope = scope_exchange(0);
+	visit->scope = scope_exchange(0);
 	debug_callback_begin(callback->name, callback->handle, control->is_direct);
 	began_ns = now_ns();
+	guard_begin(&visit->guard, abandon, visit);
 	outcome->claimed_bytes = callback->function(control, callback->arg);
+	if (!guard_end(&visit->guard))
+		return false;
 	outcome->duration_ns = now_ns() - began_ns;
 	debug_callback_end();
 	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
-	scope_exchange(scope);
+	scope_exchange(visit->scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);
 	/* What it freed less what it took: else a callback that allocates and frees one block would
 	   count as making progress for ever. */
@@ -83,12 +126,24 @@ static void call(const struct registry_call *callback, const struct oomreclaim_c
 	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
 	       outcome->duration_ns);
 	errno = saved;
+	return true;
 }
 
-/* True if a callback was left out because it was being called by a round of the other kind. */
-static bool run_callbacks(const struct reclaim_request *request, struct reclaim_progress *progress)
+/* Where a visit goes out of scope. */
+static void leave(struct visit *visit)
 {
-	struct registry_call callback = {.entry = NULL};
+	guard_unwound(&visit->guard);
+}
+
+enum walk_end { WALK_COMPLETE, WALK_HAS_SKIPPED, WALK_ABANDONED };
+
+/* HAS_SKIPPED: a callback was left out because it was being called by a round of the other kind. */
+static enum walk_end run_callbacks(const struct reclaim_request *request,
+                                   struct reclaim_progress *progress)
+{
+	struct visit visit
+		__attribute__((cleanup(leave))) = {.round = round_of(request->is_background),
+	                                           .progress = progress};
 	struct oomreclaim_control control = {.struct_size = sizeof control,
 	                                     .bytes_wanted = request->wanted_bytes,
 	                                     .size = request->size,
@@ -101,22 +156,23 @@ static bool run_callbacks(const struct reclaim_request *request, struct reclaim_
 	                                   .is_background = request->is_background};
 
 	is_caller = true;
-	while (control.bytes_wanted > 0 && registry_begin_call(&callback, &walk)) {
+	while (control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &walk)) {
 		struct registry_outcome outcome;
 
 		/* Read again, now that its name is known: others may have joined. */
 		control.bytes_wanted =
-			bytes_missing(request, progress->claimed_bytes, callback.name);
-		call(&callback, &control, &outcome);
-		registry_end_call(&callback, &outcome);
+			bytes_missing(request, progress->claimed_bytes, visit.callback.name);
+		if (!call(&visit, &control, &outcome))
+			return WALK_ABANDONED;
+		registry_end_call(&visit.callback, &outcome);
 		progress->claimed_bytes =
 			add_saturated(progress->claimed_bytes, outcome.claimed_bytes);
 		progress->measured_bytes += outcome.measured_bytes;
 		control.bytes_wanted = bytes_missing(request, progress->claimed_bytes, "");
 	}
-	registry_end_walk(&callback);
+	registry_end_walk(&visit.callback);
 	is_caller = false;
-	return callback.has_skipped;
+	return visit.callback.has_skipped ? WALK_HAS_SKIPPED : WALK_COMPLETE;
 }
 
 /* Called, and returns, with the lock held: waits for the end of the round under way. */
@@ -162,31 +218,22 @@ static bool try_join(struct round *round, const struct reclaim_request *request,
 	return is_active;
 }
 
-static void end_round(struct round *round, const struct reclaim_progress *progress)
-{
-	pthread_mutex_lock(&round->lock);
-	round->is_active = false;
-	round->rounds++;
-	round->last = *progress;
-	round->totals.rounds++;
-	round->totals.claimed_bytes += progress->claimed_bytes;
-	round->totals.measured_bytes += progress->measured_bytes;
-	pthread_cond_broadcast(&round->done);
-	pthread_mutex_unlock(&round->lock);
-}
-
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct round *round = round_of(request->is_background);
 	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
 	unsigned in_vain = 0;
-	bool has_skipped;
+	enum walk_end end;
 
 	do {
 		memset(progress, 0, sizeof *progress);
 		if (try_join(round, request, progress, true))
 			return;
-		has_skipped = run_callbacks(request, progress);
+		end = run_callbacks(request, progress);
+		if (end == WALK_ABANDONED) {
+			memset(progress, 0, sizeof *progress);
+			return;
+		}
 
 		/* What the callbacks freed sits in this thread's caches; and what they took from the
 		   reserve has to go back there before anybody else is served from those caches. */
@@ -194,7 +241,8 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 		end_round(round, progress);
 		/* Nothing: but not everybody was asked. Who was left out is busy in the background; if
 		   nothing comes of that either, he can be asked by now. */
-		if (!has_skipped || progress->claimed_bytes > 0 || request->is_background)
+		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||
+		    request->is_background)
 			return;
 		/* The debug library's dry run is no round that could be waited for. */
 		if (!try_join(round_of(true), request, progress, false) && in_vain++ > 0)

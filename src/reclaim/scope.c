@@ -6,6 +6,8 @@
 /* Per thread, because a scope belongs to a call chain, as the kernel's task flags do. */
 static OOM_TLS unsigned flags;
 static OOM_TLS unsigned depth;
+/* What it was before the outermost enter. */
+static OOM_TLS int outer_cancel_state;
 
 unsigned scope_current(void)
 {
@@ -29,13 +31,22 @@ void scope_enter_ladder(struct scope_ladder *enter)
 {
 	/* A waiter that is cancelled would leave with a lock held or a round unfinished. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &enter->cancel_state);
-	depth++;
+	if (depth++ == 0)
+		outer_cancel_state = enter->cancel_state;
 }
 
 void scope_leave_ladder(const struct scope_ladder *enter)
 {
-	depth--;
+	/* Not where it was abandoned, by a jump to another stack that came back. */
+	if (depth > 0)
+		depth--;
 	pthread_setcancelstate(enter->cancel_state, NULL);
+}
+
+void scope_abandon_ladder(void)
+{
+	depth = 0;
+	pthread_setcancelstate(outer_cancel_state, NULL);
 }
 
 OOM_EXPORT unsigned oomreclaim_scope_save(unsigned added)

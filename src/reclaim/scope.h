@@ -26,5 +26,7 @@ struct scope_ladder {
 };
 void scope_enter_ladder(struct scope_ladder *enter);
 void scope_leave_ladder(const struct scope_ladder *enter);
+/* Instead of all the leaves that are due, for a thread on its way out (guard.h). */
+void scope_abandon_ladder(void);
 
 #endif

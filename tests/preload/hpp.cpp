@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "oomreclaim.hpp"
@@ -95,6 +96,34 @@ void throwing()
 	CHECK(fill() > 0 && calls > 0);
 }
 
+unsigned thrown;
+
+/* In C, without the wrapper that catches it. */
+std::size_t throw_out(const oomreclaim_control *, void *)
+{
+	/* As long as there is nothing to give. */
+	if (thrown++ == 0)
+		throw std::runtime_error("");
+	return 0;
+}
+
+/* Against the rules: the exception comes out of operator new, and nobody pays for it but the one who asked. */
+void thrown_out()
+{
+	bool is_caught = false;
+	oomreclaim_handle handle;
+
+	CHECK(oomreclaim_register("throws", 0, 0, throw_out, nullptr, &handle) == 0);
+	try {
+		fill();
+	} catch (const std::runtime_error &) {
+		is_caught = true;
+	}
+	CHECK(is_caught && thrown == 1);
+	CHECK(fill() > 0 && thrown > 1);
+	std::thread([&] { CHECK(oomreclaim_unregister(handle) == 0); }).join();
+}
+
 void scopes()
 {
 	cache held;
@@ -136,6 +165,8 @@ int main(int argc, char **argv)
 		registrations();
 	else if (name == "throwing")
 		throwing();
+	else if (name == "thrown-out")
+		thrown_out();
 	else if (name == "scopes")
 		scopes();
 	else if (name == "absent")
