@@ -84,8 +84,10 @@ done
 for bug in NO_EDEADLK EDEADLK_IN_ANY_CALL WAIT_NOT_NOTED; do
 	is_found -DEACH_OTHER -D$bug
 done
+is_found -DPOLICY -DOWN_KIND_ONLY
 optimise=-O2
 holds -DNO_FORKS
 holds -DFORKS
 holds -DEACH_OTHER
+holds -DPOLICY
 exit $((failures > 0))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The protocol of src/reclaim/reclaim.c and src/reclaim/registry.c: one thread runs the callbacks, others wait for
+ * The protocol of src/reclaim/reclaim.c, registry.c and calls.c: one thread runs the callbacks, others wait for
  * it, no longer than their bound, and share its progress; unregister drains; fork() at any moment.
  * check.sh runs it. Each part is headed by the function it stands for.
  *
@@ -15,14 +15,14 @@
  * that a round in which a callback was skipped is begun again when nothing came of the background one,
  * until the bound.
  *
- * With -DFORKS threads fork, with -DEACH_OTHER callbacks unregister each other, without either of them
- * callbacks unregister and lock: all at once is more than can be searched in a minute. So nobody forks
- * who is waited for by another callback.
+ * With -DFORKS threads fork, with -DEACH_OTHER callbacks unregister each other, with -DPOLICY as well, and the
+ * policy's callback with them, without any of these callbacks unregister and lock: all at once is more than can
+ * be searched in a minute. So nobody forks who is waited for by another callback.
  *
  * -D of one of these plants a bug, which has to be found: LOST_BROADCAST, SIGNAL_ONE, WAIT_BY_ACTIVE,
  * WAKE_BEFORE_END, BOUND_RESTARTS, NO_BOUND, LOCK_OVER_CALLBACK, NO_DRAIN, DRAIN_OWN_CALL,
  * LEFT_NOT_TOLD, FREE_PINNED, DEAD_IS_CALLED, TWICE_CALLED, FORK_KEEPS_ROUND, FORK_ENDS_OWN_CALL,
- * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED.
+ * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED, OWN_KIND_ONLY.
  */
 #define ALLOCATING 2  /* threads 0 and 1 */
 #define BACKGROUND 2  /* oomreclaimd */
@@ -30,6 +30,15 @@
 #define THREADS 4
 #define ENTRIES 2
 #define NOBODY 255
+#ifdef POLICY
+/* The policy's callback is called outside of rounds, by a thread that had no success; it may be replaced, and
+   then waited for as one that is unregistered. */
+#define EACH_OTHER
+#define POLICY_ENTRY 2
+#define CALLABLE 3
+#else
+#define CALLABLE 2
+#endif
 
 #define WAIT 2 /* ticks: the setting wait_ms */
 #define LONG 3 /* ticks that a long call takes: more than that */
@@ -55,7 +64,7 @@ typedef Entry {
 	byte runs;   /* inside the function: threads */
 	bool is_gone /* unregister has returned */
 }
-Entry entries[ENTRIES];
+Entry entries[CALLABLE];
 bool registry_is_locked;
 
 /* What a call does: */
@@ -64,6 +73,7 @@ bool registry_is_locked;
 #define REMOVES_ITSELF 2
 #define LOCKS 3
 #define FORKS_HERE 4
+#define REPLACES_POLICY 5
 
 /* Condition variables: what a thread sleeps on. */
 #define AWAKE 0
@@ -202,16 +212,30 @@ inline end_round(k)
 
 /* own_call() */
 #define IS_OWN(n) (entries[n].is_called && entries[n].caller == me)
+#ifdef POLICY
+#define OWN_CALL (IS_OWN(0) -> 0 : (IS_OWN(1) -> 1 : (IS_OWN(POLICY_ENTRY) -> POLICY_ENTRY : NOBODY)))
+#else
 #define OWN_CALL (IS_OWN(0) -> 0 : (IS_OWN(1) -> 1 : NOBODY))
+#endif
 
-/* waits_for(); where there are two, nobody waits by way of a third. */
+/* closes_circle(); of three, one may wait by way of another. */
+#define WAITS(n) (entries[n].waits_for)
+#ifdef POLICY
+#define WAITS_FOR_OWN(n) (WAITS(n) == own || (WAITS(n) != NOBODY && WAITS(WAITS(n)) == own))
+#else
+#define WAITS_FOR_OWN(n) (WAITS(n) == own)
+#endif
 #ifdef NO_EDEADLK
 #define CAN_T_END(n) false
 #else
 #ifdef EDEADLK_IN_ANY_CALL
 #define CAN_T_END(n) (own != NOBODY)
 #else
-#define CAN_T_END(n) (own != NOBODY && entries[n].waits_for == own)
+#ifdef OWN_KIND_ONLY
+#define CAN_T_END(n) (own != NOBODY && WAITS_FOR_OWN(n) && (n == POLICY_ENTRY) == (own == POLICY_ENTRY))
+#else
+#define CAN_T_END(n) (own != NOBODY && WAITS_FOR_OWN(n))
+#endif
 #endif
 #endif
 
@@ -252,8 +276,9 @@ inline unregister(n)
 						own = OWN_CALL;
 						if
 						:: CAN_T_END(n) ->
-							/* EDEADLK: only where the other waits for this one. */
-							assert(drained[entries[n].caller] == own);
+							/* EDEADLK: only where the other waits for this one, or for one that does. */
+							assert(drained[entries[n].caller] == own ||
+							       drained[entries[drained[entries[n].caller]].caller] == own);
 							has_unregistered = false
 						:: else ->
 							NOTE_WAIT(n);
@@ -380,6 +405,9 @@ inline call(k, n)
 		:: n == 1 -> action = FORKS_HERE
 #elif defined(EACH_OTHER)
 		:: action = REMOVES_OTHER
+#ifdef POLICY
+		:: action = REPLACES_POLICY
+#endif
 #else
 		:: n == 0 && holder != me -> action = REMOVES_OTHER
 		:: n == 0 -> action = REMOVES_ITSELF
@@ -395,6 +423,9 @@ inline call(k, n)
 	:: action == FORKS_HERE -> fork()
 #else
 	:: action == REMOVES_OTHER -> unregister((1 - n))
+#ifdef POLICY
+	:: action == REPLACES_POLICY -> unregister(POLICY_ENTRY)
+#endif
 	:: action == REMOVES_ITSELF -> unregister(0)
 	:: action == LOCKS -> holder == NOBODY
 #endif
@@ -510,11 +541,46 @@ inline reclaim_pages(k)
 	atomic { claimed = false; left[me] = 0; bound[me] = 0 }
 }
 
+#ifdef POLICY
+/* policy_decide(): the callback removes one of the others. */
+inline decide()
+{
+	atomic {
+		!registry_is_locked;
+		if
+		:: !entries[POLICY_ENTRY].is_dead && !entries[POLICY_ENTRY].is_called ->
+			entries[POLICY_ENTRY].pins++;
+			entries[POLICY_ENTRY].is_called = true;
+			entries[POLICY_ENTRY].caller = me;
+			entries[POLICY_ENTRY].runs++;
+			decides = true
+		:: else
+		fi
+	};
+	if
+	:: decides ->
+		if
+		:: unregister(0)
+		:: unregister(1)
+		fi;
+		atomic {
+			!registry_is_locked;
+			entries[POLICY_ENTRY].runs--;
+			entries[POLICY_ENTRY].is_called = false;
+			WAKE_LEFT;
+			unpin(POLICY_ENTRY);
+			decides = false
+		}
+	:: else
+	fi
+}
+#endif
+
 /* A thread that allocates: 0 with a lock of the application's in its hands, 1 forks before. */
 active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 {
 	byte me = _pid, at = NOBODY, own = NOBODY, next, i;
-	bool has_begun, claimed, drains, has_unregistered, is_here;
+	bool has_begun, claimed, drains, has_unregistered, is_here, decides;
 	byte action;
 
 	if
@@ -528,10 +594,17 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 	:: true
 	fi;
 	reclaim_pages(0);
+#ifdef POLICY
+	if
+	:: me == 0 -> decide()
+	:: else
+	fi;
+#endif
 	if
 	:: holder == me -> holder = NOBODY
 	:: else
 	fi;
+#ifndef POLICY
 	if
 	:: me == 1 -> unregister(1);
 #ifndef FORKS
@@ -539,6 +612,7 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 #endif
 	:: else
 	fi;
+#endif
 	has_ended[me] = true
 }
 
@@ -558,14 +632,20 @@ active proctype unregister_first() provided (is_alive[_pid])
 	byte me = _pid, own = NOBODY, i;
 	bool drains, has_unregistered;
 
+#ifndef POLICY
 	unregister(0);
+#endif
 	has_ended[me] = true
 }
 
 #define ASLEEP_IN_VAIN(t) (is_alive[t] && is_joining[t] && sleeps_on[t] == DONE(joined_kind[t]) && \
                            kinds[joined_kind[t]].rounds != joined[t])
 
+#ifdef POLICY
+#define HAS_CALLS (entries[0].is_called || entries[1].is_called || entries[POLICY_ENTRY].is_called)
+#else
 #define HAS_CALLS (entries[0].is_called || entries[1].is_called)
+#endif
 
 active proctype clock()
 {

@@ -162,6 +162,23 @@ Test(calls, one_of_several_that_are_waited_for_is_enough)
 	cr_expect_eq(ring.errors[2], 0);
 }
 
+Test(calls, what_led_to_another_thread_need_not_lead_to_this_one)
+{
+	struct call_under_way own;
+
+	begin_ring(2);
+	calls_begin(&own, 9);
+	go_on(0, 9, 9);
+	cr_expect_eq(calls_wait(1, 1), EDEADLK);
+	/* Thread 0 still waits, but not for thread 1. */
+	go_on(1, 1, 1);
+	cr_expect_not(atomic_load(&ring.threads[1].has_ended));
+	calls_end(&own);
+	end_ring();
+	cr_expect_eq(ring.errors[0], 0);
+	cr_expect_eq(ring.errors[1], 0);
+}
+
 Test(calls, outside_of_calls_nothing_is_a_circle)
 {
 	begin_ring(1);
