@@ -153,6 +153,8 @@ static void reclaim(struct oom_control *control)
 	struct reclaim_progress progress;
 
 	know_constraint(control);
+	/* Where the limit has come down: what is free in the heap could be used again for ever. */
+	request.wanted_bytes = add_saturated(request.wanted_bytes, budget_excess());
 	request.constraint = constraint_name(control->constraint);
 	request.reason = constraint_is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
 	                                                              : OOMRECLAIM_REASON_ALLOC;
@@ -173,6 +175,8 @@ static void reclaim(struct oom_control *control)
 		control->constraint = constraint_find(request_bytes(control->request));
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
+	if (budget_excess() > 0)
+		heap_ops.purge_all();
 	/* What has come back may lie where it is of no use. */
 	control->is_drain_due = true;
 	own_reclaim_begin(control, OWN_COMPACT);
@@ -333,9 +337,7 @@ static void report_end(struct oom_control *control)
 {
 	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
-	if (control->is_reentrant)
-		return;
-	if (!options.is_verbose && options.report != REPORT_ALWAYS)
+	if (control->is_reentrant || (!options.is_verbose && options.report != REPORT_ALWAYS))
 		return;
 	if (control->is_impossible)
 		returned.reason = "Impossible request";

@@ -289,6 +289,13 @@ size_t budget_charged(void)
 	return get(&charged);
 }
 
+size_t budget_excess(void)
+{
+	size_t now = budget_charged(), limit = oomreclaim_get_limit();
+
+	return now > limit ? now - limit : 0;
+}
+
 enum constraint budget_constraint(size_t bytes)
 {
 	size_t wanted = add_saturated(budget_charged(), bytes);

@@ -46,6 +46,9 @@ void budget_reclaimed(void);
 /* Bytes counted. */
 size_t budget_charged(void);
 
+/* Of these, what is above the limit: it was lowered, or others in the cgroup have grown. */
+size_t budget_excess(void);
+
 void budget_fork_child(void);
 
 #endif

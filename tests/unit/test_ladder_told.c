@@ -93,6 +93,20 @@ Test(ladder_told, at_the_budget_the_reason_is_limit)
 	cr_expect_str_eq(seen[0].constraint, "BUDGET");
 }
 
+Test(ladder_told, above_the_limit_the_rest_is_wanted_too)
+{
+	cr_assert(budget_charge(100000));
+	oomreclaim_set_limit(65536);
+	oomreclaim_register("look", 0, 0, look, NULL, NULL);
+	fake_heap_fail(2);
+	ladder_climb(&request);
+	cr_assert_eq(calls, 1);
+	cr_expect_eq(seen[0].bytes_wanted, request.size + 100000 - 65536);
+	/* And given back before it is used again. */
+	cr_expect_str_eq(fake_heap_trace() + strlen(fake_heap_trace()) - 2, "pa", "%s",
+	                 fake_heap_trace());
+}
+
 Test(ladder_told, a_request_for_nothing_wants_something)
 {
 	const struct heap_request nothing = {.size = 0};
