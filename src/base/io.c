@@ -7,23 +7,10 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
-
-void io_vprintf(struct io_buf *buf, const char *format, va_list args)
-{
-	size_t room = buf->bytes - buf->used;
-	int length;
-
-	if (room <= 1)
-		return;
-	length = vsnprintf(buf->text + buf->used, room, format, args);
-	if (length > 0)
-		buf->used += (size_t)length < room ? (size_t)length : room - 1;
-}
 
 void io_printf(struct io_buf *buf, const char *format, ...)
 {

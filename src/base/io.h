@@ -22,8 +22,8 @@ struct io_buf {
 	size_t used;
 };
 
-/* Appends; what does not fit is dropped. The conversions are those that printf does without
-   allocating: integers and strings without positions, no floating point. */
+/* Appends; what does not fit is dropped. Of printf's conversions there are s, d, u, x and p, with a width
+   in digits, a precision for s, and the lengths l, ll and z. What is unknown ends the text. */
 void io_printf(struct io_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void io_vprintf(struct io_buf *buf, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,46 @@ Test(io, printf_appends)
 	io_printf(&buf, "-%s-%zu", "ab", (size_t)7);
 	cr_expect_str_eq(text, "12-ab-7");
 	cr_expect_eq(buf.used, 7);
+}
+
+/* As printf() has it, for all the conversions that the library uses. */
+#define EXPECT_AS_PRINTF(format, ...)                                                   \
+	do {                                                                            \
+		char own[128], libc[128];                                               \
+		struct io_buf own_buf = {.text = own, .bytes = sizeof own};             \
+                                                                                        \
+		io_printf(&own_buf, format, __VA_ARGS__);                               \
+		cr_expect_eq(own_buf.used,                                              \
+		             (size_t)snprintf(libc, sizeof libc, format, __VA_ARGS__)); \
+		cr_expect_str_eq(own, libc);                                            \
+	} while (0)
+
+Test(io, printf_is_printf)
+{
+	const char *text = "text";
+
+	EXPECT_AS_PRINTF("%d %d %d %d", 0, -1, INT_MAX, INT_MIN);
+	EXPECT_AS_PRINTF("%u %u", 0u, UINT_MAX);
+	EXPECT_AS_PRINTF("%ld %lld %lu", LONG_MIN, LLONG_MIN, ULONG_MAX);
+	EXPECT_AS_PRINTF("%llu %zu %zx", ULLONG_MAX, SIZE_MAX, (size_t)0xabcdef);
+	EXPECT_AS_PRINTF("[%10d] [%5u] [%8llu] [%11llu]", -7, 12u, 0ULL, 123456789012ULL);
+	EXPECT_AS_PRINTF("[%3d] [%10s] [%2s]", 12345, text, text);
+	EXPECT_AS_PRINTF("[%.*s] [%.3s] [%.*s] [%5.2s]", 2, text, text, 20, text, text);
+	EXPECT_AS_PRINTF("%p, %d%% of %s", (void *)&text, 50, "100%");
+	EXPECT_AS_PRINTF("%s", "");
+}
+
+Test(io, printf_ends_at_what_is_unknown)
+{
+	const char *format = "%d, %f, %s";
+	char text[64];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	io_printf(&buf, format, 1, 2.0, "three");
+#pragma GCC diagnostic pop
+	cr_expect_str_eq(text, "1, ");
 }
 
 Test(io, printf_cuts)
