@@ -20,7 +20,8 @@
 #include "report/stats.h"
 #include "report/stats_page.h"
 
-/* The kernel's oom_lock and oom_killer_disabled. All members are guarded by lock; disabled is written
+/* The kernel's oom_lock and oom_killer_disabled. The thread whose turn it is has what is static in the
+   functions below as well. All members are guarded by lock; disabled is written
    under it, and read without: that may be where the heap's own locks are held. */
 static struct {
 	pthread_mutex_t lock;
@@ -116,8 +117,8 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
                                                  const struct victim_scope *scope,
                                                  const struct proc_pid *found, const char *reason)
 {
-	struct proc_pid self = {.pid = scope->self, .uid = getuid()};
-	struct proc_cgroup group;
+	static struct proc_cgroup group;
+	static struct proc_pid self;
 	bool has_group = find_group(control, scope, scope->self, reason, &group);
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                       .victim = &self,
@@ -126,6 +127,7 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
 	                                       .has_table = found != NULL,
 	                                       .reason = reason};
 
+	self = (struct proc_pid){.pid = scope->self, .uid = getuid()};
 	proc_name(self.name);
 	if (found != NULL)
 		self = *found;
@@ -147,7 +149,7 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
                                     const struct victim_scope *scope, const struct proc_pid *chosen,
                                     const char *reason, bool *goes_too)
 {
-	struct proc_cgroup group;
+	static struct proc_cgroup group;
 	bool has_group = find_group(control, scope, chosen->pid, reason, &group);
 	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                       .victim = chosen,
@@ -173,7 +175,7 @@ static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *cont
                                                   const struct victim_scope *scope,
                                                   const char *reason)
 {
-	struct proc_pid chosen;
+	static struct proc_pid chosen;
 	bool goes_too = false;
 	int error = -EPERM;
 
@@ -206,7 +208,8 @@ static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *cont
 static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control,
                                                const char *reason)
 {
-	struct victim_scope scope;
+	/* Not on the stack, as no other group here: there may be little of it left. */
+	static struct victim_scope scope;
 
 	victim_scope(&scope, control->constraint == CONSTRAINT_CGROUP);
 	/* By hand init is nobody's to kill; SysRq-f leaves it alone, too. */

@@ -106,7 +106,7 @@ static void abandon(void *arg)
 	scope_abandon_ladder();
 }
 
-enum oomreclaim_policy policy_decide(const struct oom_control *control)
+OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *control)
 {
 	struct oomreclaim_verdict verdict = {
 		.struct_size = sizeof verdict,

@@ -23,23 +23,24 @@ static struct {
 	unsigned candidates;
 	struct identity skipped[VICTIM_SKIPPED];
 	unsigned skips; /* ever; the oldest is overwritten */
+	struct proc_cgroup at;
 } state;
 
 /* The nearest group that has a limit, or else the own one. True if there is a limit. */
 static bool find_group(struct victim_scope *scope, uint64_t *limit_bytes)
 {
-	struct proc_cgroup own;
+	struct proc_cgroup *at = &state.at;
 
-	if (!proc_cgroup_self(&own))
+	if (!proc_cgroup_self(at))
 		return false;
-	scope->group = own;
+	scope->group = *at;
 	scope->has_group = true;
 	do
-		if (proc_cgroup_limit(&own, limit_bytes) && *limit_bytes != UINT64_MAX) {
-			scope->group = own;
+		if (proc_cgroup_limit(at, limit_bytes) && *limit_bytes != UINT64_MAX) {
+			scope->group = *at;
 			return true;
 		}
-	while (proc_cgroup_up(&own));
+	while (proc_cgroup_up(at));
 	return false;
 }
 
@@ -192,7 +193,7 @@ static bool evaluate(pid_t pid, void *arg)
 	return true;
 }
 
-int victim_select(const struct victim_scope *scope, struct proc_pid *chosen)
+OOM_NOINLINE int victim_select(const struct victim_scope *scope, struct proc_pid *chosen)
 {
 	struct selection selection = {.scope = scope, .chosen = chosen, .points = VICTIM_NEVER};
 	int error;

@@ -114,7 +114,7 @@ static void reap(int fd)
 
 bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgroup *group)
 {
-	struct proc_cgroup at;
+	static struct proc_cgroup at; /* used by one thread at a time, see the header */
 	bool is_found = false;
 
 	if (scope->proc_error != 0 || !proc_cgroup_self(&at) || !proc_cgroup_of(pid, &at, group))
@@ -229,8 +229,8 @@ static int kill_by(int fd, const struct victim_scope *scope, const struct proc_p
 	return is_gone ? 0 : -ETIMEDOUT;
 }
 
-int victim_kill(const struct victim_scope *scope, const struct proc_pid *process,
-                const struct proc_cgroup *group)
+OOM_NOINLINE int victim_kill(const struct victim_scope *scope, const struct proc_pid *process,
+                             const struct proc_cgroup *group)
 {
 	int saved = errno, fd = (int)syscall(SYS_pidfd_open, process->pid, 0), error;
 
@@ -255,7 +255,7 @@ int victim_kill(const struct victim_scope *scope, const struct proc_pid *process
 	return error;
 }
 
-bool victim_wait(void)
+OOM_NOINLINE bool victim_wait(void)
 {
 	bool is_gone;
 

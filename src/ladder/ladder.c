@@ -141,7 +141,7 @@ static void know_constraint(struct oom_control *control)
 		control->constraint = constraint_find(request_bytes(control->request));
 }
 
-static void reclaim(struct oom_control *control)
+static OOM_NOINLINE void reclaim(struct oom_control *control)
 {
 	struct reclaim_request request = {
 		.wanted_bytes = wanted_bytes(control),
@@ -251,7 +251,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 /* How long NOFAIL sleeps between two attempts: as long as it has waited already, up to this. */
 #define NOFAIL_SLEEP_MS_MAX 100
 
-static void wait_for_memory(struct oom_control *control)
+static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 {
 	uint64_t waited_ms = (now_ns() - control->began_ns) / NSEC_PER_MSEC;
 	uint64_t sleep_ms = waited_ms < NOFAIL_SLEEP_MS_MAX ? waited_ms + 1 : NOFAIL_SLEEP_MS_MAX;

@@ -36,6 +36,8 @@ static atomic_size_t auto_max_bytes = SIZE_MAX;
    with the heap's locks held, and a fork takes those after ours. */
 static atomic_flag is_reading = ATOMIC_FLAG_INIT;
 static _Atomic uint64_t read_ns; /* when the last reading ended */
+/* Who reads has it: the heap is in the middle of a mapping, and there may be little stack left. */
+static struct proc_cgroup group;
 
 /* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got below
    it: it is not woken for every mapping. */
@@ -97,12 +99,12 @@ static uint64_t less_margin(uint64_t bytes)
 
 /* What of the group's usage is not this heap's: other processes, and our own stacks, libraries and
    kernel memory. */
-static OOM_NOINLINE uint64_t usage_of_others(const struct proc_cgroup *group)
+static OOM_NOINLINE uint64_t usage_of_others(void)
 {
 	uint64_t usage, ours = budget_charged();
 	struct proc_statm statm;
 
-	if (!proc_cgroup_usage(group, &usage))
+	if (!proc_cgroup_usage(&group, &usage))
 		return 0;
 	if (proc_statm(&statm) && statm.anon_bytes < ours)
 		ours = statm.anon_bytes;
@@ -113,7 +115,6 @@ static OOM_NOINLINE uint64_t usage_of_others(const struct proc_cgroup *group)
 static OOM_NOINLINE void read_ceiling(void)
 {
 	uint64_t left, max, total, limit;
-	struct proc_cgroup group;
 	bool is_machine = true;
 
 	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was read last
@@ -128,7 +129,7 @@ static OOM_NOINLINE void read_ceiling(void)
 			if (!proc_cgroup_limit(&group, &limit) || limit == UINT64_MAX)
 				continue;
 			limit = less_margin(limit);
-			others = usage_of_others(&group);
+			others = usage_of_others();
 			others = others < limit ? limit - others : 0;
 			max = limit < max ? limit : max;
 			if (others < left) {

@@ -216,7 +216,7 @@ static void put_path(struct io_buf *buf, const struct proc_cgroup *group)
 /* mem_cgroup_print_oom_context() */
 static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verdict *verdict)
 {
-	struct proc_cgroup own, theirs;
+	static struct proc_cgroup own, theirs; /* guarded by report.lock */
 	pid_t pid = verdict->victim->pid;
 
 	if (verdict->full_group != NULL) {
@@ -235,7 +235,7 @@ static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verd
 static OOM_NOINLINE void put_victim(struct io_buf *buf, const struct oom_control *control,
                                     const struct report_verdict *verdict)
 {
-	char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX];
+	static char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX]; /* guarded by report.lock */
 
 	proc_cpuset(cpuset, mems);
 	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,nodemask=(null),cpuset=",

@@ -25,6 +25,7 @@ static struct {
 	struct stats_page *page;
 	struct own_fd file;
 	struct registry_line lines[STATS_PAGE_CALLBACKS];
+	struct oomreclaim_stats stats;
 } shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
 
 static void drop(void)
@@ -65,7 +66,7 @@ static void seal(int fd)
 	}
 }
 
-static int create(void)
+static OOM_NOINLINE int create(void)
 {
 	struct stats_page *page;
 	int fd = open_file(), error;
@@ -109,13 +110,12 @@ static void put_callback(struct stats_page_callback *to, const struct registry_l
 static void fill(void)
 {
 	struct stats_page *page = shared.page;
-	struct oomreclaim_stats stats;
 	unsigned total, count = registry_lines(shared.lines, STATS_PAGE_CALLBACKS, &total);
 
-	stats_gather(&stats);
+	stats_gather(&shared.stats);
 	/* Acquire: what follows is not to be seen before the sequence is odd. */
 	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_acq_rel);
-	page->stats = stats;
+	page->stats = shared.stats;
 	page->policy = oomreclaim_get_policy();
 	page->callbacks = count;
 	for (unsigned i = 0; i < count; i++)

@@ -13,7 +13,6 @@ const char *proc_root = "";
 
 /* Threads have small stacks, and the main thread's can't grow when RLIMIT_AS is used up: nothing
    here takes more of it than it has to, printf() included. */
-#define PATH_BYTES (PROC_CGROUP_MAX * 2 + 64)
 #define OWN_PATH_BYTES 256
 
 static void path_of(char path[OWN_PATH_BYTES], const char *file)
@@ -25,15 +24,15 @@ static void path_of(char path[OWN_PATH_BYTES], const char *file)
 
 OOM_NOINLINE int proc_open_lines(struct io_lines *lines, const char *format, ...)
 {
-	char path[PATH_BYTES];
-	struct io_buf buf = {.text = path, .bytes = sizeof path};
+	/* Where the lines will be. */
+	struct io_buf buf = {.text = lines->text, .bytes = sizeof lines->text};
 	va_list args;
 
-	io_printf(&buf, "%s", proc_root);
+	io_puts_clean(&buf, proc_root);
 	va_start(args, format);
 	io_vprintf(&buf, format, args);
 	va_end(args);
-	return io_lines_open(lines, path);
+	return io_lines_open(lines, lines->text);
 }
 
 bool proc_parse_number(const char **text, uint64_t *number)

@@ -3,8 +3,9 @@
  * What the kernel says about this process and others, and about the machine. With proc_cgroup.c the
  * one file that names paths of /proc.
  *
- * No allocation, no stdio: files are read into the stack. Where a file is missing or not understood
- * the answer is false, 0 or an error, and the ladder works without it.
+ * No allocation, no stdio: files are read into the stack, or into static storage where one thread at a
+ * time reads them. Where a file is missing or not understood the answer is false, 0 or an error, and the
+ * ladder works without it.
  */
 #ifndef OOM_PROC_H
 #define OOM_PROC_H
@@ -59,7 +60,7 @@ bool proc_meminfo(const char *field, uint64_t *bytes);
 /* A number that is all of a file: "/proc/sys/vm/max_map_count". */
 bool proc_read_number(const char *path, uint64_t *number);
 
-/* ---- Any process ---- */
+/* ---- Any process: one thread at a time; killer.c sees to that ---- */
 
 struct proc_pid {
 	pid_t pid;

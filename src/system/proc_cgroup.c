@@ -41,14 +41,14 @@ static bool is_below(const char *path, const char *top)
 	return strncmp(path, top, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-static bool copy(char to[PROC_CGROUP_MAX], const char *from)
+static bool copy(char *to, size_t bytes, const char *from)
 {
 	size_t length = strlen(from);
 
 	/* The root is "/" in the kernel's files, and nothing in front of a path. */
 	if (length > 0 && from[length - 1] == '/')
 		length--;
-	if (length >= PROC_CGROUP_MAX)
+	if (length >= bytes)
 		return false;
 	memcpy(to, from, length);
 	to[length] = '\0';
@@ -77,8 +77,9 @@ static bool parse_mount(char *line, bool is_v2, struct proc_cgroup *group)
 	root = next_word(&line);
 	mount = next_word(&line);
 	/* One made above of this namespace shows other groups by our paths. */
-	return root != NULL && mount != NULL && !is_below(root, "/..") && copy(group->root, root) &&
-	       copy(group->mount, mount);
+	return root != NULL && mount != NULL && !is_below(root, "/..") &&
+	       copy(group->root, sizeof group->root, root) &&
+	       copy(group->mount, sizeof group->mount, mount);
 }
 
 static OOM_NOINLINE bool find_mount(bool is_v2, struct proc_cgroup *group)
@@ -96,18 +97,13 @@ static OOM_NOINLINE bool find_mount(bool is_v2, struct proc_cgroup *group)
 	return is_found;
 }
 
-/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. *is_seen: it is below
-   what the mount shows, and the namespace. */
-static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *like,
-                                   char path[PROC_CGROUP_MAX], bool *is_seen)
+/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. The path is in `lines`, which
+   is to be closed; NULL: there is none. *is_seen: it is below what the mount shows, and the namespace. */
+static const char *read_path(struct io_lines *lines, const struct proc_cgroup *like, bool *is_seen)
 {
-	struct io_lines lines;
-	bool is_found = false;
 	char *line, *controllers, *at;
 
-	if (proc_open_lines(&lines, "/proc/%s/cgroup", pid) != 0)
-		return false;
-	while (!is_found && (line = io_lines_next(&lines)) != NULL) {
+	while ((line = io_lines_next(lines)) != NULL) {
 		controllers = strchr(line, ':');
 		at = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
 		/* A path that does not begin at the root has no way up to it. */
@@ -120,10 +116,23 @@ static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *li
 			continue;
 		/* A mount that shows a part of the hierarchy only, as in a container. */
 		*is_seen = is_below(at, like->root) && !is_below(at, "/..");
-		if (*is_seen)
-			at += strlen(like->root);
-		is_found = copy(path, at);
+		return *is_seen ? at + strlen(like->root) : at;
 	}
+	return NULL;
+}
+
+/* The group's path alone; what else there is in `group` stays as it is. */
+static OOM_NOINLINE bool find_path(const char *pid, const struct proc_cgroup *like,
+                                   struct proc_cgroup *group, bool *is_seen)
+{
+	struct io_lines lines;
+	const char *path;
+	bool is_found;
+
+	if (proc_open_lines(&lines, "/proc/%s/cgroup", pid) != 0)
+		return false;
+	path = read_path(&lines, like, is_seen);
+	is_found = path != NULL && copy(group->path, sizeof group->path, path);
 	io_lines_close(&lines);
 	return is_found;
 }
@@ -132,7 +141,7 @@ static bool find_self(bool is_v2, struct proc_cgroup *group)
 {
 	bool is_seen;
 
-	return find_mount(is_v2, group) && find_path("self", group, group->path, &is_seen);
+	return find_mount(is_v2, group) && find_path("self", group, group, &is_seen);
 }
 
 bool proc_cgroup_self(struct proc_cgroup *group)
@@ -149,14 +158,14 @@ bool proc_cgroup_of(pid_t pid, const struct proc_cgroup *like, struct proc_cgrou
 {
 	char text[16];
 	struct io_buf buf = {.text = text, .bytes = sizeof text};
-	char path[PROC_CGROUP_MAX];
 	bool is_seen;
 
 	io_printf(&buf, "%d", pid);
-	if (!find_path(text, like, path, &is_seen) || !is_seen)
+	if (!find_path(text, like, group, &is_seen) || !is_seen)
 		return false;
-	*group = *like;
-	strcpy(group->path, path);
+	group->is_v2 = like->is_v2;
+	strcpy(group->mount, like->mount);
+	strcpy(group->root, like->root);
 	return true;
 }
 
@@ -258,9 +267,16 @@ bool proc_cgroup_usage(const struct proc_cgroup *group, uint64_t *usage_bytes)
 
 bool proc_cgroup_contains(const struct proc_cgroup *group, pid_t pid)
 {
-	struct proc_cgroup theirs;
+	struct io_lines lines;
+	const char *path;
+	bool is_seen, is_in;
 
-	return proc_cgroup_of(pid, group, &theirs) && is_below(theirs.path, group->path);
+	if (proc_open_lines(&lines, "/proc/%d/cgroup", pid) != 0)
+		return false;
+	path = read_path(&lines, group, &is_seen);
+	is_in = path != NULL && is_seen && is_below(path, group->path);
+	io_lines_close(&lines);
+	return is_in;
 }
 
 bool proc_cgroup_is_everybody(const struct proc_cgroup *group)

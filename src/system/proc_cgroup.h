@@ -12,12 +12,13 @@
 #include <sys/types.h>
 
 #define PROC_CGROUP_MAX 512
+#define PROC_MOUNT_MAX 256
 
 struct proc_cgroup {
 	bool is_v2;
-	char mount[PROC_CGROUP_MAX]; /* where the hierarchy is mounted */
-	char root[PROC_CGROUP_MAX];  /* which part of it that is: "" for all */
-	char path[PROC_CGROUP_MAX];  /* the group, below root; "" for root itself */
+	char mount[PROC_MOUNT_MAX]; /* where the hierarchy is mounted */
+	char root[PROC_CGROUP_MAX]; /* which part of it that is: "" for all */
+	char path[PROC_CGROUP_MAX]; /* the group, below root; "" for root itself */
 };
 
 /* The group that this process is in. */

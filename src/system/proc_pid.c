@@ -15,6 +15,9 @@
 #define OOM_SCORE_ADJ_MIN (-1000)
 #define OOM_SCORE_ADJ_MAX 1000
 
+/* Not on the stack: there may be little of it left. Used by one thread at a time, see the header. */
+static struct io_lines lines;
+
 /* The text behind "Key:" and blanks if the line has that key, else NULL. */
 static const char *value_of(const char *line, const char *key)
 {
@@ -78,7 +81,6 @@ static void take_line(const char *line, struct proc_pid *process)
 /* Of the whole process, or of one thread. */
 static OOM_NOINLINE int read_status(pid_t thread, struct proc_pid *process)
 {
-	struct io_lines lines;
 	const char *line;
 	int error = thread == 0 ? proc_open_lines(&lines, "/proc/%d/status", process->pid)
 	                        : proc_open_lines(&lines, "/proc/%d/task/%d/status", process->pid,
@@ -123,7 +125,6 @@ static OOM_NOINLINE int read_stat(struct proc_pid *process)
 {
 	/* Counted from 1, as in proc(5). */
 	enum { PGRP = 5, STARTTIME = 22 };
-	struct io_lines lines;
 	const char *line;
 	int field = 3, error = proc_open_lines(&lines, "/proc/%d/stat", process->pid);
 	uint64_t number;
@@ -156,7 +157,6 @@ static OOM_NOINLINE int read_stat(struct proc_pid *process)
 
 static OOM_NOINLINE int read_oom_score_adj(struct proc_pid *process)
 {
-	struct io_lines lines;
 	const char *line;
 	uint64_t number;
 	bool is_negative;
@@ -212,18 +212,21 @@ static bool visit_entries(const char *entries, ssize_t bytes, bool (*visit)(pid_
 	return true;
 }
 
+/* Room for one entry of the longest name, and some of those that are numbers. */
+#define ENTRIES_BYTES 400
+
 static OOM_NOINLINE int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg),
                                      void *arg)
 {
-	_Alignas(struct dirent64) char entries[1024];
-	char full[256];
-	struct io_buf buf = {.text = full, .bytes = sizeof full};
+	/* First the path, then what is in there. Here and not static, as one walk may be inside another. */
+	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
+	struct io_buf buf = {.text = entries, .bytes = sizeof entries};
 	int saved = errno, error = 0, dir;
 	ssize_t bytes;
 
 	io_printf(&buf, "%s%s", proc_root, path);
 	/* Not opendir(), which allocates. */
-	dir = open(full, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = open(entries, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
 		error = -errno;
 		errno = saved;
@@ -247,7 +250,6 @@ int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg)
 /* NStgid has a number for each namespace from the one that /proc shows down to our own. */
 OOM_NOINLINE int proc_check_numbers(void)
 {
-	struct io_lines lines;
 	const char *line, *value;
 	uint64_t number, pid = (uint64_t)getpid();
 	int error = proc_open_lines(&lines, "/proc/self/status");
