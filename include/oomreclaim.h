@@ -442,7 +442,9 @@ struct oomreclaim_stats {
 	uint64_t last_size;    /* bytes of the request; 0 for a kill by hand */
 	uint32_t last_outcome; /* enum oomreclaim_outcome */
 	int32_t last_pid;      /* whom KILL and KILL_OTHER chose, else 0 */
-	char last_constraint[OOMRECLAIM_CONSTRAINT_MAX]; /* see struct oomreclaim_verdict */
+	/* See struct oomreclaim_verdict; UNKNOWN, unless it was the budget, where nothing was registered, set or
+	   read before: to find out takes system calls. */
+	char last_constraint[OOMRECLAIM_CONSTRAINT_MAX];
 };
 
 /*

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "background/background.h"
@@ -12,6 +11,7 @@
 #include "heap/heap_fast.h"
 #include "heap/heap_maps.h"
 #include "limits/budget.h"
+#include "limits/constraint.h"
 #include "limits/fault.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "config/options.h"
@@ -25,15 +25,6 @@ OOM_TLS int heap_errno;
 
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
-
-static size_t soft_limit(__rlimit_resource_t resource)
-{
-	struct rlimit limit;
-
-	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-		return SIZE_MAX;
-	return limit.rlim_cur;
-}
 
 static size_t min_size(size_t a, size_t b)
 {
@@ -90,7 +81,7 @@ char *heap_conf_getenv(const char *name)
 	options_load(NULL);
 	budget_init(background_wake);
 	fault_init();
-	limit = min_size(soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA));
+	limit = constraint_init();
 	if (limit != SIZE_MAX) {
 		opt_retain = false;
 		heap_maps_init();

@@ -29,6 +29,9 @@ static atomic_int chosen = POLICY_UNSET;
 /* Relaxed: whoever sees it late merely climbs one more rung. */
 static atomic_bool is_dying;
 
+/* Whether there is a policy callback, where the heap's locks may be held. Relaxed, as above. */
+static atomic_bool has_callback;
+
 /* When a victim's grace ends; 0 while there is none. Relaxed, as above. */
 static _Atomic uint64_t grace_ends_ns;
 
@@ -77,6 +80,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	debug_wait_for_policy(CALL_OF_POLICY(current_generation()));
 	pthread_mutex_lock(&callback.lock);
 	callback.function = function;
+	atomic_store_explicit(&has_callback, function != NULL, memory_order_relaxed);
 	callback.arg = arg;
 	former = callback.generation++;
 	pthread_mutex_unlock(&callback.lock);
@@ -84,18 +88,6 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	error = calls_wait(CALL_OF_POLICY(0), CALL_OF_POLICY(former));
 	debug_unregistered(CALL_OF_POLICY(former));
 	return error;
-}
-
-bool policy_is_return(void)
-{
-	bool has_callback;
-
-	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN)
-		return false;
-	pthread_mutex_lock(&callback.lock);
-	has_callback = callback.function != NULL;
-	pthread_mutex_unlock(&callback.lock);
-	return !has_callback;
 }
 
 /* The thread is on its way out of the callback and of the ladder. */
@@ -140,6 +132,12 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	calls_end(&call);
 	errno = saved;
 	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;
+}
+
+bool policy_is_set(void)
+{
+	return atomic_load_explicit(&has_callback, memory_order_relaxed) ||
+	       oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN;
 }
 
 bool policy_claim(void)

@@ -12,8 +12,8 @@
    in force. */
 enum oomreclaim_policy policy_decide(const struct oom_control *control);
 
-/* The policy in force is to return, and no callback could say otherwise. */
-bool policy_is_return(void);
+/* Something else than NULL is to happen, or the program is to be asked. */
+bool policy_is_set(void);
 
 /* True for the one thread that may act; from then on the process counts as dying. */
 bool policy_claim(void);

@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
+#include "ladder/ladder_ask.h"
 #include "ladder/own_reclaim.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
@@ -125,7 +126,6 @@ static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_at
    and it still fails, what they gave was in pieces: then twice as much each time, as the kernel
    scans more of its lists at each lower priority. */
 #define WANTED_SHIFT_MAX 10
-
 static size_t wanted_bytes(const struct oom_control *control)
 {
 	unsigned shift = control->rounds < WANTED_SHIFT_MAX ? control->rounds : WANTED_SHIFT_MAX;
@@ -138,7 +138,7 @@ static size_t wanted_bytes(const struct oom_control *control)
 static void know_constraint(struct oom_control *control)
 {
 	if (control->constraint == CONSTRAINT_UNKNOWN)
-		control->constraint = constraint_find(request_bytes(control->request));
+		control->constraint = ladder_constraint(control);
 }
 
 static OOM_NOINLINE void reclaim(struct oom_control *control)
@@ -172,7 +172,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 	control->is_reclaim_done =
 		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
 	if (control->is_reclaim_done && control->rounds > 1)
-		control->constraint = constraint_find(request_bytes(control->request));
+		control->constraint = ladder_constraint(control);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
 	if (budget_excess() > 0)
@@ -224,7 +224,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 {
 	enum oomreclaim_policy policy;
 
-	if (policy_is_return()) {
+	if (!policy_is_set()) {
 		control->is_policy_done = true;
 		*is_attempt_due = false;
 		return NULL;
@@ -258,7 +258,7 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
 	int saved = errno;
 
-	control->constraint = constraint_find(request_bytes(control->request));
+	control->constraint = ladder_constraint(control);
 	/* Alone under a limit of its own, it would be waiting for itself. */
 	control->is_hopeless =
 		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
@@ -323,8 +323,7 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 
 static void count_end(struct oom_control *control, bool is_served)
 {
-	/* For `oomreclaim stat`. oomreclaim_stats_get() looks for it when it is called. */
-	if (options.is_stats && !is_served && !control->is_reentrant && !control->is_impossible)
+	if (stats_is_read() && !is_served && !control->is_reentrant && !control->is_impossible)
 		know_constraint(control);
 	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
 	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
@@ -342,7 +341,7 @@ static void report_end(struct oom_control *control)
 	if (control->is_impossible)
 		returned.reason = "Impossible request";
 	else
-		control->constraint = constraint_find(request_bytes(control->request));
+		control->constraint = ladder_constraint(control);
 	/* What the policy itself has decided needs no reason. */
 	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->is_policy_done)
 		returned.refusal = ladder_kill_refusal(control);
@@ -354,10 +353,13 @@ static void report_end(struct oom_control *control)
 
 void ladder_begin(struct oom_control *control, const struct heap_request *request)
 {
+	bool asks = ladder_may_ask(scope_current());
+
 	*control = (struct oom_control){
 		.request = request,
 		.scope = scope_current(),
-		.is_impossible = constraint_is_impossible(request),
+		.is_impossible = constraint_is_impossible(request, asks),
+		.may_ask = asks,
 		.is_nested = scope_is_in_ladder(),
 		.is_reentrant = heap_ops.is_reentrant(),
 		.began_ns = now_ns(),
@@ -365,7 +367,8 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	stats_count(STATS_FAILURES);
 	if (!control->is_impossible)
 		return;
-	control->constraint = constraint_of_impossible(request_bytes(request));
+	control->constraint = asks ? constraint_of_impossible(request_bytes(request))
+	                           : constraint_guess(request_bytes(request));
 	stats_count(STATS_IMPOSSIBLE);
 }
 

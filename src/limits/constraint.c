@@ -25,6 +25,39 @@ static uint64_t limit_of(__rlimit_resource_t resource)
 	return limit.rlim_cur;
 }
 
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The lower of the hard limits, and of the soft ones: what is above these is worth a question, since the
+   program may have raised them. Written once, before the first mapping. */
+static size_t hard_bytes = SIZE_MAX, soft_bytes = SIZE_MAX;
+
+static size_t read_soft(__rlimit_resource_t resource)
+{
+	struct rlimit limit;
+
+	/* Fails for no resource there is. */
+	if (getrlimit(resource, &limit) != 0)
+		return SIZE_MAX;
+	if (limit.rlim_max != RLIM_INFINITY)
+		hard_bytes = min_size(hard_bytes, limit.rlim_max);
+	return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur;
+}
+
+size_t constraint_init(void)
+{
+	hard_bytes = SIZE_MAX;
+	soft_bytes = min_size(read_soft(RLIMIT_AS), read_soft(RLIMIT_DATA));
+	return soft_bytes;
+}
+
+size_t constraint_known_max_bytes(void)
+{
+	return min_size(hard_bytes, budget_max_bytes());
+}
+
 size_t constraint_max_bytes(void)
 {
 	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA), least;
@@ -37,13 +70,14 @@ size_t constraint_max_bytes(void)
    more than its size. */
 #define ALIGNMENT_FOR_NOTHING ((size_t)2 << 20)
 
-bool constraint_is_impossible(const struct heap_request *request)
+bool constraint_is_impossible(const struct heap_request *request, bool may_ask)
 {
 	size_t bytes =
 		request->alignment > ALIGNMENT_FOR_NOTHING ? request_bytes(request) : request->size;
 
 	return request->alignment > heap_ops.max_bytes || bytes > heap_ops.max_bytes ||
-	       bytes > constraint_max_bytes();
+	       bytes > (may_ask || bytes > soft_bytes ? constraint_max_bytes()
+	                                              : constraint_known_max_bytes());
 }
 
 enum constraint constraint_of_impossible(size_t bytes)
@@ -129,6 +163,13 @@ enum constraint constraint_find(size_t bytes)
 	if (is_commit_limit_reached(wanted))
 		return CONSTRAINT_OVERCOMMIT;
 	return constraint;
+}
+
+enum constraint constraint_guess(size_t bytes)
+{
+	enum constraint budget = budget_constraint(bytes);
+
+	return budget != CONSTRAINT_NONE ? budget : CONSTRAINT_UNKNOWN;
 }
 
 const char *constraint_name(enum constraint constraint)

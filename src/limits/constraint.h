@@ -5,20 +5,30 @@
 
 #include "reclaim/control.h"
 
+/* Reads the rlimits as the process starts with them. The lower of the soft ones; SIZE_MAX: there is none. */
+size_t constraint_init(void);
+
 /* What stands in the way of `bytes` more. */
 enum constraint constraint_find(size_t bytes);
 
 /* The lowest limit that `bytes` alone exceed; NONE if none is that low. */
 enum constraint constraint_of_impossible(size_t bytes);
 
+/* The same by what is known without a system call: the budget, else UNKNOWN. Under a filter of system calls
+   the program allows what the heap needs, and a question more may be its end. */
+enum constraint constraint_guess(size_t bytes);
+
 /* "RLIMIT_AS" and so on. */
 const char *constraint_name(enum constraint constraint);
 
 /* The lowest of the limits in force, SIZE_MAX if there is none. */
 size_t constraint_max_bytes(void);
+/* The same without a system call: of the rlimits the hard ones, as they were at the start. */
+size_t constraint_known_max_bytes(void);
 
-/* Rung 1: with its alignment the request is beyond the addresses that there are, or beyond such a limit. */
-bool constraint_is_impossible(const struct heap_request *request);
+/* Rung 1: with its alignment the request is beyond the addresses that there are, or beyond such a limit.
+   may_ask: the kernel, which limits are in force. */
+bool constraint_is_impossible(const struct heap_request *request, bool may_ask);
 
 /* True where only this process's own end or its own freeing can help. */
 bool constraint_is_per_process(enum constraint constraint);

@@ -41,6 +41,7 @@ struct oom_control {
 	bool is_dying;           /* the process is being ended already */
 	bool is_killer_disabled; /* oomreclaim_kill_disable() */
 	bool is_target_other;    /* the policy would kill another process than this one */
+	bool may_ask;            /* the kernel, which limit it was */
 	bool is_policy_deferred; /* the caller has something of its own to try first */
 
 	/* What has been tried. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +32,9 @@ struct registry_entry {
 static struct {
 	pthread_mutex_t lock;
 	struct registry_entry *first;
-	oomreclaim_handle newest;
+	/* Written under the lock, and read without: that may be where the heap's own locks are held. Relaxed:
+	   an entry is looked for under the lock. */
+	_Atomic oomreclaim_handle newest;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Both together would be never. */
@@ -203,12 +206,7 @@ void registry_end_walk(struct registry_call *call)
 
 uint64_t registry_newest(void)
 {
-	uint64_t newest;
-
-	pthread_mutex_lock(&registry.lock);
-	newest = registry.newest;
-	pthread_mutex_unlock(&registry.lock);
-	return newest;
+	return atomic_load_explicit(&registry.newest, memory_order_relaxed);
 }
 
 OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,

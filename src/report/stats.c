@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "config/options.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "reclaim/registry.h"
@@ -12,6 +13,14 @@
 
 /* Written on the failure path, where there is no other place to put them. */
 _Atomic uint64_t stats_counters[STATS_COUNTERS];
+
+/* The program reads them. Relaxed: it orders nothing. */
+static atomic_bool is_read;
+
+bool stats_is_read(void)
+{
+	return options.is_stats || atomic_load_explicit(&is_read, memory_order_relaxed);
+}
 
 /* The last verdict, and the flag by which one thread at a time is at it. No mutex: a thread may come
    here with the heap's locks held, and a fork takes those after ours. */
@@ -54,10 +63,6 @@ void stats_verdict(const struct oom_control *control, enum oomreclaim_outcome ou
 
 static void put_last(struct oomreclaim_stats *stats)
 {
-	enum constraint constraint;
-	size_t size;
-	bool is_any;
-
 	for (int i = 0; i < TAKE_TRIES; i++) {
 		if (!try_take())
 			continue;
@@ -65,16 +70,9 @@ static void put_last(struct oomreclaim_stats *stats)
 		stats->last_size = last.size;
 		stats->last_outcome = last.outcome;
 		stats->last_pid = last.pid;
-		is_any = last.outcome != OOMRECLAIM_OUTCOME_NONE;
-		constraint = last.constraint;
-		size = last.size;
+		if (last.outcome != OOMRECLAIM_OUTCOME_NONE)
+			strcpy(stats->last_constraint, constraint_name(last.constraint));
 		give_back();
-		/* It was not worth looking for in time; what is in the way now is the best guess. */
-		if (is_any && constraint == CONSTRAINT_UNKNOWN &&
-		    stats->last_outcome == OOMRECLAIM_OUTCOME_NULL)
-			constraint = constraint_find(size);
-		if (is_any)
-			strcpy(stats->last_constraint, constraint_name(constraint));
 		return;
 	}
 }
@@ -167,6 +165,7 @@ OOM_EXPORT int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t stats
 
 	if (stats == NULL || stats_size < sizeof now.struct_size)
 		return EINVAL;
+	atomic_store_explicit(&is_read, true, memory_order_relaxed);
 	stats_gather(&now);
 	if (stats_size < sizeof now)
 		now.struct_size = stats_size;

@@ -32,6 +32,9 @@ enum stats_counter {
 	STATS_COUNTERS
 };
 
+/* Somebody reads what is counted: the program, or others by the setting stats. */
+bool stats_is_read(void);
+
 /* Relaxed: each stands for itself alone. */
 extern _Atomic uint64_t stats_counters[STATS_COUNTERS];
 

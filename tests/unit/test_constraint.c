@@ -248,6 +248,21 @@ Test(constraint, of_the_impossible_it_is_the_lowest)
 	expect_impossible(FAR + 1, CONSTRAINT_BUDGET, "above all of them");
 }
 
+/* Without a question: the hard limits, which nobody raises, as they were. */
+Test(constraint, known_max_bytes)
+{
+	const struct rlimit hard = {FAR - 5, FAR - 4};
+
+	cr_expect_eq(constraint_init(), SIZE_MAX);
+	cr_expect_eq(constraint_known_max_bytes(), SIZE_MAX);
+	oomreclaim_set_limit(FAR);
+	cr_expect_eq(constraint_known_max_bytes(), FAR);
+	cr_assert_eq(setrlimit(RLIMIT_DATA, &hard), 0);
+	cr_expect_eq(constraint_known_max_bytes(), FAR);
+	cr_expect_eq(constraint_init(), FAR - 5);
+	cr_expect_eq(constraint_known_max_bytes(), FAR - 4);
+}
+
 static const struct {
 	enum constraint constraint;
 	const char *name;

@@ -199,3 +199,87 @@ Test(ladder_told, the_budget_hears_that_something_came_of_it)
 	freed_bytes = 1;
 	expect_wakes(2);
 }
+
+/* ---- What the kernel is asked ---- */
+
+static enum constraint constraint_of_failure(void)
+{
+	struct oom_control control;
+
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	ladder_begin(&control, &request);
+	cr_expect_null(ladder_run(&control));
+	return control.constraint;
+}
+
+Test(ladder_told, nobody_wants_to_know_the_limit)
+{
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_UNKNOWN);
+}
+
+Test(ladder_told, the_budget_is_known_without_asking)
+{
+	oomreclaim_set_limit(65536);
+	cr_assert(budget_charge(65536));
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_BUDGET);
+}
+
+static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
+Test(ladder_told, a_callback_wants_to_know)
+{
+	oomreclaim_register("nothing", 0, 0, give_nothing, NULL, NULL);
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}
+
+static enum oomreclaim_policy decide_return(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict, (void)arg;
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+Test(ladder_told, a_policy_callback_wants_to_know)
+{
+	oomreclaim_set_policy_callback(decide_return, NULL);
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+	oomreclaim_set_policy_callback(NULL, NULL);
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_UNKNOWN);
+}
+
+/* Not for this request, but the policy would want to. */
+Test(ladder_told, a_policy_wants_to_know)
+{
+	options.costly_bytes = 0;
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}
+
+Test(ladder_told, a_reader_wants_to_know)
+{
+	struct oomreclaim_stats stats;
+
+	cr_expect_eq(oomreclaim_stats_get(&stats, sizeof stats), 0);
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}
+
+Test(ladder_told, readers_of_the_page_want_to_know)
+{
+	options.is_stats = true;
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}
+
+Test(ladder_told, a_report_wants_to_know)
+{
+	options.report = REPORT_ALWAYS;
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}
+
+Test(ladder_told, a_line_wants_to_know)
+{
+	options.is_verbose = true;
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_NONE);
+}

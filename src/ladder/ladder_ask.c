@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ladder/ladder_ask.h"
+
+#include "config/options.h"
+#include "kill/policy.h"
+#include "limits/constraint.h"
+#include "reclaim/registry.h"
+#include "report/stats.h"
+
+bool ladder_may_ask(unsigned scope)
+{
+	return registry_newest() != 0 || policy_is_set() || stats_is_read() || options.is_verbose ||
+	       options.report == REPORT_ALWAYS || (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
+}
+
+enum constraint ladder_constraint(const struct oom_control *control)
+{
+	size_t bytes = request_bytes(control->request);
+
+	return control->may_ask ? constraint_find(bytes) : constraint_guess(bytes);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rung 11, and whether there is one: to find out which limit stood in the way takes system calls that the
+ * heap does without, and a filter that the program has set may end it for one of them.
+ */
+#ifndef OOM_LADDER_ASK_H
+#define OOM_LADDER_ASK_H
+
+#include "reclaim/control.h"
+
+/* Does it matter to anybody which limit it was? */
+bool ladder_may_ask(unsigned scope);
+
+/* What stands in the way; by what is known without asking, if nobody wants to know. */
+enum constraint ladder_constraint(const struct oom_control *control);
+
+#endif
