@@ -259,14 +259,15 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 OOM_EXPORT int oomreclaim_kill(const char *reason)
 {
 	const struct heap_request request = {.size = 0};
-	const struct oom_control control = {.request = &request,
-	                                    .scope = scope_current(),
-	                                    .constraint = constraint_find(0),
-	                                    .began_ns = now_ns()};
+	struct oom_control control = {.request = &request,
+	                              .scope = scope_current(),
+	                              .began_ns = now_ns()};
 	struct scope_ladder enter;
 	enum killer_result result;
 
+	/* To read files is a cancellation point. */
 	scope_enter_ladder(&enter);
+	control.constraint = constraint_find(0);
 	result = begin_turn();
 	if (result == KILLER_END) {
 		result = do_kill(&control, reason != NULL ? reason : "Killed by hand");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 void check_failed(const char *file, int line, const char *condition)
 {
+	/* The end of a thread alone would hide it. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	dprintf(STDERR_FILENO, "%s:%d: check failed: %s\n", file, line, condition);
 	_exit(1);
 }
@@ -22,6 +25,7 @@ void check_equal(const char *file, int line, const char *what, long is, long exp
 {
 	if (is == expected)
 		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	dprintf(STDERR_FILENO, "%s:%d: check failed: %s is %ld, expected %ld\n", file, line, what,
 	        is, expected);
 	_exit(1);

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every rung of the ladder, and every end, on a thread in a tight place:
+ *
+ *     preload_tight stack CASE            with PTHREAD_STACK_MIN
+ *     preload_tight cancel CASE           with a cancellation pending
+ *     preload_tight calls CASE NAME...    where any other system call than these is told, status 3
+ *     preload_tight refused CASE NAME...  where any other fails with EPERM
+ *
+ * What fails fails by an injected fault. Status 0 where the case came back.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "filter.h"
+#include "je.h"
+#include "oomreclaim.h"
+
+/* Not to be had without a mapping. */
+#define BIG (24 * MIB)
+
+__attribute__((weak)) extern void *new_nothrow(size_t bytes,
+                                               const void *tag) __asm__("_ZnwmRKSt9nothrow_t");
+
+/* ---- The cases ---- */
+
+struct tight_case {
+	const char *name;
+	/* Before the place gets tight, on the main thread. */
+	void (*prepare)(void);
+	void (*run)(void);
+};
+
+/* From here on nothing can be mapped by the calling thread. */
+static void fail_from_here(void)
+{
+	const struct oomreclaim_fault all = {.probability = 100,
+	                                     .interval = 1,
+	                                     .times = -1,
+	                                     .task_filter = true};
+
+	CHECK_EQ(oomreclaim_fault_set(&all, sizeof all), 0);
+	oomreclaim_fault_thread(true);
+}
+
+static void expect_refused(const void *memory)
+{
+	CHECK(!memory);
+	CHECK_EQ(errno, ENOMEM);
+}
+
+static void run_malloc(void)
+{
+	fail_from_here();
+	expect_refused(malloc(BIG));
+}
+
+/* Without a word to the library, so that it is any malloc's: under a limit. */
+static void run_exhaust(void)
+{
+	while (malloc(MIB))
+		;
+	CHECK_EQ(errno, ENOMEM);
+}
+
+static void run_forms(void)
+{
+	void *memory;
+
+	fail_from_here();
+	expect_refused(calloc(3, BIG));
+	expect_refused(aligned_alloc(64 * KIB, BIG));
+	expect_refused(memalign(4096, BIG));
+	expect_refused(mallocx(BIG, MALLOCX_ZERO));
+	expect_refused(realloc(NULL, BIG));
+	CHECK_EQ(posix_memalign(&memory, 4096, BIG), ENOMEM);
+}
+
+static void run_new(void)
+{
+	fail_from_here();
+	CHECK(!new_nothrow(BIG, "tag"));
+}
+
+static void *volatile kept;
+
+static size_t give_up(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	CHECK(control->struct_size >= sizeof *control);
+	free(kept);
+	kept = NULL;
+	return 0;
+}
+
+static size_t lie(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	return control->bytes_wanted;
+}
+
+static void prepare_callbacks(void)
+{
+	kept = malloc(3 * MIB);
+	CHECK(kept);
+	CHECK_EQ(oomreclaim_register("gives up", 2, 0, give_up, NULL, NULL), 0);
+	CHECK_EQ(oomreclaim_register("lies", 1, 0, lie, NULL, NULL), 0);
+}
+
+/* One that gives nothing, so that it comes to an end. */
+static void prepare_callback(void)
+{
+	CHECK_EQ(oomreclaim_register("gives up", 2, 0, give_up, NULL, NULL), 0);
+}
+
+/* Mappings that are made: limit:auto is read for each. */
+static void run_grow(void)
+{
+	for (int i = 0; i < 40; i++) {
+		char *memory = malloc(MIB);
+
+		CHECK(memory);
+		memory[0] = 1;
+	}
+	run_malloc();
+}
+
+static void in_scope(unsigned scope, size_t bytes, bool is_served)
+{
+	unsigned old = oomreclaim_scope_save(scope);
+	void *memory;
+
+	fail_from_here();
+	memory = malloc(bytes);
+	CHECK(is_served == !!memory);
+	oomreclaim_scope_restore(old);
+}
+
+static void run_noretry(void)
+{
+	in_scope(OOMRECLAIM_SCOPE_NORETRY, BIG, false);
+}
+
+static void run_noreclaim(void)
+{
+	in_scope(OOMRECLAIM_SCOPE_NORECLAIM, BIG, false);
+}
+
+static void run_reserve(void)
+{
+	in_scope(OOMRECLAIM_SCOPE_RESERVE, 300 * KIB, true);
+}
+
+static void run_nofail(void)
+{
+	in_scope(OOMRECLAIM_SCOPE_NOFAIL, BIG, true);
+}
+
+static void run_impossible(void)
+{
+	fail_from_here();
+	expect_refused(malloc((size_t)1 << 50));
+}
+
+static enum oomreclaim_policy decide(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)arg;
+	CHECK(verdict->size == BIG);
+	return OOMRECLAIM_POLICY_RETRY;
+}
+
+static void prepare_decide(void)
+{
+	CHECK_EQ(oomreclaim_set_policy_callback(decide, NULL), 0);
+	CHECK_EQ(oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT), 0);
+}
+
+/* Somebody else who can be killed. */
+static pid_t child;
+
+static void prepare_child(void)
+{
+	prepare_callback();
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+}
+
+/* The callbacks are asked again after each kill; there is one child to kill, and then nobody. */
+static void run_child(void)
+{
+	fail_from_here();
+	malloc(BIG);
+}
+
+static void run_child_by_hand(void)
+{
+	CHECK_EQ(oomreclaim_kill("By hand"), 0);
+}
+
+static void run_by_hand(void)
+{
+	fail_from_here();
+	CHECK_EQ(oomreclaim_reclaim(BIG), 0);
+}
+
+static void run_kill(void)
+{
+	oomreclaim_kill("By hand");
+}
+
+static pid_t sleeper;
+
+static size_t sleep_long(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	__atomic_store_n(&sleeper, gettid(), __ATOMIC_SEQ_CST);
+	usleep(2000 * 1000);
+	return 0;
+}
+
+static void *reclaim_in_thread(void *arg)
+{
+	(void)arg;
+	oomreclaim_reclaim(MIB);
+	return NULL;
+}
+
+/* Another thread's callbacks, which take longer than wait_ms. */
+static void prepare_join(void)
+{
+	pthread_t thread;
+
+	CHECK_EQ(oomreclaim_register("slow", 0, 0, sleep_long, NULL, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, reclaim_in_thread, NULL), 0);
+	while (!__atomic_load_n(&sleeper, __ATOMIC_SEQ_CST))
+		usleep(1000);
+}
+
+static const struct tight_case cases[] = {
+	{"plain", NULL, run_malloc},
+	{"exhaust", NULL, run_exhaust},
+	{"forms", NULL, run_forms},
+	{"new", NULL, run_new},
+	{"callback", prepare_callback, run_malloc},
+	{"callbacks", prepare_callbacks, run_malloc},
+	{"grow", prepare_callback, run_grow},
+	{"join", prepare_join, run_malloc},
+	{"noretry", prepare_callback, run_noretry},
+	{"noreclaim", prepare_callback, run_noreclaim},
+	{"reserve", NULL, run_reserve},
+	{"nofail", NULL, run_nofail},
+	{"impossible", prepare_callback, run_impossible},
+	{"decide", prepare_decide, run_malloc},
+	{"child", prepare_child, run_child},
+	{"child-by-hand", prepare_child, run_child_by_hand},
+	{"by-hand", prepare_callback, run_by_hand},
+	{"kill", NULL, run_kill},
+};
+
+/* ---- The places ---- */
+
+static const struct tight_case *chosen;
+static bool has_come_back;
+
+static void *run_chosen(void *arg)
+{
+	chosen->run();
+	has_come_back = true;
+	return arg;
+}
+
+/* No guard page of libc's, which would be taken from it: behind its end nothing is mapped. */
+static void in_little_stack(void)
+{
+	const size_t guard = 256 * KIB, bytes = (size_t)PTHREAD_STACK_MIN;
+	char *stack = mmap(NULL, guard + bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	CHECK(stack != MAP_FAILED);
+	CHECK_EQ(mprotect(stack + guard, bytes, PROT_READ | PROT_WRITE), 0);
+	CHECK_EQ(pthread_attr_init(&attr), 0);
+	CHECK_EQ(pthread_attr_setstack(&attr, stack + guard, bytes), 0);
+	CHECK_EQ(pthread_create(&thread, &attr, run_chosen, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void *run_cancelled(void *arg)
+{
+	CHECK_EQ(pthread_cancel(pthread_self()), 0);
+	run_chosen(arg);
+	/* It was pending all the time. */
+	pthread_testcancel();
+	CHECK(false);
+	return arg;
+}
+
+static void in_pending_cancellation(void)
+{
+	pthread_t thread;
+	void *result;
+
+	CHECK_EQ(pthread_create(&thread, NULL, run_cancelled, NULL), 0);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK(result == PTHREAD_CANCELED);
+	CHECK(has_come_back);
+}
+
+int main(int argc, char **argv)
+{
+	CHECK(argc >= 3);
+	for (size_t i = 0; i < COUNT(cases); i++)
+		if (!strcmp(cases[i].name, argv[2]))
+			chosen = &cases[i];
+	CHECK(chosen);
+	if (chosen->prepare)
+		chosen->prepare();
+	if (!strcmp(argv[1], "stack"))
+		in_little_stack();
+	else if (!strcmp(argv[1], "cancel"))
+		in_pending_cancellation();
+	else if (!strcmp(argv[1], "calls"))
+		filter_call(argv + 3, true, run_chosen);
+	else if (!strcmp(argv[1], "refused"))
+		filter_call(argv + 3, false, run_chosen);
+	else
+		CHECK(false);
+	return 0;
+}
