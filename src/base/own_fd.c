@@ -45,7 +45,7 @@ bool own_fd_take(struct own_fd *own, int fd)
 	return true;
 }
 
-int own_fd_get(const struct own_fd *own)
+OOM_NOINLINE int own_fd_get(const struct own_fd *own)
 {
 	int saved = errno, fd = atomic_load_explicit(&own->fd, memory_order_acquire);
 	struct stat status;
