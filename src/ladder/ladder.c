@@ -323,7 +323,7 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 
 static void count_end(struct oom_control *control, bool is_served)
 {
-	if (stats_is_read() && !is_served && !control->is_reentrant && !control->is_impossible)
+	if (!is_served && !control->is_reentrant && !control->is_impossible)
 		know_constraint(control);
 	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
 	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
@@ -367,8 +367,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	stats_count(STATS_FAILURES);
 	if (!control->is_impossible)
 		return;
-	control->constraint = asks ? constraint_of_impossible(request_bytes(request))
-	                           : constraint_guess(request_bytes(request));
+	control->constraint = constraint_of_impossible(request_bytes(request), asks);
 	stats_count(STATS_IMPOSSIBLE);
 }
 

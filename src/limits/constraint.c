@@ -80,10 +80,23 @@ bool constraint_is_impossible(const struct heap_request *request, bool may_ask)
 	                                              : constraint_known_max_bytes());
 }
 
-enum constraint constraint_of_impossible(size_t bytes)
+static enum constraint known_of_impossible(size_t bytes)
 {
-	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
+	enum constraint budget = budget_constraint(bytes);
 
+	if (budget != CONSTRAINT_NONE)
+		return budget;
+	return bytes > hard_bytes || bytes > soft_bytes ? CONSTRAINT_UNKNOWN : CONSTRAINT_NONE;
+}
+
+enum constraint constraint_of_impossible(size_t bytes, bool may_ask)
+{
+	uint64_t as, data;
+
+	if (!may_ask)
+		return known_of_impossible(bytes);
+	as = limit_of(RLIMIT_AS);
+	data = limit_of(RLIMIT_DATA);
 	if (bytes <= constraint_max_bytes())
 		return CONSTRAINT_NONE;
 	if (budget_max_bytes() == constraint_max_bytes())

@@ -11,8 +11,9 @@ size_t constraint_init(void);
 /* What stands in the way of `bytes` more. */
 enum constraint constraint_find(size_t bytes);
 
-/* The lowest limit that `bytes` alone exceed; NONE if none is that low. */
-enum constraint constraint_of_impossible(size_t bytes);
+/* The lowest limit that `bytes` alone exceed; NONE if none is that low. may_ask: the kernel; else UNKNOWN
+   stands for its limits. */
+enum constraint constraint_of_impossible(size_t bytes, bool may_ask);
 
 /* The same by what is known without a system call: the budget, else UNKNOWN. Under a filter of system calls
    the program allows what the heap needs, and a question more may be its end. */

@@ -228,7 +228,7 @@ Test(constraint, max_bytes_is_the_lowest_limit)
 
 static void expect_impossible(size_t bytes, enum constraint expected, const char *when)
 {
-	enum constraint found = constraint_of_impossible(bytes);
+	enum constraint found = constraint_of_impossible(bytes, true);
 
 	cr_expect(found == expected, "%s: is %s, should be %s", when, constraint_name(found),
 	          constraint_name(expected));
