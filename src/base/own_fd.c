@@ -12,26 +12,31 @@
    is within the usual limit of 1024, the others within lower ones. */
 static const int numbers[] = {768, 192, 48, 16};
 
-static int move_up(int fd)
+static int copy_up(int fd)
 {
 	int high = -1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && high < 0; i++)
 		high = fcntl(fd, F_DUPFD_CLOEXEC, numbers[i]);
+	return high;
+}
+
+static int move_up(int fd)
+{
+	int high = copy_up(fd);
+
 	if (high < 0)
 		return fd;
 	close(fd);
 	return high;
 }
 
-bool own_fd_take(struct own_fd *own, int fd)
+static bool keep(struct own_fd *own, int fd)
 {
 	int saved = errno;
 	struct stat status;
 	bool is_file;
 
-	if (fd >= 0)
-		fd = move_up(fd);
 	is_file = fd >= 0 && fstat(fd, &status) == 0;
 	if (fd >= 0 && !is_file)
 		close(fd);
@@ -43,6 +48,25 @@ bool own_fd_take(struct own_fd *own, int fd)
 	/* Last: who reads the number without a lock finds the rest. */
 	atomic_store_explicit(&own->fd, fd, memory_order_release);
 	return true;
+}
+
+bool own_fd_take(struct own_fd *own, int fd)
+{
+	int saved = errno;
+
+	if (fd >= 0)
+		fd = move_up(fd);
+	errno = saved;
+	return keep(own, fd);
+}
+
+bool own_fd_copy(struct own_fd *own, int fd)
+{
+	int saved = errno;
+
+	fd = copy_up(fd);
+	errno = saved;
+	return keep(own, fd);
 }
 
 OOM_NOINLINE int own_fd_get(const struct own_fd *own)

@@ -24,6 +24,9 @@ struct own_fd {
    if that can't be had. fd -1 is none. */
 bool own_fd_take(struct own_fd *own, int fd);
 
+/* The same with a copy, if there is a number for it; `fd` stays what it is. */
+bool own_fd_copy(struct own_fd *own, int fd);
+
 /* The number, if it still is what was taken; else -1. What the kernel makes without a file (an eventfd)
    can't be told from others of its kind. */
 int own_fd_get(const struct own_fd *own);

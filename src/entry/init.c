@@ -13,6 +13,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_write.h"
 #include "config/options.h"
 #include "entry/cxx_runtime.h"
 #include "entry/modules.h"
@@ -141,6 +142,7 @@ __attribute__((constructor)) static void init(void)
 	int saved = errno;
 	bool is_ours;
 
+	io_stderr_note();
 	load_options();
 	debug_init();
 	budget_init(background_wake);

@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_write.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
 
@@ -78,29 +80,32 @@ OOM_EXPORT void malloc_stats(void)
 
 	io_printf(&buf, "Total (incl. mmap):\nsystem bytes     = %10zu\nin use bytes     = %10zu\n",
 	          info.arena, info.uordblks);
-	io_write(STDERR_FILENO, text, buf.used);
+	io_write(STDERR_FILENO, text, buf.used, IO_WRITE_WAIT_MS);
 }
 
 OOM_EXPORT int malloc_info(int options, FILE *stream)
 {
 	struct heap_stats stats = {0};
+	int cancel_state, written;
 
 	/* An error number, as in glibc, and errno as it was. */
 	if (options != 0)
 		return EINVAL;
 	blocks_drain();
 	heap_ops.stats(&stats);
-	return fprintf(stream,
-	               "<malloc version=\"oomreclaim\">\n"
-	               "<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
-	               "<system type=\"current\" size=\"%zu\"/>\n"
-	               "<system type=\"max\" size=\"%zu\"/>\n"
-	               "<aspace type=\"total\" size=\"%zu\"/>\n"
-	               "<aspace type=\"mprotect\" size=\"%zu\"/>\n</malloc>\n",
-	               stats.active - stats.allocated + stats.dirty, stats.mapped, stats.mapped,
-	               stats.mapped + stats.retained, stats.mapped) < 0
-	               ? -1
-	               : 0;
+	/* All else about the stream is the program's business; but this is no cancellation point. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	written = fprintf(stream,
+	                  "<malloc version=\"oomreclaim\">\n"
+	                  "<total type=\"rest\" count=\"0\" size=\"%zu\"/>\n"
+	                  "<system type=\"current\" size=\"%zu\"/>\n"
+	                  "<system type=\"max\" size=\"%zu\"/>\n"
+	                  "<aspace type=\"total\" size=\"%zu\"/>\n"
+	                  "<aspace type=\"mprotect\" size=\"%zu\"/>\n</malloc>\n",
+	                  stats.active - stats.allocated + stats.dirty, stats.mapped, stats.mapped,
+	                  stats.mapped + stats.retained, stats.mapped);
+	pthread_setcancelstate(cancel_state, NULL);
+	return written < 0 ? -1 : 0;
 }
 
 /* What it tunes does not exist here, so that it is tuned already: 1 for what glibc knows. */

@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_write.h"
 #include "entry/interpose.h"
 #include "heap/heap_fast.h"
 #include "report/stats.h"
@@ -25,13 +26,17 @@ struct sink {
 	char held[16];
 };
 
+/* The program asks for this text, and for descriptor 2 as it is now. Its reader may take a while. */
+#define WAIT_MS 500
+
 static void put_default(void *arg, const char *text)
 {
-	(void)arg;
+	bool *is_lost = arg;
+
 	if (malloc_message != NULL)
 		malloc_message(NULL, text);
-	else
-		io_write(STDERR_FILENO, text, strlen(text));
+	else if (!*is_lost)
+		*is_lost = io_write(STDERR_FILENO, text, strlen(text), WAIT_MS) != 0;
 }
 
 /* The last '}' of `text` if there is nothing behind it but white space, and little of that. */
@@ -79,8 +84,9 @@ static void take(void *arg, const char *text)
 OOM_EXPORT void malloc_stats_print(void (*put)(void *arg, const char *text), void *arg,
                                    const char *what)
 {
+	bool is_lost = false;
 	struct sink sink = {.put = put != NULL ? put : put_default,
-	                    .arg = arg,
+	                    .arg = put != NULL ? arg : &is_lost,
 	                    .is_json = what != NULL && strchr(what, 'J') != NULL};
 	char section[SECTION_BYTES];
 	struct io_buf buf = {.text = section, .bytes = sizeof section};

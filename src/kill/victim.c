@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/io.h"
 
 #define OOM_SCORE_ADJ_MIN (-1000)
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/report.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +8,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_write.h"
 #include "config/options.h"
 #include "kill/policy.h"
 #include "kill/victim.h"
@@ -17,6 +16,7 @@
 #include "limits/constraint.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
+#include "report/log.h"
 #include "system/proc.h"
 
 /* Room for the tables of callbacks and of tasks and a dozen lines around them. */
@@ -168,20 +168,10 @@ static OOM_NOINLINE void put_callbacks(struct io_buf *buf)
 		io_printf(buf, "  ... and %u more\n", total - count);
 }
 
-/* The log is opened when there is something to write: it may be rotated, and a descriptor that we
-   kept would be one that the program closes behind our back. */
 static void write_out(const struct io_buf *buf)
 {
-	int saved = errno, fd = -1;
-
-	if (options.log_path[0] != '\0')
-		fd = open(options.log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-		          0600);
-	if (fd < 0 || io_write(fd, buf->text, buf->used) != 0)
-		io_write(STDERR_FILENO, buf->text, buf->used);
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
+	if (options.log_path[0] == '\0' || log_write(buf->text, buf->used) != 0)
+		io_write_stderr(buf->text, buf->used);
 }
 
 /* dump_tasks(), in the form it had for longest, which log readers know. */

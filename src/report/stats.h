@@ -8,6 +8,7 @@
 #define OOM_STATS_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "base/io.h"
 #include "reclaim/control.h"

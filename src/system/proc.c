@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/io.h"
 #include "system/proc_cgroup.h"
 
 const char *proc_root = "";

@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/io.h"
+#include "base/io_read.h"
 
 /* In front of every path: "" but in tests. */
 extern const char *proc_root;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/io.h"
 #include "system/proc.h"
 
 #define OOM_SCORE_ADJ_MIN (-1000)

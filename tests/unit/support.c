@@ -20,6 +20,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "base/io_write.h"
 #include "config/options.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
@@ -291,6 +292,7 @@ void capture_begin(struct capture *capture)
 	MUST(capture->saved_fd >= 0);
 	MUST(dup2(pair[1], STDERR_FILENO) == STDERR_FILENO);
 	close(pair[1]);
+	io_stderr_note();
 }
 
 const char *capture_next(struct capture *capture)
@@ -307,6 +309,7 @@ void capture_end(struct capture *capture)
 	MUST(dup2(capture->saved_fd, STDERR_FILENO) == STDERR_FILENO);
 	close(capture->saved_fd);
 	close(capture->fd);
+	io_stderr_note();
 }
 
 /* ---- /proc ---- */

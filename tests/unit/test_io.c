@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_read.h"
+#include "base/io_write.h"
 #include "support.h"
 
 TestSuite(io, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -104,81 +103,7 @@ Test(io, puts_clean_cuts)
 	cr_expect_eq(buf.used, 3);
 }
 
-/* ---- Writing ---- */
-
-Test(io, write)
-{
-	char got[16] = "";
-	int ends[2];
-
-	cr_assert_eq(pipe(ends), 0);
-	errno = ERRNO_UNTOUCHED;
-	cr_expect_eq(io_write(ends[1], "hello", 5), 0);
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	cr_expect_eq(read(ends[0], got, sizeof got), 5);
-	cr_expect_str_eq(got, "hello");
-}
-
-Test(io, write_to_nothing)
-{
-	errno = ERRNO_UNTOUCHED;
-	cr_expect_eq(io_write(4000, "hello", 5), -EBADF);
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-}
-
-static int broken_pipe(void)
-{
-	int ends[2];
-
-	cr_assert_eq(pipe(ends), 0);
-	close(ends[0]);
-	return ends[1];
-}
-
-Test(io, no_sigpipe)
-{
-	sigset_t before, after;
-
-	/* The default action would end the test. */
-	pthread_sigmask(SIG_SETMASK, NULL, &before);
-	errno = ERRNO_UNTOUCHED;
-	cr_expect_eq(io_write(broken_pipe(), "hello", 5), -EPIPE);
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	pthread_sigmask(SIG_SETMASK, NULL, &after);
-	cr_expect_eq(sigismember(&after, SIGPIPE), sigismember(&before, SIGPIPE));
-	sigpending(&after);
-	cr_expect_not(sigismember(&after, SIGPIPE));
-}
-
-Test(io, a_sigpipe_that_was_there_stays)
-{
-	sigset_t pipe_only, pending;
-
-	sigemptyset(&pipe_only);
-	sigaddset(&pipe_only, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
-	raise(SIGPIPE);
-	cr_expect_eq(io_write(broken_pipe(), "hello", 5), -EPIPE);
-	sigpending(&pending);
-	cr_expect(sigismember(&pending, SIGPIPE));
-	sigemptyset(&pending);
-	pthread_sigmask(SIG_SETMASK, NULL, &pending);
-	cr_expect(sigismember(&pending, SIGPIPE), "still blocked");
-}
-
-Test(io, nobody_reads)
-{
-	char block[4096] = {0};
-	int ends[2];
-
-	cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
-	while (write(ends[1], block, sizeof block) > 0)
-		;
-	cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
-	errno = ERRNO_UNTOUCHED;
-	cr_expect_eq(io_write(ends[1], "hello", 5), -EAGAIN);
-	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-}
+/* ---- Lines ---- */
 
 Test(io, warn_is_one_line_in_one_write)
 {
@@ -214,6 +139,7 @@ Test(io, warn_with_stderr_closed)
 {
 	int saved = dup(STDERR_FILENO);
 
+	io_stderr_note();
 	close(STDERR_FILENO);
 	errno = ERRNO_UNTOUCHED;
 	io_warn("nobody is there");

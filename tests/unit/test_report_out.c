@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_read.h"
 #include "config/options.h"
 #include "report/report.h"
 #include "support.h"

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The guard of io_write.h. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/io_write.h"
+
+/* All that a write raises by itself: no reader, RLIMIT_FSIZE, a terminal that is another job's. The last
+   one goes to the whole job, unless the writer blocks it: then the kernel lets the write pass. */
+static const int held[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
+
+void io_guard_begin(struct io_guard *guard)
+{
+	sigset_t added, pending;
+
+	guard->saved_errno = errno;
+	guard->pending = guard->raised = 0;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &guard->cancel_state);
+	sigpending(&pending);
+	sigemptyset(&added);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
+		sigaddset(&added, held[i]);
+		if (sigismember(&pending, held[i]) == 1)
+			guard->pending |= 1U << i;
+	}
+	pthread_sigmask(SIG_BLOCK, &added, &guard->mask);
+}
+
+void io_guard_failed(struct io_guard *guard, int error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		if ((error == EPIPE && held[i] == SIGPIPE) ||
+		    (error == EFBIG && held[i] == SIGXFSZ))
+			guard->raised |= 1U << i;
+}
+
+/* Of two that are pending the thread's own comes first: the one that a write has raised. */
+static void take_back(int signal)
+{
+	const struct timespec at_once = {0, 0};
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, signal);
+	while (sigtimedwait(&one, NULL, &at_once) < 0 && errno == EINTR)
+		;
+}
+
+void io_guard_end(const struct io_guard *guard)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		if ((guard->raised & ~guard->pending & 1U << i) != 0)
+			take_back(held[i]);
+	pthread_sigmask(SIG_SETMASK, &guard->mask, NULL);
+	pthread_setcancelstate(guard->cancel_state, NULL);
+	errno = guard->saved_errno;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/io_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/io.h"
+#include "base/own_fd.h"
+
+/* Where poll() sees room again and again and a write none, this ends it. */
+#define POLLS_MAX 1000
+
+/* How it is written to without waiting. O_NONBLOCK is of the open file, which the program shares. */
+enum way {
+	WAY_PLAIN,   /* a regular file has no reader */
+	WAY_SOCKET,  /* a flag of the call */
+	WAY_NOWAIT,  /* the same for pipes, since Linux 6.4 */
+	WAY_OWN,     /* it has been opened once more, with O_NONBLOCK */
+	WAY_IN_BITS, /* no more than what room for a single byte is room for: PIPE_BUF in a pipe */
+};
+
+struct channel {
+	struct io_guard *guard;
+	int fd;
+	enum way way;
+	struct own_fd own;
+	uint64_t deadline_ns;
+	unsigned polls;
+};
+
+/* The kernel's pair of a terminal and its master; opened again, a master is another one. */
+static bool is_terminal(int fd, const struct stat *file)
+{
+	return S_ISCHR(file->st_mode) && isatty(fd) &&
+	       !(major(file->st_rdev) == 5 && minor(file->st_rdev) == 2);
+}
+
+/* Not /proc/self: a thread may have descriptors of its own. */
+static bool reopen(struct channel *out, const struct stat *file)
+{
+	char path[48];
+	struct io_buf buf = {.text = path, .bytes = sizeof path};
+	struct stat again;
+	int fd;
+
+	io_printf(&buf, "/proc/thread-self/fd/%d", out->fd);
+	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0 || !own_fd_take(&out->own, fd))
+		return false;
+	fd = own_fd_get(&out->own);
+	if (fd < 0 || fstat(fd, &again) != 0 || again.st_dev != file->st_dev ||
+	    again.st_ino != file->st_ino) {
+		own_fd_close(&out->own);
+		return false;
+	}
+	out->fd = fd;
+	return true;
+}
+
+/* False for what no text belongs in: a directory, a disk, an eventfd. */
+static bool choose_way(struct channel *out)
+{
+	struct stat file;
+
+	if (fstat(out->fd, &file) != 0)
+		return false;
+	if (S_ISSOCK(file.st_mode))
+		out->way = WAY_SOCKET;
+	else if (S_ISFIFO(file.st_mode) && out->way == WAY_PLAIN)
+		out->way = WAY_NOWAIT;
+	else if (S_ISFIFO(file.st_mode) || is_terminal(out->fd, &file))
+		out->way = reopen(out, &file) ? WAY_OWN : WAY_IN_BITS;
+	else if (S_ISCHR(file.st_mode))
+		out->way = WAY_IN_BITS;
+	else
+		return S_ISREG(file.st_mode);
+	return true;
+}
+
+static bool wait_for_room(struct channel *out)
+{
+	struct pollfd room = {.fd = out->fd, .events = POLLOUT};
+	uint64_t now = now_ns();
+	uint64_t left = now < out->deadline_ns ? out->deadline_ns - now : 0;
+
+	if (out->polls++ == POLLS_MAX)
+		return false;
+	return poll(&room, 1, (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC)) != 0;
+}
+
+static ssize_t write_once(struct channel *out, const char *text, size_t bytes)
+{
+	const struct iovec all = {.iov_base = (char *)text, .iov_len = bytes};
+
+	switch (out->way) {
+	case WAY_SOCKET:
+		return send(out->fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	case WAY_NOWAIT:
+		return pwritev2(out->fd, &all, 1, -1, RWF_NOWAIT);
+	case WAY_IN_BITS:
+		if (!wait_for_room(out)) {
+			errno = EAGAIN;
+			return -1;
+		}
+		return write(out->fd, text, bytes < PIPE_BUF ? bytes : PIPE_BUF);
+	case WAY_PLAIN:
+	case WAY_OWN:
+		break;
+	}
+	return write(out->fd, text, bytes);
+}
+
+/* 0, or why nothing more can be written. */
+static int write_all(struct channel *out, const char *text, size_t bytes)
+{
+	ssize_t written;
+
+	while (bytes > 0) {
+		written = write_once(out, text, bytes);
+		if (written > 0) {
+			text += written;
+			bytes -= (size_t)written;
+		} else if (written == 0) {
+			return EIO;
+		} else if (out->way == WAY_NOWAIT && errno != EAGAIN && errno != EINTR &&
+		           errno != EPIPE) {
+			/* An older kernel, a FIFO, or a filter of system calls. */
+			if (!choose_way(out))
+				return EBADF;
+		} else if (errno != EINTR && (errno != EAGAIN || !wait_for_room(out))) {
+			if (out->way != WAY_SOCKET)
+				io_guard_failed(out->guard, errno);
+			return errno;
+		}
+	}
+	return 0;
+}
+
+static int write_guarded(struct io_guard *guard, int fd, const char *text, size_t bytes,
+                         unsigned wait_ms)
+{
+	struct channel out = {.guard = guard,
+	                      .fd = fd,
+	                      .own = OWN_FD_NONE,
+	                      .deadline_ns = now_ns() + wait_ms * NSEC_PER_MSEC};
+	int error = choose_way(&out) ? write_all(&out, text, bytes) : EBADF;
+
+	own_fd_close(&out.own);
+	return -error;
+}
+
+int io_write(int fd, const char *text, size_t bytes, unsigned wait_ms)
+{
+	struct io_guard guard;
+	int result;
+
+	io_guard_begin(&guard);
+	result = write_guarded(&guard, fd, text, bytes, wait_ms);
+	io_guard_end(&guard);
+	return result;
+}
+
+/* ---- stderr ---- */
+
+/* What it was at the start. Written once, before there are threads. */
+static struct {
+	atomic_bool is_known;
+	bool is_open;
+	dev_t device;
+	ino_t inode;
+	/* The last text was not taken in time. Relaxed: it orders nothing. */
+	atomic_bool is_stuck;
+} stderr_was;
+
+void io_stderr_note(void)
+{
+	struct stat file;
+	int saved = errno;
+
+	stderr_was.is_open = fstat(STDERR_FILENO, &file) == 0;
+	if (stderr_was.is_open) {
+		stderr_was.device = file.st_dev;
+		stderr_was.inode = file.st_ino;
+	}
+	atomic_store_explicit(&stderr_was.is_stuck, false, memory_order_relaxed);
+	/* Last: who finds it set finds the rest. */
+	atomic_store_explicit(&stderr_was.is_known, true, memory_order_release);
+	errno = saved;
+}
+
+static bool is_stderr(int fd)
+{
+	struct stat file;
+
+	/* The heap may speak before the first constructor has run. */
+	if (!atomic_load_explicit(&stderr_was.is_known, memory_order_acquire))
+		io_stderr_note();
+	return stderr_was.is_open && fstat(fd, &file) == 0 && file.st_dev == stderr_was.device &&
+	       file.st_ino == stderr_was.inode;
+}
+
+int io_write_stderr(const char *text, size_t bytes)
+{
+	bool is_stuck = atomic_load_explicit(&stderr_was.is_stuck, memory_order_relaxed);
+	/* A copy is what it is, whatever another thread puts in the place of descriptor 2 meanwhile. */
+	struct own_fd copy = OWN_FD_NONE;
+	struct io_guard guard;
+	int fd, result = -EBADF;
+
+	io_guard_begin(&guard);
+	fd = own_fd_copy(&copy, STDERR_FILENO) ? own_fd_get(&copy) : STDERR_FILENO;
+	if (is_stderr(fd)) {
+		result = write_guarded(&guard, fd, text, bytes, is_stuck ? 0 : IO_WRITE_WAIT_MS);
+		atomic_store_explicit(&stderr_was.is_stuck, result == -EAGAIN,
+		                      memory_order_relaxed);
+	}
+	own_fd_close(&copy);
+	io_guard_end(&guard);
+	return result;
+}
