@@ -44,6 +44,9 @@ struct heap_request;
 int heap_reserve_create(size_t bytes);
 void *heap_reserve_alloc(const struct heap_request *request);
 
+/* heap_files.c: see struct heap_ops. */
+bool heap_dump_profile(const char *path, int (*open_file)(const char *path));
+
 /* heap_extent.c, by which it registers what it has mapped. */
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);

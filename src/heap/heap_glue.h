@@ -6,6 +6,8 @@
  *  - mmap, munmap, sbrk, madvise go through pages.c, the one place that maps memory;
  *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
  *    comes before its first allocation, so our own options are read there;
+ *  - its messages and the files of its heap profiles go through heap_files.c: no cancellation point, no
+ *    signal, and no message waits for its reader;
  *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
  *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
  *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
@@ -19,6 +21,7 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -68,6 +71,10 @@ void *pages_sbrk(intptr_t increment);
 int pages_madvise(void *addr, size_t length, int advice);
 char *heap_conf_getenv(const char *name);
 ssize_t heap_readlink(const char *path, char *buf, size_t size);
+int heap_creat(const char *path, mode_t mode);
+int heap_open(const char *path, int flags);
+int heap_close(int fd);
+ssize_t heap_write(int fd, const void *text, size_t bytes);
 
 /* jemalloc_heap.c, which defines these, takes the declarations alone. */
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
@@ -79,8 +86,17 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size);
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)
 #define secure_getenv(name) heap_conf_getenv(name)
 #define readlink(path, buf, size) heap_readlink(path, buf, size)
-/* By it jemalloc reads /proc, which need not be there. */
-#define syscall(...)                                       \
+#define creat(path, mode) heap_creat(path, mode)
+#define open(path, flags) heap_open(path, flags)
+#define close(fd) heap_close(fd)
+/* By it jemalloc reads /proc, which need not be there; and writes. */
+#define syscall(number, ...) heap_call_##number(number, __VA_ARGS__)
+#define heap_call_SYS_write(number, fd, text, bytes) heap_write(fd, text, bytes)
+#define heap_call_SYS_read heap_call
+#define heap_call_SYS_open heap_call
+#define heap_call_SYS_openat heap_call
+#define heap_call_SYS_close heap_call
+#define heap_call(...)                                     \
 	__extension__({                                    \
 		int heap_saved = *__errno_location();      \
 		long heap_result = (syscall)(__VA_ARGS__); \

@@ -61,8 +61,9 @@ struct heap_ops {
 	bool (*stats)(struct heap_stats *stats);
 	/* Statistics as JSON, in pieces. */
 	void (*print_stats)(void (*put)(void *arg, const char *text), void *arg);
-	/* A heap profile, into a file; false where profiling is off or the file can't be written. */
-	bool (*dump_profile)(const char *path);
+	/* A heap profile, into the descriptor that `open_file` returns for `path`, and closes it; not called
+	   where profiling is off. False where nothing, or not all, was written. Not for two threads at once. */
+	bool (*dump_profile)(const char *path, int (*open_file)(const char *path));
 	/* Makes the reserve; 0 or -errno. Called once. */
 	int (*reserve_create)(size_t bytes);
 	void *(*reserve_alloc)(const struct heap_request *request);

@@ -226,11 +226,6 @@ static void put_stats(void (*put)(void *arg, const char *text), void *arg)
 		stats_print(put, arg, "J");
 }
 
-static bool dump_profile(const char *path)
-{
-	return malloc_initialized() && je_mallctl("prof.dump", NULL, NULL, &path, sizeof path) == 0;
-}
-
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -244,7 +239,7 @@ const struct heap_ops heap_ops = {
 	.thread_counters = thread_counters,
 	.stats = stats,
 	.print_stats = put_stats,
-	.dump_profile = dump_profile,
+	.dump_profile = heap_dump_profile,
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */

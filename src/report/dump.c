@@ -11,6 +11,8 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/io_write.h"
+#include "base/own_fd.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
 
@@ -24,6 +26,11 @@ struct sink {
 	int fd;
 	size_t left_bytes;
 };
+
+/* Static, as the stack below is: there is one dump. */
+static struct io_guard guard;
+/* The profile's file once more: the heap closes the one that it writes to. */
+static struct own_fd profile = OWN_FD_NONE;
 
 static void write_piece(void *arg, const char *text)
 {
@@ -39,6 +46,7 @@ static void write_piece(void *arg, const char *text)
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0) {
+			io_guard_failed(&guard, errno);
 			sink->left_bytes = 0;
 			break;
 		}
@@ -55,31 +63,55 @@ static void put_path(char path[DUMP_PATH_MAX], const char *suffix)
 	io_printf(&buf, "%s/oomreclaim.%d.%s", options.dump_path, getpid(), suffix);
 }
 
+/* O_EXCL: nobody's file is written over, nobody's link is followed, and what is opened is a file. */
+static bool open_new(struct own_fd *file, const char *path)
+{
+	return own_fd_take(file,
+	                   open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600));
+}
+
 static void dump_stats(void)
 {
 	struct sink sink = {.left_bytes = options.dump_max_bytes};
+	struct own_fd file = OWN_FD_NONE;
 	char path[DUMP_PATH_MAX];
 
 	put_path(path, "stats.json");
-	/* O_EXCL: nobody's file is written over, and nobody's link is followed. */
-	sink.fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
-	if (sink.fd < 0)
+	if (!open_new(&file, path))
 		return;
+	sink.fd = own_fd_get(&file);
 	heap_ops.print_stats(write_piece, &sink);
-	close(sink.fd);
+	own_fd_close(&file);
+}
+
+static int open_profile(const char *path)
+{
+	struct own_fd copy = OWN_FD_NONE;
+
+	if (!open_new(&profile, path))
+		return -1;
+	if (own_fd_copy(&copy, own_fd_get(&profile)))
+		return own_fd_get(&copy);
+	/* It could not be cut off. */
+	unlink(path);
+	own_fd_close(&profile);
+	return -1;
 }
 
 static void dump_profile(void)
 {
 	char path[DUMP_PATH_MAX];
 	struct stat file;
+	int fd;
 
 	put_path(path, "heap");
-	if (lstat(path, &file) == 0 || !heap_ops.dump_profile(path))
-		return;
-	if (stat(path, &file) == 0 && (size_t)file.st_size > options.dump_max_bytes &&
-	    truncate(path, (off_t)options.dump_max_bytes) != 0)
+	if (!heap_ops.dump_profile(path, open_profile))
+		io_guard_failed(&guard, EFBIG);
+	fd = own_fd_get(&profile);
+	if (fd >= 0 && fstat(fd, &file) == 0 && (size_t)file.st_size > options.dump_max_bytes &&
+	    ftruncate(fd, (off_t)options.dump_max_bytes) != 0)
 		unlink(path);
+	own_fd_close(&profile);
 }
 
 /* jemalloc's printing takes more stack than a small thread has left, so this has one of its own. */
@@ -95,18 +127,31 @@ static void dump_on_own_stack(void)
 
 void dump_write(void)
 {
-	int saved = errno;
-
 	if (options.dump_path[0] == '\0' || options.dump_max_bytes == 0 ||
 	    atomic_exchange_explicit(&is_written, true, memory_order_relaxed))
 		return;
+	io_guard_begin(&guard);
 	getcontext(&own);
 	own.uc_stack.ss_sp = stack;
 	own.uc_stack.ss_size = sizeof stack;
 	own.uc_link = &caller;
 	makecontext(&own, dump_on_own_stack, 0);
 	swapcontext(&caller, &own);
+	io_guard_end(&guard);
+}
+
+int dump_check(void)
+{
+	int saved = errno, error = 0;
+	struct stat directory;
+
+	if (stat(options.dump_path, &directory) != 0 ||
+	    faccessat(AT_FDCWD, options.dump_path, W_OK | X_OK, AT_EACCESS) != 0)
+		error = -errno;
+	else if (!S_ISDIR(directory.st_mode))
+		error = -ENOTDIR;
 	errno = saved;
+	return error;
 }
 
 void dump_fork_child(void)

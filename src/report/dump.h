@@ -10,6 +10,9 @@
    can't be written is left out. */
 void dump_write(void);
 
+/* The error that dump_write() would come to as things stand, or 0. */
+int dump_check(void);
+
 /* A child of fork() is another process. */
 void dump_fork_child(void);
 

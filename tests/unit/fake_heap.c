@@ -2,7 +2,7 @@
 #include "fake_heap.h"
 
 #include <pthread.h>
-#include <stdio.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "reclaim/reserve.h"
@@ -191,14 +191,17 @@ static void print_stats(void (*put)(void *arg, const char *text), void *arg)
 	put(arg, "true}\n");
 }
 
-static bool dump_profile(const char *path)
+static bool dump_profile(const char *path, int (*open_file)(const char *path))
 {
-	FILE *file = fopen(path, "we");
+	static const char text[] = "heap_v2/524288\n";
+	int fd = open_file(path);
+	ssize_t written;
 
-	if (file == NULL)
+	if (fd < 0)
 		return false;
-	fputs("heap_v2/524288\n", file);
-	return fclose(file) == 0;
+	written = write(fd, text, sizeof text - 1);
+	close(fd);
+	return written == sizeof text - 1;
 }
 
 static int reserve_create(size_t bytes)

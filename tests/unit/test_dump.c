@@ -186,7 +186,7 @@ Test(dump, no_room)
 Test(dump, not_to_be_cut_off)
 {
 	options.dump_max_bytes = 13;
-	forbid_calls(EPERM, SYS_truncate);
+	forbid_calls(EPERM, SYS_ftruncate);
 	dump_write();
 	expect_text(stats_path, "{\"fake\":");
 	cr_expect_not(is_there(profile_path));
