@@ -28,6 +28,7 @@
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "report/dump.h"
+#include "report/log.h"
 #include "report/report.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
@@ -61,6 +62,27 @@ static void load_options(void)
 		return;
 	io_warn("strict_conf is set: not starting");
 	_exit(EXIT_FAILURE);
+}
+
+static void warn_of_path(const char *setting, const char *path, int error, const char *instead)
+{
+	char shown[OPTIONS_PATH_MAX + 1];
+	struct io_buf buf = {.text = shown, .bytes = sizeof shown};
+
+	io_puts_clean(&buf, path);
+	if (error != 0)
+		io_warn("%s: %s: %s; %s", setting, shown, strerrordesc_np(-error), instead);
+}
+
+/* Before there is something to write to them. */
+static void check_paths(void)
+{
+	if (options.log_path[0] != '\0' && options.report != REPORT_NEVER)
+		warn_of_path("log", options.log_path, log_check(),
+		             "reports go to stderr until it can be written");
+	if (options.dump_path[0] != '\0' && options.dump_max_bytes > 0)
+		warn_of_path("oom_dump", options.dump_path, dump_check(),
+		             "nothing is dumped until it can be written");
 }
 
 /* An allocator that was preloaded before this library, or that the program itself contains, takes
@@ -158,6 +180,8 @@ __attribute__((constructor)) static void init(void)
 	}
 	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
+	if (is_ours)
+		check_paths();
 	if (is_ours && options.is_stats)
 		init_stats();
 	if (is_ours)
