@@ -200,7 +200,9 @@ static void watch_pressure(short revents)
 		/* A source that is always ready must not make this a busy loop. */
 		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
 	} else if (revents != 0 || (pressure_is_open() && pressure_fd() < 0)) {
-		io_warn("pressure: the source is gone; not watched any more");
+		/* Else the program has closed the descriptor: nothing has happened to the source. */
+		if (pressure_fd() >= 0)
+			io_warn("pressure: the source is gone; not watched any more");
 		pressure_close();
 	}
 }
