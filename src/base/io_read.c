@@ -8,25 +8,28 @@
 
 #include "base/base.h"
 
-/* A descriptor or -errno. */
-static int open_to_read(const char *path)
+/* 0 or -errno. */
+static int open_to_read(struct own_fd *file, const char *path)
 {
-	int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int saved = errno, fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), error = 0;
 
+	*file = (struct own_fd)OWN_FD_NONE;
 	if (fd < 0)
-		fd = -errno;
+		error = -errno;
+	else if (!own_fd_take(file, fd))
+		error = -EBADF;
 	errno = saved;
-	return fd;
+	return error;
 }
 
 /* Bytes read, 0 at the end, or -errno. */
-static ssize_t read_some(int fd, char *text, size_t bytes)
+static ssize_t read_some(const struct own_fd *file, char *text, size_t bytes)
 {
 	int saved = errno;
 	ssize_t got;
 
 	do
-		got = read(fd, text, bytes);
+		got = read(own_fd_get(file), text, bytes);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		got = -errno;
@@ -34,23 +37,24 @@ static ssize_t read_some(int fd, char *text, size_t bytes)
 	return got;
 }
 
-static void close_quietly(int fd)
+static void close_quietly(struct own_fd *file)
 {
 	int saved = errno;
 
-	close(fd);
+	own_fd_close(file);
 	errno = saved;
 }
 
 ssize_t io_read_file(const char *path, char *text, size_t bytes)
 {
-	int fd = open_to_read(path);
+	struct own_fd file;
+	int error = open_to_read(&file, path);
 	ssize_t used = 0, got = 1;
 
-	if (fd < 0)
-		return fd;
+	if (error != 0)
+		return error;
 	while ((size_t)used < bytes && got > 0) {
-		got = read_some(fd, text + used, bytes - (size_t)used);
+		got = read_some(&file, text + used, bytes - (size_t)used);
 		used += got > 0 ? got : 0;
 	}
 	if (got < 0)
@@ -59,16 +63,15 @@ ssize_t io_read_file(const char *path, char *text, size_t bytes)
 		used = -EFBIG;
 	else
 		text[used] = '\0';
-	close_quietly(fd);
+	close_quietly(&file);
 	return used;
 }
 
 int io_lines_open(struct io_lines *lines, const char *path)
 {
-	lines->fd = open_to_read(path);
 	lines->begin = lines->end = 0;
 	lines->is_cut = false;
-	return lines->fd < 0 ? lines->fd : 0;
+	return open_to_read(&lines->file, path);
 }
 
 /* Reads on until there is a newline at or behind begin, the buffer is full, or the file ends. */
@@ -90,7 +93,7 @@ static char *find_newline(struct io_lines *lines)
 		seen = lines->end;
 		if (lines->end == sizeof lines->text - 1)
 			return NULL;
-		got = read_some(lines->fd, lines->text + lines->end,
+		got = read_some(&lines->file, lines->text + lines->end,
 		                sizeof lines->text - 1 - lines->end);
 		if (got <= 0)
 			return NULL;
@@ -106,7 +109,7 @@ static OOM_NOINLINE void skip_line(struct io_lines *lines)
 
 	lines->begin = lines->end = 0;
 	lines->is_cut = false;
-	while ((got = read_some(lines->fd, piece, sizeof piece)) > 0) {
+	while ((got = read_some(&lines->file, piece, sizeof piece)) > 0) {
 		newline = memchr(piece, '\n', (size_t)got);
 		if (newline != NULL) {
 			lines->end = (size_t)(piece + got - (newline + 1));
@@ -140,5 +143,5 @@ char *io_lines_next(struct io_lines *lines)
 
 void io_lines_close(struct io_lines *lines)
 {
-	close_quietly(lines->fd);
+	close_quietly(&lines->file);
 }

@@ -2,7 +2,8 @@
 /*
  * Text in without an allocation: small files of /proc are read into a buffer of the caller's.
  *
- * Nothing here changes errno.
+ * Nothing here changes errno. Another thread may close all descriptors meanwhile, and open its own: they are
+ * neither read nor closed.
  */
 #ifndef OOM_IO_READ_H
 #define OOM_IO_READ_H
@@ -11,9 +12,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/own_fd.h"
+
 /* A file of any length, line by line. */
 struct io_lines {
-	int fd;
+	struct own_fd file;
 	size_t begin, end; /* what has been read and not yet given out */
 	bool is_cut;       /* the last line was longer, and its rest is still to be skipped */
 	char text[1024];

@@ -21,13 +21,23 @@ static int copy_up(int fd)
 	return high;
 }
 
+/* By now the lower number may be another thread's. */
+static bool is_another(int fd, int own)
+{
+	struct stat status, owns;
+
+	return fstat(fd, &status) == 0 && fstat(own, &owns) == 0 &&
+	       (status.st_dev != owns.st_dev || status.st_ino != owns.st_ino);
+}
+
 static int move_up(int fd)
 {
 	int high = copy_up(fd);
 
 	if (high < 0)
 		return fd;
-	close(fd);
+	if (!is_another(fd, high))
+		close(fd);
 	return high;
 }
 
