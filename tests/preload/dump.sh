@@ -29,6 +29,7 @@ stats = json.load(open(sys.argv[1]))["jemalloc"]
 assert stats["version"].startswith("5.3.0") and stats["stats"]["allocated"] > 0' \
 	"$tmp"/both/oomreclaim.*.stats.json
 grep -q '^heap_v2/' "$tmp"/both/oomreclaim.*.heap
+[ -z "$(find "$tmp/both" -type f ! -perm 600)" ] || { echo "FAIL: others may read it"; exit 1; }
 echo "ok: statistics and profile"
 
 dump capped "oom_dump:$tmp/capped,oom_dump_max:1K"
