@@ -38,19 +38,44 @@ struct channel {
 	unsigned polls;
 };
 
-/* The kernel's pair of a terminal and its master; opened again, a master is another one. */
-static bool is_terminal(int fd, const struct stat *file)
+/* Of a struct stat, which is large beside the stack that may be used here, what is needed. */
+struct identity {
+	dev_t device, special;
+	ino_t inode;
+	mode_t mode;
+};
+
+static OOM_NOINLINE bool identify(int fd, struct identity *identity)
 {
-	return S_ISCHR(file->st_mode) && isatty(fd) &&
-	       !(major(file->st_rdev) == 5 && minor(file->st_rdev) == 2);
+	struct stat file;
+
+	if (fstat(fd, &file) != 0)
+		return false;
+	*identity = (struct identity){.device = file.st_dev,
+	                              .special = file.st_rdev,
+	                              .inode = file.st_ino,
+	                              .mode = file.st_mode};
+	return true;
+}
+
+static bool is_same(const struct identity *a, const struct identity *b)
+{
+	return a->device == b->device && a->inode == b->inode;
+}
+
+/* The kernel's pair of a terminal and its master; opened again, a master is another one. */
+static bool is_terminal(int fd, const struct identity *file)
+{
+	return S_ISCHR(file->mode) && isatty(fd) &&
+	       !(major(file->special) == 5 && minor(file->special) == 2);
 }
 
 /* Not /proc/self: a thread may have descriptors of its own. */
-static bool reopen(struct channel *out, const struct stat *file)
+static bool reopen(struct channel *out, const struct identity *file)
 {
 	char path[48];
 	struct io_buf buf = {.text = path, .bytes = sizeof path};
-	struct stat again;
+	struct identity again;
 	int fd;
 
 	io_printf(&buf, "/proc/thread-self/fd/%d", out->fd);
@@ -58,8 +83,7 @@ static bool reopen(struct channel *out, const struct stat *file)
 	if (fd < 0 || !own_fd_take(&out->own, fd))
 		return false;
 	fd = own_fd_get(&out->own);
-	if (fd < 0 || fstat(fd, &again) != 0 || again.st_dev != file->st_dev ||
-	    again.st_ino != file->st_ino) {
+	if (fd < 0 || !identify(fd, &again) || !is_same(&again, file)) {
 		own_fd_close(&out->own);
 		return false;
 	}
@@ -70,20 +94,20 @@ static bool reopen(struct channel *out, const struct stat *file)
 /* False for what no text belongs in: a directory, a disk, an eventfd. */
 static bool choose_way(struct channel *out)
 {
-	struct stat file;
+	struct identity file;
 
-	if (fstat(out->fd, &file) != 0)
+	if (!identify(out->fd, &file))
 		return false;
-	if (S_ISSOCK(file.st_mode))
+	if (S_ISSOCK(file.mode))
 		out->way = WAY_SOCKET;
-	else if (S_ISFIFO(file.st_mode) && out->way == WAY_PLAIN)
+	else if (S_ISFIFO(file.mode) && out->way == WAY_PLAIN)
 		out->way = WAY_NOWAIT;
-	else if (S_ISFIFO(file.st_mode) || is_terminal(out->fd, &file))
+	else if (S_ISFIFO(file.mode) || is_terminal(out->fd, &file))
 		out->way = reopen(out, &file) ? WAY_OWN : WAY_IN_BITS;
-	else if (S_ISCHR(file.st_mode))
+	else if (S_ISCHR(file.mode))
 		out->way = WAY_IN_BITS;
 	else
-		return S_ISREG(file.st_mode);
+		return S_ISREG(file.mode);
 	return true;
 }
 
@@ -176,22 +200,16 @@ int io_write(int fd, const char *text, size_t bytes, unsigned wait_ms)
 static struct {
 	atomic_bool is_known;
 	bool is_open;
-	dev_t device;
-	ino_t inode;
+	struct identity file;
 	/* The last text was not taken in time. Relaxed: it orders nothing. */
 	atomic_bool is_stuck;
 } stderr_was;
 
 void io_stderr_note(void)
 {
-	struct stat file;
 	int saved = errno;
 
-	stderr_was.is_open = fstat(STDERR_FILENO, &file) == 0;
-	if (stderr_was.is_open) {
-		stderr_was.device = file.st_dev;
-		stderr_was.inode = file.st_ino;
-	}
+	stderr_was.is_open = identify(STDERR_FILENO, &stderr_was.file);
 	atomic_store_explicit(&stderr_was.is_stuck, false, memory_order_relaxed);
 	/* Last: who finds it set finds the rest. */
 	atomic_store_explicit(&stderr_was.is_known, true, memory_order_release);
@@ -200,13 +218,12 @@ void io_stderr_note(void)
 
 static bool is_stderr(int fd)
 {
-	struct stat file;
+	struct identity file;
 
 	/* The heap may speak before the first constructor has run. */
 	if (!atomic_load_explicit(&stderr_was.is_known, memory_order_acquire))
 		io_stderr_note();
-	return stderr_was.is_open && fstat(fd, &file) == 0 && file.st_dev == stderr_was.device &&
-	       file.st_ino == stderr_was.inode;
+	return stderr_was.is_open && identify(fd, &file) && is_same(&file, &stderr_was.file);
 }
 
 int io_write_stderr(const char *text, size_t bytes)

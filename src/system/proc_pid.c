@@ -214,7 +214,7 @@ static bool visit_entries(const char *entries, ssize_t bytes, bool (*visit)(pid_
 }
 
 /* Room for one entry of the longest name, and some of those that are numbers. */
-#define ENTRIES_BYTES 400
+#define ENTRIES_BYTES 304
 
 static OOM_NOINLINE int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg),
                                      void *arg)
