@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two places where jemalloc does not look at what a mapping came to, made good in what it calls
+ * Places where jemalloc does not look at what a mapping came to, made good in what it calls
  * instead (heap_glue.h).
  */
 #include <stdatomic.h>
@@ -13,6 +13,25 @@
 #include "heap/heap_glue.h"
 #include "limits/pages.h"
 
+/*
+ * Of an address jemalloc's records keep LG_VADDR bits, the topmost as the sign: two blocks that differ
+ * above them are one to it. The kernel's addresses end below that, but for those who ask it for more by a
+ * hint (x86_64 with 57 bits, aarch64 with 52), or who have used up the rest (s390x).
+ */
+bool heap_is_in_reach(const void *memory, size_t bytes)
+{
+#if LG_VADDR == 64
+	const int bits = 64;
+#elif defined(__aarch64__)
+	const int bits = LG_VADDR; /* all addresses are positive there */
+#else
+	const int bits = LG_VADDR - 1;
+#endif
+	const uintptr_t last = UINTPTR_MAX >> (64 - bits), at = (uintptr_t)memory;
+
+	return at <= last && bytes <= last - at + 1;
+}
+
 /* At its start jemalloc maps one page, to see what MADV_DONTNEED does, and goes on as if it had got
    it. Where there is not one page to be had it gets this one, and fails at its next mapping, which it
    looks at. */
@@ -24,7 +43,29 @@ void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t of
 
 	if (unlikely(mapped == MAP_FAILED) && length == sizeof spare && !malloc_initialized())
 		return spare;
+	if (unlikely(mapped != MAP_FAILED && !heap_is_in_reach(mapped, length))) {
+		pages_munmap(mapped, length);
+		return MAP_FAILED;
+	}
 	return mapped;
+}
+
+void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, size_t alignment,
+                        bool *is_zero, bool *is_committed)
+{
+	bool is_default = ehooks_are_default(ehooks);
+	void *memory = is_default ? heap_default_alloc(tsdn, at, bytes, alignment, is_zero,
+	                                               is_committed, ehooks_ind_get(ehooks))
+	                          : ehooks_alloc(tsdn, ehooks, at, bytes, alignment, is_zero,
+	                                         is_committed);
+
+	if (likely(memory == NULL || heap_is_in_reach(memory, bytes)))
+		return memory;
+	if (is_default)
+		heap_default_destroy(memory, bytes);
+	else
+		ehooks_dalloc(tsdn, ehooks, memory, bytes, *is_committed);
+	return NULL;
 }
 
 /* jemalloc takes no notice of a refusal, but for a line on stderr. */

@@ -50,6 +50,10 @@ bool heap_dump_profile(const char *path, int (*open_file)(const char *path));
 /* heap_extent.c, by which it registers what it has mapped. */
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);
+void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, size_t alignment,
+                        bool *is_zero, bool *is_committed);
+/* True where the heap can have a block: heap_extent.c says what is beyond. */
+bool heap_is_in_reach(const void *memory, size_t bytes);
 
 /* heap_charge.c, by which an arena grows, and gives back. */
 edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,

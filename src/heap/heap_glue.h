@@ -37,7 +37,6 @@
 #endif
 #ifdef OOM_HEAP_GLUE_EXTENT
 #define je_emap_register_boundary heap_emap_register_boundary
-#define je_ehooks_default_alloc_impl heap_default_alloc
 #define je_ehooks_default_dalloc_impl heap_default_dalloc
 #define je_ehooks_default_destroy_impl heap_default_destroy
 #define je_ehooks_default_decommit_impl heap_default_decommit
@@ -125,10 +124,21 @@ __attribute__((noreturn)) void debug_assert_failed(const char *file, int line, c
 #ifdef OOM_HEAP_GLUE_BASE
 #define je_extent_alloc_mmap heap_base_alloc_mmap
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap
+#endif
+#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT)
 #include "jemalloc/internal/jemalloc_preamble.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
+#endif
+#ifdef OOM_HEAP_GLUE_BASE
 #define sz_pind2sz(index) (opt_retain ? sz_pind2sz(index) : HUGEPAGE)
+#endif
+
+/* Where it asks a program's own extent hooks for memory: heap_extent.c looks at what they say. */
+#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT)
+void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, size_t alignment,
+                        bool *is_zero, bool *is_committed);
+#define ehooks_alloc heap_ehooks_alloc
 #endif
 
 #endif

@@ -177,7 +177,7 @@ static bool is_ours(const void *memory)
 {
 	emap_full_alloc_ctx_t found;
 
-	return malloc_initialized() &&
+	return malloc_initialized() && heap_is_in_reach(memory, 1) &&
 	       !emap_full_alloc_ctx_try_lookup(tsdn_fetch(), &arena_emap_global, memory, &found) &&
 	       found.edata != NULL;
 }
@@ -243,5 +243,5 @@ const struct heap_ops heap_ops = {
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
-	.max_bytes = ((size_t)1 << LG_VADDR) - 1,
+	.max_bytes = SIZE_MAX >> (64 - LG_VADDR),
 };
