@@ -188,7 +188,7 @@ static size_t count_call(const struct oomreclaim_control *control, void *arg)
 
 static void wait_for_calls(unsigned count)
 {
-	for (int i = 0; i < 10000 && atomic_load(&calls) < count; i++)
+	for (int i = 0; i < 100000 && atomic_load(&calls) < count; i++)
 		usleep(1000);
 	CHECK_EQ(atomic_load(&calls), count);
 }

@@ -130,7 +130,7 @@ server=$!
 tries=0
 until redis-cli -s "$tmp/redis.sock" ping >/dev/null 2>&1; do
 	tries=$((tries + 1))
-	[ $tries -lt 200 ] || { fail "redis-server: no answer"; break; }
+	[ $tries -lt 600 ] || { fail "redis-server: no answer"; break; }
 	sleep 0.1
 done
 redis-benchmark -s "$tmp/redis.sock" -n 30000 -P 8 -q -t set,get,lpush,mset >/dev/null 2>&1 || fail "redis-benchmark"

@@ -224,7 +224,7 @@ static void first_use(void)
 	pthread_t thread;
 
 	CHECK(library != NULL);
-	alarm(60);
+	alarm(240);
 	CHECK_EQ(pthread_create(&thread, NULL, unlock_meanwhile, NULL), 0);
 	while (!atomic_load(&has_lock))
 		sched_yield();

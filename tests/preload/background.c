@@ -14,7 +14,7 @@
 #include "oomreclaim.h"
 
 /* Long enough for any machine; the launcher ends what hangs. */
-#define STEPS_MAX 100000
+#define STEPS_MAX 1000000
 
 static struct pool pool;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -156,7 +156,7 @@ def drop(*unused):
 signal.signal(signal.SIGUSR1, drop)
 for i in range(60):
     cache.append(bytearray(1 << 20))
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 120
 while not dropped and time.monotonic() < deadline:
     time.sleep(0.01)
 # Who is told late must not be killed by it: at its end Python takes its handlers away.

@@ -18,7 +18,7 @@
 #define ERRNO_UNTOUCHED 4711
 
 /* Of every suite with threads: a test that hangs fails. */
-#define WATCHDOG_SECONDS 30
+#define WATCHDOG_SECONDS 120
 
 /* What init.c does before main(): the settings' defaults, and the handlers of fork(). And there is no
    /proc: what a test comes to must not depend on the machine's limits. */

@@ -176,8 +176,8 @@ Test(killer_means, a_signal_that_is_refused)
 enum { STRANGERS = VICTIM_SKIPPED + 6, NOBODY = 65534 };
 
 /* They live as long as the other end of the pipe: a signal at their parent's death would be refused,
-   too. */
-static pid_t start_as(uid_t user, const int alive[2])
+   too. Until the user has changed, a child is a stranger to that user. */
+static pid_t start_as(uid_t user, const int alive[2], const int changed[2])
 {
 	char nothing;
 	pid_t child = fork();
@@ -186,12 +186,14 @@ static pid_t start_as(uid_t user, const int alive[2])
 		abort();
 	if (child == 0) {
 		close(alive[1]);
-		if (setuid(user) != 0)
+		if (setuid(user) != 0 || write(changed[1], "y", 1) != 1)
 			_exit(2);
 		while (read(alive[0], &nothing, 1) < 0)
 			;
 		_exit(0);
 	}
+	if (read(changed[0], &nothing, 1) != 1)
+		abort();
 	return child;
 }
 
@@ -200,17 +202,17 @@ static pid_t start_as(uid_t user, const int alive[2])
 static void kill_among_strangers(void)
 {
 	pid_t strangers[STRANGERS], own;
-	int alive[2];
+	int alive[2], changed[2];
 
-	if (geteuid() != 0 || pipe(alive) != 0)
+	if (geteuid() != 0 || pipe(alive) != 0 || pipe(changed) != 0)
 		_exit(77);
 	for (int i = 0; i < STRANGERS; i++)
-		strangers[i] = start_as(0, alive);
-	own = start_as(NOBODY, alive);
+		strangers[i] = start_as(0, alive, changed);
+	own = start_as(NOBODY, alive, changed);
 	for (int i = 0; i < STRANGERS; i++) {
 		kill(strangers[i], SIGKILL);
 		waitpid(strangers[i], NULL, 0);
-		start_as(0, alive);
+		start_as(0, alive, changed);
 	}
 	if (setuid(NOBODY) != 0)
 		_exit(77);

@@ -86,7 +86,7 @@ serve() {
 	tries=0
 	until redis-cli -s "$tmp/redis.sock" ping >/dev/null 2>&1; do
 		tries=$((tries + 1))
-		[ "$tries" -lt 300 ] || fail "redis-server does not answer" redis.log
+		[ "$tries" -lt 600 ] || fail "redis-server does not answer" redis.log
 		sleep 0.1
 	done
 }
