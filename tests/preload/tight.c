@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -123,12 +124,26 @@ static void prepare_callback(void)
 	CHECK_EQ(oomreclaim_register("gives up", 2, 0, give_up, NULL, NULL), 0);
 }
 
-/* Mappings that are made: limit:auto is read for each. */
+/* Without a system call, and no cancellation point. */
+static void spin(int ms)
+{
+	struct timespec now, begin;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
+}
+
+/* Mappings that are made. limit:auto is read for some of them, no more often than every 5 ms. */
 static void run_grow(void)
 {
 	for (int i = 0; i < 40; i++) {
-		char *memory = malloc(MIB);
+		char *memory;
 
+		if (i % 8 == 0)
+			spin(6);
+		memory = malloc(MIB);
 		CHECK(memory);
 		memory[0] = 1;
 	}
