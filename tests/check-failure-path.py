@@ -22,7 +22,7 @@ import tempfile
 BOUND_BYTES = 4096
 
 # Where the stack is counted from: what the heap calls in the middle of a mapping, and what comes behind it.
-FAILING = "pages_charge fault_should_fail_slow ladder_climb ladder_run oomreclaim_reclaim oomreclaim_kill".split()
+FAILING = "budget_charge fault_should_fail_slow ladder_climb ladder_run oomreclaim_reclaim oomreclaim_kill".split()
 # The same, and what has a stack of its own.
 ROOTS = FAILING + ["dump_on_own_stack"]
 # Once, before the first allocation of the process.

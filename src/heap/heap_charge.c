@@ -198,10 +198,8 @@ bool heap_charge_enter_gap(bool is_entered)
 
 void *heap_base_alloc_mmap(void *at, size_t size, size_t alignment, bool *zero, bool *commit)
 {
-	void *memory = NULL;
+	void *memory = extent_alloc_mmap(at, size, alignment, zero, commit);
 
-	if (!pages_should_fail(size))
-		memory = extent_alloc_mmap(at, size, alignment, zero, commit);
 	if (memory != NULL)
 		heap_maps_added(memory, size);
 	return memory;

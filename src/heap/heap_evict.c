@@ -429,6 +429,8 @@ size_t heap_evict(const struct heap_request *request, size_t bytes)
 		given = evict_pages(tsdn, wanted);
 	if (is_all) {
 		given += purge_made_by_hand();
+		/* Nothing was short: another attempt may do. */
+		given += pages_last_refusal() == PAGES_REFUSED_BY_FAULT;
 		heap_purge_refused();
 		heap_maps_retry();
 	}

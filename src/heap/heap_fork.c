@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
+#include "limits/pages.h"
 
 /* Threads in extent_alloc_dss(). It spins on a variable that fork() would leave to the child as it is
    found, set by a thread that the child does not have. */
@@ -22,6 +23,8 @@ void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes
 {
 	void *memory = NULL;
 
+	if (pages_dss_should_fail(bytes))
+		return NULL;
 	atomic_fetch_add(&in_dss, 1);
 	if (!atomic_load(&is_forking)) {
 		/* What it skips to be aligned was never charged. */

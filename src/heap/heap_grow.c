@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
+#include "limits/fault.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 
@@ -51,10 +52,11 @@ static void add_piece(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks)
 	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
 }
 
-/* Arenas made by hand keep what they retain until they are destroyed. */
+/* Arenas made by hand keep what they retain until they are destroyed; and a fault that is injected shall
+   hit what the program asked for. */
 static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
 {
-	return !opt_retain && ehooks_are_default(ehooks) &&
+	return !opt_retain && ehooks_are_default(ehooks) && !fault_is_armed(&fault_page) &&
 	       ecache_ind_get(&pac->ecache_retained) < manual_arena_base &&
 	       atomic_load_explicit(&missing_bytes, memory_order_relaxed) == 0;
 }

@@ -36,7 +36,8 @@ struct heap_ops {
 	/* Resolves what the other functions need, once, before main(). */
 	void (*init)(void);
 	void *(*alloc)(const struct heap_request *request);
-	/* Gives the caches of this thread back to the arenas they came from. False where they were empty. */
+	/* Gives the caches of this thread back to the arenas they came from. False where they were empty; but
+	   true after a fault that was injected, as another attempt may do then. */
 	bool (*flush_thread)(void);
 	/* Merges the free extents of this thread's arena where they lie, and from now on lets a small
 	   request be cut from a free extent of any size: no system call. True where that may help. Put off

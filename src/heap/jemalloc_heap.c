@@ -13,6 +13,7 @@
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/fault.h"
+#include "limits/pages.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "config/options.h"
 #include "heap/heap_glue.h"
@@ -154,7 +155,7 @@ static bool flush_thread(void)
 		return false;
 	tsd = tsd_fetch();
 	if (!tcache_available(tsd) || !has_cached(tsd_tcachep_get(tsd)))
-		return false;
+		return pages_last_refusal() == PAGES_REFUSED_BY_FAULT;
 	tcache_flush(tsd);
 	return true;
 }

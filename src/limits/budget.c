@@ -218,7 +218,7 @@ static void wake_once(void)
 	wake();
 }
 
-bool budget_charge(size_t bytes)
+OOM_NOINLINE bool budget_charge(size_t bytes)
 {
 	size_t wanted, now;
 

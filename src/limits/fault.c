@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "base/io_write.h"
 #include "config/options.h"
 #include "oomreclaim.h"
 
@@ -82,12 +83,22 @@ bool fault_strikes(struct fault *fault, size_t bytes)
 	return true;
 }
 
+/* In the middle of a mapping the stack may have gone far already: not as much of it as io_warn() takes. */
+static void tell(size_t bytes)
+{
+	char line[80];
+	struct io_buf buf = {.text = line, .bytes = sizeof line};
+
+	io_printf(&buf, "oomreclaim: injected: a mapping of %zu bytes fails\n", bytes);
+	io_write_stderr(line, buf.used);
+}
+
 OOM_COLD bool fault_should_fail_slow(size_t bytes)
 {
 	if (!fault_strikes(&fault_page, bytes))
 		return false;
 	if (options.is_verbose)
-		io_warn("injected: a mapping of %zu bytes fails", bytes);
+		tell(bytes);
 	return true;
 }
 

@@ -26,17 +26,35 @@ bool pages_hold(bool hold)
 	return was;
 }
 
-bool pages_should_fail(size_t bytes)
-{
-	return fault_should_fail(bytes);
-}
-
 bool pages_charge(size_t bytes)
 {
-	if (likely(!pages_should_fail(bytes) && budget_charge(bytes)))
+	if (likely(budget_charge(bytes)))
 		return true;
 	refusal = PAGES_REFUSED_BY_BUDGET;
 	return false;
+}
+
+/* jemalloc tries one after the other: where a fault is injected into the first, the second fails as
+   well, or the failure would stop short of the ladder. */
+static OOM_TLS enum source { NEITHER, MMAP, DSS } injected;
+
+static bool should_fail(enum source by, size_t bytes)
+{
+	bool is_second = injected != NEITHER && injected != by;
+
+	injected = NEITHER;
+	if (is_second)
+		return true;
+	if (!fault_should_fail(bytes))
+		return false;
+	refusal = PAGES_REFUSED_BY_FAULT;
+	injected = by;
+	return true;
+}
+
+bool pages_dss_should_fail(size_t bytes)
+{
+	return should_fail(DSS, bytes);
 }
 
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -44,7 +62,7 @@ void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t o
 	int saved = errno;
 	void *mapped;
 
-	if (is_held)
+	if (is_held || should_fail(MMAP, length))
 		return MAP_FAILED;
 	mapped = mmap(addr, length, prot, flags, fd, offset);
 	if (mapped == MAP_FAILED)

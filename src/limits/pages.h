@@ -17,15 +17,20 @@ int pages_munmap(void *addr, size_t length);
 void *pages_sbrk(intptr_t increment);
 int pages_madvise(void *addr, size_t length, int advice);
 
-/* Before pages are taken into use: budget_charge(), and where faults are injected. A refusal is remembered. */
+/* Before pages are taken into use: budget_charge(). A refusal is remembered. */
 bool pages_charge(size_t bytes);
 
-/* Whether a fault is injected into what takes no charge. */
-bool pages_should_fail(size_t bytes);
+/* Whether a fault is injected here: before jemalloc looks at sbrk(), for which one failure is the last. */
+bool pages_dss_should_fail(size_t bytes);
 
 /* What refused a mapping or a charge to this thread last: where the system did, addresses are short (or what
    it may promise of memory); where the budget did, pages are. */
-enum pages_refusal { PAGES_NOT_REFUSED, PAGES_REFUSED_BY_BUDGET, PAGES_REFUSED_BY_SYSTEM };
+enum pages_refusal {
+	PAGES_NOT_REFUSED,
+	PAGES_REFUSED_BY_BUDGET,
+	PAGES_REFUSED_BY_SYSTEM,
+	PAGES_REFUSED_BY_FAULT
+};
 enum pages_refusal pages_last_refusal(void);
 
 /* While held, this thread gets no new mapping, and no system call is made for one. Returns what it was. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* No operation here maps so often: one that does goes on for ever. */
@@ -68,6 +69,17 @@ static void check_survivors(void)
 		nth_check(survivors[i], survivor_bytes[i]);
 }
 
+/* What is free stays mapped until addresses are short: under RLIMIT_AS one large request sees to that. */
+static void unmap_free(void)
+{
+	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY);
+	CHECK(malloc(limit.rlim_cur - MIB) == NULL);
+	oomreclaim_scope_restore(old);
+}
+
 /* With every nth mapping failing, at most `times`. Returns how many did. */
 static uint64_t run_once(const struct operation *operation, uint64_t n, int64_t times)
 {
@@ -80,7 +92,7 @@ static uint64_t run_once(const struct operation *operation, uint64_t n, int64_t 
 
 	if (operation->prepare)
 		operation->prepare();
-	malloc_trim(0);
+	unmap_free();
 	is_injecting = true;
 	inherited = oomreclaim_fault_injected();
 	CHECK_EQ(oomreclaim_fault_set(&faults, sizeof faults), 0);

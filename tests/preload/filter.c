@@ -44,6 +44,10 @@ static const struct {
 	CALL(getpid),
 	CALL(gettid),
 	CALL(getuid),
+#ifdef SYS_geteuid
+	CALL(geteuid),
+#endif
+	CALL(ioctl),
 	CALL(kcmp),
 	CALL(kill),
 	CALL(madvise),
@@ -62,6 +66,7 @@ static const struct {
 	CALL(prctl),
 	CALL(prlimit64),
 	{"process_mrelease", 448},
+	CALL(pwritev2),
 	CALL(read),
 	CALL(recvfrom),
 	CALL(rseq),
