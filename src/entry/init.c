@@ -5,7 +5,6 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,21 +15,16 @@
 #include "base/io_write.h"
 #include "config/options.h"
 #include "entry/cxx_runtime.h"
+#include "entry/fork.h"
 #include "entry/modules.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
-#include "kill/killer.h"
-#include "kill/policy.h"
 #include "limits/budget.h"
 #include "lockdep/debug.h"
-#include "reclaim/calls.h"
-#include "reclaim/reclaim.h"
-#include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "report/dump.h"
 #include "report/log.h"
 #include "report/report.h"
-#include "report/stats.h"
 #include "report/stats_page.h"
 
 /* As much of a wrong pair as leaves room for what is wrong with it. */
@@ -104,53 +98,6 @@ static void warn_of_company(void)
 	        dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 ? first.dli_fname : "unknown");
 }
 
-/* fork() is no cancellation point, but what the handlers do is, with all locks held. The thread's own,
-   since several may fork. */
-static OOM_TLS int fork_cancel_state;
-
-/* The heap's own handlers were registered at its first use, before these: so these locks are taken
-   first, and the heap still works while they are held. */
-static void fork_prepare(void)
-{
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &fork_cancel_state);
-	killer_fork_prepare();
-	report_fork_prepare();
-	policy_fork_prepare();
-	reclaim_fork_prepare();
-	registry_fork_prepare();
-	calls_fork_prepare();
-	heap_fork_prepare();
-}
-
-static void fork_parent(void)
-{
-	heap_fork_done();
-	calls_fork_parent();
-	registry_fork_parent();
-	reclaim_fork_parent();
-	policy_fork_parent();
-	report_fork_parent();
-	killer_fork_parent();
-	pthread_setcancelstate(fork_cancel_state, NULL);
-}
-
-static void fork_child(void)
-{
-	heap_fork_done();
-	background_fork_child();
-	stats_fork_child();
-	stats_page_fork_child();
-	budget_fork_child();
-	calls_fork_child();
-	registry_fork_child(reclaim_is_caller());
-	reclaim_fork_child();
-	policy_fork_child();
-	report_fork_child();
-	dump_fork_child();
-	killer_fork_child();
-	pthread_setcancelstate(fork_cancel_state, NULL);
-}
-
 static void init_stats(void)
 {
 	int error = stats_page_write();
@@ -178,7 +125,7 @@ __attribute__((constructor)) static void init(void)
 	} else {
 		warn_of_company();
 	}
-	if (pthread_atfork(fork_prepare, fork_parent, fork_child) != 0)
+	if (fork_register() != 0)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
 	if (is_ours)
 		check_paths();

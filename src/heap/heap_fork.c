@@ -37,15 +37,31 @@ void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes
 	return memory;
 }
 
+/* Whoever forks has locks of the library's that come before. */
+static bool has_heap_locks;
+
 void heap_fork_prepare(void)
 {
 	atomic_store(&is_forking, true);
 	while (atomic_load(&in_dss) > 0)
 		sched_yield();
+	/* The first malloc() may be yet to come. */
+	has_heap_locks = malloc_initialized();
+	if (has_heap_locks)
+		jemalloc_prefork();
 }
 
-void heap_fork_done(void)
+void heap_fork_parent(void)
 {
+	if (has_heap_locks)
+		jemalloc_postfork_parent();
+	atomic_store(&is_forking, false);
+}
+
+void heap_fork_child(void)
+{
+	if (has_heap_locks)
+		jemalloc_postfork_child();
 	atomic_store(&is_forking, false);
 }
 

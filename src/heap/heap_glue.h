@@ -22,6 +22,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ int heap_creat(const char *path, mode_t mode);
 int heap_open(const char *path, int flags);
 int heap_close(int fd);
 ssize_t heap_write(int fd, const void *text, size_t bytes);
+int heap_wants_fork(void);
 
 /* jemalloc_heap.c, which defines these, takes the declarations alone. */
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
@@ -85,6 +87,8 @@ ssize_t heap_write(int fd, const void *text, size_t bytes);
 #define madvise(addr, length, advice) pages_madvise(addr, length, advice)
 #define secure_getenv(name) heap_conf_getenv(name)
 #define readlink(path, buf, size) heap_readlink(path, buf, size)
+/* Its handlers are called from the library's: heap_fork.c. */
+#define pthread_atfork(prepare, parent, child) heap_wants_fork()
 #define creat(path, mode) heap_creat(path, mode)
 #define open(path, flags) heap_open(path, flags)
 #define close(fd) heap_close(fd)

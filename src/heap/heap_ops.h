@@ -82,8 +82,12 @@ struct heap_blocks {
 };
 void heap_count_blocks(struct heap_blocks *blocks);
 
-/* heap_fork.c: around fork(), before jemalloc's own handler and after it. Only the library's heap. */
+/* heap_fork.c: the heap's locks, around fork(). */
 void heap_fork_prepare(void);
-void heap_fork_done(void);
+void heap_fork_parent(void);
+void heap_fork_child(void);
+/* The heap calls this before its first allocation: from now on it has locks. 0 or an error number. Defined where
+   the handlers of fork() are. */
+int heap_wants_fork(void);
 
 #endif

@@ -327,12 +327,12 @@ OOM_EXPORT int oomreclaim_kill_enable(void)
 	return error;
 }
 
-void killer_fork_prepare(void)
+void killer_fork_lock(void)
 {
 	pthread_mutex_lock(&killer.lock);
 }
 
-void killer_fork_parent(void)
+void killer_fork_unlock(void)
 {
 	pthread_mutex_unlock(&killer.lock);
 }
@@ -344,5 +344,4 @@ void killer_fork_child(void)
 	killer.is_active = false;
 	victim_fork_child();
 	victim_kill_fork_child();
-	pthread_mutex_unlock(&killer.lock);
 }

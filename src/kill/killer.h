@@ -32,8 +32,8 @@ enum killer_result killer_act(const struct oom_control *control, enum oomreclaim
 /* The report and the dump, for a process that ends. The first to claim it returns true. */
 bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy policy);
 
-void killer_fork_prepare(void);
-void killer_fork_parent(void);
+void killer_fork_lock(void);
+void killer_fork_unlock(void);
 void killer_fork_child(void);
 
 #endif

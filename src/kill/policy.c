@@ -195,12 +195,12 @@ const char *policy_name(enum oomreclaim_policy policy)
 	return policy < ARRAY_SIZE(names) ? names[policy] : "?";
 }
 
-void policy_fork_prepare(void)
+void policy_fork_lock(void)
 {
 	pthread_mutex_lock(&callback.lock);
 }
 
-void policy_fork_parent(void)
+void policy_fork_unlock(void)
 {
 	pthread_mutex_unlock(&callback.lock);
 }
@@ -209,5 +209,4 @@ void policy_fork_child(void)
 {
 	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
 	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
-	pthread_mutex_unlock(&callback.lock);
 }

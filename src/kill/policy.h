@@ -31,8 +31,8 @@ void policy_check_grace(void);
 /* "return" and so on. */
 const char *policy_name(enum oomreclaim_policy policy);
 
-void policy_fork_prepare(void);
-void policy_fork_parent(void);
+void policy_fork_lock(void);
+void policy_fork_unlock(void);
 void policy_fork_child(void);
 
 #endif

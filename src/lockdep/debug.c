@@ -177,7 +177,7 @@ void debug_stop(void)
 		nanosleep(&pause, NULL);
 }
 
-static void fork_child(void)
+void debug_fork_child(void)
 {
 	/* Those threads are in the parent. */
 	atomic_store(&dry_runs, 0);
@@ -190,5 +190,4 @@ void debug_init(void)
 	lock_report_init();
 	if (options.lock_check != LOCK_CHECK_OFF)
 		freed_init();
-	pthread_atfork(NULL, NULL, fork_child);
 }

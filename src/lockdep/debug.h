@@ -31,6 +31,7 @@ void debug_registered(oomreclaim_handle handle, unsigned flags);
 void debug_unregistered(oomreclaim_handle handle);
 void debug_init(void);
 void debug_stop(void);
+void debug_fork_child(void);
 #else
 #define oom_assert(condition) ((void)0)
 #define debug_alloc(bytes, caller) false
@@ -43,6 +44,7 @@ void debug_stop(void);
 #define debug_unregistered(handle) ((void)0)
 #define debug_init() ((void)0)
 #define debug_stop() ((void)0)
+#define debug_fork_child NULL
 #endif
 
 #endif

@@ -134,12 +134,12 @@ int calls_wait(uint64_t first, uint64_t last)
 	return error;
 }
 
-void calls_fork_prepare(void)
+void calls_fork_lock(void)
 {
 	pthread_mutex_lock(&calls.lock);
 }
 
-void calls_fork_parent(void)
+void calls_fork_unlock(void)
 {
 	pthread_mutex_unlock(&calls.lock);
 }
@@ -156,5 +156,4 @@ void calls_fork_child(void)
 	/* Who waited is in the parent. */
 	calls.waits = NULL;
 	calls.ended = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	pthread_mutex_unlock(&calls.lock);
 }

@@ -34,8 +34,8 @@ bool calls_is_own(uint64_t what);
    waits for a call that this thread is in, itself or by way of others. */
 int calls_wait(uint64_t first, uint64_t last);
 
-void calls_fork_prepare(void);
-void calls_fork_parent(void);
+void calls_fork_lock(void);
+void calls_fork_unlock(void);
 /* Only the calls that the calling thread is in are left. */
 void calls_fork_child(void);
 

@@ -305,13 +305,13 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	return progress.claimed_bytes;
 }
 
-void reclaim_fork_prepare(void)
+void reclaim_fork_lock(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		pthread_mutex_lock(&kinds[i].lock);
 }
 
-void reclaim_fork_parent(void)
+void reclaim_fork_unlock(void)
 {
 	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;)
 		pthread_mutex_unlock(&kinds[i].lock);
@@ -326,6 +326,5 @@ void reclaim_fork_child(void)
 		kinds[i].joined_bytes = 0;
 		if (!is_caller || !pthread_equal(kinds[i].owner, pthread_self()))
 			kinds[i].is_active = false;
-		pthread_mutex_unlock(&kinds[i].lock);
 	}
 }

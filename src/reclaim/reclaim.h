@@ -44,8 +44,8 @@ struct reclaim_totals {
 };
 void reclaim_totals(bool is_background, struct reclaim_totals *totals);
 
-void reclaim_fork_prepare(void);
-void reclaim_fork_parent(void);
+void reclaim_fork_lock(void);
+void reclaim_fork_unlock(void);
 void reclaim_fork_child(void);
 
 #endif

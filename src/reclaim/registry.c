@@ -249,12 +249,12 @@ unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *t
 	return used;
 }
 
-void registry_fork_prepare(void)
+void registry_fork_lock(void)
 {
 	pthread_mutex_lock(&registry.lock);
 }
 
-void registry_fork_parent(void)
+void registry_fork_unlock(void)
 {
 	pthread_mutex_unlock(&registry.lock);
 }
@@ -270,5 +270,4 @@ void registry_fork_child(bool is_caller)
 		entry->is_called = is_here;
 		entry->pins = is_here;
 	}
-	pthread_mutex_unlock(&registry.lock);
 }

@@ -61,8 +61,8 @@ struct registry_line {
    for long: the lock is only ever held for the list. */
 unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total);
 
-void registry_fork_prepare(void);
-void registry_fork_parent(void);
+void registry_fork_lock(void);
+void registry_fork_unlock(void);
 /* is_caller: the forking thread is itself inside a callback and goes on with it in the child. */
 void registry_fork_child(bool is_caller);
 

@@ -349,17 +349,12 @@ OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *
 	        control->request->size, (unsigned long long)options.wait_ms, callback);
 }
 
-void report_fork_prepare(void)
+void report_fork_lock(void)
 {
 	pthread_mutex_lock(&report.lock);
 }
 
-void report_fork_parent(void)
-{
-	pthread_mutex_unlock(&report.lock);
-}
-
-void report_fork_child(void)
+void report_fork_unlock(void)
 {
 	pthread_mutex_unlock(&report.lock);
 }

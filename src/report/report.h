@@ -34,8 +34,7 @@ void report_failure(const struct oom_control *control, const char *refusal);
 /* The line that names the callback which another thread was in for too long. */
 void report_timeout(const struct oom_control *control, const char *callback);
 
-void report_fork_prepare(void);
-void report_fork_parent(void);
-void report_fork_child(void);
+void report_fork_lock(void);
+void report_fork_unlock(void);
 
 #endif

@@ -243,3 +243,16 @@ const struct heap_ops heap_ops = {
 	.reserve_alloc = reserve_alloc_block,
 	.max_bytes = PTRDIFF_MAX,
 };
+
+/* fork() has nothing to lock here. */
+void heap_fork_prepare(void)
+{
+}
+
+void heap_fork_parent(void)
+{
+}
+
+void heap_fork_child(void)
+{
+}

@@ -18,20 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "background/background.h"
 #include "base/base.h"
 #include "base/io_write.h"
 #include "config/options.h"
-#include "kill/killer.h"
-#include "kill/policy.h"
+#include "entry/fork.h"
 #include "limits/budget.h"
-#include "reclaim/calls.h"
-#include "reclaim/reclaim.h"
-#include "reclaim/registry.h"
-#include "report/dump.h"
-#include "report/report.h"
-#include "report/stats.h"
-#include "report/stats_page.h"
 #include "system/proc.h"
 
 #define PATH_BYTES 1024
@@ -46,41 +37,10 @@ static void give_up(int line, const char *condition)
 	_exit(EXIT_FAILURE);
 }
 
-static void fork_prepare(void)
+/* Of a test that hangs, and is ended for it, nothing is to be left. */
+static void die_with_parent(void)
 {
-	killer_fork_prepare();
-	report_fork_prepare();
-	policy_fork_prepare();
-	reclaim_fork_prepare();
-	registry_fork_prepare();
-	calls_fork_prepare();
-}
-
-static void fork_parent(void)
-{
-	calls_fork_parent();
-	registry_fork_parent();
-	reclaim_fork_parent();
-	policy_fork_parent();
-	report_fork_parent();
-	killer_fork_parent();
-}
-
-static void fork_child(void)
-{
-	/* Of a test that hangs, and is ended for it, nothing is to be left. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	background_fork_child();
-	stats_fork_child();
-	stats_page_fork_child();
-	budget_fork_child();
-	calls_fork_child();
-	registry_fork_child(reclaim_is_caller());
-	reclaim_fork_child();
-	policy_fork_child();
-	report_fork_child();
-	dump_fork_child();
-	killer_fork_child();
 }
 
 /* There is no oomreclaimd. */
@@ -99,7 +59,8 @@ void support_init(void)
 	   waiting set their own. */
 	options.wait_ms = 1000ull * WATCHDOG_SECONDS;
 	budget_init(wake_nobody);
-	MUST(pthread_atfork(fork_prepare, fork_parent, fork_child) == 0);
+	MUST(fork_register() == 0);
+	MUST(pthread_atfork(NULL, NULL, die_with_parent) == 0);
 }
 
 #ifdef COVERAGE
