@@ -55,6 +55,7 @@ struct options {
 	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
 	size_t dump_max_bytes;
 	char modules[OPTIONS_PATH_MAX + 1]; /* "": none */
+	bool is_deepbind;                   /* RTLD_DEEPBIND is left as it is */
 	struct oomreclaim_fault fail_page;
 #ifdef OOM_DEBUG
 	struct oomreclaim_fault fail_malloc;

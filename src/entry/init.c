@@ -16,6 +16,7 @@
 #include "config/options.h"
 #include "entry/cxx_runtime.h"
 #include "entry/fork.h"
+#include "entry/interpose.h"
 #include "entry/modules.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
@@ -79,9 +80,7 @@ static void check_paths(void)
 		             "nothing is dumped until it can be written");
 }
 
-/* An allocator that was preloaded before this library, or that the program itself contains, takes
-   its malloc() and all that hangs on it. */
-static bool is_first(void)
+bool interpose_is_first(void)
 {
 	void *probe = malloc(1);
 	bool is_ours = probe == NULL || heap_ops.is_ours(probe);
@@ -116,7 +115,7 @@ __attribute__((constructor)) static void init(void)
 	debug_init();
 	budget_init(background_wake);
 	cxx_runtime_init();
-	is_ours = is_first();
+	is_ours = interpose_is_first();
 	if (is_ours) {
 		heap_ops.init();
 		if (reserve_init(options.reserve_bytes) != 0)

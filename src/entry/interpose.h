@@ -6,7 +6,12 @@
 #ifndef OOM_INTERPOSE_H
 #define OOM_INTERPOSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* An allocator that was preloaded before this library, or that the program itself contains, takes its malloc()
+   and all that hangs on it. */
+bool interpose_is_first(void);
 
 void free_sized(void *memory, size_t size);
 void free_aligned_sized(void *memory, size_t alignment, size_t size);

@@ -177,6 +177,19 @@ void debug_stop(void)
 		nanosleep(&pause, NULL);
 }
 
+int debug_close(int (*close)(void *file), void *file)
+{
+	struct class_set before;
+	int result;
+
+	/* Another file may come to lie there. */
+	classes_in_files(&before);
+	result = close(file);
+	if (result == 0)
+		lockdep_left_files(&before);
+	return result;
+}
+
 void debug_fork_child(void)
 {
 	/* Those threads are in the parent. */

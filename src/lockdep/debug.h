@@ -32,6 +32,8 @@ void debug_unregistered(oomreclaim_handle handle);
 void debug_init(void);
 void debug_stop(void);
 void debug_fork_child(void);
+/* Calls dlclose(). */
+int debug_close(int (*close)(void *file), void *file);
 #else
 #define oom_assert(condition) ((void)0)
 #define debug_alloc(bytes, caller) false
@@ -45,6 +47,7 @@ void debug_fork_child(void);
 #define debug_init() ((void)0)
 #define debug_stop() ((void)0)
 #define debug_fork_child NULL
+#define debug_close(close, file) (close)(file)
 #endif
 
 #endif

@@ -64,8 +64,7 @@ static bool is_own(const void *caller)
 	DO(pthread_cond_timedwait)     \
 	DO(pthread_cond_clockwait)     \
 	DO(cnd_wait)                   \
-	DO(cnd_timedwait)              \
-	DO(dlclose)
+	DO(cnd_timedwait)
 
 #define MEMBER(function) __typeof__(&function) function;
 /* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
@@ -244,16 +243,3 @@ WAITS_AGAIN(pthread_cond_clockwait,
 WAITS_AGAIN(cnd_wait, (cnd_t * condition, mtx_t *lock), (condition, lock))
 WAITS_AGAIN(cnd_timedwait, (cnd_t * condition, mtx_t *lock, const struct timespec *end),
             (condition, lock, end))
-
-/* Another file may come to lie there. */
-OOM_EXPORT int dlclose(void *file)
-{
-	struct class_set before;
-	int result;
-
-	classes_in_files(&before);
-	result = NEXT(dlclose)(file);
-	if (result == 0)
-		lockdep_left_files(&before);
-	return result;
-}

@@ -109,6 +109,8 @@ static void set_or_unset(const char *name, const char *value)
 
 static __attribute__((noreturn)) void start(char **program, int stderr_fd)
 {
+	/* The build's directories, which an installed program does not have. */
+	set_or_unset("LD_LIBRARY_PATH", NULL);
 	set_or_unset("LD_PRELOAD", want.preload);
 	set_or_unset("OOMRECLAIM_CONF", want.conf);
 	set_or_unset("MALLOC_CONF", want.malloc_conf);

@@ -62,6 +62,7 @@ static const struct {
 	{"stats", "false"},
 	{"strict_conf", "false"},
 	{"modules", ""},
+	{"deepbind", "false"},
 	{"fail_page", "0"},
 	{"fail_page_min", "0"},
 	{"fail_page_seed", "0"},

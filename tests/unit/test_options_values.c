@@ -42,6 +42,8 @@ static const struct good words[] = {
 	{"report:auto", MEMBER(report), REPORT_AUTO},
 	{"verbose:true", MEMBER(is_verbose), true},
 	{"verbose:false", MEMBER(is_verbose), false},
+	{"deepbind:true", MEMBER(is_deepbind), true},
+	{"deepbind:false", MEMBER(is_deepbind), false},
 	{"strict_conf:true", MEMBER(is_strict), true},
 	{"strict_conf:false", MEMBER(is_strict), false},
 	{"kill_signal:HUP", MEMBER(kill_signal), SIGHUP},
