@@ -47,13 +47,19 @@ static void print_malloc(const struct elf_facts *elf)
 
 static void print_settings(const struct elf_facts *elf)
 {
-	if (elf->imports_oomreclaim)
+	if (elf->misses_oomreclaim)
+		printf("callbacks:  its own, which it does not register: OOMRECLAIM_OPTIONAL finds no library "
+		       "in a program that is no PIE; compile it with -fPIE\n"
+		       "settings:   all of oomreclaim conf\n");
+	else if (elf->imports_oomreclaim)
 		printf("callbacks:  it registers its own\n"
 		       "settings:   all of oomreclaim conf\n");
 	else
 		printf("callbacks:  none of its own: what can be reclaimed is the allocator's caches\n"
 		       "settings:   all of oomreclaim conf; limit, high and policy are of use without "
 		       "callbacks, reserve and wait_ms are not\n");
+	if (elf->imports_dlopen)
+		printf("plugins:    what it opens with RTLD_DEEPBIND is opened without, unless deepbind:true\n");
 }
 
 static void print_verdict(const struct program *program)
@@ -110,6 +116,9 @@ const struct tool_command command_check = {
 	.letters = "+:h",
 	.synopsis = "COMMAND",
 	.summary = "says whether the library would work in a program, and what to do if not",
-	.options = "It looks at the file and runs nothing. Exit status: 0 if it would, 1 if not.\n",
+	.options =
+		"It looks at the file and runs nothing. Exit status: 0 if it would, 1 if not.\n"
+		"It is about the preload. A program that opens the library by dlopen(), or that has\n"
+		"it in LD_AUDIT, needs GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 as well.\n",
 	.run = run,
 };

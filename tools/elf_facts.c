@@ -74,21 +74,30 @@ static void take_symbol(const char *name, bool is_defined, struct elf_facts *fac
 		return;
 	}
 	facts->imports_oomreclaim |= strcmp(name, "oomreclaim_register") == 0;
+	facts->imports_dlopen |= strcmp(name, "dlopen") == 0 || strcmp(name, "dlmopen") == 0;
 	for (size_t i = 0; i < COUNT(allocating); i++)
 		facts->imports_malloc |= strcmp(name, allocating[i]) == 0;
 }
 
 static void take_symbols(const struct image *image, const ElfW(Shdr) * section,
-                         const ElfW(Shdr) * strings, struct elf_facts *facts)
+                         const ElfW(Shdr) * strings, bool is_fixed, struct elf_facts *facts)
 {
 	const ElfW(Sym) *symbol = at(image, section->sh_offset, section->sh_size);
+	bool is_asked_for = false, is_optional = false;
 
 	if (symbol == NULL)
 		return;
 	facts->has_symbols = true;
-	for (size_t i = 0; i < section->sh_size / sizeof *symbol; i++)
-		take_symbol(string_at(image, strings->sh_offset + symbol[i].st_name),
-		            symbol[i].st_shndx != SHN_UNDEF, facts);
+	for (size_t i = 0; i < section->sh_size / sizeof *symbol; i++) {
+		const char *name = string_at(image, strings->sh_offset + symbol[i].st_name);
+
+		take_symbol(name, symbol[i].st_shndx != SHN_UNDEF, facts);
+		is_asked_for |= strcmp(name, "oomreclaim_version") == 0;
+		is_optional |= strcmp(name, "oomreclaim_register") == 0 &&
+		               symbol[i].st_info >> 4 == STB_WEAK;
+	}
+	/* In a program that has a fixed address the linker has answered already: there is none. */
+	facts->misses_oomreclaim = is_fixed && is_optional && !is_asked_for;
 }
 
 static void take_sections(const struct image *image, const ElfW(Ehdr) * header,
@@ -112,7 +121,7 @@ static void take_sections(const struct image *image, const ElfW(Ehdr) * header,
 		if (section[i].sh_type == SHT_DYNAMIC)
 			take_needed(image, &section[i], strings, facts);
 		else if (section[i].sh_type == SHT_DYNSYM)
-			take_symbols(image, &section[i], strings, facts);
+			take_symbols(image, &section[i], strings, header->e_type == ET_EXEC, facts);
 	}
 }
 

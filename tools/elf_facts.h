@@ -16,6 +16,8 @@ struct elf_facts {
 	bool defines_malloc;     /* and exports it: it comes before any library's */
 	bool imports_malloc;     /* or calloc, realloc, operator new */
 	bool imports_oomreclaim; /* it registers callbacks */
+	bool misses_oomreclaim;  /* and asks for the library in a way that never finds it */
+	bool imports_dlopen;
 	bool is_go;
 	char interpreter[ELF_NAME_MAX]; /* the dynamic linker; "" if none */
 	char needed[ELF_NEEDED_MAX][ELF_NAME_MAX];

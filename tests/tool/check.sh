@@ -1,13 +1,22 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check.sh TOOL WORKER CC: what oomreclaim check finds out about a program.
+# check.sh TOOL WORKER CC INCLUDE LIBRARY: what oomreclaim check finds out about a program.
 set -eu
 
-tool=$1 worker=$2 cc=$3
+tool=$1 worker=$2 cc=$3 include=$4 library=$5
 # shellcheck source=tests/tool/common.sh
 . "$(dirname "$0")/common.sh"
 
 echo 'int main(void) { return 0; }' >"$tmp/empty.c"
+
+# 1 where the program asks the library and is refused, 0 where it does not find it.
+status_on()
+{
+	status=0
+	LD_PRELOAD=$library "$1" >/dev/null 2>&1 || status=$?
+	[ "$status" -eq 0 ] || status=1
+	echo "$status"
+}
 
 # verdict_of STATUS PATTERN PROGRAM
 verdict_of()
@@ -23,6 +32,30 @@ is_like "^malloc:     the system's$" "$tmp/out"
 is_like '^callbacks:  none of its own' "$tmp/out"
 verdict_of 0 'the preload works$' "$worker"
 is_like '^callbacks:  it registers its own$' "$tmp/out"
+
+! grep -q '^plugins:' "$tmp/out" || fail "plugins of a program that opens none"
+verdict_of 0 'the preload works$' perl
+is_like '^plugins:    what it opens with RTLD_DEEPBIND is opened without, unless deepbind:true$' "$tmp/out"
+
+# Its callbacks, in a program that asks whether the library is there.
+cat >"$tmp/optional.c" <<'SOURCE'
+#include <oomreclaim.h>
+int main(void)
+{
+	return oomreclaim_available() ? oomreclaim_register("none", 0, 0, 0, 0, 0) : 0;
+}
+SOURCE
+for flags in '-fno-pie -no-pie' '-fPIE -no-pie' '-fPIE -pie'; do
+	# shellcheck disable=SC2086
+	$cc -DOOMRECLAIM_OPTIONAL -I"$include" $flags "$tmp/optional.c" -o "$tmp/optional"
+	verdict_of 0 'the preload works$' "$tmp/optional"
+	case $flags in
+	-fno-pie*) is_like '^callbacks:  its own, which it does not register' "$tmp/out" ;;
+	*) is_like '^callbacks:  it registers its own$' "$tmp/out" ;;
+	esac
+	[ "$(status_on "$tmp/optional")" = "$(grep -c 'registers its own$' "$tmp/out")" ] ||
+		fail "optional, $flags: it does otherwise"
+done
 
 # ---- What does not work ----
 $cc -static "$tmp/empty.c" -o "$tmp/static"
