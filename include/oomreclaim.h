@@ -158,7 +158,8 @@ typedef uint64_t oomreclaim_handle;
  * Returns 0, or EINVAL (name or function NULL or name empty, unknown flags, or both),
  * ENAMETOOLONG, ENOMEM. On error *handle is left alone. A callback registered
  * from a callback is first called in the next round. A child of fork() keeps
- * its parent's registrations.
+ * its parent's registrations. Unregister before the file that the function is in
+ * is unloaded; where dlclose() finds that this was forgotten, it is done then.
  */
 OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned flags,
                                        oomreclaim_callback *function, void *arg,

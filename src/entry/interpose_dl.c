@@ -7,11 +7,15 @@
  * RUNPATH, $ORIGIN and the namespace. That has to stay the program: what comes last is a jump.
  */
 #include <dlfcn.h>
+#include <string.h>
 
 #include "base/base.h"
+#include "base/io.h"
 #include "config/options.h"
 #include "entry/interpose.h"
+#include "kill/policy.h"
 #include "lockdep/debug.h"
+#include "reclaim/registry.h"
 
 #if defined(__has_attribute)
 #if __has_attribute(musttail)
@@ -75,8 +79,67 @@ JUMPS OOM_EXPORT void *dlmopen(Lmid_t namespace, const char *path, int mode)
 	JUMP NEXT(dlmopen)(namespace, path, mode);
 }
 
-/* For the lock checker: another file may come to lie there. */
+/* ---- Callbacks of a file that goes without unregistering them ---- */
+
+static bool is_in_file(const void *code, char file[REGISTRY_FILE_MAX + 1])
+{
+	struct io_buf buf = {.text = file, .bytes = REGISTRY_FILE_MAX + 1};
+	const char *slash;
+	Dl_info info;
+
+	if (code == NULL || dladdr(code, &info) == 0)
+		return false;
+	slash = strrchr(info.dli_fname, '/');
+	io_puts_clean(&buf, slash != NULL ? slash + 1 : info.dli_fname);
+	return true;
+}
+
+static void warn_of_gone(const char *callback, const char *file)
+{
+#ifndef OOM_DEBUG
+	if (!options.is_verbose)
+		return;
+#endif
+	io_warn("callback \"%s\" is in %s, which dlclose() has unloaded: unregistered, as the program "
+	        "should have done before",
+	        callback, file);
+}
+
+/* Not of all callbacks: the code of some is made as the program runs, and in no file at all. */
+static void note_files(void)
+{
+	struct registry_code code = {.handle = 0};
+
+	while (registry_next_code(&code))
+		if (code.file[0] == '\0' && is_in_file(*(void **)&code.function, code.file))
+			registry_note_file(&code);
+}
+
+static void drop_gone(void)
+{
+	struct registry_code code = {.handle = 0};
+	char now[REGISTRY_FILE_MAX + 1];
+
+	while (registry_next_code(&code))
+		if (code.file[0] != '\0' && !is_in_file(*(void **)&code.function, now) &&
+		    oomreclaim_unregister(code.handle) == 0)
+			warn_of_gone(code.name, code.file);
+}
+
 OOM_EXPORT int dlclose(void *file)
 {
-	return debug_close(NEXT(dlclose), file);
+	oomreclaim_policy_callback *policy = policy_get_callback();
+	char policy_file[REGISTRY_FILE_MAX + 1], now[REGISTRY_FILE_MAX + 1];
+	bool is_policy_in_file = is_in_file(*(void **)&policy, policy_file);
+	int result;
+
+	note_files();
+	result = debug_close(NEXT(dlclose), file);
+	if (result != 0)
+		return result;
+	drop_gone();
+	if (is_policy_in_file && !is_in_file(*(void **)&policy, now) &&
+	    policy_drop_callback(policy))
+		warn_of_gone("policy", policy_file);
+	return 0;
 }

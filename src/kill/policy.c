@@ -195,6 +195,21 @@ const char *policy_name(enum oomreclaim_policy policy)
 	return policy < ARRAY_SIZE(names) ? names[policy] : "?";
 }
 
+oomreclaim_policy_callback *policy_get_callback(void)
+{
+	oomreclaim_policy_callback *function;
+
+	pthread_mutex_lock(&callback.lock);
+	function = callback.function;
+	pthread_mutex_unlock(&callback.lock);
+	return function;
+}
+
+bool policy_drop_callback(oomreclaim_policy_callback *function)
+{
+	return policy_get_callback() == function && oomreclaim_set_policy_callback(NULL, NULL) == 0;
+}
+
 void policy_fork_lock(void)
 {
 	pthread_mutex_lock(&callback.lock);

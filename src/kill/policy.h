@@ -31,6 +31,10 @@ void policy_check_grace(void);
 /* "return" and so on. */
 const char *policy_name(enum oomreclaim_policy policy);
 
+/* The policy callback, or NULL; that there is none any more, if it is still this one. */
+oomreclaim_policy_callback *policy_get_callback(void);
+bool policy_drop_callback(oomreclaim_policy_callback *function);
+
 void policy_fork_lock(void);
 void policy_fork_unlock(void);
 void policy_fork_child(void);

@@ -26,6 +26,7 @@ struct registry_entry {
 	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
 	struct call_under_way call;
 	char name[OOMRECLAIM_NAME_MAX + 1];
+	char file[REGISTRY_FILE_MAX + 1]; /* that the function is in; "": not known */
 };
 
 /* The one list of the process. */
@@ -247,6 +248,36 @@ unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *t
 	pthread_mutex_unlock(&registry.lock);
 	*total = seen;
 	return used;
+}
+
+bool registry_next_code(struct registry_code *code)
+{
+	const struct registry_entry *next = NULL;
+
+	pthread_mutex_lock(&registry.lock);
+	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next)
+		if (!entry->is_dead && entry->handle > code->handle &&
+		    (next == NULL || entry->handle < next->handle))
+			next = entry;
+	if (next != NULL) {
+		code->handle = next->handle;
+		code->function = next->function;
+		memcpy(code->name, next->name, sizeof code->name);
+		memcpy(code->file, next->file, sizeof code->file);
+	}
+	pthread_mutex_unlock(&registry.lock);
+	return next != NULL;
+}
+
+void registry_note_file(const struct registry_code *code)
+{
+	struct registry_entry *entry;
+
+	pthread_mutex_lock(&registry.lock);
+	entry = *find(code->handle);
+	if (entry != NULL)
+		memcpy(entry->file, code->file, sizeof entry->file);
+	pthread_mutex_unlock(&registry.lock);
 }
 
 void registry_fork_lock(void)

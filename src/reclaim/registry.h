@@ -61,6 +61,18 @@ struct registry_line {
    for long: the lock is only ever held for the list. */
 unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total);
 
+/* Where the code of a callback is. */
+#define REGISTRY_FILE_MAX 63
+struct registry_code {
+	oomreclaim_handle handle;
+	oomreclaim_callback *function;
+	char name[OOMRECLAIM_NAME_MAX + 1];
+	char file[REGISTRY_FILE_MAX + 1]; /* as it was noted; "": not yet */
+};
+/* Moves on to the callback with the next handle, 0 being before the first; false where there is none. */
+bool registry_next_code(struct registry_code *code);
+void registry_note_file(const struct registry_code *code);
+
 void registry_fork_lock(void);
 void registry_fork_unlock(void);
 /* is_caller: the forking thread is itself inside a callback and goes on with it in the child. */

@@ -4,9 +4,11 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "check.h"
 #include "loader.h"
+#include "oomreclaim.h"
 
 static void *must_open(Lmid_t namespace, const char *file, int mode)
 {
@@ -127,6 +129,49 @@ static void deep_elsewhere(void)
 	CHECK(!has_our_malloc(must_open(LM_ID_NEWLM, getenv("PLUGIN"), 0)));
 }
 
+/* ---- A plugin that goes, and leaves its callbacks ---- */
+
+static bool is_registered(oomreclaim_handle handle)
+{
+	struct oomreclaim_callback_stats stats;
+
+	return oomreclaim_callback_stats(handle, &stats, sizeof stats) == 0;
+}
+
+/* What a program makes as it runs is in no file, and stays. */
+static oomreclaim_callback *make_code(void)
+{
+	/* Nothing calls it: there is another word for "return" on each machine. */
+	void *code = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	oomreclaim_callback *function;
+
+	CHECK(code != MAP_FAILED);
+	*(void **)&function = code;
+	return function;
+}
+
+static void gone(void)
+{
+	static struct pool pool;
+	void *plugin = must_open(LM_ID_BASE, getenv("PLUGIN"), 0);
+	void *again = must_open(LM_ID_BASE, getenv("PLUGIN"), 0);
+	oomreclaim_handle handle, made;
+	plugin_register_all *register_all;
+
+	*(void **)&register_all = dlsym(plugin, "plugin_register");
+	handle = register_all();
+	CHECK(handle != 0);
+	CHECK(oomreclaim_register("made", 0, 0, make_code(), NULL, &made) == 0);
+	CHECK(dlclose(again) == 0);
+	CHECK(is_registered(handle) && is_registered(handle + 1));
+	CHECK(dlclose(plugin) == 0);
+	CHECK(!dlopen(getenv("PLUGIN"), RTLD_NOW | RTLD_NOLOAD));
+	CHECK(!is_registered(handle) && !is_registered(handle + 1));
+	CHECK(is_registered(made) && oomreclaim_unregister(made) == 0);
+	pool_fill(&pool, MIB);
+	pool_clear(&pool);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -137,6 +182,7 @@ int main(int argc, char **argv)
 		{"deep", deep},
 		{"deep-kept", deep_kept},
 		{"deep-elsewhere", deep_elsewhere},
+		{"gone", gone},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -11,6 +11,8 @@
 /* Frees the one block, and returns another. */
 typedef char *plugin_block(char *block);
 typedef void *plugin_address(void);
+/* Registers its callbacks; returns the handle of the first. */
+typedef unsigned long plugin_register_all(void);
 typedef void *open_plugin(const char *file, int mode);
 
 #endif
