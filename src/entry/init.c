@@ -14,7 +14,6 @@
 #include "base/io.h"
 #include "base/io_write.h"
 #include "config/options.h"
-#include "entry/cxx_runtime.h"
 #include "entry/fork.h"
 #include "entry/interpose.h"
 #include "entry/modules.h"
@@ -114,7 +113,6 @@ __attribute__((constructor)) static void init(void)
 	load_options();
 	debug_init();
 	budget_init(background_wake);
-	cxx_runtime_init();
 	is_ours = interpose_is_first();
 	if (is_ours) {
 		heap_ops.init();

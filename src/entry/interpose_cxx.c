@@ -1,73 +1,103 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * C++'s operator new and delete, by their mangled names. A failure climbs the ladder to rung 7, then
- * asks the new_handler, as often as there is one; then comes the policy, and last bad_alloc.
- *
- * Where the program has replaced some of these the forms that are made of others are left to the
- * runtime, which makes them of the program's own: a block from there would be none of the heap's.
+ * C++'s operator new and delete, by their mangled names. Where the program has replaced some of these, the
+ * forms that are made of a form that it has replaced lead there: a block from there would be none of the
+ * heap's.
  */
-#include <errno.h>
-
 #include "background/background.h"
 #include "base/base.h"
+#include "entry/cxx_failed.h"
 #include "entry/cxx_runtime.h"
 #include "entry/interpose.h"
 #include "heap/heap_fast.h"
-#include "ladder/ladder.h"
 #include "lockdep/debug.h"
 
 /* std::nothrow_t, an empty class whose objects only choose a function, and std::align_val_t. */
 struct nothrow {
 	char empty;
 };
-static const struct nothrow nothrow_object;
 typedef size_t align_val;
 
-typedef void *nothrow_new(size_t size, const struct nothrow *nothrow);
-typedef void *aligned_new(size_t size, align_val alignment);
-typedef void *aligned_nothrow_new(size_t size, align_val alignment, const struct nothrow *nothrow);
-typedef void nothrow_delete(void *memory, const struct nothrow *nothrow);
-typedef void sized_delete(void *memory, size_t size);
-typedef void aligned_delete(void *memory, align_val alignment);
-typedef void aligned_nothrow_delete(void *memory, align_val alignment,
-                                    const struct nothrow *nothrow);
-typedef void sized_aligned_delete(void *memory, size_t size, align_val alignment);
+enum form {
+	NEW,
+	NEW_ARRAY,
+	NEW_NOTHROW,
+	NEW_ARRAY_NOTHROW,
+	NEW_ALIGNED,
+	NEW_ARRAY_ALIGNED,
+	NEW_ALIGNED_NOTHROW,
+	NEW_ARRAY_ALIGNED_NOTHROW,
+	DELETE,
+	DELETE_ARRAY,
+	DELETE_NOTHROW,
+	DELETE_ARRAY_NOTHROW,
+	DELETE_SIZED,
+	DELETE_ARRAY_SIZED,
+	DELETE_ALIGNED,
+	DELETE_ARRAY_ALIGNED,
+	DELETE_ALIGNED_NOTHROW,
+	DELETE_ARRAY_ALIGNED_NOTHROW,
+	DELETE_SIZED_ALIGNED,
+	DELETE_ARRAY_SIZED_ALIGNED,
+	FORMS
+};
 
-/* The runtime's own, as a pointer to a function of that type; see cxx_runtime_forms. */
-#define IS_LEFT(form) unlikely(cxx_runtime_forms[form] != NULL)
-#define LEFT(type, form) ((type *)cxx_runtime_forms[form])
+typedef void any_form(void);
 
-static OOM_COLD void *new_failed(size_t size, size_t alignment)
+static void not_known(void)
 {
-	const struct heap_request request = {.size = size, .alignment = alignment};
-	struct oom_control control;
-	int saved = errno;
+}
+
+/* What C++ makes this form of, where the program has replaced that, or what that is made of in turn; NULL in
+   all other programs. Constructors of other libraries run before those of this one, so the first call of a
+   form finds out for all forms; two threads at once find the same. */
+static any_form *left[FORMS] = {[0 ... FORMS - 1] = not_known};
+
+static bool is_left(enum form form);
+#define IS_LEFT(form) (unlikely(left[form] != NULL) && is_left(form))
+
+/* The forms of which others are made, as the program has them. */
+#define LEFT_NEW(form, size) ((void *(*)(size_t))left[form])(size)
+#define LEFT_NEW_ALIGNED(form, size, alignment) \
+	((void *(*)(size_t, align_val))left[form])(size, alignment)
+#define LEFT_DELETE(form, memory) ((void (*)(void *))left[form])(memory)
+#define LEFT_DELETE_ALIGNED(form, memory, alignment) \
+	((void (*)(void *, align_val))left[form])(memory, alignment)
+
+/* A form nothrow is made of one that throws. */
+struct left_call {
+	enum form form;
+	size_t size;
+	align_val alignment;
 	void *memory;
+};
 
-	for (;;) {
-		cxx_new_handler *handler;
+static void call_new(void *arg)
+{
+	struct left_call *call = arg;
 
-		ladder_begin(&control, &request);
-		control.is_policy_deferred = true;
-		memory = ladder_run(&control);
-		if (memory != NULL)
-			break;
-		handler = cxx_runtime_new_handler();
-		if (handler == NULL) {
-			control.is_policy_deferred = false;
-			memory = ladder_run(&control);
-			break;
-		}
-		/* It makes room, throws, or ends the program. */
-		handler();
-		memory = heap_ops.alloc(&request);
-		if (memory != NULL)
-			break;
-	}
-	if (memory == NULL)
-		cxx_runtime_throw_bad_alloc();
-	errno = saved;
-	return memory;
+	call->memory = LEFT_NEW(call->form, call->size);
+}
+
+static void call_new_aligned(void *arg)
+{
+	struct left_call *call = arg;
+
+	call->memory = LEFT_NEW_ALIGNED(call->form, call->size, call->alignment);
+}
+
+static OOM_COLD void *left_nothrow(enum form form, size_t size)
+{
+	struct left_call call = {.form = form, .size = size};
+
+	return cxx_runtime_try(call_new, &call) ? call.memory : NULL;
+}
+
+static OOM_COLD void *left_aligned_nothrow(enum form form, size_t size, align_val alignment)
+{
+	struct left_call call = {.form = form, .size = size, .alignment = alignment};
+
+	return cxx_runtime_try(call_new_aligned, &call) ? call.memory : NULL;
 }
 
 static OOM_NOINLINE void *new_slow_path(size_t size)
@@ -75,18 +105,7 @@ static OOM_NOINLINE void *new_slow_path(size_t size)
 	void *memory = heap_malloc_slow(size);
 
 	background_poll();
-	return likely(memory != NULL) ? memory : new_failed(size, 0);
-}
-
-/* The runtime's own form calls the throwing one, which is ours, and catches what that throws: C
-   can't. Without it, and so without anything to throw, the ladder is all there is. */
-static OOM_COLD void *nothrow_failed(size_t size)
-{
-	const struct heap_request request = {.size = size};
-	nothrow_new *runtime_new;
-
-	*(void **)&runtime_new = cxx_runtime_form(CXX_NEW_NOTHROW);
-	return runtime_new != NULL ? runtime_new(size, &nothrow_object) : ladder_climb(&request);
+	return likely(memory != NULL) ? memory : cxx_failed(size, 0);
 }
 
 static OOM_NOINLINE void *nothrow_slow_path(size_t size)
@@ -94,17 +113,7 @@ static OOM_NOINLINE void *nothrow_slow_path(size_t size)
 	void *memory = heap_malloc_slow(size);
 
 	background_poll();
-	return likely(memory != NULL) ? memory : nothrow_failed(size);
-}
-
-static OOM_COLD void *aligned_nothrow_failed(size_t size, align_val alignment)
-{
-	const struct heap_request request = {.size = size, .alignment = alignment};
-	aligned_nothrow_new *runtime_new;
-
-	*(void **)&runtime_new = cxx_runtime_form(CXX_NEW_ALIGNED_NOTHROW);
-	return runtime_new != NULL ? runtime_new(size, alignment, &nothrow_object)
-	                           : ladder_climb(&request);
+	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, 0);
 }
 
 #define CALLER __builtin_return_address(0)
@@ -132,25 +141,35 @@ void *new_plain(size_t size)
 
 void *new_array(size_t size)
 {
+	if (IS_LEFT(NEW_ARRAY))
+		return LEFT_NEW(NEW_ARRAY, size);
 	if (debug_alloc(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
-void *new_nothrow(size_t size, const struct nothrow *nothrow)
+/* Where the program has replaced one of the two forms that come here, the other is still the library's. */
+static inline void *alloc_nothrow(size_t size, const void *caller)
 {
-	if (IS_LEFT(CXX_NEW_NOTHROW))
-		return LEFT(nothrow_new, CXX_NEW_NOTHROW)(size, nothrow);
-	if (debug_alloc(size, CALLER))
+	if (debug_alloc(size, caller))
 		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
 }
 
+void *new_nothrow(size_t size, const struct nothrow *nothrow)
+{
+	(void)nothrow;
+	if (IS_LEFT(NEW_NOTHROW))
+		return left_nothrow(NEW_NOTHROW, size);
+	return alloc_nothrow(size, CALLER);
+}
+
 void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_NEW_ARRAY_NOTHROW))
-		return LEFT(nothrow_new, CXX_NEW_ARRAY_NOTHROW)(size, nothrow);
-	return new_nothrow(size, nothrow);
+	(void)nothrow;
+	if (IS_LEFT(NEW_ARRAY_NOTHROW))
+		return left_nothrow(NEW_ARRAY_NOTHROW, size);
+	return alloc_nothrow(size, CALLER);
 }
 
 static OOM_NOINLINE void *aligned_slow_path(size_t size, align_val alignment)
@@ -162,45 +181,54 @@ static OOM_NOINLINE void *aligned_slow_path(size_t size, align_val alignment)
 	return memory;
 }
 
+static inline void *alloc_aligned(size_t size, align_val alignment)
+{
+	void *memory = heap_cached_aligned(alignment, size);
+
+	return likely(memory != NULL) ? memory : aligned_slow_path(size, alignment);
+}
+
 void *new_aligned(size_t size, align_val alignment)
 {
 	void *memory;
 
 	if (debug_alloc(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
-	memory = heap_cached_aligned(alignment, size);
-	if (unlikely(memory == NULL))
-		memory = aligned_slow_path(size, alignment);
-	return likely(memory != NULL) ? memory : new_failed(size, alignment);
+	memory = alloc_aligned(size, alignment);
+	return likely(memory != NULL) ? memory : cxx_failed(size, alignment);
 }
 
 void *new_array_aligned(size_t size, align_val alignment)
 {
-	if (IS_LEFT(CXX_NEW_ARRAY_ALIGNED))
-		return LEFT(aligned_new, CXX_NEW_ARRAY_ALIGNED)(size, alignment);
+	if (IS_LEFT(NEW_ARRAY_ALIGNED))
+		return LEFT_NEW_ALIGNED(NEW_ARRAY_ALIGNED, size, alignment);
 	return new_aligned(size, alignment);
+}
+
+static inline void *alloc_aligned_nothrow(size_t size, align_val alignment, const void *caller)
+{
+	void *memory;
+
+	if (debug_alloc(size, caller))
+		return NULL;
+	memory = alloc_aligned(size, alignment);
+	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, alignment);
 }
 
 void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
-	void *memory;
-
-	if (IS_LEFT(CXX_NEW_ALIGNED_NOTHROW))
-		return LEFT(aligned_nothrow_new, CXX_NEW_ALIGNED_NOTHROW)(size, alignment, nothrow);
-	if (debug_alloc(size, CALLER))
-		return NULL;
-	memory = heap_cached_aligned(alignment, size);
-	if (unlikely(memory == NULL))
-		memory = aligned_slow_path(size, alignment);
-	return likely(memory != NULL) ? memory : aligned_nothrow_failed(size, alignment);
+	(void)nothrow;
+	if (IS_LEFT(NEW_ALIGNED_NOTHROW))
+		return left_aligned_nothrow(NEW_ALIGNED_NOTHROW, size, alignment);
+	return alloc_aligned_nothrow(size, alignment, CALLER);
 }
 
 void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_NEW_ARRAY_ALIGNED_NOTHROW))
-		return LEFT(aligned_nothrow_new, CXX_NEW_ARRAY_ALIGNED_NOTHROW)(size, alignment,
-		                                                                nothrow);
-	return new_aligned_nothrow(size, alignment, nothrow);
+	(void)nothrow;
+	if (IS_LEFT(NEW_ARRAY_ALIGNED_NOTHROW))
+		return left_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, size, alignment);
+	return alloc_aligned_nothrow(size, alignment, CALLER);
 }
 
 void delete_plain(void *memory) MANGLED("_ZdlPv");
@@ -228,37 +256,42 @@ __attribute__((flatten)) void delete_plain(void *memory)
 
 __attribute__((flatten)) void delete_array(void *memory)
 {
-	heap_free(memory);
+	if (IS_LEFT(DELETE_ARRAY))
+		LEFT_DELETE(DELETE_ARRAY, memory);
+	else
+		heap_free(memory);
 }
 
 void delete_nothrow(void *memory, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_DELETE_NOTHROW))
-		LEFT(nothrow_delete, CXX_DELETE_NOTHROW)(memory, nothrow);
+	(void)nothrow;
+	if (IS_LEFT(DELETE_NOTHROW))
+		LEFT_DELETE(DELETE_NOTHROW, memory);
 	else
 		heap_free(memory);
 }
 
 void delete_array_nothrow(void *memory, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_DELETE_ARRAY_NOTHROW))
-		LEFT(nothrow_delete, CXX_DELETE_ARRAY_NOTHROW)(memory, nothrow);
+	(void)nothrow;
+	if (IS_LEFT(DELETE_ARRAY_NOTHROW))
+		LEFT_DELETE(DELETE_ARRAY_NOTHROW, memory);
 	else
 		heap_free(memory);
 }
 
 void delete_sized(void *memory, size_t size)
 {
-	if (IS_LEFT(CXX_DELETE_SIZED))
-		LEFT(sized_delete, CXX_DELETE_SIZED)(memory, size);
+	if (IS_LEFT(DELETE_SIZED))
+		LEFT_DELETE(DELETE_SIZED, memory);
 	else if (likely(memory != NULL))
 		heap_sized_free(memory, size);
 }
 
 void delete_array_sized(void *memory, size_t size)
 {
-	if (IS_LEFT(CXX_DELETE_ARRAY_SIZED))
-		LEFT(sized_delete, CXX_DELETE_ARRAY_SIZED)(memory, size);
+	if (IS_LEFT(DELETE_ARRAY_SIZED))
+		LEFT_DELETE(DELETE_ARRAY_SIZED, memory);
 	else if (likely(memory != NULL))
 		heap_sized_free(memory, size);
 }
@@ -271,40 +304,116 @@ void delete_aligned(void *memory, align_val alignment)
 
 void delete_array_aligned(void *memory, align_val alignment)
 {
-	if (IS_LEFT(CXX_DELETE_ARRAY_ALIGNED))
-		LEFT(aligned_delete, CXX_DELETE_ARRAY_ALIGNED)(memory, alignment);
+	if (IS_LEFT(DELETE_ARRAY_ALIGNED))
+		LEFT_DELETE_ALIGNED(DELETE_ARRAY_ALIGNED, memory, alignment);
 	else
 		heap_free(memory);
 }
 
 void delete_aligned_nothrow(void *memory, align_val alignment, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_DELETE_ALIGNED_NOTHROW))
-		LEFT(aligned_nothrow_delete, CXX_DELETE_ALIGNED_NOTHROW)
-	(memory, alignment, nothrow);
-	else heap_free(memory);
+	(void)nothrow;
+	if (IS_LEFT(DELETE_ALIGNED_NOTHROW))
+		LEFT_DELETE_ALIGNED(DELETE_ALIGNED_NOTHROW, memory, alignment);
+	else
+		heap_free(memory);
 }
 
 void delete_array_aligned_nothrow(void *memory, align_val alignment, const struct nothrow *nothrow)
 {
-	if (IS_LEFT(CXX_DELETE_ARRAY_ALIGNED_NOTHROW))
-		LEFT(aligned_nothrow_delete, CXX_DELETE_ARRAY_ALIGNED_NOTHROW)
-	(memory, alignment, nothrow);
-	else heap_free(memory);
+	(void)nothrow;
+	if (IS_LEFT(DELETE_ARRAY_ALIGNED_NOTHROW))
+		LEFT_DELETE_ALIGNED(DELETE_ARRAY_ALIGNED_NOTHROW, memory, alignment);
+	else
+		heap_free(memory);
 }
 
 void delete_sized_aligned(void *memory, size_t size, align_val alignment)
 {
-	if (IS_LEFT(CXX_DELETE_SIZED_ALIGNED))
-		LEFT(sized_aligned_delete, CXX_DELETE_SIZED_ALIGNED)(memory, size, alignment);
+	if (IS_LEFT(DELETE_SIZED_ALIGNED))
+		LEFT_DELETE_ALIGNED(DELETE_SIZED_ALIGNED, memory, alignment);
 	else
 		free_aligned_sized(memory, alignment, size);
 }
 
 void delete_array_sized_aligned(void *memory, size_t size, align_val alignment)
 {
-	if (IS_LEFT(CXX_DELETE_ARRAY_SIZED_ALIGNED))
-		LEFT(sized_aligned_delete, CXX_DELETE_ARRAY_SIZED_ALIGNED)(memory, size, alignment);
+	if (IS_LEFT(DELETE_ARRAY_SIZED_ALIGNED))
+		LEFT_DELETE_ALIGNED(DELETE_ARRAY_SIZED_ALIGNED, memory, alignment);
 	else
 		free_aligned_sized(memory, alignment, size);
+}
+
+/* The public name of a form leads to the program's own, where it has one; this one is always the library's. */
+#define OWN(name, mangled) \
+	extern __typeof__(name) own_##name __attribute__((alias(mangled), visibility("hidden")))
+OWN(new_plain, "_Znwm");
+OWN(new_array, "_Znam");
+OWN(new_nothrow, "_ZnwmRKSt9nothrow_t");
+OWN(new_array_nothrow, "_ZnamRKSt9nothrow_t");
+OWN(new_aligned, "_ZnwmSt11align_val_t");
+OWN(new_array_aligned, "_ZnamSt11align_val_t");
+OWN(new_aligned_nothrow, "_ZnwmSt11align_val_tRKSt9nothrow_t");
+OWN(new_array_aligned_nothrow, "_ZnamSt11align_val_tRKSt9nothrow_t");
+OWN(delete_plain, "_ZdlPv");
+OWN(delete_array, "_ZdaPv");
+OWN(delete_nothrow, "_ZdlPvRKSt9nothrow_t");
+OWN(delete_array_nothrow, "_ZdaPvRKSt9nothrow_t");
+OWN(delete_sized, "_ZdlPvm");
+OWN(delete_array_sized, "_ZdaPvm");
+OWN(delete_aligned, "_ZdlPvSt11align_val_t");
+OWN(delete_array_aligned, "_ZdaPvSt11align_val_t");
+OWN(delete_aligned_nothrow, "_ZdlPvSt11align_val_tRKSt9nothrow_t");
+OWN(delete_array_aligned_nothrow, "_ZdaPvSt11align_val_tRKSt9nothrow_t");
+OWN(delete_sized_aligned, "_ZdlPvmSt11align_val_t");
+OWN(delete_array_sized_aligned, "_ZdaPvmSt11align_val_t");
+
+static const struct {
+	any_form *bound, *own;
+	enum form made_of; /* itself: of none */
+} forms[FORMS] = {
+#define ROW(name, made_of)                                          \
+	{                                                           \
+		(any_form *)(name), (any_form *)own_##name, made_of \
+	}
+	[NEW] = ROW(new_plain, NEW),
+	[NEW_ARRAY] = ROW(new_array, NEW),
+	[NEW_NOTHROW] = ROW(new_nothrow, NEW),
+	[NEW_ARRAY_NOTHROW] = ROW(new_array_nothrow, NEW_ARRAY),
+	[NEW_ALIGNED] = ROW(new_aligned, NEW_ALIGNED),
+	[NEW_ARRAY_ALIGNED] = ROW(new_array_aligned, NEW_ALIGNED),
+	[NEW_ALIGNED_NOTHROW] = ROW(new_aligned_nothrow, NEW_ALIGNED),
+	[NEW_ARRAY_ALIGNED_NOTHROW] = ROW(new_array_aligned_nothrow, NEW_ARRAY_ALIGNED),
+	[DELETE] = ROW(delete_plain, DELETE),
+	[DELETE_ARRAY] = ROW(delete_array, DELETE),
+	[DELETE_NOTHROW] = ROW(delete_nothrow, DELETE),
+	[DELETE_ARRAY_NOTHROW] = ROW(delete_array_nothrow, DELETE_ARRAY),
+	[DELETE_SIZED] = ROW(delete_sized, DELETE),
+	[DELETE_ARRAY_SIZED] = ROW(delete_array_sized, DELETE_ARRAY),
+	[DELETE_ALIGNED] = ROW(delete_aligned, DELETE_ALIGNED),
+	[DELETE_ARRAY_ALIGNED] = ROW(delete_array_aligned, DELETE_ALIGNED),
+	[DELETE_ALIGNED_NOTHROW] = ROW(delete_aligned_nothrow, DELETE_ALIGNED),
+	[DELETE_ARRAY_ALIGNED_NOTHROW] = ROW(delete_array_aligned_nothrow, DELETE_ARRAY_ALIGNED),
+	[DELETE_SIZED_ALIGNED] = ROW(delete_sized_aligned, DELETE_ALIGNED),
+	[DELETE_ARRAY_SIZED_ALIGNED] = ROW(delete_array_sized_aligned, DELETE_ARRAY_ALIGNED),
+};
+
+static any_form *find_left(enum form form)
+{
+	enum form next = form;
+
+	while (forms[next].made_of != next) {
+		next = forms[next].made_of;
+		if (forms[next].bound != forms[next].own)
+			return forms[forms[form].made_of].bound;
+	}
+	return NULL;
+}
+
+static OOM_COLD bool is_left(enum form form)
+{
+	if (left[form] == not_known)
+		for (int i = 0; i < FORMS; i++)
+			left[i] = find_left((enum form)i);
+	return left[form] != NULL;
 }

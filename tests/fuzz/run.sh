@@ -22,7 +22,7 @@ unset LD_PRELOAD OOMRECLAIM_CONF MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 set -- "$@" --
 for source in "$root"/src/*/*.c; do
 	case ${source#"$root"/src/} in
-	lockdep/* | heap/* | entry/init.c | entry/cxx_runtime.c | entry/interpose*.c | limits/pages.c) ;;
+	lockdep/* | heap/* | entry/init.c | entry/cxx_*.c | entry/elf_object.c | entry/interpose*.c | limits/pages.c) ;;
 	*) set -- "$@" "$source" ;;
 	esac
 done

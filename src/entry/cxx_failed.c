@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A failing operator new climbs the ladder to rung 7, then asks the new_handler, as often as there is one; then
+ * comes the policy, and last bad_alloc.
+ */
+#include "entry/cxx_failed.h"
+
+#include <errno.h>
+
+#include "base/base.h"
+#include "entry/cxx_runtime.h"
+#include "heap/heap_ops.h"
+#include "ladder/ladder.h"
+
+static void *climb(const struct heap_request *request)
+{
+	struct oom_control control;
+	void *memory;
+
+	for (;;) {
+		cxx_new_handler *handler;
+
+		ladder_begin(&control, request);
+		control.is_policy_deferred = true;
+		memory = ladder_run(&control);
+		if (memory != NULL)
+			return memory;
+		handler = cxx_runtime_new_handler();
+		if (handler == NULL) {
+			control.is_policy_deferred = false;
+			return ladder_run(&control);
+		}
+		/* It makes room, throws, or ends the program. */
+		handler();
+		memory = heap_ops.alloc(request);
+		if (memory != NULL)
+			return memory;
+	}
+}
+
+OOM_COLD void *cxx_failed(size_t size, size_t alignment)
+{
+	const struct heap_request request = {.size = size, .alignment = alignment};
+	int saved = errno;
+	void *memory = climb(&request);
+
+	if (memory == NULL)
+		cxx_runtime_throw_bad_alloc();
+	errno = saved;
+	return memory;
+}
+
+struct nothrow_climb {
+	struct heap_request request;
+	void *memory;
+};
+
+static void climb_into(void *arg)
+{
+	struct nothrow_climb *nothrow = arg;
+
+	nothrow->memory = climb(&nothrow->request);
+}
+
+OOM_COLD void *cxx_failed_nothrow(size_t size, size_t alignment)
+{
+	struct nothrow_climb nothrow = {.request = {.size = size, .alignment = alignment}};
+	int saved = errno;
+
+	/* What the new_handler throws. */
+	if (!cxx_runtime_try(climb_into, &nothrow))
+		return NULL;
+	if (nothrow.memory != NULL)
+		errno = saved;
+	return nothrow.memory;
+}
