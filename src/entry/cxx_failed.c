@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "entry/cxx_runtime.h"
+#include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
 #include "ladder/ladder.h"
 
@@ -25,6 +26,7 @@ static void *climb(const struct heap_request *request)
 		memory = ladder_run(&control);
 		if (memory != NULL)
 			return memory;
+		heap_check_infallible();
 		handler = cxx_runtime_new_handler();
 		if (handler == NULL) {
 			control.is_policy_deferred = false;

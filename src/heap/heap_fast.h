@@ -137,6 +137,15 @@ void heap_tcache_retry(void);
 #endif
 #define heap_mallctl je_mallctl
 
+/* jemalloc's operator new, which this library has in place of, ends the process at its first failure if the
+   user wants that. */
+static inline void heap_check_infallible(void)
+{
+	if (opt_experimental_infallible_new)
+		safety_check_fail("<jemalloc>: Allocation failed and "
+		                  "opt.experimental_infallible_new is true. Aborting.\n");
+}
+
 static inline void *heap_not_cached(size_t size)
 {
 	(void)size;

@@ -31,6 +31,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* jemalloc's operator new is not built in, but the setting for it is: the library's own keeps to it. */
+#define JEMALLOC_ENABLE_CXX
+
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
    to heap_thread.c, heap_extent.c, heap_charge.c and heap_fork.c. */
 #ifdef OOM_HEAP_GLUE_TSD
