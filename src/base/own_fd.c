@@ -60,7 +60,7 @@ static bool keep(struct own_fd *own, int fd)
 	return true;
 }
 
-bool own_fd_take(struct own_fd *own, int fd)
+OOM_NOINLINE bool own_fd_take(struct own_fd *own, int fd)
 {
 	int saved = errno;
 
@@ -92,7 +92,7 @@ OOM_NOINLINE int own_fd_get(const struct own_fd *own)
 	return fd;
 }
 
-void own_fd_close(struct own_fd *own)
+OOM_NOINLINE void own_fd_close(struct own_fd *own)
 {
 	int fd = own_fd_get(own);
 

@@ -416,7 +416,7 @@ void *ladder_run(struct oom_control *control)
 	return memory;
 }
 
-void *ladder_climb(const struct heap_request *request)
+OOM_NOINLINE void *ladder_climb(const struct heap_request *request)
 {
 	struct oom_control control;
 
