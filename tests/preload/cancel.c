@@ -286,6 +286,7 @@ static void *call(void *arg)
 	static bool (*const kinds[])(
 		void) = {call_new,     call_delete, call_alloc,    call_free,   call_on_block,
 	                 call_control, call_tell,   call_registry, call_policy, call_rest};
+	struct oomreclaim_limit_stats charge;
 	bool is_known = false;
 
 	/* What is free would be used again; but for these. */
@@ -295,10 +296,15 @@ static void *call(void *arg)
 	CHECK(block && aligned_block);
 	CHECK_EQ(oomreclaim_register("one", 0, 0, give_nothing, NULL, &registered), 0);
 	CHECK_EQ(pthread_cancel(pthread_self()), 0);
+	CHECK_EQ(oomreclaim_limit_stats(&charge, sizeof charge), 0);
+	/* What it has retained the heap would take without a mapping. */
+	if (fails)
+		oomreclaim_set_limit(charge.charged + MIB);
 	oomreclaim_fault_thread(fails);
 	for (size_t i = 0; i < COUNT(kinds) && !is_known; i++)
 		is_known = kinds[i]();
 	oomreclaim_fault_thread(false);
+	oomreclaim_set_limit(SIZE_MAX);
 	has_come_back = true;
 	free(block);
 	free(aligned_block);
