@@ -130,6 +130,7 @@ cxx_new_handler *cxx_runtime_new_handler(void)
 	if (!find(&runtime) || runtime.parts[NEW_HANDLER] == NULL)
 		return NULL;
 	*(void **)&get_new_handler = runtime.parts[NEW_HANDLER];
+	/* cppcheck-suppress CastIntegerToAddressAtReturn ; it is a pointer to a function */
 	return get_new_handler();
 }
 

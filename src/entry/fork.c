@@ -109,8 +109,9 @@ static void parent(void)
 	int cancel_state = under_way.cancel_state;
 	sigset_t mask = under_way.mask;
 
-	for (size_t i = ARRAY_SIZE(parts); is_locked && i-- > 0;)
-		run(parts[i].unlock);
+	for (size_t i = ARRAY_SIZE(parts); i-- > 0;)
+		if (is_locked)
+			run(parts[i].unlock);
 	pthread_setcancelstate(cancel_state, NULL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }

@@ -180,6 +180,7 @@ void *heap_borrow(const struct heap_request *request)
 		memory = heap_ops.alloc(&borrowed);
 	}
 	pages_hold(was_held);
+	/* cppcheck-suppress returnDanglingLifetime ; the heap's, not the request's */
 	return memory;
 }
 
