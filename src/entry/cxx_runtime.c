@@ -31,6 +31,7 @@ struct runtime {
 /* Where the runtime comes with the program, the loader finds it by these before anything runs. Where a copy of
    it is linked into a program that is linked to this library too, the linker exports the copy's for their
    sake. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) a name that is declared can have none */
 #define WEAK(name) extern char name[] __attribute__((weak))
 WEAK(__cxa_allocate_exception);
 WEAK(__cxa_throw);

@@ -7,6 +7,8 @@
 
 need php
 
+# PHP's own variables.
+# shellcheck disable=SC2016
 compare extensions php -r 'foreach (get_loaded_extensions() as $name) echo $name, " ", phpversion($name), "\n";'
 compare bare php -n -r 'echo strrev("oomreclaim"), "\n";'
 
