@@ -151,6 +151,7 @@ void *new_array(size_t size)
 /* Where the program has replaced one of the two forms that come here, the other is still the library's. */
 static inline void *alloc_nothrow(size_t size, const void *caller)
 {
+	(void)caller; /* only the debug library looks at it */
 	if (debug_alloc(size, caller))
 		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
@@ -209,6 +210,7 @@ static inline void *alloc_aligned_nothrow(size_t size, align_val alignment, cons
 {
 	void *memory;
 
+	(void)caller; /* only the debug library looks at it */
 	if (debug_alloc(size, caller))
 		return NULL;
 	memory = alloc_aligned(size, alignment);

@@ -30,6 +30,8 @@
 #define JUMP return
 #endif
 
+/* Names take no parentheses where they are declared, as here and below. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define MEMBER(function) __typeof__(&function) function
 /* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
 static struct {
@@ -49,6 +51,7 @@ static struct {
 		}                                                                                 \
 		found_;                                                                           \
 	})
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 __attribute__((constructor)) static void look_up(void)
 {
