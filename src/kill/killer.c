@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/trace.h"
 #include "config/options.h"
+#include "heap/heap_ops.h"
 #include "kill/policy.h"
 #include "kill/victim_kill.h"
 #include "limits/budget.h"
@@ -120,19 +121,20 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
 	static struct proc_cgroup group;
 	static struct proc_pid self;
 	bool has_group = find_group(control, scope, scope->self, reason, &group);
-	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
-	                                       .victim = &self,
-	                                       .full_group = full_group(control, scope),
-	                                       .group = has_group ? &group : NULL,
-	                                       .has_table = found != NULL,
-	                                       .reason = reason};
+	struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                 .victim = &self,
+	                                 .full_group = full_group(control, scope),
+	                                 .group = has_group ? &group : NULL,
+	                                 .reason = reason};
 
 	self = (struct proc_pid){.pid = scope->self, .uid = getuid()};
 	proc_name(self.name);
-	if (found != NULL)
+	if (found != NULL) {
 		self = *found;
-	else if (scope->proc_error == 0)
+		verdict.tasks = victim_candidates(&verdict.task_count);
+	} else if (scope->proc_error == 0) {
 		proc_pid_read(scope->self, &self);
+	}
 	if (claim_end(control, &verdict) && has_group)
 		victim_kill_group(scope, &group);
 	return KILLER_END;
@@ -151,14 +153,14 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
 {
 	static struct proc_cgroup group;
 	bool has_group = find_group(control, scope, chosen->pid, reason, &group);
-	const struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
-	                                       .victim = chosen,
-	                                       .full_group = full_group(control, scope),
-	                                       .group = has_group ? &group : NULL,
-	                                       .has_table = true,
-	                                       .reason = reason};
+	struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
+	                                 .victim = chosen,
+	                                 .full_group = full_group(control, scope),
+	                                 .group = has_group ? &group : NULL,
+	                                 .reason = reason};
 	int error;
 
+	verdict.tasks = victim_candidates(&verdict.task_count);
 	write_report(control, &verdict);
 	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
 	/* Before the first of them dies: what this process may still have to do it does meanwhile. */
@@ -223,9 +225,8 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
 OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
                                            enum oomreclaim_policy *policy, void **memory)
 {
-	const struct report_verdict nobody = {
+	struct report_verdict nobody = {
 		.policy = OOMRECLAIM_POLICY_ABORT,
-		.has_table = true,
 		.reason = "Out of memory and no killable processes",
 	};
 	enum killer_result result = begin_turn();
@@ -245,6 +246,7 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 		if (result == KILLER_NOBODY) {
 			/* The kernel panics. */
 			*policy = OOMRECLAIM_POLICY_ABORT;
+			nobody.tasks = victim_candidates(&nobody.task_count);
 			claim_end(control, &nobody);
 			result = KILLER_END;
 		}

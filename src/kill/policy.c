@@ -20,11 +20,6 @@
 
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
-#define POLICY_UNSET (-1)
-
-/* oomreclaim_set_policy()'s word, which outlasts a later reading of the options. Relaxed: it stands
-   for itself alone. */
-static atomic_int chosen = POLICY_UNSET;
 
 /* Relaxed: whoever sees it late merely climbs one more rung. */
 static atomic_bool is_dying;
@@ -43,22 +38,6 @@ static struct {
 	void *arg;
 	uint64_t generation; /* of function: counts its replacements */
 } callback = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-OOM_EXPORT int oomreclaim_set_policy(enum oomreclaim_policy policy)
-{
-	if (policy != OOMRECLAIM_POLICY_RETURN && policy != OOMRECLAIM_POLICY_ABORT &&
-	    policy != OOMRECLAIM_POLICY_KILL)
-		return EINVAL;
-	atomic_store_explicit(&chosen, (int)policy, memory_order_relaxed);
-	return 0;
-}
-
-OOM_EXPORT enum oomreclaim_policy oomreclaim_get_policy(void)
-{
-	int policy = atomic_load_explicit(&chosen, memory_order_relaxed);
-
-	return policy == POLICY_UNSET ? options.policy : (enum oomreclaim_policy)policy;
-}
 
 #ifdef OOM_DEBUG
 static uint64_t current_generation(void)
@@ -186,13 +165,6 @@ void policy_check_grace(void)
 
 	if (ends_ns != 0 && now_ns() > ends_ns)
 		_exit(EXIT_OF_SIGNAL(SIGKILL));
-}
-
-const char *policy_name(enum oomreclaim_policy policy)
-{
-	static const char *const names[] = {"return", "abort", "kill", "retry"};
-
-	return policy < ARRAY_SIZE(names) ? names[policy] : "?";
 }
 
 oomreclaim_policy_callback *policy_get_callback(void)

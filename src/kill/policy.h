@@ -28,9 +28,6 @@ void policy_act(enum oomreclaim_policy policy);
 /* Ends the process if it has outlived that SIGKILL, as the first process of a pid namespace does. */
 void policy_check_grace(void);
 
-/* "return" and so on. */
-const char *policy_name(enum oomreclaim_policy policy);
-
 /* The policy callback, or NULL; that there is none any more, if it is still this one. */
 oomreclaim_policy_callback *policy_get_callback(void);
 bool policy_drop_callback(oomreclaim_policy_callback *function);

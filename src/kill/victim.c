@@ -208,12 +208,10 @@ OOM_NOINLINE int victim_select(const struct victim_scope *scope, struct proc_pid
 	return selection.error != 0 ? selection.error : -ESRCH;
 }
 
-bool victim_candidate(unsigned index, struct proc_pid *process)
+const struct proc_pid *victim_candidates(unsigned *count)
 {
-	if (index >= state.candidates)
-		return false;
-	*process = state.table[index];
-	return true;
+	*count = state.candidates;
+	return state.table;
 }
 
 void victim_fork_child(void)

@@ -48,10 +48,9 @@ bool victim_is_in_scope(const struct victim_scope *scope, const struct proc_pid 
 #define VICTIM_SKIPPED 64
 void victim_skip(pid_t pid, uint64_t start_time);
 
-/* The candidates of the last selection, for the report: index from 0; false behind the last. Only
-   the first VICTIM_TABLE are kept. */
+/* The candidates of the last selection, for the report. Only the first VICTIM_TABLE are kept. */
 #define VICTIM_TABLE 64
-bool victim_candidate(unsigned index, struct proc_pid *process);
+const struct proc_pid *victim_candidates(unsigned *count);
 
 /* The child of a fork has chosen nobody. */
 void victim_fork_child(void);

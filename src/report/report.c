@@ -10,8 +10,7 @@
 #include "base/io.h"
 #include "base/io_write.h"
 #include "config/options.h"
-#include "kill/policy.h"
-#include "kill/victim.h"
+#include "config/policy_in_force.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "reclaim/registry.h"
@@ -175,20 +174,19 @@ static void write_out(const struct io_buf *buf)
 }
 
 /* dump_tasks(), in the form it had for longest, which log readers know. */
-static OOM_NOINLINE void put_tasks(struct io_buf *buf)
+static OOM_NOINLINE void put_tasks(struct io_buf *buf, const struct report_verdict *verdict)
 {
-	struct proc_pid task;
-
 	io_printf(buf, "Tasks state (memory values in pages):\n"
 	               "[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents "
 	               "oom_score_adj name\n");
-	for (unsigned i = 0; victim_candidate(i, &task); i++) {
-		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task.pid,
-		          task.uid, task.tgid, (unsigned long long)task.total_vm_pages,
-		          (unsigned long long)task.rss_pages,
-		          (unsigned long long)task.pgtables_bytes,
-		          (unsigned long long)task.swap_pages, task.oom_score_adj);
-		io_puts_clean(buf, task.name);
+	for (const struct proc_pid *task = verdict->tasks;
+	     task < verdict->tasks + verdict->task_count; task++) {
+		io_printf(buf, "[%7d] %5u %5d %8llu %8llu %8llu %8llu         %5d ", task->pid,
+		          task->uid, task->tgid, (unsigned long long)task->total_vm_pages,
+		          (unsigned long long)task->rss_pages,
+		          (unsigned long long)task->pgtables_bytes,
+		          (unsigned long long)task->swap_pages, task->oom_score_adj);
+		io_puts_clean(buf, task->name);
 		io_printf(buf, "\n");
 	}
 }
@@ -292,8 +290,8 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	put_heap(&buf);
 	put_limits(&buf);
 	put_callbacks(&buf);
-	if (verdict->has_table)
-		put_tasks(&buf);
+	if (verdict->tasks != NULL)
+		put_tasks(&buf, verdict);
 	put_verdict(&buf, control, verdict);
 	write_out(&buf);
 	pthread_mutex_unlock(&report.lock);

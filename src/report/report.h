@@ -16,8 +16,10 @@ struct report_verdict {
 	const struct proc_pid *victim;        /* of KILL */
 	const struct proc_cgroup *full_group; /* whose limit stood in the way; NULL: none's */
 	const struct proc_cgroup *group;      /* that goes as a whole with it; NULL: none does */
-	bool has_table;                       /* victim.h's candidates belong to it */
-	const char *reason;                   /* NULL, or what to say in place of "Out of memory" */
+	const struct proc_pid
+		*tasks; /* the candidates, where somebody was chosen; NULL: nobody was */
+	unsigned task_count;
+	const char *reason;  /* NULL, or what to say in place of "Out of memory" */
 	const char *refusal; /* NULL, or why nothing harsher than RETURN was allowed */
 };
 

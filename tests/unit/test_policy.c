@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "config/policy_in_force.h"
 #include "kill/policy.h"
 #include "support.h"
 
