@@ -12,14 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One allocation, in a form in which it can be tried again. */
-struct heap_request {
-	void *old;        /* the block to be resized, NULL for a new one */
-	size_t size;      /* bytes; 0 is served as 1 */
-	size_t alignment; /* a power of two, 0 for the default */
-	int flags;        /* jemalloc's MALLOCX_ZERO, _TCACHE and _ARENA, if any */
-	bool is_arena_explicit;
-};
+#include "base/heap_request.h"
 
 /* Bytes, by jemalloc's names for them. */
 struct heap_stats {

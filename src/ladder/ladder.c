@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/trace.h"
 #include "config/options.h"
+#include "heap/heap_ops.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
 #include "ladder/ladder_ask.h"
@@ -351,6 +352,14 @@ static void report_end(struct oom_control *control)
 		report_failure(control, returned.refusal);
 }
 
+/* Rung 1: beyond the addresses that there are, or beyond a limit. */
+static bool is_impossible(const struct heap_request *request, bool asks)
+{
+	return request->alignment > heap_ops.max_bytes ||
+	       request_least_bytes(request) > heap_ops.max_bytes ||
+	       constraint_is_impossible(request, asks);
+}
+
 void ladder_begin(struct oom_control *control, const struct heap_request *request)
 {
 	bool asks = ladder_may_ask(scope_current());
@@ -358,7 +367,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	*control = (struct oom_control){
 		.request = request,
 		.scope = scope_current(),
-		.is_impossible = constraint_is_impossible(request, asks),
+		.is_impossible = is_impossible(request, asks),
 		.may_ask = asks,
 		.is_nested = scope_is_in_ladder(),
 		.is_reentrant = heap_ops.is_reentrant(),

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 #include "base/trace.h"
+#include "heap/heap_ops.h"
 #include "report/stats.h"
 
 /* Each returns whether something may have come of it, and the memory if it found some. */

@@ -9,7 +9,6 @@
 
 #include "base/base.h"
 #include "config/options.h"
-#include "reclaim/reclaim.h"
 #include "system/proc.h"
 #include "system/proc_cgroup.h"
 
@@ -326,22 +325,11 @@ OOM_EXPORT size_t oomreclaim_get_limit(void)
 	return fixed < read ? fixed : read;
 }
 
-OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
+void budget_set_limit(size_t bytes)
 {
-	unsigned futile = 0;
-	size_t now;
-
 	set(&limit_bytes, bytes);
 	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
 	update_watermarks();
-	/* Until it fits, or there is nothing left to give, whatever the callbacks say. */
-	while ((now = budget_charged()) > bytes && futile < MAX_RECLAIM_RETRIES) {
-		if (oomreclaim_reclaim(now - bytes) == 0)
-			break;
-		futile = budget_charged() < now ? 0 : futile + 1;
-	}
-	now = budget_charged();
-	return now > bytes ? now - bytes : 0;
 }
 
 OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)

@@ -9,7 +9,8 @@
 #ifndef OOM_BUDGET_H
 #define OOM_BUDGET_H
 
-#include "reclaim/control.h"
+#include "limits/constraint.h"
+#include "oomreclaim.h"
 
 /* Takes over the settings. Called whenever they have been read. on_high is called, with locks of the
    heap held, when a mapping goes above the watermark. */
@@ -28,6 +29,9 @@ enum constraint budget_constraint(size_t bytes);
 
 /* No request above it can succeed; SIZE_MAX if there is no limit. */
 size_t budget_max_bytes(void);
+
+/* The limit in place of the settings' limit:SIZE and limit:auto. Reclaims nothing. */
+void budget_set_limit(size_t bytes);
 
 /* Watermarks, by the settings high and low. How far above the low one; 0 if below, or if there is
    none. */

@@ -66,17 +66,11 @@ size_t constraint_max_bytes(void)
 	return (size_t)least < budget_max_bytes() ? (size_t)least : budget_max_bytes();
 }
 
-/* A huge page: mappings larger than that the kernel may align to it by itself, and then the block takes no
-   more than its size. */
-#define ALIGNMENT_FOR_NOTHING ((size_t)2 << 20)
-
 bool constraint_is_impossible(const struct heap_request *request, bool may_ask)
 {
-	size_t bytes =
-		request->alignment > ALIGNMENT_FOR_NOTHING ? request_bytes(request) : request->size;
+	size_t bytes = request_least_bytes(request);
 
-	return request->alignment > heap_ops.max_bytes || bytes > heap_ops.max_bytes ||
-	       bytes > (may_ask || bytes > soft_bytes ? constraint_max_bytes()
+	return bytes > (may_ask || bytes > soft_bytes ? constraint_max_bytes()
 	                                              : constraint_known_max_bytes());
 }
 

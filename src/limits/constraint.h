@@ -3,7 +3,22 @@
 #ifndef OOM_CONSTRAINT_H
 #define OOM_CONSTRAINT_H
 
-#include "reclaim/control.h"
+#include <stdbool.h>
+
+#include "base/heap_request.h"
+
+/* The kernel's enum oom_constraint: what stands in the way. */
+enum constraint {
+	CONSTRAINT_UNKNOWN, /* not looked at, or /proc could not be read */
+	CONSTRAINT_NONE,    /* no limit of ours: the machine is out of memory */
+	CONSTRAINT_RLIMIT_AS,
+	CONSTRAINT_RLIMIT_DATA,
+	CONSTRAINT_MAX_MAP_COUNT,
+	CONSTRAINT_BUDGET,     /* the setting limit */
+	CONSTRAINT_CGROUP,     /* the limit of a memory cgroup */
+	CONSTRAINT_OVERCOMMIT, /* vm.overcommit_memory=2 */
+	CONSTRAINTS
+};
 
 /* Reads the rlimits as the process starts with them. The lower of the soft ones; SIZE_MAX: there is none. */
 size_t constraint_init(void);
@@ -27,8 +42,8 @@ size_t constraint_max_bytes(void);
 /* The same without a system call: of the rlimits the hard ones, as they were at the start. */
 size_t constraint_known_max_bytes(void);
 
-/* Rung 1: with its alignment the request is beyond the addresses that there are, or beyond such a limit.
-   may_ask: the kernel, which limits are in force. */
+/* Rung 1: with its alignment the request is beyond such a limit. may_ask: the kernel, which limits are in
+   force. */
 bool constraint_is_impossible(const struct heap_request *request, bool may_ask);
 
 /* True where only this process's own end or its own freeing can help. */

@@ -7,24 +7,11 @@
 #define OOM_CONTROL_H
 
 #include <stdbool.h>
-#include <unistd.h>
 
 #include "base/base.h"
-#include "heap/heap_ops.h"
+#include "base/heap_request.h"
+#include "limits/constraint.h"
 #include "oomreclaim.h"
-
-/* The kernel's enum oom_constraint: what stands in the way. */
-enum constraint {
-	CONSTRAINT_UNKNOWN, /* not looked at, or /proc could not be read */
-	CONSTRAINT_NONE,    /* no limit of ours: the machine is out of memory */
-	CONSTRAINT_RLIMIT_AS,
-	CONSTRAINT_RLIMIT_DATA,
-	CONSTRAINT_MAX_MAP_COUNT,
-	CONSTRAINT_BUDGET,     /* the setting limit */
-	CONSTRAINT_CGROUP,     /* the limit of a memory cgroup */
-	CONSTRAINT_OVERCOMMIT, /* vm.overcommit_memory=2 */
-	CONSTRAINTS
-};
 
 /* Rounds in a row that gave nothing: mm/internal.h. */
 #define MAX_RECLAIM_RETRIES 16
@@ -61,21 +48,5 @@ struct oom_control {
 	size_t claimed_bytes;    /* by all callbacks in all rounds */
 	uint64_t began_ns;
 };
-
-/* True where an aligned block takes more than its size, wherever it comes to lie: every address is a page's
-   first. */
-static inline bool request_is_aligned(const struct heap_request *request)
-{
-	return request->alignment > (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Bytes that have to be free side by side for the block, size and alignment together. */
-static inline size_t request_bytes(const struct heap_request *request)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return request_is_aligned(request) ? add_saturated(request->size, request->alignment - page)
-	                                   : request->size;
-}
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "limits/budget.h"
+#include "reclaim/control.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
