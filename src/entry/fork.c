@@ -9,11 +9,11 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "entry/dry_run.h"
 #include "heap/heap_ops.h"
 #include "kill/killer.h"
 #include "kill/policy.h"
 #include "limits/budget.h"
-#include "lockdep/debug.h"
 #include "reclaim/calls.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -56,7 +56,7 @@ static const struct fork_part parts[] = {
 	{NULL, NULL, stats_page_fork_child, NULL},
 	{NULL, NULL, stats_fork_child, NULL},
 	{NULL, NULL, background_fork_child, NULL},
-	{NULL, NULL, debug_fork_child, NULL},
+	{NULL, NULL, dry_run_fork_child, NULL},
 	{heap_fork_prepare, heap_fork_parent, NULL, heap_fork_child},
 };
 

@@ -14,13 +14,14 @@
 #include "base/io.h"
 #include "base/io_write.h"
 #include "config/options.h"
+#include "entry/debug.h"
+#include "entry/dry_run.h"
 #include "entry/fork.h"
 #include "entry/interpose.h"
 #include "entry/modules.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
 #include "limits/budget.h"
-#include "lockdep/debug.h"
 #include "reclaim/reserve.h"
 #include "report/dump.h"
 #include "report/log.h"
@@ -138,6 +139,6 @@ __attribute__((constructor)) static void init(void)
 __attribute__((destructor)) static void fini(void)
 {
 	background_stop();
-	debug_stop();
+	dry_run_stop();
 	blocks_stop();
 }

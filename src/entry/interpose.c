@@ -4,6 +4,7 @@
  * sdallocx, malloc_usable_size, mallctl and so on) is jemalloc's own symbol, exported as it is.
  */
 #include "entry/interpose.h"
+#include "entry/fail_malloc.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -15,7 +16,6 @@
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "ladder/ladder.h"
-#include "lockdep/debug.h"
 
 /* Of the exported function in which it stands. */
 #define CALLER __builtin_return_address(0)
@@ -46,7 +46,7 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 
 OOM_EXPORT void *malloc(size_t size)
 {
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		return NULL;
 	return heap_malloc_fast(size, &malloc_slow_path);
 }
@@ -63,7 +63,7 @@ OOM_EXPORT void *calloc(size_t count, size_t size)
 {
 	void *memory;
 
-	if (debug_alloc(mul_saturated(count, size), CALLER))
+	if (fail_malloc_strikes(mul_saturated(count, size), CALLER))
 		return NULL;
 	/* A product that overflows saturates, and nothing is that large. */
 	memory = heap_cached_zeroed(mul_saturated(count, size));
@@ -74,7 +74,7 @@ OOM_EXPORT void *realloc(void *old, size_t size)
 {
 	void *memory;
 
-	if ((size > 0 || old == NULL) && debug_alloc(size, CALLER))
+	if ((size > 0 || old == NULL) && fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_realloc(old, size);
 	background_poll();
@@ -114,7 +114,7 @@ static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
 	void *memory;
 
 	(void)caller; /* only the debug library looks at it */
-	if (debug_alloc(size, caller))
+	if (fail_malloc_strikes(size, caller))
 		return NULL;
 	memory = heap_cached_aligned(alignment, size);
 	return likely(memory != NULL) ? memory : aligned_slow_path(alignment, size);
@@ -233,7 +233,7 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 {
 	void *memory;
 
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		return NULL;
 	if (likely(flags == 0))
 		return heap_malloc_fast(size, &malloc_slow_path);
@@ -246,7 +246,7 @@ OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 {
 	void *memory;
 
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_rallocx(old, size, flags);
 	background_poll();

@@ -8,9 +8,9 @@
 #include "base/base.h"
 #include "entry/cxx_failed.h"
 #include "entry/cxx_runtime.h"
+#include "entry/fail_malloc.h"
 #include "entry/interpose.h"
 #include "heap/heap_fast.h"
-#include "lockdep/debug.h"
 
 /* std::nothrow_t, an empty class whose objects only choose a function, and std::align_val_t. */
 struct nothrow {
@@ -134,7 +134,7 @@ void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct n
 
 void *new_plain(size_t size)
 {
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
@@ -143,7 +143,7 @@ void *new_array(size_t size)
 {
 	if (IS_LEFT(NEW_ARRAY))
 		return LEFT_NEW(NEW_ARRAY, size);
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
 	return heap_malloc_fast(size, &new_slow_path);
 }
@@ -152,7 +152,7 @@ void *new_array(size_t size)
 static inline void *alloc_nothrow(size_t size, const void *caller)
 {
 	(void)caller; /* only the debug library looks at it */
-	if (debug_alloc(size, caller))
+	if (fail_malloc_strikes(size, caller))
 		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
 }
@@ -193,7 +193,7 @@ void *new_aligned(size_t size, align_val alignment)
 {
 	void *memory;
 
-	if (debug_alloc(size, CALLER))
+	if (fail_malloc_strikes(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
 	memory = alloc_aligned(size, alignment);
 	return likely(memory != NULL) ? memory : cxx_failed(size, alignment);
@@ -211,7 +211,7 @@ static inline void *alloc_aligned_nothrow(size_t size, align_val alignment, cons
 	void *memory;
 
 	(void)caller; /* only the debug library looks at it */
-	if (debug_alloc(size, caller))
+	if (fail_malloc_strikes(size, caller))
 		return NULL;
 	memory = alloc_aligned(size, alignment);
 	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, alignment);

@@ -14,7 +14,7 @@
 #include "config/options.h"
 #include "entry/interpose.h"
 #include "kill/policy.h"
-#include "lockdep/debug.h"
+#include "lockdep/watch.h"
 #include "reclaim/registry.h"
 
 #if defined(__has_attribute)
@@ -137,7 +137,7 @@ OOM_EXPORT int dlclose(void *file)
 	int result;
 
 	note_files();
-	result = debug_close(NEXT(dlclose), file);
+	result = lockdep_close(NEXT(dlclose), file);
 	if (result != 0)
 		return result;
 	drop_gone();

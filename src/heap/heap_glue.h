@@ -117,12 +117,12 @@ int heap_wants_fork(void);
    again. */
 #if defined(OOM_DEBUG) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #include <string.h>
-__attribute__((noreturn)) void debug_assert_failed(const char *file, int line, const char *what);
+__attribute__((noreturn)) void assert_heap_failed(const char *file, int line, const char *what);
 #define assert(condition)                                                     \
 	do {                                                                  \
 		if (!(condition) && strcmp(#condition, "ret") != 0 &&         \
 		    strcmp(#condition, "read_source++ == which_source") != 0) \
-			debug_assert_failed(__FILE__, __LINE__, #condition);  \
+			assert_heap_failed(__FILE__, __LINE__, #condition);   \
 	} while (0)
 #endif
 

@@ -13,7 +13,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "limits/constraint.h"
-#include "lockdep/debug.h"
+#include "lockdep/watch.h"
 #include "reclaim/calls.h"
 #include "reclaim/guard.h"
 #include "reclaim/scope.h"
@@ -49,6 +49,15 @@ static uint64_t current_generation(void)
 	pthread_mutex_unlock(&callback.lock);
 	return generation;
 }
+
+/* The calling thread is about to wait for the callback that there is. */
+static void watch_replace(void)
+{
+	if (!scope_is_in_ladder())
+		lockdep_might_unregister(CALL_OF_POLICY(current_generation()));
+}
+#else
+#define watch_replace() ((void)0)
 #endif
 
 OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg)
@@ -56,7 +65,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	uint64_t former;
 	int error;
 
-	debug_wait_for_policy(CALL_OF_POLICY(current_generation()));
+	watch_replace();
 	pthread_mutex_lock(&callback.lock);
 	callback.function = function;
 	atomic_store_explicit(&has_callback, function != NULL, memory_order_relaxed);
@@ -65,14 +74,14 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	pthread_mutex_unlock(&callback.lock);
 	/* Those before the former one may still be running as well. */
 	error = calls_wait(CALL_OF_POLICY(0), CALL_OF_POLICY(former));
-	debug_unregistered(CALL_OF_POLICY(former));
+	lockdep_unregistered(CALL_OF_POLICY(former));
 	return error;
 }
 
 /* The thread is on its way out of the callback and of the ladder. */
 static void abandon(void *arg)
 {
-	debug_callback_end();
+	lockdep_callback_end();
 	calls_end(arg);
 	scope_abandon_ladder();
 }
@@ -102,12 +111,12 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	pthread_mutex_unlock(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
-	debug_callback_begin("policy", call.what, true);
+	lockdep_callback_begin("policy", call.what, true);
 	guard_begin(&guard, abandon, &call);
 	decided = function(&verdict, arg);
 	if (!guard_end(&guard))
 		return OOMRECLAIM_POLICY_RETURN;
-	debug_callback_end();
+	lockdep_callback_end();
 	calls_end(&call);
 	errno = saved;
 	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;

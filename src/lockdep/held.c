@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "config/options.h"
 #include "lockdep/lockdep.h"
+#include "lockdep/watch.h"
 
 /* What is beyond it is not watched. */
 #define HELD_MAX 64
@@ -250,4 +251,17 @@ void lockdep_left_files(const struct class_set *before)
 		return;
 	classes_left_files(before);
 	end(saved);
+}
+
+int lockdep_close(int (*close)(void *file), void *file)
+{
+	struct class_set before;
+	int result;
+
+	/* Another file may come to lie there. */
+	classes_in_files(&before);
+	result = close(file);
+	if (result == 0)
+		lockdep_left_files(&before);
+	return result;
 }

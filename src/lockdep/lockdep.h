@@ -71,13 +71,6 @@ void lockdep_wait(const void *lock, enum lock_mode mode);
 void lockdep_wait_again(const void *lock);
 void lockdep_hold(const void *lock, enum lock_mode mode);
 void lockdep_release(const void *lock);
-/* The calling thread may come to wait for callbacks; for a call of that one, whoever makes it. */
-void lockdep_might_reclaim(void);
-void lockdep_might_unregister(oomreclaim_handle handle);
-void lockdep_unregistered(oomreclaim_handle handle);
-/* The calling thread runs a callback that others wait for; direct: who allocates does. */
-void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct);
-void lockdep_callback_end(void);
 /* The heap is about to take that back. */
 void lockdep_freed(const void *memory, size_t bytes);
 /* A file was closed; what was in files before. */
@@ -134,11 +127,6 @@ void place_put(struct io_buf *buf, const void *address);
 bool place_is_own(const void *address);
 /* Where the file of that address is, from and to; both NULL: in no file. */
 void file_around(const void *address, const char **begin, const char **end);
-
-/* ---- What the heap takes back (heap_freed.c) ---- */
-
-/* Has the heap say so. */
-void freed_init(void);
 
 /* ---- What stands in libc's place (locks.c) ---- */
 

@@ -6,11 +6,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/assert.h"
 #include "base/base.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
-#include "lockdep/debug.h"
+#include "lockdep/watch.h"
 #include "reclaim/guard.h"
 #include "reclaim/registry.h"
 #include "reclaim/scope.h"
@@ -85,7 +86,7 @@ static void abandon(void *arg)
 	const struct registry_outcome nothing = {.claimed_bytes = 0};
 	struct visit *visit = arg;
 
-	debug_callback_end();
+	lockdep_callback_end();
 	registry_end_call(&visit->callback, &nothing);
 	registry_end_walk(&visit->callback);
 	is_caller = false;
@@ -107,14 +108,14 @@ static bool call(struct visit *visit, const struct oomreclaim_control *control,
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	visit->scope = scope_exchange(0);
-	debug_callback_begin(callback->name, callback->handle, control->is_direct);
+	lockdep_callback_begin(callback->name, callback->handle, control->is_direct);
 	began_ns = now_ns();
 	guard_begin(&visit->guard, abandon, visit);
 	outcome->claimed_bytes = callback->function(control, callback->arg);
 	if (!guard_end(&visit->guard))
 		return false;
 	outcome->duration_ns = now_ns() - began_ns;
-	debug_callback_end();
+	lockdep_callback_end();
 	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
 	scope_exchange(visit->scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);
@@ -293,7 +294,7 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	if (bytes == 0 || scope_is_in_ladder() ||
 	    (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
 		return 0;
-	debug_wait_for_callbacks();
+	lockdep_might_reclaim();
 	scope_enter_ladder(&enter);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();

@@ -4,21 +4,22 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "background/background.h"
+#include "base/assert.h"
 #include "base/base.h"
-#include "lockdep/debug.h"
+#include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
 /* All members but the constant ones are guarded by registry.lock. */
 struct registry_entry {
 	struct registry_entry *next;
-	oomreclaim_handle handle; /* constant; so are priority, flags, function, arg, name */
+	/* Constant; so are priority, flags, function, arg, release and name. */
+	oomreclaim_handle handle;
 	int priority;
 	oomreclaim_callback *function;
 	void *arg;
+	void (*release)(void *memory); /* of the entry itself */
 	struct oomreclaim_callback_stats stats;
 	unsigned flags;
 	unsigned pins;  /* walkers that stand here: may not be unlinked */
@@ -37,9 +38,6 @@ static struct {
 	   an entry is looked for under the lock. */
 	_Atomic oomreclaim_handle newest;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* Both together would be never. */
-#define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
 
 static struct registry_entry **find(oomreclaim_handle handle)
 {
@@ -60,44 +58,30 @@ static void insert(struct registry_entry *entry)
 	*link = entry;
 }
 
-OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flags,
-                                   oomreclaim_callback *function, void *arg,
-                                   oomreclaim_handle *handle)
+const size_t registry_entry_bytes = sizeof(struct registry_entry);
+
+oomreclaim_handle registry_add(void *memory, const struct registry_new *callback,
+                               void (*release)(void *memory))
 {
-	struct registry_entry *entry;
+	struct registry_entry *entry = memory;
 	oomreclaim_handle given;
-	int saved;
 
-	if (name == NULL || name[0] == '\0' || function == NULL || (flags & ~FLAGS_ALL) != 0 ||
-	    (flags & FLAGS_ALL) == FLAGS_ALL)
-		return EINVAL;
-	if (strlen(name) > OOMRECLAIM_NAME_MAX)
-		return ENAMETOOLONG;
-	/* An allocation like any other: it may climb the ladder, and from a callback it is served
-	   from the reserve. */
-	saved = errno;
-	entry = calloc(1, sizeof *entry);
-	errno = saved;
-	if (entry == NULL)
-		return ENOMEM;
-	entry->priority = priority;
-	entry->flags = flags;
-	entry->function = function;
-	entry->arg = arg;
-	strcpy(entry->name, name);
-
+	*entry = (struct registry_entry){
+		.priority = callback->priority,
+		.flags = callback->flags,
+		.function = callback->function,
+		.arg = callback->arg,
+		.release = release,
+	};
+	strcpy(entry->name, callback->name);
 	pthread_mutex_lock(&registry.lock);
 	given = entry->handle = ++registry.newest;
 	insert(entry);
 	pthread_mutex_unlock(&registry.lock);
-	if (handle != NULL)
-		*handle = given;
-	debug_registered(given, flags);
-	background_note_callback();
-	return 0;
+	return given;
 }
 
-/* Takes a dead entry out of the list. The caller frees it, after dropping the lock. */
+/* Takes a dead entry out of the list. The caller releases it, after dropping the lock. */
 static struct registry_entry *unlink_dead(struct registry_entry *entry)
 {
 	*find(entry->handle) = entry->next;
@@ -105,31 +89,42 @@ static struct registry_entry *unlink_dead(struct registry_entry *entry)
 }
 
 /* What unlink_dead() took out. */
-static void free_gone(struct registry_entry *gone)
+static OOM_NOINLINE void release_gone(struct registry_entry *gone)
 {
-	if (gone != NULL)
-		debug_unregistered(gone->handle);
-	free(gone);
+	if (gone == NULL)
+		return;
+	lockdep_unregistered(gone->handle);
+	gone->release(gone);
 }
 
-OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
+bool registry_has(oomreclaim_handle handle)
+{
+	const struct registry_entry *entry;
+	bool has;
+
+	pthread_mutex_lock(&registry.lock);
+	entry = *find(handle);
+	has = entry != NULL && !entry->is_dead;
+	pthread_mutex_unlock(&registry.lock);
+	return has;
+}
+
+bool registry_remove(oomreclaim_handle handle)
 {
 	struct registry_entry *entry, *gone = NULL;
 
-	debug_wait_for_unregister(handle);
 	pthread_mutex_lock(&registry.lock);
 	entry = *find(handle);
 	if (entry == NULL || entry->is_dead) {
 		pthread_mutex_unlock(&registry.lock);
-		return EINVAL;
+		return false;
 	}
 	entry->is_dead = true;
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
 	pthread_mutex_unlock(&registry.lock);
-	free_gone(gone);
-	/* Dead, it is not called again: what is under way now is the last call. */
-	return calls_wait(handle, handle);
+	release_gone(gone);
+	return true;
 }
 
 /* The walker leaves its place; the entry goes if it was unregistered meanwhile. */
@@ -173,7 +168,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 		call->arg = entry->arg;
 	}
 	pthread_mutex_unlock(&registry.lock);
-	free_gone(gone);
+	release_gone(gone);
 	return entry != NULL;
 }
 
@@ -202,7 +197,7 @@ void registry_end_walk(struct registry_call *call)
 	gone = unpin(call->entry);
 	call->entry = NULL;
 	pthread_mutex_unlock(&registry.lock);
-	free_gone(gone);
+	release_gone(gone);
 }
 
 uint64_t registry_newest(void)

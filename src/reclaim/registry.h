@@ -14,6 +14,25 @@
 
 struct registry_entry;
 
+/* A callback to be. The name has at most OOMRECLAIM_NAME_MAX characters, and is copied. */
+struct registry_new {
+	const char *name;
+	int priority;
+	unsigned flags;
+	oomreclaim_callback *function;
+	void *arg;
+};
+
+/* How much memory registry_add() takes over. `release` is called with it, and with no lock held, once the
+   callback is gone. */
+extern const size_t registry_entry_bytes;
+oomreclaim_handle registry_add(void *memory, const struct registry_new *callback,
+                               void (*release)(void *memory));
+
+bool registry_has(oomreclaim_handle handle);
+/* The callback is not called again; a call that is under way may go on. False where there is none. */
+bool registry_remove(oomreclaim_handle handle);
+
 /* What a walker needs to call, copied out under the lock. */
 struct registry_call {
 	struct registry_entry *entry;

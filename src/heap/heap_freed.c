@@ -3,6 +3,8 @@
  * A lock that nobody destroys (std::mutex) is gone when its memory is, and what comes to lie there next is
  * another one. jemalloc has a hook for whatever is freed.
  */
+#include "heap/heap_freed.h"
+
 #include "heap/heap_fast.h"
 #include "jemalloc/internal/hook.h"
 
@@ -29,7 +31,7 @@ static void on_resize(void *extra, hook_expand_t kind, void *memory, size_t old_
 		lockdep_freed((const char *)memory + bytes, old_bytes - bytes);
 }
 
-void freed_init(void)
+void heap_freed_init(void)
 {
 	static hooks_t hooks = {.dalloc_hook = on_free, .expand_hook = on_resize};
 	void *handle;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Only in the debug library. */
+#include "entry/dry_run.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "base/io.h"
+#include "config/options.h"
+#include "lockdep/watch.h"
+#include "reclaim/registry.h"
+#include "reclaim/scope.h"
+
+struct dry_run {
+	oomreclaim_handle handle;
+	bool is_background; /* only oomreclaimd calls it */
+};
+
+static atomic_uint dry_runs; /* under way */
+static OOM_TLS bool is_dry;
+
+/* In a thread of its own, since whoever registers may hold what the callback waits for. */
+static void *run_dry(void *given)
+{
+	struct dry_run *run = given;
+	struct registry_call call = {.entry = NULL};
+	const struct registry_walk walk = {.newest_handle = run->handle,
+	                                   .only_handle = run->handle,
+	                                   .is_background = run->is_background};
+	const struct oomreclaim_control control = {.struct_size = sizeof control,
+	                                           .reason = OOMRECLAIM_REASON_MANUAL,
+	                                           .constraint = "NONE",
+	                                           .is_direct = !run->is_background};
+	const struct registry_outcome outcome = {.claimed_bytes = 0};
+	struct scope_ladder enter;
+
+	is_dry = true;
+	scope_enter_ladder(&enter);
+	while (registry_begin_call(&call, &walk)) {
+		lockdep_callback_begin(call.name, run->handle, !run->is_background);
+		call.function(&control, call.arg);
+		lockdep_callback_end();
+		registry_end_call(&call, &outcome);
+	}
+	registry_end_walk(&call);
+	scope_leave_ladder(&enter);
+	free(run);
+	atomic_fetch_sub(&dry_runs, 1);
+	return NULL;
+}
+
+void dry_run_begin(oomreclaim_handle handle, unsigned flags)
+{
+	pthread_attr_t attributes;
+	struct dry_run *run;
+	pthread_t thread;
+
+	/* One that registers itself anew would go on for ever. */
+	if (!options.is_dry_run || is_dry)
+		return;
+	run = malloc(sizeof *run);
+	if (run != NULL)
+		*run = (struct dry_run){handle, flags == OOMRECLAIM_CALLBACK_BACKGROUND};
+	atomic_fetch_add(&dry_runs, 1);
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	if (run == NULL || pthread_create(&thread, &attributes, run_dry, run) != 0) {
+		atomic_fetch_sub(&dry_runs, 1);
+		io_warn("dry_run: no thread to call the callbacks in");
+		free(run);
+	}
+	pthread_attr_destroy(&attributes);
+}
+
+/* At its end the program may hold what one of them waits for. */
+#define STOP_WAIT_MS 1000
+
+void dry_run_stop(void)
+{
+	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
+
+	for (int i = 0; i < STOP_WAIT_MS && atomic_load(&dry_runs) > 0; i++)
+		nanosleep(&pause, NULL);
+}
+
+void dry_run_fork_child(void)
+{
+	/* Those threads are in the parent. */
+	atomic_store(&dry_runs, 0);
+}
