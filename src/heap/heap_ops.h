@@ -75,6 +75,12 @@ struct heap_blocks {
 };
 void heap_count_blocks(struct heap_blocks *blocks);
 
+/* Our own defaults in place of jemalloc's, by the limits in force. From heap_conf_getenv() alone. */
+void heap_configure(void);
+/* The heap calls this once, with its defaults set and before its first mapping, for the value of MALLOC_CONF. What that
+   and malloc_conf say is applied afterwards. Defined in entry/heap_conf.c. */
+char *heap_conf_getenv(const char *name);
+
 /* heap_fork.c: the heap's locks, around fork(). */
 void heap_fork_prepare(void);
 void heap_fork_parent(void);

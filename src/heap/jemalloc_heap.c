@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "background/background.h"
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_maps.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
-#include "limits/fault.h"
 #include "limits/pages.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "config/options.h"
@@ -64,25 +62,16 @@ static void limit_arenas(size_t limit)
  */
 #define LG_MAX_ACTIVE_FIT 8
 
-/*
- * jemalloc asks for MALLOC_CONF once, after its defaults are set and before its first mapping: the
- * moment to read our own options, and to turn retention off where address space is limited. Address
- * space that an arena retains is charged to the limit and of no use to any other arena. (Our own
- * budget counts pages, not addresses.) What the user says in malloc_conf or MALLOC_CONF is applied after
- * this.
- */
-char *heap_conf_getenv(const char *name)
+void heap_configure(void)
 {
-	int saved = errno;
 	size_t limit;
 
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
 	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so anyway. */
 	opt_abort = false;
-	options_load(NULL);
-	budget_init(background_wake);
-	fault_init();
 	limit = constraint_init();
+	/* Address space that an arena retains is charged to the limit and of no use to any other arena. (Our own
+	   budget counts pages, not addresses.) */
 	if (limit != SIZE_MAX) {
 		opt_retain = false;
 		heap_maps_init();
@@ -90,8 +79,6 @@ char *heap_conf_getenv(const char *name)
 	limit = min_size(limit, budget_max_bytes());
 	if (limit != SIZE_MAX)
 		limit_arenas(limit);
-	errno = saved;
-	return secure_getenv(name);
 }
 
 ssize_t heap_readlink(const char *path, char *buf, size_t size)

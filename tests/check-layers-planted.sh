@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# check-layers-planted.sh CHECK SRC OBJECTS NM COMPILER...: CHECK passes as it is, and finds an include that leads to a
+# later room, a call that does, a call of the heap, and a file in no room.
+set -eu
+check=$1 src=$2 objects=$3 nm=$4
+shift 4
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+anew()
+{
+	rm -rf "$tmp/src" "$tmp/objects"
+	cp -R "$src" "$tmp/src"
+	mkdir "$tmp/objects"
+	cp "$objects"/*.o "$tmp/objects/"
+}
+
+# finds WHAT
+finds()
+{
+	if "$check" "$tmp/src" "$tmp/objects" "$nm" >"$tmp/out"; then
+		echo "not found: $1"
+		exit 1
+	fi
+	grep -q "$1" "$tmp/out" || {
+		cat "$tmp/out"
+		echo "found something else than: $1"
+		exit 1
+	}
+}
+
+anew
+"$check" "$tmp/src" "$tmp/objects" "$nm"
+
+echo '#include "ladder/ladder.h"' >>"$tmp/src/limits/budget.c"
+finds 'limits includes ladder/ladder.h'
+
+anew
+echo 'void *ladder_climb(const void *); void *planted(void) { return ladder_climb(0); }' >"$tmp/planted.c"
+"$@" -c -o "$tmp/objects/limits_planted.c.o" "$tmp/planted.c"
+finds 'limits uses ladder_climb of ladder'
+
+anew
+echo 'void free(void *); void planted(void *memory) { free(memory); }' >"$tmp/planted.c"
+"$@" -fno-builtin -c -o "$tmp/objects/report_planted.c.o" "$tmp/planted.c"
+finds 'report uses free of entry'
+
+anew
+: >"$tmp/src/stray.c"
+finds 'stray.c: in no room'
