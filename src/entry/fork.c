@@ -12,6 +12,7 @@
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
 #include "kill/killer.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "limits/budget.h"
 #include "reclaim/calls.h"
@@ -48,10 +49,11 @@ static const struct fork_part parts[] = {
 	{killer_fork_lock, killer_fork_unlock, killer_fork_child, killer_fork_unlock},
 	{NULL, NULL, dump_fork_child, NULL},
 	{report_fork_lock, report_fork_unlock, NULL, report_fork_unlock},
-	{policy_fork_lock, policy_fork_unlock, policy_fork_child, policy_fork_unlock},
+	{policy_fork_lock, policy_fork_unlock, NULL, policy_fork_unlock},
 	{reclaim_fork_lock, reclaim_fork_unlock, reclaim_fork_child, reclaim_fork_unlock},
 	{registry_fork_lock, registry_fork_unlock, registry_reset, registry_fork_unlock},
 	{calls_fork_lock, calls_fork_unlock, calls_fork_child, calls_fork_unlock},
+	{NULL, NULL, own_end_fork_child, NULL},
 	{NULL, NULL, budget_fork_child, NULL},
 	{NULL, NULL, stats_page_fork_child, NULL},
 	{NULL, NULL, stats_fork_child, NULL},

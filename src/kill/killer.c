@@ -11,15 +11,13 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
-#include "kill/policy.h"
+#include "kill/own_end.h"
 #include "kill/victim_kill.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "reclaim/scope.h"
-#include "report/dump.h"
 #include "report/report.h"
 #include "report/stats.h"
-#include "report/stats_page.h"
 
 /* The kernel's oom_lock and oom_killer_disabled. The thread whose turn it is has what is static in the
    functions below as well. All members are guarded by lock; disabled is written
@@ -68,35 +66,6 @@ static void end_turn(void)
 	pthread_mutex_unlock(&killer.lock);
 }
 
-static void write_report(const struct oom_control *control, const struct report_verdict *verdict)
-{
-	if (options.report != REPORT_NEVER)
-		report_write(control, verdict);
-	dump_write();
-}
-
-static bool claim_end(const struct oom_control *control, const struct report_verdict *verdict)
-{
-	if (!policy_claim())
-		return false;
-	if (verdict->policy == OOMRECLAIM_POLICY_KILL)
-		stats_count(STATS_KILLS);
-	stats_verdict(control,
-	              verdict->policy == OOMRECLAIM_POLICY_KILL ? OOMRECLAIM_OUTCOME_KILL
-	                                                        : OOMRECLAIM_OUTCOME_ABORT,
-	              verdict->victim != NULL ? verdict->victim->pid : 0);
-	stats_page_update();
-	write_report(control, verdict);
-	return true;
-}
-
-bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy policy)
-{
-	const struct report_verdict verdict = {.policy = policy};
-
-	return claim_end(control, &verdict);
-}
-
 static const struct proc_cgroup *full_group(const struct oom_control *control,
                                             const struct victim_scope *scope)
 {
@@ -135,7 +104,7 @@ static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *contr
 	} else if (scope->proc_error == 0) {
 		proc_pid_read(scope->self, &self);
 	}
-	if (claim_end(control, &verdict) && has_group)
+	if (own_end_claim(control, &verdict) && has_group)
 		victim_kill_group(scope, &group);
 	return KILLER_END;
 }
@@ -161,10 +130,10 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
 	int error;
 
 	verdict.tasks = victim_candidates(&verdict.task_count);
-	write_report(control, &verdict);
+	own_end_report(control, &verdict);
 	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
 	/* Before the first of them dies: what this process may still have to do it does meanwhile. */
-	if (*goes_too && policy_claim())
+	if (*goes_too && own_end_mark())
 		stats_count(STATS_KILLS);
 	error = victim_kill(scope, chosen, has_group ? &group : NULL);
 	if (error == 0 || error == -ETIMEDOUT)
@@ -235,19 +204,19 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 		return result;
 	TRACE3(policy, *policy, control->request->size, constraint_name(control->constraint));
 	budget_refresh();
-	if (policy_is_dying()) {
+	if (own_end_is_dying()) {
 		result = KILLER_RETRY;
 	} else if ((*memory = heap_ops.alloc(control->request)) != NULL) {
 		result = KILLER_SPARED;
 	} else if (*policy == OOMRECLAIM_POLICY_ABORT) {
-		killer_claim_end(control, *policy);
+		own_end_claim(control, &(struct report_verdict){.policy = *policy});
 	} else {
 		result = do_kill(control, NULL);
 		if (result == KILLER_NOBODY) {
 			/* The kernel panics. */
 			*policy = OOMRECLAIM_POLICY_ABORT;
 			nobody.tasks = victim_candidates(&nobody.task_count);
-			claim_end(control, &nobody);
+			own_end_claim(control, &nobody);
 			result = KILLER_END;
 		}
 		budget_refresh();
@@ -284,7 +253,7 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 	case KILLER_BLIND:
 		return EIO;
 	case KILLER_END:
-		policy_act(OOMRECLAIM_POLICY_KILL);
+		own_end_act(OOMRECLAIM_POLICY_KILL);
 		return 0;
 	case KILLER_RETRY:
 	case KILLER_SPARED:

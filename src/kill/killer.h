@@ -13,7 +13,7 @@ enum killer_result {
 	KILLER_RETRY,  /* somebody was killed, or has gone by himself */
 	KILLER_OFF,    /* rung 9: the killer is disabled */
 	KILLER_SPARED, /* there was memory after all */
-	KILLER_END,    /* it is this process: policy_act() is to follow */
+	KILLER_END,    /* it is this process: own_end_act() is to follow */
 	KILLER_NOBODY, /* by hand only: there is nobody to kill */
 	KILLER_BLIND   /* there may be somebody, but /proc can't be read */
 };
@@ -28,9 +28,6 @@ bool killer_is_disabled(void);
    process left to kill KILL becomes ABORT, as the kernel panics. */
 enum killer_result killer_act(const struct oom_control *control, enum oomreclaim_policy *policy,
                               void **memory);
-
-/* The report and the dump, for a process that ends. The first to claim it returns true. */
-bool killer_claim_end(const struct oom_control *control, enum oomreclaim_policy policy);
 
 void killer_fork_lock(void);
 void killer_fork_unlock(void);

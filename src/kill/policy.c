@@ -3,32 +3,17 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/base.h"
-#include "base/trace.h"
-#include "config/options.h"
 #include "limits/constraint.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 #include "reclaim/guard.h"
 #include "reclaim/scope.h"
 
-/* What a shell reports for a process that a signal ended. */
-#define EXIT_OF_SIGNAL(signal) (128 + (signal))
-
-/* Relaxed: whoever sees it late merely climbs one more rung. */
-static atomic_bool is_dying;
-
 /* Whether there is a policy callback, where the heap's locks may be held. Relaxed, as above. */
 static atomic_bool has_callback;
-
-/* When a victim's grace ends; 0 while there is none. Relaxed, as above. */
-static _Atomic uint64_t grace_ends_ns;
 
 /* The policy callback; several threads may be inside it. All members are guarded by lock, which is
    never held over a call. */
@@ -128,54 +113,6 @@ bool policy_is_set(void)
 	       oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN;
 }
 
-bool policy_claim(void)
-{
-	return !atomic_exchange_explicit(&is_dying, true, memory_order_relaxed);
-}
-
-bool policy_is_dying(void)
-{
-	return atomic_load_explicit(&is_dying, memory_order_relaxed);
-}
-
-/* A timer of the kernel's own, whose expiry is SIGKILL: it needs no thread, no memory, and nothing
-   the program does can hold it up. Not glibc's timer_create(), which may allocate. */
-static void arm_grace(void)
-{
-	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-	const struct itimerspec grace = {
-		.it_value = timespec_of_ns(options.kill_grace_ms * NSEC_PER_MSEC + 1)};
-	int timer;
-
-	atomic_store_explicit(&grace_ends_ns, now_ns() + options.kill_grace_ms * NSEC_PER_MSEC,
-	                      memory_order_relaxed);
-	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
-		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
-}
-
-void policy_act(enum oomreclaim_policy policy)
-{
-	if (policy == OOMRECLAIM_POLICY_ABORT)
-		abort();
-	TRACE2(kill_self, getpid(), options.kill_signal);
-	/* Before the signal: its handler need not come back. */
-	if (options.kill_signal != SIGKILL)
-		arm_grace();
-	kill(getpid(), options.kill_signal);
-	/* Nothing outlives SIGKILL but the first process of a pid namespace, to which the kernel
-	   does not deliver it from within. */
-	if (options.kill_signal == SIGKILL)
-		_exit(EXIT_OF_SIGNAL(SIGKILL));
-}
-
-void policy_check_grace(void)
-{
-	uint64_t ends_ns = atomic_load_explicit(&grace_ends_ns, memory_order_relaxed);
-
-	if (ends_ns != 0 && now_ns() > ends_ns)
-		_exit(EXIT_OF_SIGNAL(SIGKILL));
-}
-
 oomreclaim_policy_callback *policy_get_callback(void)
 {
 	oomreclaim_policy_callback *function;
@@ -199,10 +136,4 @@ void policy_fork_lock(void)
 void policy_fork_unlock(void)
 {
 	pthread_mutex_unlock(&callback.lock);
-}
-
-void policy_fork_child(void)
-{
-	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
-	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
 }

@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "kill/killer.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "ladder/ladder_ask.h"
 #include "ladder/own_reclaim.h"
@@ -203,7 +204,7 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 	switch (killer_act(control, &policy, &memory)) {
 	case KILLER_END:
 		scope_leave_ladder(enter);
-		policy_act(policy);
+		own_end_act(policy);
 		scope_enter_ladder(enter);
 		break;
 	case KILLER_OFF:
@@ -312,9 +313,9 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 		break;
 	case LADDER_ABORT:
 		/* If another thread is ending the process, this one can't go on all the same. */
-		killer_claim_end(control, OOMRECLAIM_POLICY_ABORT);
+		own_end_claim(control, &(struct report_verdict){.policy = OOMRECLAIM_POLICY_ABORT});
 		scope_leave_ladder(enter);
-		policy_act(OOMRECLAIM_POLICY_ABORT);
+		own_end_act(OOMRECLAIM_POLICY_ABORT);
 		break;
 	case LADDER_FAIL:
 		break;
@@ -383,9 +384,9 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 /* What other threads may have changed since the last rung. */
 static void refresh(struct oom_control *control)
 {
-	control->is_dying = policy_is_dying();
+	control->is_dying = own_end_is_dying();
 	if (control->is_dying)
-		policy_check_grace();
+		own_end_check_grace();
 	control->is_killer_disabled = killer_is_disabled();
 	control->is_target_other = options.kill_target != KILL_SELF &&
 	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;

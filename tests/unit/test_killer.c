@@ -11,6 +11,7 @@
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/killer.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "kill/victim_kill.h"
 #include "ladder/ladder.h"
@@ -122,7 +123,7 @@ Test(killer, no_callback_is_asked_by_hand)
 	oomreclaim_kill(NULL);
 	expect_killed(child, SIGKILL);
 	cr_expect_str_eq(fake_heap_trace(), "");
-	cr_expect_not(policy_is_dying(), "it is not this process that ends");
+	cr_expect_not(own_end_is_dying(), "it is not this process that ends");
 }
 
 Test(killer, a_gentler_signal)
@@ -202,7 +203,7 @@ Test(killer, nobody_else_is_killed_for_the_dying)
 	void *memory = NULL;
 	int status;
 
-	policy_claim();
+	own_end_mark();
 	cr_expect_eq(killer_act(&control, &policy, &memory), KILLER_RETRY);
 	cr_expect_eq(reports(), 0);
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");

@@ -16,6 +16,7 @@
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/killer.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "ladder/ladder.h"
 #include "support.h"
@@ -206,7 +207,7 @@ Test(ladder_end, one_more_attempt_before_the_end)
 	fake_heap_fail(4);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapaa");
-	cr_expect_not(policy_is_dying());
+	cr_expect_not(own_end_is_dying());
 }
 
 Test(ladder_end, what_the_policy_callback_is_told)
@@ -384,8 +385,8 @@ static void climb_when_the_grace_is_over(void)
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	signal(SIGTERM, SIG_IGN);
 	fake_clock_freeze();
-	policy_claim();
-	policy_act(OOMRECLAIM_POLICY_KILL);
+	own_end_mark();
+	own_end_act(OOMRECLAIM_POLICY_KILL);
 	ladder_climb(&request);
 	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
 	ladder_climb(&request);

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "fake_heap.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
@@ -333,7 +334,7 @@ Test(ladder_run, reserve_and_noretry)
 
 Test(ladder_run, the_dying_get_the_reserve)
 {
-	cr_assert(policy_claim());
+	cr_assert(own_end_mark());
 	expect_in_scope(0, fake_heap_reserve_block, "fapar");
 	/* Nobody is asked to give for it, and nothing harsher follows. */
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which policy is in force, and its callback. test_policy_act.c has what it does. */
+/* Which policy is in force, and its callback. test_own_end.c has what it does. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "config/policy_in_force.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "support.h"
 
@@ -310,20 +311,20 @@ Test(policy, fork_by_the_callback)
 
 Test(policy, the_first_to_claim_it)
 {
-	cr_expect_not(policy_is_dying());
-	cr_expect(policy_claim());
-	cr_expect(policy_is_dying());
-	cr_expect_not(policy_claim());
-	cr_expect(policy_is_dying());
+	cr_expect_not(own_end_is_dying());
+	cr_expect(own_end_mark());
+	cr_expect(own_end_is_dying());
+	cr_expect_not(own_end_mark());
+	cr_expect(own_end_is_dying());
 }
 
 static void child_is_not_dying(void)
 {
-	_exit(!policy_is_dying() && policy_claim() ? 0 : 1);
+	_exit(!own_end_is_dying() && own_end_mark() ? 0 : 1);
 }
 
 Test(policy, a_child_is_not_dying_with_its_parent)
 {
-	policy_claim();
+	own_end_mark();
 	cr_expect_eq(run_child(child_is_not_dying), 0);
 }

@@ -17,6 +17,7 @@
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/killer.h"
+#include "kill/own_end.h"
 #include "kill/policy.h"
 #include "kill/victim_kill.h"
 #include "support.h"
@@ -198,7 +199,7 @@ Test(victim_group, all_of_it_and_nobody_else)
 	expect_lives(spared);
 	expect_lives(beside);
 	expect_lives(above);
-	cr_expect_not(policy_is_dying());
+	cr_expect_not(own_end_is_dying());
 	cr_expect(
 		is_reported("\nTasks in /own/below are going to be killed due to memory.oom.group "
 	                    "set\n"));
@@ -248,7 +249,7 @@ static void kill_with_own_group(void)
 	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
 		_exit(7);
 	/* The handler has been here. */
-	_exit(policy_is_dying() ? 9 : 8);
+	_exit(own_end_is_dying() ? 9 : 8);
 }
 
 Test(victim_group, with_this_process)
@@ -285,7 +286,7 @@ static void kill_self_with_companions(void)
 	oomreclaim_kill(NULL);
 	if (waitpid(companion, &status, 0) != companion || !WIFSIGNALED(status))
 		_exit(7);
-	_exit(policy_is_dying() ? 9 : 8);
+	_exit(own_end_is_dying() ? 9 : 8);
 }
 
 Test(victim_group, of_this_process)

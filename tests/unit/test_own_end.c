@@ -7,10 +7,10 @@
 
 #include "base/base.h"
 #include "config/options.h"
-#include "kill/policy.h"
+#include "kill/own_end.h"
 #include "support.h"
 
-TestSuite(policy_act, .init = support_init, .timeout = WATCHDOG_SECONDS);
+TestSuite(own_end, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 static void set(const char *conf)
 {
@@ -19,12 +19,12 @@ static void set(const char *conf)
 
 static void act_abort(void)
 {
-	policy_act(OOMRECLAIM_POLICY_ABORT);
+	own_end_act(OOMRECLAIM_POLICY_ABORT);
 }
 
 static void act_kill(void)
 {
-	policy_act(OOMRECLAIM_POLICY_KILL);
+	own_end_act(OOMRECLAIM_POLICY_KILL);
 }
 
 static void expect_signal(void (*function)(void), int signal)
@@ -43,17 +43,17 @@ static void expect_exit(void (*function)(void), int code)
 	          (unsigned)status);
 }
 
-Test(policy_act, abort)
+Test(own_end, abort)
 {
 	expect_signal(act_abort, SIGABRT);
 }
 
-Test(policy_act, kill)
+Test(own_end, kill)
 {
 	expect_signal(act_kill, SIGKILL);
 }
 
-Test(policy_act, kill_by_another_signal)
+Test(own_end, kill_by_another_signal)
 {
 	set("kill_signal:TERM");
 	expect_signal(act_kill, SIGTERM);
@@ -64,13 +64,13 @@ Test(policy_act, kill_by_another_signal)
 static void act_kill_and_live_on(void)
 {
 	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
+	own_end_act(OOMRECLAIM_POLICY_KILL);
 	/* It has come back, as it may. What follows comes from the kernel's timer. */
 	for (;;)
 		pause();
 }
 
-Test(policy_act, kill_follows_a_signal_that_is_ignored)
+Test(own_end, kill_follows_a_signal_that_is_ignored)
 {
 	set("kill_signal:TERM,kill_grace_ms:1");
 	expect_signal(act_kill_and_live_on, SIGKILL);
@@ -79,12 +79,12 @@ Test(policy_act, kill_follows_a_signal_that_is_ignored)
 static void act_kill_and_check(void)
 {
 	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
-	policy_check_grace();
+	own_end_act(OOMRECLAIM_POLICY_KILL);
+	own_end_check_grace();
 	_exit(7);
 }
 
-Test(policy_act, no_end_before_the_grace_is_over)
+Test(own_end, no_end_before_the_grace_is_over)
 {
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	expect_exit(act_kill_and_check, 7);
@@ -94,12 +94,12 @@ static void outlive_grace(void)
 {
 	fake_clock_freeze();
 	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
+	own_end_act(OOMRECLAIM_POLICY_KILL);
 	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
-	policy_check_grace();
+	own_end_check_grace();
 }
 
-Test(policy_act, the_first_process_of_a_namespace_outlives_sigkill)
+Test(own_end, the_first_process_of_a_namespace_outlives_sigkill)
 {
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	expect_exit(outlive_grace, 128 + SIGKILL);
@@ -107,7 +107,7 @@ Test(policy_act, the_first_process_of_a_namespace_outlives_sigkill)
 
 static void check_and_live_on(void)
 {
-	policy_check_grace();
+	own_end_check_grace();
 	_exit(7);
 }
 
@@ -117,13 +117,13 @@ static void fork_behind_grace(void)
 
 	fake_clock_freeze();
 	signal(SIGTERM, SIG_IGN);
-	policy_act(OOMRECLAIM_POLICY_KILL);
+	own_end_act(OOMRECLAIM_POLICY_KILL);
 	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
 	status = run_child(check_and_live_on);
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-Test(policy_act, a_child_has_no_grace_of_its_parent_s)
+Test(own_end, a_child_has_no_grace_of_its_parent_s)
 {
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	expect_exit(fork_behind_grace, 7);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kill/own_end.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/trace.h"
+#include "config/options.h"
+#include "report/dump.h"
+#include "report/stats.h"
+#include "report/stats_page.h"
+
+/* What a shell reports for a process that a signal ended. */
+#define EXIT_OF_SIGNAL(signal) (128 + (signal))
+
+/* Relaxed: a thread that sees it late merely climbs one more rung. */
+static atomic_bool is_dying;
+
+/* When the grace of this process ends; 0 while there is none. Relaxed, as above. */
+static _Atomic uint64_t grace_ends_ns;
+
+bool own_end_mark(void)
+{
+	return !atomic_exchange_explicit(&is_dying, true, memory_order_relaxed);
+}
+
+bool own_end_is_dying(void)
+{
+	return atomic_load_explicit(&is_dying, memory_order_relaxed);
+}
+
+void own_end_report(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (options.report != REPORT_NEVER)
+		report_write(control, verdict);
+	dump_write();
+}
+
+bool own_end_claim(const struct oom_control *control, const struct report_verdict *verdict)
+{
+	if (!own_end_mark())
+		return false;
+	if (verdict->policy == OOMRECLAIM_POLICY_KILL)
+		stats_count(STATS_KILLS);
+	stats_verdict(control,
+	              verdict->policy == OOMRECLAIM_POLICY_KILL ? OOMRECLAIM_OUTCOME_KILL
+	                                                        : OOMRECLAIM_OUTCOME_ABORT,
+	              verdict->victim != NULL ? verdict->victim->pid : 0);
+	stats_page_update();
+	own_end_report(control, verdict);
+	return true;
+}
+
+/* A timer of the kernel's own, whose expiry is SIGKILL: it needs no thread, no memory, and nothing
+   the program does can hold it up. Not glibc's timer_create(), which may allocate. */
+static void arm_grace(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+	const struct itimerspec grace = {
+		.it_value = timespec_of_ns(options.kill_grace_ms * NSEC_PER_MSEC + 1)};
+	int timer;
+
+	atomic_store_explicit(&grace_ends_ns, now_ns() + options.kill_grace_ms * NSEC_PER_MSEC,
+	                      memory_order_relaxed);
+	if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0)
+		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
+}
+
+void own_end_act(enum oomreclaim_policy policy)
+{
+	if (policy == OOMRECLAIM_POLICY_ABORT)
+		abort();
+	TRACE2(kill_self, getpid(), options.kill_signal);
+	/* Before the signal: its handler need not come back. */
+	if (options.kill_signal != SIGKILL)
+		arm_grace();
+	kill(getpid(), options.kill_signal);
+	/* Nothing outlives SIGKILL but the first process of a pid namespace, to which the kernel
+	   does not deliver it from within. */
+	if (options.kill_signal == SIGKILL)
+		_exit(EXIT_OF_SIGNAL(SIGKILL));
+}
+
+void own_end_check_grace(void)
+{
+	uint64_t ends_ns = atomic_load_explicit(&grace_ends_ns, memory_order_relaxed);
+
+	if (ends_ns != 0 && now_ns() > ends_ns)
+		_exit(EXIT_OF_SIGNAL(SIGKILL));
+}
+
+void own_end_fork_child(void)
+{
+	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
+	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
+}
