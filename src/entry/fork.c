@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
+#include "kill/kill_turn.h"
 #include "kill/killer.h"
 #include "kill/own_end.h"
 #include "kill/policy.h"
@@ -46,7 +47,8 @@ struct fork_part {
 /* Locked in this order. The heap works while the locks before its own are held. */
 static const struct fork_part parts[] = {
 	{_IO_list_lock, _IO_list_unlock, NULL, _IO_list_resetlock},
-	{killer_fork_lock, killer_fork_unlock, killer_fork_child, killer_fork_unlock},
+	{kill_turn_fork_lock, kill_turn_fork_unlock, kill_turn_fork_child, kill_turn_fork_unlock},
+	{NULL, NULL, killer_fork_child, NULL},
 	{NULL, NULL, dump_fork_child, NULL},
 	{report_fork_lock, report_fork_unlock, NULL, report_fork_unlock},
 	{policy_fork_lock, policy_fork_unlock, NULL, policy_fork_unlock},

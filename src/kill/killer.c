@@ -2,8 +2,6 @@
 #include "kill/killer.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +9,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "kill/kill_turn.h"
 #include "kill/own_end.h"
 #include "kill/victim_kill.h"
 #include "limits/budget.h"
@@ -18,53 +17,6 @@
 #include "reclaim/scope.h"
 #include "report/report.h"
 #include "report/stats.h"
-
-/* The kernel's oom_lock and oom_killer_disabled. The thread whose turn it is has what is static in the
-   functions below as well. All members are guarded by lock; disabled is written
-   under it, and read without: that may be where the heap's own locks are held. */
-static struct {
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_active;
-	uint64_t turns; /* that have ended */
-	atomic_uint disabled;
-} killer = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
-
-bool killer_is_disabled(void)
-{
-	return atomic_load_explicit(&killer.disabled, memory_order_relaxed) > 0;
-}
-
-/* KILLER_END: it is this thread's turn, and end_turn() is to follow. */
-static enum killer_result begin_turn(void)
-{
-	enum killer_result result = KILLER_END;
-	uint64_t turn;
-
-	pthread_mutex_lock(&killer.lock);
-	turn = killer.turns;
-	if (killer_is_disabled()) {
-		result = KILLER_OFF;
-	} else if (!killer.is_active) {
-		killer.is_active = true;
-	} else {
-		/* Bounded: a turn waits for its victim about twice kill_grace_ms. */
-		while (killer.turns == turn)
-			pthread_cond_wait(&killer.done, &killer.lock);
-		result = KILLER_RETRY;
-	}
-	pthread_mutex_unlock(&killer.lock);
-	return result;
-}
-
-static void end_turn(void)
-{
-	pthread_mutex_lock(&killer.lock);
-	killer.is_active = false;
-	killer.turns++;
-	pthread_cond_broadcast(&killer.done);
-	pthread_mutex_unlock(&killer.lock);
-}
 
 static const struct proc_cgroup *full_group(const struct oom_control *control,
                                             const struct victim_scope *scope)
@@ -191,6 +143,15 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
 	return kill_other(control, &scope, reason);
 }
 
+/* False where it is not this thread's turn. *result is what comes of that. */
+static bool begin(enum killer_result *result)
+{
+	enum kill_turn turn = kill_turn_begin();
+
+	*result = turn == KILL_TURN_DISABLED ? KILLER_OFF : KILLER_RETRY;
+	return turn == KILL_TURN_OURS;
+}
+
 OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
                                            enum oomreclaim_policy *policy, void **memory)
 {
@@ -198,9 +159,9 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 		.policy = OOMRECLAIM_POLICY_ABORT,
 		.reason = "Out of memory and no killable processes",
 	};
-	enum killer_result result = begin_turn();
+	enum killer_result result;
 
-	if (result != KILLER_END)
+	if (!begin(&result))
 		return result;
 	TRACE3(policy, *policy, control->request->size, constraint_name(control->constraint));
 	budget_refresh();
@@ -210,6 +171,7 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 		result = KILLER_SPARED;
 	} else if (*policy == OOMRECLAIM_POLICY_ABORT) {
 		own_end_claim(control, &(struct report_verdict){.policy = *policy});
+		result = KILLER_END;
 	} else {
 		result = do_kill(control, NULL);
 		if (result == KILLER_NOBODY) {
@@ -221,7 +183,7 @@ OOM_NOINLINE enum killer_result killer_act(const struct oom_control *control,
 		}
 		budget_refresh();
 	}
-	end_turn();
+	kill_turn_end();
 	return result;
 }
 
@@ -239,10 +201,9 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 	/* To read files is a cancellation point. */
 	scope_enter_ladder(&enter);
 	control.constraint = constraint_find(0);
-	result = begin_turn();
-	if (result == KILLER_END) {
+	if (begin(&result)) {
 		result = do_kill(&control, reason != NULL ? reason : "Killed by hand");
-		end_turn();
+		kill_turn_end();
 	}
 	scope_leave_ladder(&enter);
 	switch (result) {
@@ -262,57 +223,8 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 	return 0;
 }
 
-/* ---- Off and on ---- */
-
-OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
-{
-	const struct timespec deadline = timespec_of_ns(now_ns() + timeout_ms * NSEC_PER_MSEC);
-	int cancel_state, error = 0;
-	bool is_idle;
-
-	/* Cancelled in the wait, the thread would leave the lock held. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	pthread_mutex_lock(&killer.lock);
-	killer.disabled++;
-	while (killer.is_active && error == 0)
-		error = pthread_cond_clockwait(&killer.done, &killer.lock, CLOCK_MONOTONIC,
-		                               &deadline);
-	is_idle = !killer.is_active;
-	if (!is_idle)
-		killer.disabled--;
-	pthread_mutex_unlock(&killer.lock);
-	pthread_setcancelstate(cancel_state, NULL);
-	return is_idle;
-}
-
-OOM_EXPORT int oomreclaim_kill_enable(void)
-{
-	int error = EINVAL;
-
-	pthread_mutex_lock(&killer.lock);
-	if (killer_is_disabled()) {
-		killer.disabled--;
-		error = 0;
-	}
-	pthread_mutex_unlock(&killer.lock);
-	return error;
-}
-
-void killer_fork_lock(void)
-{
-	pthread_mutex_lock(&killer.lock);
-}
-
-void killer_fork_unlock(void)
-{
-	pthread_mutex_unlock(&killer.lock);
-}
-
 void killer_fork_child(void)
 {
-	/* The thread whose turn it was is in the parent. */
-	killer.done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	killer.is_active = false;
 	victim_fork_child();
 	victim_kill_fork_child();
 }

@@ -18,9 +18,6 @@ enum killer_result {
 	KILLER_BLIND   /* there may be somebody, but /proc can't be read */
 };
 
-/* Rung 9. */
-bool killer_is_disabled(void);
-
 /* Does what the policy says, ABORT or KILL, if a last attempt finds nothing: what follows can't be
    taken back, and while this thread waited for its turn another may have killed or freed. The kernel
    makes that attempt under oom_lock. At KILLER_SPARED *memory is what it found. At KILLER_END the
@@ -29,8 +26,6 @@ bool killer_is_disabled(void);
 enum killer_result killer_act(const struct oom_control *control, enum oomreclaim_policy *policy,
                               void **memory);
 
-void killer_fork_lock(void);
-void killer_fork_unlock(void);
 void killer_fork_child(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "kill/kill_turn.h"
 #include "kill/killer.h"
 #include "kill/own_end.h"
 #include "kill/policy.h"
@@ -387,7 +388,7 @@ static void refresh(struct oom_control *control)
 	control->is_dying = own_end_is_dying();
 	if (control->is_dying)
 		own_end_check_grace();
-	control->is_killer_disabled = killer_is_disabled();
+	control->is_killer_disabled = kill_is_disabled();
 	control->is_target_other = options.kill_target != KILL_SELF &&
 	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
 	/* Rung 8 asks for it then. */

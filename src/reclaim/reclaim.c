@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/base.h"
 #include "base/trace.h"
+#include "base/turn.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "lockdep/watch.h"
@@ -16,19 +17,14 @@
 #include "reclaim/registry.h"
 #include "reclaim/scope.h"
 
-/* The round that may be under way, one of each kind. All members are guarded by lock. */
+/* The round that may be under way, one of each kind. All members are guarded by the turn's lock. */
 static struct round {
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_active;
-	pthread_t owner;     /* valid while is_active */
-	uint64_t rounds;     /* that have ended */
+	struct turn turn;
 	size_t joined_bytes; /* what those who wait want on top of the owner's */
 	struct reclaim_progress last;
 	char calling[OOMRECLAIM_NAME_MAX + 1];
 	struct reclaim_totals totals;
-} kinds[] = {{.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER},
-             {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER}};
+} kinds[] = {{.turn = TURN_INITIALIZER}, {.turn = TURN_INITIALIZER}};
 
 static struct round *round_of(bool is_background)
 {
@@ -50,24 +46,22 @@ static size_t bytes_missing(const struct reclaim_request *request, size_t claime
 	struct round *round = round_of(request->is_background);
 	size_t wanted;
 
-	pthread_mutex_lock(&round->lock);
+	turn_lock(&round->turn);
 	wanted = add_saturated(request->wanted_bytes, round->joined_bytes);
 	strcpy(round->calling, calling);
-	pthread_mutex_unlock(&round->lock);
+	turn_unlock(&round->turn);
 	return claimed_bytes < wanted ? wanted - claimed_bytes : 0;
 }
 
 static void end_round(struct round *round, const struct reclaim_progress *progress)
 {
-	pthread_mutex_lock(&round->lock);
-	round->is_active = false;
-	round->rounds++;
+	turn_lock(&round->turn);
 	round->last = *progress;
 	round->totals.rounds++;
 	round->totals.claimed_bytes += progress->claimed_bytes;
 	round->totals.measured_bytes += progress->measured_bytes;
-	pthread_cond_broadcast(&round->done);
-	pthread_mutex_unlock(&round->lock);
+	turn_end(&round->turn);
+	turn_unlock(&round->turn);
 }
 
 /* A walk through the callbacks, on the stack of the thread that calls them. */
@@ -181,14 +175,9 @@ static void join_round(struct round *round, const struct reclaim_request *reques
                        struct reclaim_progress *progress)
 {
 	const struct timespec deadline = timespec_of_ns(request->deadline_ns);
-	uint64_t joined = round->rounds;
-	int error = 0;
 
 	round->joined_bytes = add_saturated(round->joined_bytes, request->wanted_bytes);
-	while (round->rounds == joined && error == 0)
-		error = pthread_cond_clockwait(&round->done, &round->lock, CLOCK_MONOTONIC,
-		                               &deadline);
-	if (round->rounds != joined) {
+	if (turn_wait(&round->turn, &deadline)) {
 		*progress = round->last;
 		return;
 	}
@@ -206,16 +195,13 @@ static bool try_join(struct round *round, const struct reclaim_request *request,
 {
 	bool is_active;
 
-	pthread_mutex_lock(&round->lock);
-	is_active = round->is_active;
-	if (is_active) {
+	turn_lock(&round->turn);
+	is_active = round->turn.is_taken;
+	if (is_active)
 		join_round(round, request, progress);
-	} else if (may_begin) {
-		round->is_active = true;
-		round->owner = pthread_self();
+	else if (may_begin && turn_take(&round->turn))
 		round->joined_bytes = 0;
-	}
-	pthread_mutex_unlock(&round->lock);
+	turn_unlock(&round->turn);
 	return is_active;
 }
 
@@ -256,9 +242,9 @@ void reclaim_totals(bool is_background, struct reclaim_totals *totals)
 {
 	struct round *round = round_of(is_background);
 
-	pthread_mutex_lock(&round->lock);
+	turn_lock(&round->turn);
 	*totals = round->totals;
-	pthread_mutex_unlock(&round->lock);
+	turn_unlock(&round->turn);
 }
 
 OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, size_t stats_size)
@@ -309,23 +295,20 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 void reclaim_fork_lock(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		pthread_mutex_lock(&kinds[i].lock);
+		turn_lock(&kinds[i].turn);
 }
 
 void reclaim_fork_unlock(void)
 {
 	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;)
-		pthread_mutex_unlock(&kinds[i].lock);
+		turn_unlock(&kinds[i].turn);
 }
 
 void reclaim_fork_child(void)
 {
 	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;) {
-		/* The round's thread does not exist in the child, unless it is the one that forked.
-		   Nor do those that waited, so the condition variable starts afresh. */
-		kinds[i].done = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
+		/* The round's thread does not exist in the child, unless it is the one that forked. */
 		kinds[i].joined_bytes = 0;
-		if (!is_caller || !pthread_equal(kinds[i].owner, pthread_self()))
-			kinds[i].is_active = false;
+		turn_fork_child(&kinds[i].turn, is_caller);
 	}
 }

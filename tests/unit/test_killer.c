@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "fake_heap.h"
+#include "kill/kill_turn.h"
 #include "kill/killer.h"
 #include "kill/own_end.h"
 #include "kill/policy.h"
@@ -78,15 +79,15 @@ static unsigned reports(void)
 
 Test(killer, disable_is_counted)
 {
-	cr_expect_not(killer_is_disabled());
+	cr_expect_not(kill_is_disabled());
 	cr_expect_eq(oomreclaim_kill_enable(), EINVAL);
 	cr_expect(oomreclaim_kill_disable(0));
 	cr_expect(oomreclaim_kill_disable(0));
-	cr_expect(killer_is_disabled());
+	cr_expect(kill_is_disabled());
 	cr_expect_eq(oomreclaim_kill_enable(), 0);
-	cr_expect(killer_is_disabled());
+	cr_expect(kill_is_disabled());
 	cr_expect_eq(oomreclaim_kill_enable(), 0);
-	cr_expect_not(killer_is_disabled());
+	cr_expect_not(kill_is_disabled());
 	cr_expect_eq(oomreclaim_kill_enable(), EINVAL);
 }
 
@@ -295,7 +296,7 @@ Test(killer, those_who_come_meanwhile_wait_and_share_it)
 
 	begin_wait(kill_second);
 	cr_expect_not(oomreclaim_kill_disable(0), "a kill is under way");
-	cr_expect_not(killer_is_disabled());
+	cr_expect_not(kill_is_disabled());
 	cr_expect_eq(atomic_load(&results[0]), 4711);
 	cr_expect_eq(atomic_load(&results[1]), 4711);
 	kill(child, SIGKILL);
@@ -325,7 +326,7 @@ Test(killer, disable_waits_for_a_kill)
 	thread_join(&first);
 	thread_join(&second);
 	cr_expect(is_disabled_in_time);
-	cr_expect(killer_is_disabled());
+	cr_expect(kill_is_disabled());
 	expect_killed(child, SIGKILL);
 }
 
@@ -342,7 +343,7 @@ Test(killer, disable_is_not_cancelled_in_the_wait)
 	thread_join(&first);
 	expect_killed(child, SIGKILL);
 	cr_expect_eq(oomreclaim_kill_enable(), 0);
-	cr_expect_not(killer_is_disabled());
+	cr_expect_not(kill_is_disabled());
 }
 
 /* A fork while another thread kills. */

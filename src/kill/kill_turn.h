@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whose turn it is to kill, and whether anybody may: the kernel's oom_lock and oom_killer_disabled. The thread
+ * that has the turn also has what is static in the other files of kill/.
+ */
+#ifndef OOM_KILL_TURN_H
+#define OOM_KILL_TURN_H
+
+#include <stdbool.h>
+
+enum kill_turn {
+	KILL_TURN_OURS,    /* kill_turn_end() is to follow */
+	KILL_TURN_WAITED,  /* another thread had it, and is through */
+	KILL_TURN_DISABLED /* rung 9 */
+};
+
+enum kill_turn kill_turn_begin(void);
+void kill_turn_end(void);
+
+/* Rung 9. Takes no lock: the heap's own may be held. */
+bool kill_is_disabled(void);
+
+void kill_turn_fork_lock(void);
+void kill_turn_fork_unlock(void);
+void kill_turn_fork_child(void);
+
+#endif
