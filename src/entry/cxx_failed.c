@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A failing operator new climbs the ladder to rung 7, then asks the new_handler, as often as there is one; then
+ * A failing operator new goes down the ladder to its policy, then asks the new_handler, as often as there is one; then
  * comes the policy, and last bad_alloc.
  */
 #include "entry/cxx_failed.h"
@@ -22,16 +22,13 @@ static void *climb(const struct heap_request *request)
 		cxx_new_handler *handler;
 
 		ladder_begin(&control, request);
-		control.is_policy_deferred = true;
-		memory = ladder_run(&control);
+		memory = ladder_run(&control, RUNG_POLICY);
 		if (memory != NULL)
 			return memory;
 		heap_check_infallible();
 		handler = cxx_runtime_new_handler();
-		if (handler == NULL) {
-			control.is_policy_deferred = false;
-			return ladder_run(&control);
-		}
+		if (handler == NULL)
+			return ladder_run(&control, RUNGS);
 		/* It makes room, throws, or ends the program. */
 		handler();
 		memory = heap_ops.alloc(request);

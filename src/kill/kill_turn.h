@@ -11,13 +11,13 @@
 enum kill_turn {
 	KILL_TURN_OURS,    /* kill_turn_end() is to follow */
 	KILL_TURN_WAITED,  /* another thread had it, and is through */
-	KILL_TURN_DISABLED /* rung 9 */
+	KILL_TURN_DISABLED /* oomreclaim_kill_disable() */
 };
 
 enum kill_turn kill_turn_begin(void);
 void kill_turn_end(void);
 
-/* Rung 9. Takes no lock: the heap's own may be held. */
+/* Takes no lock: the heap's own may be held. */
 bool kill_is_disabled(void);
 
 void kill_turn_fork_lock(void);

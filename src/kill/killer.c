@@ -194,7 +194,7 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 	const struct heap_request request = {.size = 0};
 	struct oom_control control = {.request = &request,
 	                              .scope = scope_current(),
-	                              .began_ns = now_ns()};
+	                              .facts.began_ns = now_ns()};
 	struct scope_ladder enter;
 	enum killer_result result;
 

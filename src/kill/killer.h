@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's out_of_memory() from where reclaim has ended: rungs 9 to 15. One thread at a time;
+ * The kernel's out_of_memory() from where reclaim has ended, to the kill. One thread at a time;
  * those that arrive meanwhile wait for it and try again, so that many failures are one kill and one
  * report.
  */
@@ -11,7 +11,7 @@
 
 enum killer_result {
 	KILLER_RETRY,  /* somebody was killed, or has gone by himself */
-	KILLER_OFF,    /* rung 9: the killer is disabled */
+	KILLER_OFF,    /* the killer is disabled */
 	KILLER_SPARED, /* there was memory after all */
 	KILLER_END,    /* it is this process: own_end_act() is to follow */
 	KILLER_NOBODY, /* by hand only: there is nobody to kill */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end of this process, rungs 12 and 13: who may begin it, what is written before it, and the signal. One thread
- * begins it; from then on the process counts as dying (rung 10).
+ * The end of this process, by abort or kill: which thread begins it, what is written before it, and the signal. One thread
+ * begins it; from then on the process counts as dying.
  */
 #ifndef OOM_OWN_END_H
 #define OOM_OWN_END_H

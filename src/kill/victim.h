@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rung 14: which process is killed so that this one may go on. One thread at a time is in here and in
+ * The kernel's select_bad_process(): which process is killed so that this one may go on. One thread at a time is in here and in
  * victim_kill.c: killer.c sees to that.
  */
 #ifndef OOM_VICTIM_H

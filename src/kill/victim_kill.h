@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rung 15: killing who was chosen, and who goes with him, and having their memory back. One thread at
+ * Killing the chosen process and those that go with it, and having their memory back. One thread at
  * a time, as in victim.h.
  */
 #ifndef OOM_VICTIM_KILL_H

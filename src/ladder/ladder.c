@@ -25,103 +25,12 @@
 #include "report/stats_page.h"
 #include "system/proc.h"
 
-const char *ladder_kill_refusal(const struct oom_control *control)
-{
-	/* PF_DUMPCORE */
-	if (control->is_dying)
-		return "the process is ending already";
-	/* No process's death would help either. */
-	if (control->is_impossible)
-		return "no memory that is freed could be enough";
-	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
-	if (request_bytes(control->request) > options.costly_bytes)
-		return "the size is above the setting costly";
-	/* __GFP_RETRY_MAYFAIL */
-	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
-		return "scope RETRY_MAYFAIL";
-	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
-	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
-		return "scope NORECLAIM";
-	/* The lowmem zone. */
-	if (control->is_target_other && constraint_is_per_process(control->constraint))
-		return "it is a limit of this process alone, and the death of another would not help";
-	/* pm_suspended_storage: what would have to go on is not running. */
-	if (control->is_killer_disabled)
-		return "the killer is disabled";
-	/* The caller insists on one arena: __GFP_THISNODE. */
-	if (control->request->is_arena_explicit)
-		return "the request is for one arena";
-	/* That is no proof that they have nothing left. */
-	if (control->has_timed_out)
-		return "another thread's callbacks took too long";
-	return NULL;
-}
-
-bool oom_kill_allowed(const struct oom_control *control)
-{
-	return ladder_kill_refusal(control) == NULL;
-}
-
-/* Scope NOFAIL, when everybody else would get NULL: __GFP_NOFAIL. */
-static enum ladder_step next_for_nofail(const struct oom_control *control)
-{
-	if (!control->is_impossible && !control->is_hopeless)
-		return LADDER_WAIT;
-	if (!control->is_impossible && !control->is_reserve_done)
-		return LADDER_RESERVE;
-	return LADDER_ABORT;
-}
-
-static enum ladder_step next_for_anyone(const struct oom_control *control)
-{
-	/* 1: no reclaim helps with a request beyond every limit. */
-	if (control->is_impossible)
-		return LADDER_FAIL;
-	/* 2: no reclaim inside reclaim; and nothing at all where the heap's locks may be held. */
-	if (control->is_reentrant)
-		return LADDER_FAIL;
-	if (control->is_nested)
-		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
-	/* 3 */
-	if (!control->is_own_reclaim_done)
-		return LADDER_OWN_RECLAIM;
-	/* 10: the dying get the reserve, and ask nobody else to give. */
-	if (control->is_dying)
-		return control->is_reserve_done ? LADDER_FAIL : LADDER_RESERVE;
-	if ((control->scope & OOMRECLAIM_SCOPE_RESERVE) != 0 && !control->is_reserve_done)
-		return LADDER_RESERVE;
-	/* 4 */
-	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)
-		return LADDER_FAIL;
-	/* 7: what the callbacks freed may be of no use where it lies. */
-	if (control->is_drain_due)
-		return LADDER_DRAIN;
-	/* 5, 6: while callbacks make progress. */
-	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 && !control->is_reclaim_done)
-		return LADDER_RECLAIM;
-	/* 8 */
-	if (!control->is_policy_done && oom_kill_allowed(control))
-		return LADDER_POLICY;
-	return LADDER_FAIL;
-}
-
-enum ladder_step ladder_next(const struct oom_control *control)
-{
-	enum ladder_step step = next_for_anyone(control);
-
-	/* 16. Where the heap called out to the application, waiting would hold its locks. */
-	if (step == LADDER_FAIL && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 &&
-	    !control->is_reentrant)
-		return next_for_nofail(control);
-	return step;
-}
-
-/* Rung 3, and 7: one step, or none if all have been taken. */
+/* One step, or none if all have been taken. */
 static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_attempt_due)
 {
 	void *memory = own_reclaim_step(control, is_attempt_due);
 
-	*is_done = control->own_step >= OWN_STEPS;
+	*is_done = control->tried.own_step >= OWN_STEPS;
 	return memory;
 }
 
@@ -131,13 +40,14 @@ static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_at
 #define WANTED_SHIFT_MAX 10
 static size_t wanted_bytes(const struct oom_control *control)
 {
-	unsigned shift = control->rounds < WANTED_SHIFT_MAX ? control->rounds : WANTED_SHIFT_MAX;
+	unsigned shift =
+		control->tried.rounds < WANTED_SHIFT_MAX ? control->tried.rounds : WANTED_SHIFT_MAX;
 	size_t bytes = request_bytes(control->request);
 
 	return mul_saturated(bytes > 0 ? bytes : 1, (size_t)1 << shift);
 }
 
-/* 11. It takes reading /proc, so only for who asks: a callback, the policy, a report. */
+/* It takes reading /proc, so only for who asks: a callback, the policy, a report. */
 static void know_constraint(struct oom_control *control)
 {
 	if (control->constraint == CONSTRAINT_UNKNOWN)
@@ -150,7 +60,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 		.wanted_bytes = wanted_bytes(control),
 		.size = control->request->size,
 		.alignment = control->request->alignment,
-		.attempt = control->rounds,
+		.attempt = control->tried.rounds,
 		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
 	};
 	struct reclaim_progress progress;
@@ -165,36 +75,37 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 	stats_count(STATS_ROUNDS);
 	if (progress.has_timed_out)
 		stats_count(STATS_TIMEOUTS);
-	control->rounds++;
-	control->claimed_bytes = add_saturated(control->claimed_bytes, progress.claimed_bytes);
-	control->unmeasured = progress.measured_bytes > 0 ? 0 : control->unmeasured + 1;
+	control->tried.rounds++;
+	control->tried.claimed_bytes =
+		add_saturated(control->tried.claimed_bytes, progress.claimed_bytes);
+	control->tried.unmeasured = progress.measured_bytes > 0 ? 0 : control->tried.unmeasured + 1;
 	if (progress.measured_bytes > 0)
 		budget_reclaimed();
-	control->has_timed_out = progress.has_timed_out;
 	/* A callback may claim what it likes, but not for ever. */
-	control->is_reclaim_done =
-		progress.claimed_bytes == 0 || control->unmeasured >= MAX_RECLAIM_RETRIES;
-	if (control->is_reclaim_done && control->rounds > 1)
+	if (progress.has_timed_out)
+		control->tried.callbacks = CALLBACKS_TIMED_OUT;
+	else if (progress.claimed_bytes == 0 || control->tried.unmeasured >= MAX_RECLAIM_RETRIES)
+		control->tried.callbacks = CALLBACKS_GAVE_NOTHING;
+	if (control->tried.callbacks != CALLBACKS_MAY_GIVE && control->tried.rounds > 1)
 		control->constraint = ladder_constraint(control);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
 	if (budget_excess() > 0)
 		heap_ops.purge_all();
 	/* What has come back may lie where it is of no use. */
-	control->is_drain_due = true;
+	control->tried.is_again_due = true;
 	own_reclaim_begin(control, OWN_COMPACT);
 }
 
 /* Once more from the callbacks on. */
 static void start_over(struct oom_control *control)
 {
-	control->is_reclaim_done = false;
-	control->has_timed_out = false;
-	control->unmeasured = 0;
-	control->is_reserve_done = false;
+	control->tried.callbacks = CALLBACKS_MAY_GIVE;
+	control->tried.unmeasured = 0;
+	control->tried.is_reserve_done = false;
 }
 
-/* Rungs 12 to 15. What ends this process is done here, outside of the ladder: a signal handler may
+/* What ends this process is done here, outside of the ladder: a signal handler may
    never come back. It gets the reserve all the same, since the process counts as dying. Returns
    memory if the last attempt before the end found some. */
 static void *act(struct oom_control *control, enum oomreclaim_policy policy,
@@ -210,7 +121,7 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 		break;
 	case KILLER_OFF:
 	case KILLER_BLIND:
-		control->is_policy_done = true;
+		control->tried.is_policy_done = true;
 		break;
 	case KILLER_RETRY:
 	case KILLER_NOBODY:
@@ -228,7 +139,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 	enum oomreclaim_policy policy;
 
 	if (!policy_is_set()) {
-		control->is_policy_done = true;
+		control->tried.is_policy_done = true;
 		*is_attempt_due = false;
 		return NULL;
 	}
@@ -240,13 +151,13 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 	    constraint_is_per_process(control->constraint))
 		policy = OOMRECLAIM_POLICY_RETURN;
 
-	if (policy == OOMRECLAIM_POLICY_RETRY && control->retries < MAX_RECLAIM_RETRIES) {
-		control->retries++;
+	if (policy == OOMRECLAIM_POLICY_RETRY && control->tried.retries < MAX_RECLAIM_RETRIES) {
+		control->tried.retries++;
 		start_over(control);
 	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
 		return act(control, policy, enter);
 	} else {
-		control->is_policy_done = true;
+		control->tried.is_policy_done = true;
 	}
 	return NULL;
 }
@@ -256,69 +167,70 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 
 static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 {
-	uint64_t waited_ms = (now_ns() - control->began_ns) / NSEC_PER_MSEC;
+	uint64_t waited_ms = (now_ns() - control->facts.began_ns) / NSEC_PER_MSEC;
 	uint64_t sleep_ms = waited_ms < NOFAIL_SLEEP_MS_MAX ? waited_ms + 1 : NOFAIL_SLEEP_MS_MAX;
 	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
 	int saved = errno;
 
 	control->constraint = ladder_constraint(control);
 	/* Alone under a limit of its own, it would be waiting for itself. */
-	control->is_hopeless =
+	control->tried.is_hopeless =
 		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
 		(options.nofail_ms != 0 && waited_ms >= options.nofail_ms);
-	if (!control->is_hopeless)
+	if (!control->tried.is_hopeless)
 		nanosleep(&pause, NULL);
 	errno = saved;
-	control->is_own_reclaim_done = false;
+	control->tried.is_own_reclaim_done = false;
 	own_reclaim_begin(control, OWN_FLUSH);
 	start_over(control);
 }
 
 /* Does one step. Returns memory if that found some by itself. is_attempt_due: false where another attempt
    would be in vain. */
-static void *take_step(struct oom_control *control, enum ladder_step step,
-                       struct scope_ladder *enter, bool *is_attempt_due)
+static void *take_step(struct oom_control *control, enum rung rung, struct scope_ladder *enter,
+                       bool *is_attempt_due)
 {
-	switch (step) {
-	case LADDER_OWN_RECLAIM:
-		if (control->own_step == OWN_FLUSH)
+	switch (rung) {
+	case RUNG_OWN_RECLAIM:
+		if (control->tried.own_step == OWN_FLUSH)
 			stats_count(STATS_OWN_RECLAIMS);
-		return own_reclaim(control, &control->is_own_reclaim_done, is_attempt_due);
-	case LADDER_RESERVE:
+		return own_reclaim(control, &control->tried.is_own_reclaim_done, is_attempt_due);
+	case RUNG_RESERVE:
 		stats_count(STATS_RESERVE_USES);
-		control->is_reserve_done = true;
+		control->tried.is_reserve_done = true;
 		*is_attempt_due = false; /* that would not be an attempt at the reserve */
 		return reserve_alloc(control->request);
-	case LADDER_RECLAIM:
+	case RUNG_CALLBACKS:
 		/* Nobody has ever registered anything: nothing comes of asking. */
 		if (registry_newest() == 0) {
-			control->is_reclaim_done = true;
+			control->tried.callbacks = CALLBACKS_GAVE_NOTHING;
 			*is_attempt_due = false;
 		} else {
 			reclaim(control);
 		}
 		break;
-	case LADDER_DRAIN: {
+	case RUNG_OWN_RECLAIM_AGAIN: {
 		bool is_done;
 		void *memory = own_reclaim(control, &is_done, is_attempt_due);
 
-		control->is_drain_due = !is_done;
+		control->tried.is_again_due = !is_done;
 		return memory;
 	}
-	case LADDER_POLICY:
+	case RUNG_POLICY:
 		stats_count(STATS_POLICIES);
 		return apply_policy(control, enter, is_attempt_due);
-	case LADDER_WAIT:
+	case RUNG_WAIT:
 		stats_count(STATS_WAITS);
 		wait_for_memory(control);
 		break;
-	case LADDER_ABORT:
+	case RUNG_ABORT:
 		/* If another thread is ending the process, this one can't go on all the same. */
 		own_end_claim(control, &(struct report_verdict){.policy = OOMRECLAIM_POLICY_ABORT});
 		scope_leave_ladder(enter);
 		own_end_act(OOMRECLAIM_POLICY_ABORT);
 		break;
-	case LADDER_FAIL:
+	case RUNG_FAIL:
+	case RUNGS:
 		break;
 	}
 	return NULL;
@@ -326,12 +238,12 @@ static void *take_step(struct oom_control *control, enum ladder_step step,
 
 static void count_end(struct oom_control *control, bool is_served)
 {
-	if (!is_served && !control->is_reentrant && !control->is_impossible)
+	if (!is_served && !control->facts.in_heap && !control->facts.is_impossible)
 		know_constraint(control);
 	stats_count(is_served ? STATS_SERVED : STATS_REFUSED);
 	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
 	/* Reading the heap's figures takes its locks, which may be held. */
-	if (!control->is_reentrant)
+	if (!control->facts.in_heap)
 		stats_page_update_soon();
 }
 
@@ -339,14 +251,14 @@ static void report_end(struct oom_control *control)
 {
 	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
-	if (control->is_reentrant || (!options.is_verbose && options.report != REPORT_ALWAYS))
+	if (control->facts.in_heap || (!options.is_verbose && options.report != REPORT_ALWAYS))
 		return;
-	if (control->is_impossible)
+	if (control->facts.is_impossible)
 		returned.reason = "Impossible request";
 	else
 		control->constraint = ladder_constraint(control);
 	/* What the policy itself has decided needs no reason. */
-	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->is_policy_done)
+	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->tried.is_policy_done)
 		returned.refusal = ladder_kill_refusal(control);
 	if (options.report == REPORT_ALWAYS && report_may_write())
 		report_write(control, &returned);
@@ -354,7 +266,7 @@ static void report_end(struct oom_control *control)
 		report_failure(control, returned.refusal);
 }
 
-/* Rung 1: beyond the addresses that there are, or beyond a limit. */
+/* Beyond the addresses that there are, or beyond a limit. */
 static bool is_impossible(const struct heap_request *request, bool asks)
 {
 	return request->alignment > heap_ops.max_bytes ||
@@ -369,14 +281,14 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	*control = (struct oom_control){
 		.request = request,
 		.scope = scope_current(),
-		.is_impossible = is_impossible(request, asks),
-		.may_ask = asks,
-		.is_nested = scope_is_in_ladder(),
-		.is_reentrant = heap_ops.is_reentrant(),
-		.began_ns = now_ns(),
+		.facts.is_impossible = is_impossible(request, asks),
+		.facts.may_ask = asks,
+		.facts.in_callback = scope_is_in_ladder(),
+		.facts.in_heap = heap_ops.is_reentrant(),
+		.facts.began_ns = now_ns(),
 	};
 	stats_count(STATS_FAILURES);
-	if (!control->is_impossible)
+	if (!control->facts.is_impossible)
 		return;
 	control->constraint = constraint_of_impossible(request_bytes(request), asks);
 	stats_count(STATS_IMPOSSIBLE);
@@ -385,42 +297,43 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 /* What other threads may have changed since the last rung. */
 static void refresh(struct oom_control *control)
 {
-	control->is_dying = own_end_is_dying();
-	if (control->is_dying)
+	control->now.is_dying = own_end_is_dying();
+	if (control->now.is_dying)
 		own_end_check_grace();
-	control->is_killer_disabled = kill_is_disabled();
-	control->is_target_other = options.kill_target != KILL_SELF &&
-	                           oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
-	/* Rung 8 asks for it then. */
-	if (control->is_target_other && control->is_reclaim_done)
+	control->now.is_killer_disabled = kill_is_disabled();
+	control->now.is_target_other = options.kill_target != KILL_SELF &&
+	                               oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
+	/* oom_kill_allowed() asks for it then. */
+	if (control->now.is_target_other && control->tried.callbacks != CALLBACKS_MAY_GIVE)
 		know_constraint(control);
 }
 
-void *ladder_run(struct oom_control *control)
+void *ladder_run(struct oom_control *control, enum rung until)
 {
+	const bool is_end = until == RUNGS;
 	int saved = errno;
 	struct scope_ladder enter;
-	enum ladder_step step;
 	void *memory = NULL;
 
 	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
 	scope_enter_ladder(&enter);
 	while (memory == NULL) {
 		bool is_attempt_due = true;
+		enum rung rung;
 
 		refresh(control);
-		step = ladder_next(control);
-		if (step == LADDER_FAIL || (control->is_policy_deferred && step >= LADDER_POLICY))
+		rung = next_rung(control);
+		if (rung == RUNG_FAIL || rung >= until)
 			break;
-		TRACE3(rung, step, control->request->size, control->claimed_bytes);
-		memory = take_step(control, step, &enter, &is_attempt_due);
+		TRACE3(rung, rung, control->request->size, control->tried.claimed_bytes);
+		memory = take_step(control, rung, &enter, &is_attempt_due);
 		if (memory == NULL && is_attempt_due)
 			memory = heap_ops.alloc(control->request);
-		TRACE3(retry, control->request->size, memory, control->rounds);
+		TRACE3(retry, control->request->size, memory, control->tried.rounds);
 	}
-	if (memory == NULL && !control->is_policy_deferred)
+	if (memory == NULL && is_end)
 		report_end(control);
-	if (memory != NULL || !control->is_policy_deferred)
+	if (memory != NULL || is_end)
 		count_end(control, memory != NULL);
 	scope_leave_ladder(&enter);
 	errno = memory != NULL ? saved : ENOMEM;
@@ -432,5 +345,5 @@ OOM_NOINLINE void *ladder_climb(const struct heap_request *request)
 	struct oom_control control;
 
 	ladder_begin(&control, request);
-	return ladder_run(&control);
+	return ladder_run(&control, RUNGS);
 }

@@ -17,5 +17,5 @@ enum constraint ladder_constraint(const struct oom_control *control)
 {
 	size_t bytes = request_bytes(control->request);
 
-	return control->may_ask ? constraint_find(bytes) : constraint_guess(bytes);
+	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rung 11, and whether there is one: to find out which limit stood in the way takes system calls that the
+ * Whether the constraint is looked for: to find out which limit stood in the way takes system calls that the
  * heap does without, and a filter that the program has set may end it for one of them.
  */
 #ifndef OOM_LADDER_ASK_H

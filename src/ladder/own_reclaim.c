@@ -28,10 +28,10 @@ static bool borrow(struct oom_control *control, void **memory)
 /* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as much. */
 static bool evict(struct oom_control *control, void **memory)
 {
-	size_t given = heap_ops.evict(control->request, control->evict_bytes);
+	size_t given = heap_ops.evict(control->request, control->tried.evict_bytes);
 
 	(void)memory;
-	control->evict_bytes = add_saturated(control->evict_bytes, given);
+	control->tried.evict_bytes = add_saturated(control->tried.evict_bytes, given);
 	return given > 0;
 }
 
@@ -64,9 +64,9 @@ const char *own_reclaim_name(enum own_step step)
 
 void own_reclaim_begin(struct oom_control *control, enum own_step from)
 {
-	control->own_step = from;
-	control->own_step_times = 0;
-	control->evict_bytes = 0;
+	control->tried.own_step = from;
+	control->tried.own_step_times = 0;
+	control->tried.evict_bytes = 0;
 }
 
 void *own_reclaim_step(struct oom_control *control, bool *is_progress)
@@ -74,18 +74,18 @@ void *own_reclaim_step(struct oom_control *control, bool *is_progress)
 	void *memory = NULL;
 
 	*is_progress = false;
-	while (!*is_progress && control->own_step < OWN_STEPS) {
-		unsigned step = control->own_step;
+	while (!*is_progress && control->tried.own_step < OWN_STEPS) {
+		unsigned step = control->tried.own_step;
 
 		*is_progress = steps[step].run(control, &memory);
 		if (*is_progress) {
 			stats_count(steps[step].counter);
 			TRACE3(own_reclaim, steps[step].name, control->request->size,
-			       control->evict_bytes);
+			       control->tried.evict_bytes);
 		}
-		if (!*is_progress || ++control->own_step_times >= steps[step].times) {
-			control->own_step++;
-			control->own_step_times = 0;
+		if (!*is_progress || ++control->tried.own_step_times >= steps[step].times) {
+			control->tried.own_step++;
+			control->tried.own_step_times = 0;
 		}
 	}
 	return memory;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rungs 3 and 7: what the heap does for a request by itself, in steps, cheapest first, as the kernel
+ * What the heap does for a request by itself, before the callbacks and again behind them, in steps, cheapest first, as the kernel
  * compacts before it reclaims and reclaims no more than is needed.
  */
 #ifndef OOM_OWN_RECLAIM_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rung 11, the kernel's constrained_alloc(): why did the allocation fail? */
+/* The kernel's constrained_alloc(): why did the allocation fail? */
 #ifndef OOM_CONSTRAINT_H
 #define OOM_CONSTRAINT_H
 
@@ -42,7 +42,7 @@ size_t constraint_max_bytes(void);
 /* The same without a system call: of the rlimits the hard ones, as they were at the start. */
 size_t constraint_known_max_bytes(void);
 
-/* Rung 1: with its alignment the request is beyond such a limit. may_ask: the kernel, which limits are in
+/* With its alignment the request is beyond such a limit. may_ask: the kernel, which limits are in
    force. */
 bool constraint_is_impossible(const struct heap_request *request, bool may_ask);
 

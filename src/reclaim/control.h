@@ -16,37 +16,50 @@
 /* Rounds in a row that gave nothing: mm/internal.h. */
 #define MAX_RECLAIM_RETRIES 16
 
+/* What the callbacks may still do for a request. */
+enum callbacks_left {
+	CALLBACKS_MAY_GIVE,
+	CALLBACKS_GAVE_NOTHING,
+	CALLBACKS_TIMED_OUT /* another thread's did not end in time: no proof that they have nothing left */
+};
+
 struct oom_control {
 	const struct heap_request *request;
 	unsigned scope; /* enum oomreclaim_scope, or-ed */
 	enum constraint constraint;
 
-	/* What kind of request it is. */
-	bool is_impossible;      /* no amount of reclaim can ever serve it */
-	bool is_nested;          /* made inside the ladder: by a callback, say */
-	bool is_reentrant;       /* made inside the heap, whose locks may be held */
-	bool is_dying;           /* the process is being ended already */
-	bool is_killer_disabled; /* oomreclaim_kill_disable() */
-	bool is_target_other;    /* the policy would kill another process than this one */
-	bool may_ask;            /* the kernel, which limit it was */
-	bool is_policy_deferred; /* the caller has something of its own to try first */
+	/* What kind of request it is: constant from the beginning. */
+	struct {
+		bool is_impossible; /* no amount of reclaim can ever serve it */
+		bool in_callback;   /* made inside the ladder: by a callback, say */
+		bool in_heap;       /* made inside the heap, whose locks may be held */
+		bool may_ask;       /* the kernel, which limit it was */
+		uint64_t began_ns;
+	} facts;
+
+	/* What other threads may change: read again before each rung. */
+	struct {
+		bool is_dying;           /* the process is being ended already */
+		bool is_killer_disabled; /* oomreclaim_kill_disable() */
+		bool is_target_other;    /* the policy would kill another process than this one */
+	} now;
 
 	/* What has been tried. */
-	bool is_own_reclaim_done;
-	bool is_reserve_done;
-	bool is_reclaim_done;    /* the callbacks have nothing left to give */
-	bool is_drain_due;       /* callbacks have run since own reclaim ended */
-	bool has_timed_out;      /* waiting for another thread's callbacks */
-	bool is_policy_done;     /* it said: return */
-	bool is_hopeless;        /* nobody is left who could free anything */
-	unsigned own_step;       /* enum own_step: the next one of own reclaim */
-	unsigned own_step_times; /* that it has been taken already */
-	size_t evict_bytes;      /* beyond the request's own size */
-	unsigned rounds;         /* of callbacks */
-	unsigned unmeasured;     /* of these, the last in a row of which the heap saw nothing */
-	unsigned retries;        /* that a policy callback asked for */
-	size_t claimed_bytes;    /* by all callbacks in all rounds */
-	uint64_t began_ns;
+	struct {
+		bool is_own_reclaim_done;
+		bool is_again_due; /* own reclaim: callbacks have run since it ended */
+		bool is_reserve_done;
+		bool is_policy_done;     /* it said: return */
+		bool is_hopeless;        /* nobody is left that could free anything */
+		unsigned own_step;       /* enum own_step: the next one of own reclaim */
+		unsigned own_step_times; /* that it has been taken already */
+		size_t evict_bytes;      /* beyond the request's own size */
+		enum callbacks_left callbacks;
+		unsigned rounds;     /* of callbacks */
+		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */
+		unsigned retries;    /* that a policy callback asked for */
+		size_t claimed_bytes; /* by all callbacks in all rounds */
+	} tried;
 };
 
 #endif

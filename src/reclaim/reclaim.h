@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Rungs 5 and 6: one thread runs the callbacks, those that arrive meanwhile wait for it and share
+ * One thread runs the callbacks, those that arrive meanwhile wait for it and share
  * its progress (the kernel's oom_lock and oom_reclaim_pages()).
  */
 #ifndef OOM_RECLAIM_H

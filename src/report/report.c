@@ -91,9 +91,9 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 	          policy_name(policy));
 	io_printf(buf,
 	          "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
-	          control->rounds, control->claimed_bytes >> 10,
-	          (unsigned long long)((now_ns() - control->began_ns) / NSEC_PER_MSEC), getpid(),
-	          proc_threads());
+	          control->tried.rounds, control->tried.claimed_bytes >> 10,
+	          (unsigned long long)((now_ns() - control->facts.began_ns) / NSEC_PER_MSEC),
+	          getpid(), proc_threads());
 }
 
 static OOM_NOINLINE void put_heap(struct io_buf *buf)
@@ -330,11 +330,11 @@ OOM_NOINLINE void report_failure(const struct oom_control *control, const char *
 	if (request_is_aligned(control->request))
 		io_printf(&buf, ", aligned to %zu", control->request->alignment);
 	io_printf(&buf, " (constraint=%s): ", constraint_name(control->constraint));
-	if (control->is_impossible)
+	if (control->facts.is_impossible)
 		io_printf(&buf, "an impossible request");
 	else
-		io_printf(&buf, "%u rounds of callbacks claimed %zu bytes", control->rounds,
-		          control->claimed_bytes);
+		io_printf(&buf, "%u rounds of callbacks claimed %zu bytes", control->tried.rounds,
+		          control->tried.claimed_bytes);
 	if (refusal != NULL)
 		io_printf(&buf, "; no kill: %s", refusal);
 	io_warn("%s", line);

@@ -198,7 +198,7 @@ Test(killer, the_ladder_goes_on_after_a_kill)
 
 Test(killer, nobody_else_is_killed_for_the_dying)
 {
-	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	const struct oom_control control = {.request = &request, .facts.began_ns = now_ns()};
 	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
 	pid_t child = start_child(false);
 	void *memory = NULL;
@@ -215,7 +215,7 @@ Test(killer, nobody_else_is_killed_for_the_dying)
 /* Another's turn was waited for, and it freed enough for two. */
 Test(killer, nobody_is_killed_where_the_last_attempt_finds_memory)
 {
-	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	const struct oom_control control = {.request = &request, .facts.began_ns = now_ns()};
 	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_KILL;
 	pid_t child = start_child(false);
 	void *memory = NULL;
@@ -232,7 +232,7 @@ Test(killer, nobody_is_killed_where_the_last_attempt_finds_memory)
 /* Nothing is to be killed for a limit that was raised meanwhile. */
 Test(killer, the_last_attempt_is_under_the_limit_of_now, .fini = fake_proc_end)
 {
-	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	const struct oom_control control = {.request = &request, .facts.began_ns = now_ns()};
 	enum oomreclaim_policy policy = OOMRECLAIM_POLICY_ABORT;
 	void *memory = NULL;
 

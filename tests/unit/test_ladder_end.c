@@ -262,13 +262,11 @@ Test(ladder_end, deferred)
 	answer = OOMRECLAIM_POLICY_RETURN;
 	oomreclaim_set_policy_callback(note_policy, NULL);
 	ladder_begin(&control, &request);
-	control.is_policy_deferred = true;
 	errno = ERRNO_UNTOUCHED;
-	cr_expect_null(ladder_run(&control));
+	cr_expect_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapa");
-	control.is_policy_deferred = false;
-	cr_expect_null(ladder_run(&control));
+	cr_expect_null(ladder_run(&control, RUNGS));
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapada");
 }
 
@@ -278,8 +276,7 @@ Test(ladder_end, deferred_in_scope_nofail_does_not_wait)
 
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_NORETRY);
 	ladder_begin(&control, &request);
-	control.is_policy_deferred = true;
-	cr_expect_null(ladder_run(&control));
+	cr_expect_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_str_eq(fake_heap_trace(), "fapa");
 }
 

@@ -15,106 +15,116 @@ static const struct heap_request in_arena = {.size = 64, .is_arena_explicit = tr
 struct row {
 	const char *name;
 	struct oom_control control;
-	enum ladder_step next;
+	enum rung next;
 };
 
 #define ASKED .request = &request
-#define ALL_TRIED .is_own_reclaim_done = true, .is_reclaim_done = true
-#define PURGED ASKED, .is_own_reclaim_done = true
+#define ALL_TRIED .tried.is_own_reclaim_done = true, .tried.callbacks = CALLBACKS_GAVE_NOTHING
+#define PURGED ASKED, .tried.is_own_reclaim_done = true
 #define RECLAIMED ASKED, ALL_TRIED
-#define ENDED RECLAIMED, .is_policy_done = true
+#define ENDED RECLAIMED, .tried.is_policy_done = true
 #define SCOPE(flag) .scope = OOMRECLAIM_SCOPE_##flag
 
 static const struct row rungs[] = {
-	{"1 impossible", {ASKED, .is_impossible = true}, LADDER_FAIL},
-	{"1 impossible: nested", {ASKED, .is_impossible = true, .is_nested = true}, LADDER_FAIL},
-	{"1 impossible: RESERVE", {PURGED, .is_impossible = true, SCOPE(RESERVE)}, LADDER_FAIL},
-	{"1 impossible: dying", {PURGED, .is_impossible = true, .is_dying = true}, LADDER_FAIL},
-	{"2 no recursion: the reserve", {ASKED, .is_nested = true}, LADDER_RESERVE},
+	{"1 impossible", {ASKED, .facts.is_impossible = true}, RUNG_FAIL},
+	{"1 impossible: nested",
+         {ASKED, .facts.is_impossible = true, .facts.in_callback = true},
+         RUNG_FAIL},
+	{"1 impossible: RESERVE", {PURGED, .facts.is_impossible = true, SCOPE(RESERVE)}, RUNG_FAIL},
+	{"1 impossible: dying",
+         {PURGED, .facts.is_impossible = true, .now.is_dying = true},
+         RUNG_FAIL},
+	{"2 no recursion: the reserve", {ASKED, .facts.in_callback = true}, RUNG_RESERVE},
 	{"2 no recursion: whatever the scope",
-         {ASKED, .is_nested = true, SCOPE(NORETRY)},
-         LADDER_RESERVE},
+         {ASKED, .facts.in_callback = true, SCOPE(NORETRY)},
+         RUNG_RESERVE},
 	{"2 no recursion: else NULL",
-         {ASKED, .is_nested = true, .is_reserve_done = true},
-         LADDER_FAIL},
-	{"2 no recursion: the heap's locks", {ASKED, .is_reentrant = true}, LADDER_FAIL},
+         {ASKED, .facts.in_callback = true, .tried.is_reserve_done = true},
+         RUNG_FAIL},
+	{"2 no recursion: the heap's locks", {ASKED, .facts.in_heap = true}, RUNG_FAIL},
 	{"2 no recursion: the heap's locks, nested",
-         {ASKED, .is_reentrant = true, .is_nested = true},
-         LADDER_FAIL},
-	{"3 own reclaim", {ASKED}, LADDER_OWN_RECLAIM},
-	{"3 own reclaim: NORETRY", {ASKED, SCOPE(NORETRY)}, LADDER_OWN_RECLAIM},
-	{"3 own reclaim: NORECLAIM", {ASKED, SCOPE(NORECLAIM)}, LADDER_OWN_RECLAIM},
-	{"3 own reclaim: RESERVE", {ASKED, SCOPE(RESERVE)}, LADDER_OWN_RECLAIM},
-	{"3 own reclaim: dying", {ASKED, .is_dying = true}, LADDER_OWN_RECLAIM},
-	{"RESERVE before anybody is asked", {PURGED, SCOPE(RESERVE)}, LADDER_RESERVE},
+         {ASKED, .facts.in_heap = true, .facts.in_callback = true},
+         RUNG_FAIL},
+	{"3 own reclaim", {ASKED}, RUNG_OWN_RECLAIM},
+	{"3 own reclaim: NORETRY", {ASKED, SCOPE(NORETRY)}, RUNG_OWN_RECLAIM},
+	{"3 own reclaim: NORECLAIM", {ASKED, SCOPE(NORECLAIM)}, RUNG_OWN_RECLAIM},
+	{"3 own reclaim: RESERVE", {ASKED, SCOPE(RESERVE)}, RUNG_OWN_RECLAIM},
+	{"3 own reclaim: dying", {ASKED, .now.is_dying = true}, RUNG_OWN_RECLAIM},
+	{"RESERVE before anybody is asked", {PURGED, SCOPE(RESERVE)}, RUNG_RESERVE},
 	{"RESERVE, with NORETRY too",
          {PURGED, .scope = OOMRECLAIM_SCOPE_RESERVE | OOMRECLAIM_SCOPE_NORETRY},
-         LADDER_RESERVE},
-	{"RESERVE, used up", {PURGED, SCOPE(RESERVE), .is_reserve_done = true}, LADDER_RECLAIM},
-	{"4 opt out", {PURGED, SCOPE(NORETRY)}, LADDER_FAIL},
-	{"5, 6 reclaim", {PURGED}, LADDER_RECLAIM},
-	{"5, 6 reclaim: RETRY_MAYFAIL", {PURGED, SCOPE(RETRY_MAYFAIL)}, LADDER_RECLAIM},
-	{"5, 6 reclaim: NOFAIL", {PURGED, SCOPE(NOFAIL)}, LADDER_RECLAIM},
-	{"5, 6 reclaim: NORECLAIM", {PURGED, SCOPE(NORECLAIM)}, LADDER_FAIL},
-	{"7 purge what they freed", {PURGED, .is_drain_due = true}, LADDER_DRAIN},
+         RUNG_RESERVE},
+	{"RESERVE, used up",
+         {PURGED, SCOPE(RESERVE), .tried.is_reserve_done = true},
+         RUNG_CALLBACKS},
+	{"4 opt out", {PURGED, SCOPE(NORETRY)}, RUNG_FAIL},
+	{"5, 6 reclaim", {PURGED}, RUNG_CALLBACKS},
+	{"5, 6 reclaim: RETRY_MAYFAIL", {PURGED, SCOPE(RETRY_MAYFAIL)}, RUNG_CALLBACKS},
+	{"5, 6 reclaim: NOFAIL", {PURGED, SCOPE(NOFAIL)}, RUNG_CALLBACKS},
+	{"5, 6 reclaim: NORECLAIM", {PURGED, SCOPE(NORECLAIM)}, RUNG_FAIL},
+	{"7 purge what they freed", {PURGED, .tried.is_again_due = true}, RUNG_OWN_RECLAIM_AGAIN},
 	{"7 purge: nothing left",
-         {PURGED, .is_drain_due = true, .is_reclaim_done = true},
-         LADDER_DRAIN},
-	{"7 progress: again", {PURGED, .rounds = 99}, LADDER_RECLAIM},
-	{"7 zero: on", {RECLAIMED, .rounds = 1}, LADDER_POLICY},
-	{"8 costly", {.request = &costly, ALL_TRIED}, LADDER_FAIL},
-	{"8 RETRY_MAYFAIL", {RECLAIMED, SCOPE(RETRY_MAYFAIL)}, LADDER_FAIL},
-	{"8 an arena", {.request = &in_arena, ALL_TRIED}, LADDER_FAIL},
-	{"8 timed out", {RECLAIMED, .has_timed_out = true}, LADDER_FAIL},
-	{"8 the policy said return", {ENDED}, LADDER_FAIL},
-	{"9 killer disabled", {RECLAIMED, .is_killer_disabled = true}, LADDER_FAIL},
-	{"10 already dying", {PURGED, .is_dying = true}, LADDER_RESERVE},
-	{"10 already dying: NORETRY", {PURGED, .is_dying = true, SCOPE(NORETRY)}, LADDER_RESERVE},
+         {PURGED, .tried.is_again_due = true, .tried.callbacks = CALLBACKS_GAVE_NOTHING},
+         RUNG_OWN_RECLAIM_AGAIN},
+	{"7 progress: again", {PURGED, .tried.rounds = 99}, RUNG_CALLBACKS},
+	{"7 zero: on", {RECLAIMED, .tried.rounds = 1}, RUNG_POLICY},
+	{"8 costly", {.request = &costly, ALL_TRIED}, RUNG_FAIL},
+	{"8 RETRY_MAYFAIL", {RECLAIMED, SCOPE(RETRY_MAYFAIL)}, RUNG_FAIL},
+	{"8 an arena", {.request = &in_arena, ALL_TRIED}, RUNG_FAIL},
+	{"8 timed out", {RECLAIMED, .tried.callbacks = CALLBACKS_TIMED_OUT}, RUNG_FAIL},
+	{"8 the policy said return", {ENDED}, RUNG_FAIL},
+	{"9 killer disabled", {RECLAIMED, .now.is_killer_disabled = true}, RUNG_FAIL},
+	{"10 already dying", {PURGED, .now.is_dying = true}, RUNG_RESERVE},
+	{"10 already dying: NORETRY", {PURGED, .now.is_dying = true, SCOPE(NORETRY)}, RUNG_RESERVE},
 	{"10 already dying: no reserve left",
-         {PURGED, .is_dying = true, .is_reserve_done = true},
-         LADDER_FAIL},
+         {PURGED, .now.is_dying = true, .tried.is_reserve_done = true},
+         RUNG_FAIL},
 	{"11 constraint: another's death would not help",
-         {RECLAIMED, .is_target_other = true, .constraint = CONSTRAINT_RLIMIT_AS},
-         LADDER_FAIL},
+         {RECLAIMED, .now.is_target_other = true, .constraint = CONSTRAINT_RLIMIT_AS},
+         RUNG_FAIL},
 	{"11 constraint: it would",
-         {RECLAIMED, .is_target_other = true, .constraint = CONSTRAINT_CGROUP},
-         LADDER_POLICY},
-	{"12 to 15", {RECLAIMED}, LADDER_POLICY},
+         {RECLAIMED, .now.is_target_other = true, .constraint = CONSTRAINT_CGROUP},
+         RUNG_POLICY},
+	{"12 to 15", {RECLAIMED}, RUNG_POLICY},
 };
 
 static const struct row nofail[] = {
-	{"16 after the policy", {ENDED, SCOPE(NOFAIL)}, LADDER_WAIT},
-	{"16 before the policy", {RECLAIMED, SCOPE(NOFAIL)}, LADDER_POLICY},
+	{"16 after the policy", {ENDED, SCOPE(NOFAIL)}, RUNG_WAIT},
+	{"16 before the policy", {RECLAIMED, SCOPE(NOFAIL)}, RUNG_POLICY},
 	{"16 wins over NORETRY",
          {PURGED, .scope = OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_NORETRY},
-         LADDER_WAIT},
+         RUNG_WAIT},
 	{"16 wins over RETRY_MAYFAIL",
          {RECLAIMED, .scope = OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_RETRY_MAYFAIL},
-         LADDER_WAIT},
+         RUNG_WAIT},
 	{"16 with NORECLAIM",
          {PURGED, .scope = OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_NORECLAIM},
-         LADDER_WAIT},
-	{"16 timed out", {RECLAIMED, SCOPE(NOFAIL), .has_timed_out = true}, LADDER_WAIT},
+         RUNG_WAIT},
+	{"16 timed out",
+         {RECLAIMED, SCOPE(NOFAIL), .tried.callbacks = CALLBACKS_TIMED_OUT},
+         RUNG_WAIT},
 	{"16 nested, no reserve left",
-         {ASKED, SCOPE(NOFAIL), .is_nested = true, .is_reserve_done = true},
-         LADDER_WAIT},
-	{"16 hopeless: the reserve", {ENDED, SCOPE(NOFAIL), .is_hopeless = true}, LADDER_RESERVE},
+         {ASKED, SCOPE(NOFAIL), .facts.in_callback = true, .tried.is_reserve_done = true},
+         RUNG_WAIT},
+	{"16 hopeless: the reserve",
+         {ENDED, SCOPE(NOFAIL), .tried.is_hopeless = true},
+         RUNG_RESERVE},
 	{"16 hopeless, no reserve left",
-         {ENDED, SCOPE(NOFAIL), .is_hopeless = true, .is_reserve_done = true},
-         LADDER_ABORT},
+         {ENDED, SCOPE(NOFAIL), .tried.is_hopeless = true, .tried.is_reserve_done = true},
+         RUNG_ABORT},
 	{"16 hopeless, but callbacks have not been asked",
-         {PURGED, SCOPE(NOFAIL), .is_hopeless = true},
-         LADDER_RECLAIM},
-	{"16 impossible", {ASKED, SCOPE(NOFAIL), .is_impossible = true}, LADDER_ABORT},
+         {PURGED, SCOPE(NOFAIL), .tried.is_hopeless = true},
+         RUNG_CALLBACKS},
+	{"16 impossible", {ASKED, SCOPE(NOFAIL), .facts.is_impossible = true}, RUNG_ABORT},
 	{"16 would wait with the heap's locks",
-         {ASKED, SCOPE(NOFAIL), .is_reentrant = true},
-         LADDER_FAIL},
+         {ASKED, SCOPE(NOFAIL), .facts.in_heap = true},
+         RUNG_FAIL},
 };
 
 static void check_rows(const struct row *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		enum ladder_step next = ladder_next(&rows[i].control);
+		enum rung next = next_rung(&rows[i].control);
 
 		cr_expect(next == rows[i].next, "%s: is %d, should be %d", rows[i].name, (int)next,
 		          (int)rows[i].next);
@@ -133,26 +143,24 @@ Test(ladder_next, nofail)
 
 /* ---- What holds for every state there is ---- */
 
-enum { FLAGS = 13, SCOPES = 5 };
+enum { FLAGS = 12, SCOPES = 5 };
 
 static struct oom_control state_of(unsigned number)
 {
 	const struct oom_control control = {
 		.request = &request,
 		.scope = number >> FLAGS,
-		.is_impossible = number & 1,
-		.is_nested = number >> 1 & 1,
-		.is_reentrant = number >> 2 & 1,
-		.is_dying = number >> 3 & 1,
-		.is_killer_disabled = number >> 4 & 1,
-		.is_policy_deferred = number >> 5 & 1,
-		.is_own_reclaim_done = number >> 6 & 1,
-		.is_reserve_done = number >> 7 & 1,
-		.is_reclaim_done = number >> 8 & 1,
-		.has_timed_out = number >> 9 & 1,
-		.is_policy_done = number >> 10 & 1,
-		.is_hopeless = number >> 11 & 1,
-		.is_drain_due = number >> 12 & 1,
+		.facts.is_impossible = number & 1,
+		.facts.in_callback = number >> 1 & 1,
+		.facts.in_heap = number >> 2 & 1,
+		.now.is_dying = number >> 3 & 1,
+		.now.is_killer_disabled = number >> 4 & 1,
+		.tried.is_own_reclaim_done = number >> 7 & 1,
+		.tried.is_reserve_done = number >> 8 & 1,
+		.tried.callbacks = (number >> 5 & 3) % 3,
+		.tried.is_policy_done = number >> 9 & 1,
+		.tried.is_hopeless = number >> 10 & 1,
+		.tried.is_again_due = number >> 11 & 1,
 	};
 
 	return control;
@@ -164,38 +172,41 @@ static bool has(const struct oom_control *control, unsigned flag)
 }
 
 /* What is wrong with the step, or NULL. */
-static const char *objection(const struct oom_control *is, enum ladder_step next)
+static const char *objection(const struct oom_control *is, enum rung next)
 {
 	const bool is_nofail = has(is, OOMRECLAIM_SCOPE_NOFAIL);
 
-	if (is->is_reentrant && next != LADDER_FAIL)
+	if (is->facts.in_heap && next != RUNG_FAIL)
 		return "anything done with the heap's locks held";
-	if (is->is_impossible && next != LADDER_FAIL && next != LADDER_ABORT)
+	if (is->facts.is_impossible && next != RUNG_FAIL && next != RUNG_ABORT)
 		return "anything tried for the impossible";
-	if (is_nofail && !is->is_reentrant && next == LADDER_FAIL)
+	if (is_nofail && !is->facts.in_heap && next == RUNG_FAIL)
 		return "NULL in scope NOFAIL";
-	if (!is_nofail && (next == LADDER_WAIT || next == LADDER_ABORT))
+	if (!is_nofail && (next == RUNG_WAIT || next == RUNG_ABORT))
 		return "NOFAIL's steps without NOFAIL";
-	if (next == LADDER_RECLAIM &&
-	    (is->is_nested || is->is_dying || is->is_reclaim_done ||
-	     has(is, OOMRECLAIM_SCOPE_NORETRY) || has(is, OOMRECLAIM_SCOPE_NORECLAIM)))
+	if (next == RUNG_CALLBACKS &&
+	    (is->facts.in_callback || is->now.is_dying ||
+	     is->tried.callbacks != CALLBACKS_MAY_GIVE || has(is, OOMRECLAIM_SCOPE_NORETRY) ||
+	     has(is, OOMRECLAIM_SCOPE_NORECLAIM)))
 		return "callbacks";
-	if (next == LADDER_RECLAIM && !is->is_own_reclaim_done)
+	if (next == RUNG_CALLBACKS && !is->tried.is_own_reclaim_done)
 		return "callbacks before own reclaim";
-	if (next == LADDER_DRAIN && (!is->is_drain_due || is->is_nested || is->is_dying))
+	if (next == RUNG_OWN_RECLAIM_AGAIN &&
+	    (!is->tried.is_again_due || is->facts.in_callback || is->now.is_dying))
 		return "a purge";
-	if ((next == LADDER_RECLAIM || next == LADDER_POLICY) && is->is_drain_due)
+	if ((next == RUNG_CALLBACKS || next == RUNG_POLICY) && is->tried.is_again_due)
 		return "anybody asked before what is there was tried";
-	if (next == LADDER_POLICY &&
-	    (is->is_nested || is->is_policy_done || has(is, OOMRECLAIM_SCOPE_NORETRY) ||
-	     !is->is_reclaim_done || !oom_kill_allowed(is)))
+	if (next == RUNG_POLICY &&
+	    (is->facts.in_callback || is->tried.is_policy_done ||
+	     has(is, OOMRECLAIM_SCOPE_NORETRY) || is->tried.callbacks == CALLBACKS_MAY_GIVE ||
+	     !oom_kill_allowed(is)))
 		return "the policy";
-	if (next == LADDER_OWN_RECLAIM && (is->is_own_reclaim_done || is->is_nested))
+	if (next == RUNG_OWN_RECLAIM && (is->tried.is_own_reclaim_done || is->facts.in_callback))
 		return "own reclaim";
-	if (next == LADDER_RESERVE && is->is_reserve_done)
+	if (next == RUNG_RESERVE && is->tried.is_reserve_done)
 		return "the reserve twice";
-	if (next == LADDER_RESERVE && !is->is_nested && !is->is_dying &&
-	    !has(is, OOMRECLAIM_SCOPE_RESERVE) && !(is_nofail && is->is_hopeless))
+	if (next == RUNG_RESERVE && !is->facts.in_callback && !is->now.is_dying &&
+	    !has(is, OOMRECLAIM_SCOPE_RESERVE) && !(is_nofail && is->tried.is_hopeless))
 		return "the reserve for anybody";
 	return NULL;
 }
@@ -204,7 +215,7 @@ Test(ladder_next, every_state)
 {
 	for (unsigned number = 0; number < 1U << (FLAGS + SCOPES); number++) {
 		const struct oom_control control = state_of(number);
-		const char *wrong = objection(&control, ladder_next(&control));
+		const char *wrong = objection(&control, next_rung(&control));
 
 		cr_assert(wrong == NULL, "state %#x: %s", number, wrong);
 	}

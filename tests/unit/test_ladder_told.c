@@ -208,7 +208,7 @@ static enum constraint constraint_of_failure(void)
 
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	ladder_begin(&control, &request);
-	cr_expect_null(ladder_run(&control));
+	cr_expect_null(ladder_run(&control, RUNGS));
 	return control.constraint;
 }
 

@@ -24,12 +24,12 @@ struct row {
 
 #define ASKED .request = &request
 #define SCOPE(flag) .scope = OOMRECLAIM_SCOPE_##flag
-#define OTHER(name) .is_target_other = true, .constraint = CONSTRAINT_##name
+#define OTHER(name) .now.is_target_other = true, .constraint = CONSTRAINT_##name
 
 static const struct row rows[] = {
 	{"nothing stands against it", {ASKED}, true},
-	{"the process is aborting or dumping core", {ASKED, .is_dying = true}, false},
-	{"no end of a process helps", {ASKED, .is_impossible = true}, false},
+	{"the process is aborting or dumping core", {ASKED, .now.is_dying = true}, false},
+	{"no end of a process helps", {ASKED, .facts.is_impossible = true}, false},
 	{"scope RETRY_MAYFAIL", {ASKED, SCOPE(RETRY_MAYFAIL)}, false},
 	{"scope NORECLAIM", {ASKED, SCOPE(NORECLAIM)}, false},
 	{"scope NORECLAIM, among others",
@@ -38,9 +38,9 @@ static const struct row rows[] = {
 	{"scope NORETRY is rung 4's", {ASKED, SCOPE(NORETRY)}, true},
 	{"scope NOFAIL", {ASKED, SCOPE(NOFAIL)}, true},
 	{"scope RESERVE", {ASKED, SCOPE(RESERVE)}, true},
-	{"oomreclaim_kill_disable()", {ASKED, .is_killer_disabled = true}, false},
+	{"oomreclaim_kill_disable()", {ASKED, .now.is_killer_disabled = true}, false},
 	{"an explicit MALLOCX_ARENA(i) request", {.request = &in_arena}, false},
-	{"waiting timed out", {ASKED, .has_timed_out = true}, false},
+	{"waiting timed out", {ASKED, .tried.callbacks = CALLBACKS_TIMED_OUT}, false},
 	{"target other than self, RLIMIT_AS", {ASKED, OTHER(RLIMIT_AS)}, false},
 	{"target other than self, RLIMIT_DATA", {ASKED, OTHER(RLIMIT_DATA)}, false},
 	{"target other than self, map count", {ASKED, OTHER(MAX_MAP_COUNT)}, false},

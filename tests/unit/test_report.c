@@ -38,9 +38,9 @@ static struct oom_control a_control(void)
 {
 	return (struct oom_control){.request = &request,
 	                            .constraint = CONSTRAINT_RLIMIT_AS,
-	                            .rounds = 3,
-	                            .claimed_bytes = 5000,
-	                            .began_ns = now_ns()};
+	                            .tried.rounds = 3,
+	                            .tried.claimed_bytes = 5000,
+	                            .facts.began_ns = now_ns()};
 }
 
 /* The whole report of `control`, from the one write that it is. */
@@ -306,7 +306,7 @@ static const char *a_kill(void)
 	                                 .group = &below};
 
 	fake_clock_freeze();
-	control.began_ns = now_ns() - 7 * NSEC_PER_MSEC;
+	control.facts.began_ns = now_ns() - 7 * NSEC_PER_MSEC;
 	control.constraint = CONSTRAINT_CGROUP;
 	fake_heap_stats = &stats;
 	fake_proc_mkdir("/proc/self/task/1");

@@ -35,7 +35,7 @@ static const struct heap_request request = {.size = 1000};
 
 static void write_report(void)
 {
-	const struct oom_control control = {.request = &request, .began_ns = now_ns()};
+	const struct oom_control control = {.request = &request, .facts.began_ns = now_ns()};
 	const struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
 	errno = ERRNO_UNTOUCHED;
@@ -195,8 +195,8 @@ Test(report_out, lines)
 {
 	const struct oom_control control = {.request = &request,
 	                                    .constraint = CONSTRAINT_CGROUP,
-	                                    .rounds = 7,
-	                                    .claimed_bytes = 12345};
+	                                    .tried.rounds = 7,
+	                                    .tried.claimed_bytes = 12345};
 
 	errno = ERRNO_UNTOUCHED;
 	report_failure(&control, NULL);

@@ -155,8 +155,7 @@ static void climb_in_vain(void)
 	struct oom_control control;
 
 	ladder_begin(&control, &request);
-	control.is_policy_deferred = true;
-	ladder_run(&control);
+	ladder_run(&control, RUNG_POLICY);
 }
 
 Test(report_when, not_before_the_caller_is_through)

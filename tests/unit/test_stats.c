@@ -128,11 +128,9 @@ Test(stats, operator_new_counts_once)
 
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	ladder_begin(&control, &request);
-	control.is_policy_deferred = true;
-	cr_assert_null(ladder_run(&control));
+	cr_assert_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_eq(now().refused, 0, "the new_handler comes first");
-	control.is_policy_deferred = false;
-	cr_assert_null(ladder_run(&control));
+	cr_assert_null(ladder_run(&control, RUNGS));
 	cr_expect_eq(now().failures, 1);
 	cr_expect_eq(now().refused, 1);
 }

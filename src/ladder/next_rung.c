@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ladder/next_rung.h"
+
+#include "config/options.h"
+#include "limits/constraint.h"
+
+const char *ladder_kill_refusal(const struct oom_control *control)
+{
+	/* PF_DUMPCORE */
+	if (control->now.is_dying)
+		return "the process is ending already";
+	/* No process's death would help either. */
+	if (control->facts.is_impossible)
+		return "no memory that is freed could be enough";
+	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
+	if (request_bytes(control->request) > options.costly_bytes)
+		return "the size is above the setting costly";
+	/* __GFP_RETRY_MAYFAIL */
+	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
+		return "scope RETRY_MAYFAIL";
+	/* GFP_NOFS: the callbacks were not asked, so this is not the end. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+		return "scope NORECLAIM";
+	/* The lowmem zone. */
+	if (control->now.is_target_other && constraint_is_per_process(control->constraint))
+		return "it is a limit of this process alone, and the death of another would not help";
+	/* pm_suspended_storage: what would have to go on is not running. */
+	if (control->now.is_killer_disabled)
+		return "the killer is disabled";
+	/* The caller insists on one arena: __GFP_THISNODE. */
+	if (control->request->is_arena_explicit)
+		return "the request is for one arena";
+	/* That is no proof that they have nothing left. */
+	if (control->tried.callbacks == CALLBACKS_TIMED_OUT)
+		return "another thread's callbacks took too long";
+	return NULL;
+}
+
+bool oom_kill_allowed(const struct oom_control *control)
+{
+	return ladder_kill_refusal(control) == NULL;
+}
+
+/* Scope NOFAIL, when everybody else would get NULL: __GFP_NOFAIL. */
+static enum rung next_for_nofail(const struct oom_control *control)
+{
+	if (!control->facts.is_impossible && !control->tried.is_hopeless)
+		return RUNG_WAIT;
+	if (!control->facts.is_impossible && !control->tried.is_reserve_done)
+		return RUNG_RESERVE;
+	return RUNG_ABORT;
+}
+
+static enum rung next_for_anyone(const struct oom_control *control)
+{
+	/* IMPOSSIBLE: no reclaim helps with a request beyond every limit. */
+	if (control->facts.is_impossible)
+		return RUNG_FAIL;
+	/* NESTED: no reclaim inside reclaim; and nothing at all where the heap's locks may be held. */
+	if (control->facts.in_heap)
+		return RUNG_FAIL;
+	if (control->facts.in_callback)
+		return control->tried.is_reserve_done ? RUNG_FAIL : RUNG_RESERVE;
+	if (!control->tried.is_own_reclaim_done)
+		return RUNG_OWN_RECLAIM;
+	/* DYING: the dying get the reserve, and ask nobody else to give. */
+	if (control->now.is_dying)
+		return control->tried.is_reserve_done ? RUNG_FAIL : RUNG_RESERVE;
+	if ((control->scope & OOMRECLAIM_SCOPE_RESERVE) != 0 && !control->tried.is_reserve_done)
+		return RUNG_RESERVE;
+	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)
+		return RUNG_FAIL;
+	if (control->tried.is_again_due)
+		return RUNG_OWN_RECLAIM_AGAIN;
+	/* While they make progress. */
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 &&
+	    control->tried.callbacks == CALLBACKS_MAY_GIVE)
+		return RUNG_CALLBACKS;
+	if (!control->tried.is_policy_done && oom_kill_allowed(control))
+		return RUNG_POLICY;
+	return RUNG_FAIL;
+}
+
+enum rung next_rung(const struct oom_control *control)
+{
+	enum rung rung = next_for_anyone(control);
+
+	/* Where the heap called out to the application, waiting would hold its locks. */
+	if (rung == RUNG_FAIL && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 &&
+	    !control->facts.in_heap)
+		return next_for_nofail(control);
+	return rung;
+}

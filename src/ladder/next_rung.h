@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The choice of the next rung: a function of what is known of the request, and of nothing else. */
+#ifndef OOM_NEXT_RUNG_H
+#define OOM_NEXT_RUNG_H
+
+#include "reclaim/control.h"
+
+/* What to do next, in the order in which it is done. OWN_RECLAIM to WAIT are followed by one more attempt, but for the
+   reserve, which is one itself. docs/ladder.md has the numbers that the design gives the rungs. */
+enum rung {
+	RUNG_FAIL,              /* NULL and ENOMEM */
+	RUNG_OWN_RECLAIM,       /* what the heap can do by itself */
+	RUNG_RESERVE,           /* for callbacks that allocate, the dying, and scope RESERVE */
+	RUNG_CALLBACKS,         /* or the wait for those of another thread */
+	RUNG_OWN_RECLAIM_AGAIN, /* what callbacks have freed may lie where it is of no use */
+	RUNG_POLICY,            /* return, abort or kill */
+	RUNG_WAIT,              /* scope NOFAIL: until there is memory */
+	RUNG_ABORT,             /* scope NOFAIL, where nothing can ever come */
+	RUNGS
+};
+
+/* No I/O, no state. */
+enum rung next_rung(const struct oom_control *control);
+
+/* May anything harsher than reclaim follow? If not the report says why: NULL if so. */
+bool oom_kill_allowed(const struct oom_control *control);
+const char *ladder_kill_refusal(const struct oom_control *control);
+
+#endif
