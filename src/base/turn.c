@@ -3,12 +3,12 @@
 
 void turn_lock(struct turn *turn)
 {
-	pthread_mutex_lock(&turn->lock);
+	lock_take(&turn->lock);
 }
 
 void turn_unlock(struct turn *turn)
 {
-	pthread_mutex_unlock(&turn->lock);
+	lock_release(&turn->lock);
 }
 
 bool turn_take(struct turn *turn)
@@ -33,8 +33,8 @@ bool turn_wait(struct turn *turn, const struct timespec *deadline)
 	int error = 0;
 
 	while (turn->is_taken && turn->ended == before && error == 0)
-		error = deadline == NULL ? pthread_cond_wait(&turn->done, &turn->lock)
-		                         : pthread_cond_clockwait(&turn->done, &turn->lock,
+		error = deadline == NULL ? pthread_cond_wait(&turn->done, &turn->lock.mutex)
+		                         : pthread_cond_clockwait(&turn->done, &turn->lock.mutex,
 		                                                  CLOCK_MONOTONIC, deadline);
 	return !turn->is_taken || turn->ended != before;
 }

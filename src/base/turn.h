@@ -14,18 +14,20 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/lock.h"
+
 /* All members are guarded by lock. */
 struct turn {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t done;
 	bool is_taken;
 	pthread_t owner; /* valid while is_taken */
 	uint64_t ended;  /* turns */
 };
 
-#define TURN_INITIALIZER                                                            \
-	{                                                                           \
-		.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER \
+#define TURN_INITIALIZER(rank)                                                   \
+	{                                                                        \
+		.lock = LOCK_INITIALIZER(rank), .done = PTHREAD_COND_INITIALIZER \
 	}
 
 void turn_lock(struct turn *turn);

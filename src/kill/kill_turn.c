@@ -9,7 +9,7 @@
 #include "base/turn.h"
 #include "oomreclaim.h"
 
-static struct turn killer = TURN_INITIALIZER;
+static struct turn killer = TURN_INITIALIZER(LOCK_KILLER);
 
 /* How often the killer was disabled. Written under the turn's lock, and read without: that may be where the heap's
    own locks are held. Relaxed: it stands for itself alone. */

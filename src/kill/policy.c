@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/lock.h"
 #include "limits/constraint.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
@@ -18,20 +19,20 @@ static atomic_bool has_callback;
 /* The policy callback; several threads may be inside it. All members are guarded by lock, which is
    never held over a call. */
 static struct {
-	pthread_mutex_t lock;
+	struct lock lock;
 	oomreclaim_policy_callback *function;
 	void *arg;
 	uint64_t generation; /* of function: counts its replacements */
-} callback = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} callback = {.lock = LOCK_INITIALIZER(LOCK_POLICY)};
 
 #ifdef OOM_DEBUG
 static uint64_t current_generation(void)
 {
 	uint64_t generation;
 
-	pthread_mutex_lock(&callback.lock);
+	lock_take(&callback.lock);
 	generation = callback.generation;
-	pthread_mutex_unlock(&callback.lock);
+	lock_release(&callback.lock);
 	return generation;
 }
 
@@ -51,12 +52,12 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	int error;
 
 	watch_replace();
-	pthread_mutex_lock(&callback.lock);
+	lock_take(&callback.lock);
 	callback.function = function;
 	atomic_store_explicit(&has_callback, function != NULL, memory_order_relaxed);
 	callback.arg = arg;
 	former = callback.generation++;
-	pthread_mutex_unlock(&callback.lock);
+	lock_release(&callback.lock);
 	/* Those before the former one may still be running as well. */
 	error = calls_wait(CALL_OF_POLICY(0), CALL_OF_POLICY(former));
 	lockdep_unregistered(CALL_OF_POLICY(former));
@@ -88,12 +89,12 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	int saved = errno;
 	void *arg;
 
-	pthread_mutex_lock(&callback.lock);
+	lock_take(&callback.lock);
 	function = callback.function;
 	arg = callback.arg;
 	if (function != NULL)
 		calls_begin(&call, CALL_OF_POLICY(callback.generation));
-	pthread_mutex_unlock(&callback.lock);
+	lock_release(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
 	lockdep_callback_begin("policy", call.what, true);
@@ -117,9 +118,9 @@ oomreclaim_policy_callback *policy_get_callback(void)
 {
 	oomreclaim_policy_callback *function;
 
-	pthread_mutex_lock(&callback.lock);
+	lock_take(&callback.lock);
 	function = callback.function;
-	pthread_mutex_unlock(&callback.lock);
+	lock_release(&callback.lock);
 	return function;
 }
 
@@ -130,10 +131,10 @@ bool policy_drop_callback(oomreclaim_policy_callback *function)
 
 void policy_fork_lock(void)
 {
-	pthread_mutex_lock(&callback.lock);
+	lock_take(&callback.lock);
 }
 
 void policy_fork_unlock(void)
 {
-	pthread_mutex_unlock(&callback.lock);
+	lock_release(&callback.lock);
 }

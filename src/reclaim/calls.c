@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "base/lock.h"
+
 /* A thread that waits, on its own stack: it does not leave before it has been taken out. */
 struct wait {
 	struct wait *next;
@@ -14,33 +16,33 @@ struct wait {
 
 /* One of the process, since circles go through both kinds of calls. All members are guarded by lock. */
 static struct {
-	pthread_mutex_t lock;
+	struct lock lock;
 	pthread_cond_t ended; /* a call has */
 	struct call_under_way *first;
 	struct wait *waits;
-} calls = {.lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+} calls = {.lock = LOCK_INITIALIZER(LOCK_CALLS), .ended = PTHREAD_COND_INITIALIZER};
 
 void calls_begin(struct call_under_way *call, uint64_t what)
 {
 	call->what = what;
 	call->thread = pthread_self();
-	pthread_mutex_lock(&calls.lock);
+	lock_take(&calls.lock);
 	call->next = calls.first;
 	calls.first = call;
-	pthread_mutex_unlock(&calls.lock);
+	lock_release(&calls.lock);
 }
 
 void calls_end(struct call_under_way *call)
 {
 	struct call_under_way **link = &calls.first;
 
-	pthread_mutex_lock(&calls.lock);
+	lock_take(&calls.lock);
 	while (*link != NULL && *link != call)
 		link = &(*link)->next;
 	if (*link != NULL)
 		*link = call->next;
 	pthread_cond_broadcast(&calls.ended);
-	pthread_mutex_unlock(&calls.lock);
+	lock_release(&calls.lock);
 }
 
 /* With the lock held, as are all below: the first from `call` on that is one of first..last. */
@@ -64,9 +66,9 @@ bool calls_is_own(uint64_t what)
 {
 	bool is_own;
 
-	pthread_mutex_lock(&calls.lock);
+	lock_take(&calls.lock);
 	is_own = is_in_one(what, what);
-	pthread_mutex_unlock(&calls.lock);
+	lock_release(&calls.lock);
 	return is_own;
 }
 
@@ -119,29 +121,29 @@ int calls_wait(uint64_t first, uint64_t last)
 
 	/* Cancelled in the wait, the thread would leave the lock held. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	pthread_mutex_lock(&calls.lock);
+	lock_take(&calls.lock);
 	own.next = calls.waits;
 	calls.waits = &own;
 	if (!is_in_one(first, last)) {
 		if (closes_circle(&own))
 			error = EDEADLK;
 		while (error == 0 && find(calls.first, first, last) != NULL)
-			pthread_cond_wait(&calls.ended, &calls.lock);
+			pthread_cond_wait(&calls.ended, &calls.lock.mutex);
 	}
 	forget(&own);
-	pthread_mutex_unlock(&calls.lock);
+	lock_release(&calls.lock);
 	pthread_setcancelstate(cancel_state, NULL);
 	return error;
 }
 
 void calls_fork_lock(void)
 {
-	pthread_mutex_lock(&calls.lock);
+	lock_take(&calls.lock);
 }
 
 void calls_fork_unlock(void)
 {
-	pthread_mutex_unlock(&calls.lock);
+	lock_release(&calls.lock);
 }
 
 void calls_fork_child(void)

@@ -24,7 +24,8 @@ static struct round {
 	struct reclaim_progress last;
 	char calling[OOMRECLAIM_NAME_MAX + 1];
 	struct reclaim_totals totals;
-} kinds[] = {{.turn = TURN_INITIALIZER}, {.turn = TURN_INITIALIZER}};
+} kinds[] = {{.turn = TURN_INITIALIZER(LOCK_RECLAIM_DIRECT)},
+             {.turn = TURN_INITIALIZER(LOCK_RECLAIM_BACKGROUND)}};
 
 static struct round *round_of(bool is_background)
 {

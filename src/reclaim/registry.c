@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/base.h"
+#include "base/lock.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
@@ -32,12 +33,12 @@ struct registry_entry {
 
 /* The one list of the process. */
 static struct {
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct registry_entry *first;
 	/* Written under the lock, and read without: that may be where the heap's own locks are held. Relaxed:
 	   an entry is looked for under the lock. */
 	_Atomic oomreclaim_handle newest;
-} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
 
 static struct registry_entry **find(oomreclaim_handle handle)
 {
@@ -74,10 +75,10 @@ oomreclaim_handle registry_add(void *memory, const struct registry_new *callback
 		.release = release,
 	};
 	strcpy(entry->name, callback->name);
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	given = entry->handle = ++registry.newest;
 	insert(entry);
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	return given;
 }
 
@@ -102,10 +103,10 @@ bool registry_has(oomreclaim_handle handle)
 	const struct registry_entry *entry;
 	bool has;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	entry = *find(handle);
 	has = entry != NULL && !entry->is_dead;
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	return has;
 }
 
@@ -113,16 +114,16 @@ bool registry_remove(oomreclaim_handle handle)
 {
 	struct registry_entry *entry, *gone = NULL;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	entry = *find(handle);
 	if (entry == NULL || entry->is_dead) {
-		pthread_mutex_unlock(&registry.lock);
+		lock_release(&registry.lock);
 		return false;
 	}
 	entry->is_dead = true;
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	release_gone(gone);
 	return true;
 }
@@ -149,7 +150,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 {
 	struct registry_entry *entry, *gone = NULL;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	entry = call->entry == NULL ? registry.first : call->entry->next;
 	while (entry != NULL && (!is_for(entry, walk) || entry->is_called)) {
 		call->has_skipped |= is_for(entry, walk);
@@ -167,7 +168,7 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 		call->function = entry->function;
 		call->arg = entry->arg;
 	}
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	release_gone(gone);
 	return entry != NULL;
 }
@@ -176,7 +177,7 @@ void registry_end_call(struct registry_call *call, const struct registry_outcome
 {
 	struct oomreclaim_callback_stats *stats = &call->entry->stats;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	stats->calls++;
 	stats->bytes_claimed += outcome->claimed_bytes;
 	stats->bytes_measured += outcome->measured_bytes;
@@ -184,7 +185,7 @@ void registry_end_call(struct registry_call *call, const struct registry_outcome
 		stats->longest_ns = outcome->duration_ns;
 	call->entry->is_called = false;
 	calls_end(&call->entry->call);
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 }
 
 void registry_end_walk(struct registry_call *call)
@@ -193,10 +194,10 @@ void registry_end_walk(struct registry_call *call)
 
 	if (call->entry == NULL)
 		return;
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	gone = unpin(call->entry);
 	call->entry = NULL;
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	release_gone(gone);
 }
 
@@ -215,13 +216,13 @@ OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,
 		return EINVAL;
 	if (stats_size > sizeof *stats)
 		stats_size = sizeof *stats;
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	entry = *find(handle);
 	if (entry != NULL && !entry->is_dead) {
 		memcpy(stats, &entry->stats, stats_size);
 		error = 0;
 	}
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	return error;
 }
 
@@ -229,7 +230,7 @@ unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *t
 {
 	unsigned used = 0, seen = 0;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next) {
 		if (entry->is_dead)
 			continue;
@@ -240,7 +241,7 @@ unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *t
 		lines[used].priority = entry->priority;
 		lines[used++].stats = entry->stats;
 	}
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	*total = seen;
 	return used;
 }
@@ -249,7 +250,7 @@ bool registry_next_code(struct registry_code *code)
 {
 	const struct registry_entry *next = NULL;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next)
 		if (!entry->is_dead && entry->handle > code->handle &&
 		    (next == NULL || entry->handle < next->handle))
@@ -260,7 +261,7 @@ bool registry_next_code(struct registry_code *code)
 		memcpy(code->name, next->name, sizeof code->name);
 		memcpy(code->file, next->file, sizeof code->file);
 	}
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 	return next != NULL;
 }
 
@@ -268,21 +269,21 @@ void registry_note_file(const struct registry_code *code)
 {
 	struct registry_entry *entry;
 
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 	entry = *find(code->handle);
 	if (entry != NULL)
 		memcpy(entry->file, code->file, sizeof entry->file);
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 }
 
 void registry_fork_lock(void)
 {
-	pthread_mutex_lock(&registry.lock);
+	lock_take(&registry.lock);
 }
 
 void registry_fork_unlock(void)
 {
-	pthread_mutex_unlock(&registry.lock);
+	lock_release(&registry.lock);
 }
 
 void registry_fork_child(bool is_caller)

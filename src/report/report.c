@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "base/io_write.h"
+#include "base/lock.h"
 #include "config/options.h"
 #include "config/policy_in_force.h"
 #include "limits/budget.h"
@@ -28,13 +29,13 @@
 
 /* Static, because there may be no stack to spare where memory has run out; guarded by lock. */
 static struct {
-	pthread_mutex_t lock;
+	struct lock lock;
 	char text[REPORT_BYTES];
 	struct registry_line lines[REPORT_CALLBACKS];
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
-} report = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} report = {.lock = LOCK_INITIALIZER(LOCK_REPORT)};
 
 static uint64_t kib(uint64_t bytes)
 {
@@ -285,7 +286,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 {
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
-	pthread_mutex_lock(&report.lock);
+	lock_take(&report.lock);
 	put_header(&buf, control, verdict->policy);
 	put_heap(&buf);
 	put_limits(&buf);
@@ -294,7 +295,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 		put_tasks(&buf, verdict);
 	put_verdict(&buf, control, verdict);
 	write_out(&buf);
-	pthread_mutex_unlock(&report.lock);
+	lock_release(&report.lock);
 }
 
 bool report_may_write(void)
@@ -303,7 +304,7 @@ bool report_may_write(void)
 	unsigned left_out = 0;
 	bool may_write;
 
-	pthread_mutex_lock(&report.lock);
+	lock_take(&report.lock);
 	if (report.written == 0 || now - report.interval_began_ns > RATELIMIT_INTERVAL_NS) {
 		report.interval_began_ns = now;
 		report.written = 0;
@@ -315,7 +316,7 @@ bool report_may_write(void)
 		report.written++;
 	else
 		report.left_out++;
-	pthread_mutex_unlock(&report.lock);
+	lock_release(&report.lock);
 	if (left_out > 0)
 		io_warn("%u reports left out", left_out);
 	return may_write;
@@ -349,10 +350,10 @@ OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *
 
 void report_fork_lock(void)
 {
-	pthread_mutex_lock(&report.lock);
+	lock_take(&report.lock);
 }
 
 void report_fork_unlock(void)
 {
-	pthread_mutex_unlock(&report.lock);
+	lock_release(&report.lock);
 }
