@@ -202,8 +202,8 @@ static void sanitize(struct stats_page *page)
 	tool_clean(page->library);
 	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
 	tool_clean(page->stats.last_constraint);
-	if (page->callbacks > STATS_PAGE_CALLBACKS)
-		page->callbacks = STATS_PAGE_CALLBACKS;
+	if (page->callbacks > CALLBACKS_SHOWN)
+		page->callbacks = CALLBACKS_SHOWN;
 	for (uint32_t i = 0; i < page->callbacks; i++) {
 		page->callback[i].name[OOMRECLAIM_NAME_MAX] = '\0';
 		tool_clean(page->callback[i].name);

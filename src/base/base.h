@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -50,6 +51,15 @@ static inline size_t mul_saturated(size_t a, size_t b)
 	size_t product;
 
 	return __builtin_mul_overflow(a, b, &product) ? SIZE_MAX : product;
+}
+
+/* Sleeps; a signal may end it early. It is a cancellation point. */
+void pause_ns(uint64_t ns);
+
+/* A public struct that may be shorter or longer than the caller's: as much of it as both have. */
+static inline void copy_sized(void *to, size_t to_size, const void *from, size_t from_size)
+{
+	memcpy(to, from, to_size < from_size ? to_size : from_size);
 }
 
 #endif

@@ -80,10 +80,8 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 
 void dry_run_stop(void)
 {
-	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
-
 	for (int i = 0; i < STOP_WAIT_MS && atomic_load(&dry_runs) > 0; i++)
-		nanosleep(&pause, NULL);
+		pause_ns(NSEC_PER_MSEC);
 }
 
 void dry_run_fork_child(void)

@@ -11,8 +11,6 @@
 #include "base/base.h"
 #include "base/io.h"
 
-#define OOM_SCORE_ADJ_MIN (-1000)
-
 struct identity {
 	pid_t pid;
 	uint64_t start_time;

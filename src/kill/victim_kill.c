@@ -17,8 +17,6 @@
 #define SYS_process_mrelease 448
 #endif
 
-#define OOM_SCORE_ADJ_MIN (-1000)
-
 /* How long to wait for one that SIGKILL was sent to, at least: the kernel's oom_reaper tries for
    ten times 100 ms. */
 #define REAP_MS 1000
@@ -59,15 +57,6 @@ static int send_signal(int fd, pid_t pid, int number)
 	return error;
 }
 
-static void pause_ms(uint64_t ms)
-{
-	const struct timespec pause = timespec_of_ns(ms * NSEC_PER_MSEC);
-	int saved = errno;
-
-	nanosleep(&pause, NULL);
-	errno = saved;
-}
-
 static uint64_t ms_until(uint64_t deadline_ns)
 {
 	uint64_t time_ns = now_ns();
@@ -92,7 +81,7 @@ static bool wait_for_exit(int fd, pid_t pid, uint64_t start_time, uint64_t wait_
 			is_gone = proc_pid_read(pid, &now) != 0 || !now.has_memory ||
 			          now.start_time != start_time;
 			if (!is_gone && left_ms > 0)
-				pause_ms(LOOK_MS_MIN);
+				pause_ns((LOOK_MS_MIN)*NSEC_PER_MSEC);
 		}
 	} while (!is_gone && left_ms > 0);
 	errno = saved;
@@ -182,7 +171,7 @@ static void end_members(struct group_kill *members, uint64_t deadline_ns)
 			signal_members(members, SIGKILL);
 			break;
 		}
-		pause_ms(look_ms < left_ms ? look_ms : left_ms);
+		pause_ns((look_ms < left_ms ? look_ms : left_ms) * NSEC_PER_MSEC);
 		look_ms = 2 * look_ms < LOOK_MS_MAX ? 2 * look_ms : LOOK_MS_MAX;
 	}
 }

@@ -169,7 +169,6 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 {
 	uint64_t waited_ms = (now_ns() - control->facts.began_ns) / NSEC_PER_MSEC;
 	uint64_t sleep_ms = waited_ms < NOFAIL_SLEEP_MS_MAX ? waited_ms + 1 : NOFAIL_SLEEP_MS_MAX;
-	const struct timespec pause = timespec_of_ns(sleep_ms * NSEC_PER_MSEC);
 	int saved = errno;
 
 	control->constraint = ladder_constraint(control);
@@ -178,7 +177,7 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 		(proc_threads() == 1 && constraint_is_per_process(control->constraint)) ||
 		(options.nofail_ms != 0 && waited_ms >= options.nofail_ms);
 	if (!control->tried.is_hopeless)
-		nanosleep(&pause, NULL);
+		pause_ns(sleep_ms * NSEC_PER_MSEC);
 	errno = saved;
 	control->tried.is_own_reclaim_done = false;
 	own_reclaim_begin(control, OWN_FLUSH);

@@ -170,13 +170,9 @@ static void reread(size_t now_bytes)
 
 void budget_refresh(void)
 {
-	const struct timespec pause = {.tv_nsec = 100 * 1000};
-	int saved = errno;
-
 	/* What another thread is reading may be from before. */
 	while (has_auto() && !try_reread(budget_charged()))
-		nanosleep(&pause, NULL);
-	errno = saved;
+		pause_ns(NSEC_PER_MSEC / 10);
 }
 
 void budget_init(void (*on_high)(void))
@@ -343,7 +339,7 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 
 	if (stats == NULL)
 		return EINVAL;
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	copy_sized(stats, stats_size, &now, sizeof now);
 	return 0;
 }
 

@@ -15,16 +15,6 @@
 /* A mapping may be cut in two before there is one more. */
 #define MAP_COUNT_SLACK 2
 
-static uint64_t limit_of(__rlimit_resource_t resource)
-{
-	struct rlimit limit;
-
-	/* Fails for no resource there is. */
-	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-		return UINT64_MAX;
-	return limit.rlim_cur;
-}
-
 static size_t min_size(size_t a, size_t b)
 {
 	return a < b ? a : b;
@@ -60,7 +50,7 @@ size_t constraint_known_max_bytes(void)
 
 size_t constraint_max_bytes(void)
 {
-	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA), least;
+	uint64_t as = proc_rlimit(RLIMIT_AS), data = proc_rlimit(RLIMIT_DATA), least;
 
 	least = as < data ? as : data;
 	return (size_t)least < budget_max_bytes() ? (size_t)least : budget_max_bytes();
@@ -89,8 +79,8 @@ enum constraint constraint_of_impossible(size_t bytes, bool may_ask)
 
 	if (!may_ask)
 		return known_of_impossible(bytes);
-	as = limit_of(RLIMIT_AS);
-	data = limit_of(RLIMIT_DATA);
+	as = proc_rlimit(RLIMIT_AS);
+	data = proc_rlimit(RLIMIT_DATA);
 	if (bytes <= constraint_max_bytes())
 		return CONSTRAINT_NONE;
 	if (budget_max_bytes() == constraint_max_bytes())
@@ -101,7 +91,7 @@ enum constraint constraint_of_impossible(size_t bytes, bool may_ask)
 /* CONSTRAINT_NONE if the rlimits leave room. */
 static OOM_NOINLINE enum constraint find_rlimit(uint64_t wanted_bytes)
 {
-	uint64_t as = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
+	uint64_t as = proc_rlimit(RLIMIT_AS), data = proc_rlimit(RLIMIT_DATA);
 	struct proc_statm statm;
 
 	if (as == UINT64_MAX && data == UINT64_MAX)

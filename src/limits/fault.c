@@ -136,7 +136,7 @@ OOM_EXPORT int oomreclaim_fault_set(const struct oomreclaim_fault *attributes, s
 	struct oomreclaim_fault set = {.interval = 1, .times = 1};
 
 	if (attributes != NULL)
-		memcpy(&set, attributes, size < sizeof set ? size : sizeof set);
+		copy_sized(&set, sizeof set, attributes, size);
 	if (set.probability > 100 || set.times < -1)
 		return EINVAL;
 	fault_arm(&fault_page, &set);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "reclaim/guard.h"
 
+#include "base/base.h"
+
 /* glibc's, exported since 2.2.5 and declared nowhere. The macros of pthread.h that are for programs see no
    longjmp(). Not in libc.a: in a static program jumps are not seen. */
 __attribute__((weak)) void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer,
@@ -47,7 +49,7 @@ bool guard_end(struct guard *guard)
 	return !guard->has_given_up;
 }
 
-void guard_unwound(struct guard *guard)
+OOM_NOINLINE void guard_unwound(struct guard *guard)
 {
 	if (guard->is_inside)
 		forget(guard);

@@ -91,8 +91,8 @@ static void abandon(void *arg)
 }
 
 /* False if the thread had left it for good. */
-static bool call(struct visit *visit, const struct oomreclaim_control *control,
-                 struct registry_outcome *outcome)
+static OOM_NOINLINE bool call(struct visit *visit, const struct oomreclaim_control *control,
+                              struct registry_outcome *outcome)
 {
 	const struct registry_call *callback = &visit->callback;
 	uint64_t allocated[2], freed[2], began_ns;
@@ -209,7 +209,6 @@ static bool try_join(struct round *round, const struct reclaim_request *request,
 void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct round *round = round_of(request->is_background);
-	const struct timespec pause = {.tv_nsec = NSEC_PER_MSEC};
 	unsigned in_vain = 0;
 	enum walk_end end;
 
@@ -234,7 +233,7 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 			return;
 		/* The debug library's dry run is no round that could be waited for. */
 		if (!try_join(round_of(true), request, progress, false) && in_vain++ > 0)
-			nanosleep(&pause, NULL);
+			pause_ns(NSEC_PER_MSEC);
 	} while (progress->claimed_bytes == 0 && !progress->has_timed_out &&
 	         now_ns() < request->deadline_ns);
 }
@@ -265,7 +264,7 @@ OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, 
 		.background_bytes_claimed = background.claimed_bytes,
 		.background_bytes_measured = background.measured_bytes,
 	};
-	memcpy(stats, &now, stats_size < sizeof now ? stats_size : sizeof now);
+	copy_sized(stats, stats_size, &now, sizeof now);
 	return 0;
 }
 

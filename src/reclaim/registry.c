@@ -214,12 +214,10 @@ OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,
 
 	if (stats == NULL)
 		return EINVAL;
-	if (stats_size > sizeof *stats)
-		stats_size = sizeof *stats;
 	lock_take(&registry.lock);
 	entry = *find(handle);
 	if (entry != NULL && !entry->is_dead) {
-		memcpy(stats, &entry->stats, stats_size);
+		copy_sized(stats, stats_size, &entry->stats, sizeof entry->stats);
 		error = 0;
 	}
 	lock_release(&registry.lock);

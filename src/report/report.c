@@ -17,11 +17,11 @@
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "report/log.h"
+#include "report/stats_layout.h"
 #include "system/proc.h"
 
 /* Room for the tables of callbacks and of tasks and a dozen lines around them. */
 #define REPORT_BYTES 16384
-#define REPORT_CALLBACKS 40
 
 /* lib/ratelimit.h's defaults. */
 #define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
@@ -31,7 +31,7 @@
 static struct {
 	struct lock lock;
 	char text[REPORT_BYTES];
-	struct registry_line lines[REPORT_CALLBACKS];
+	struct registry_line lines[CALLBACKS_SHOWN];
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
@@ -119,13 +119,13 @@ static OOM_NOINLINE void put_heap(struct io_buf *buf)
 static void put_limit(struct io_buf *buf, const char *name, __rlimit_resource_t resource,
                       uint64_t used_bytes)
 {
-	struct rlimit limit;
+	uint64_t limit = proc_rlimit(resource);
 
-	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+	if (limit == UINT64_MAX)
 		io_printf(buf, " %s:%lluK/unlimited", name, (unsigned long long)kib(used_bytes));
 	else
 		io_printf(buf, " %s:%lluK/%lluK", name, (unsigned long long)kib(used_bytes),
-		          (unsigned long long)kib(limit.rlim_cur));
+		          (unsigned long long)kib(limit));
 }
 
 static OOM_NOINLINE void put_limits(struct io_buf *buf)
@@ -144,7 +144,7 @@ static OOM_NOINLINE void put_limits(struct io_buf *buf)
 
 static OOM_NOINLINE void put_callbacks(struct io_buf *buf)
 {
-	unsigned total, count = registry_lines(report.lines, REPORT_CALLBACKS, &total);
+	unsigned total, count = registry_lines(report.lines, CALLBACKS_SHOWN, &total);
 
 	if (total == 0) {
 		io_printf(buf, "  callbacks: none registered\n");

@@ -23,7 +23,7 @@
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
 #define STATS_PAGE_VERSION 1
-#define STATS_PAGE_CALLBACKS 40
+#define CALLBACKS_SHOWN 40
 
 struct stats_page_callback {
 	char name[OOMRECLAIM_NAME_MAX + 1];
@@ -47,7 +47,7 @@ struct stats_page {
 	uint32_t policy;      /* enum oomreclaim_policy */
 	uint32_t callbacks;   /* in the table below; stats.callbacks are all there are */
 	struct oomreclaim_stats stats;
-	struct stats_page_callback callback[STATS_PAGE_CALLBACKS];
+	struct stats_page_callback callback[CALLBACKS_SHOWN];
 };
 
 #endif

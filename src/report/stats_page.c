@@ -24,7 +24,7 @@ static struct {
 	_Atomic uint64_t written_ns; /* relaxed: a hint */
 	struct stats_page *page;
 	struct own_fd file;
-	struct registry_line lines[STATS_PAGE_CALLBACKS];
+	struct registry_line lines[CALLBACKS_SHOWN];
 	struct oomreclaim_stats stats;
 } shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
 
@@ -110,7 +110,7 @@ static void put_callback(struct stats_page_callback *to, const struct registry_l
 static void fill(void)
 {
 	struct stats_page *page = shared.page;
-	unsigned total, count = registry_lines(shared.lines, STATS_PAGE_CALLBACKS, &total);
+	unsigned total, count = registry_lines(shared.lines, CALLBACKS_SHOWN, &total);
 
 	stats_gather(&shared.stats);
 	/* Acquire: what follows is not to be seen before the sequence is odd. */

@@ -181,3 +181,13 @@ OOM_NOINLINE bool proc_read_number(const char *path, uint64_t *number)
 		*number = read;
 	return is_read;
 }
+
+uint64_t proc_rlimit(__rlimit_resource_t resource)
+{
+	struct rlimit limit;
+
+	/* Fails for no resource there is. */
+	if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}

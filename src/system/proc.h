@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "base/io_read.h"
@@ -62,6 +63,10 @@ bool proc_read_number(const char *path, uint64_t *number);
 
 /* ---- Any process: one thread at a time; killer.c sees to that ---- */
 
+/* The kernel's: whom it must not kill, and whom first. */
+#define OOM_SCORE_ADJ_MIN (-1000)
+#define OOM_SCORE_ADJ_MAX 1000
+
 struct proc_pid {
 	pid_t pid;
 	pid_t tgid;
@@ -78,7 +83,7 @@ struct proc_pid {
 	uint64_t rss_shmem_pages;
 	uint64_t swap_pages;
 	uint64_t pgtables_bytes;
-	int oom_score_adj; /* -1000 to 1000 */
+	int oom_score_adj; /* from OOM_SCORE_ADJ_MIN to _MAX */
 	char name[PROC_NAME_MAX];
 };
 
@@ -93,5 +98,8 @@ int proc_check_numbers(void);
 /* Calls `visit` with every pid there is, until it returns false. The table may change meanwhile: a
    process that lives throughout is visited once. 0 or -errno. */
 int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg);
+
+/* The soft limit in bytes; UINT64_MAX: there is none. */
+uint64_t proc_rlimit(__rlimit_resource_t resource);
 
 #endif

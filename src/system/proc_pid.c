@@ -13,9 +13,6 @@
 #include "base/io.h"
 #include "system/proc.h"
 
-#define OOM_SCORE_ADJ_MIN (-1000)
-#define OOM_SCORE_ADJ_MAX 1000
-
 /* Not on the stack: there may be little of it left. Used by one thread at a time, see the header. */
 static struct io_lines lines;
 

@@ -129,12 +129,12 @@ Test(stats_page, not_where_the_heap_may_be_locked)
 Test(stats_page, more_callbacks_than_it_has_room_for)
 {
 	options.is_stats = true;
-	for (int i = 0; i < STATS_PAGE_CALLBACKS + 2; i++)
+	for (int i = 0; i < CALLBACKS_SHOWN + 2; i++)
 		oomreclaim_register("nothing", 0, 0, give_nothing, NULL, NULL);
 	stats_page_update();
 	read_page();
-	cr_expect_eq(page.callbacks, STATS_PAGE_CALLBACKS);
-	cr_expect_eq(page.stats.callbacks, STATS_PAGE_CALLBACKS + 2);
+	cr_expect_eq(page.callbacks, CALLBACKS_SHOWN);
+	cr_expect_eq(page.stats.callbacks, CALLBACKS_SHOWN + 2);
 }
 
 Test(stats_page, nobody_else_can_write)
