@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A lock that nobody destroys (std::mutex) is gone when its memory is, and what comes to lie there next is
- * another one. jemalloc has a hook for whatever is freed.
+ * A lock that no call destroys (std::mutex) ends with its memory, and the next lock at its address
+ * is another one. jemalloc has a hook for memory that is freed.
  */
 #include "heap/heap_freed.h"
 
@@ -19,7 +19,7 @@ static void on_free(void *extra, hook_dalloc_t kind, void *memory, uintptr_t arg
 		lockdep_freed(memory, je_malloc_usable_size(memory));
 }
 
-/* What is cut off a large block goes by this one. */
+/* The end of a large block that shrinks is freed by way of this hook. */
 static void on_resize(void *extra, hook_expand_t kind, void *memory, size_t old_bytes, size_t bytes,
                       uintptr_t result, uintptr_t args[4])
 {

@@ -6,8 +6,8 @@
  *  - mmap, munmap, sbrk, madvise go through pages.c, the one place that maps memory;
  *  - the call by which it reads MALLOC_CONF is the last moment before its options are fixed and
  *    comes before its first allocation, so our own options are read there;
- *  - its messages and the files of its heap profiles go through heap_files.c: no cancellation point, no
- *    signal, and no message waits for its reader;
+ *  - its messages and the files of its heap profiles go through heap_files.c: no cancellation
+ *    point, no signal, and no message waits for its reader;
  *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
  *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
  *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
@@ -31,7 +31,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* jemalloc's operator new is not built in, but the setting for it is: the library's own keeps to it. */
+/* jemalloc's operator new is not built in, but the setting for it is: the library's own keeps to
+   it. */
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
@@ -112,9 +113,10 @@ int heap_wants_fork(void);
 	})
 #endif
 
-/* Two things that jemalloc asserts are not so where memory is short: that a thread gets an arena (where it
-   doesn't jemalloc copes, or heap_thread.c does), and that a heap which could not start is not started
-   again. */
+/* Two of jemalloc's assertions fail legitimately when memory is short; they are skipped by their
+   text. Check both strings at every update (docs/jemalloc.md). The first asserts that a thread gets
+   an arena: where it does not, jemalloc copes, or heap_thread.c does. The second asserts that a
+   heap which could not start is not started again. */
 #if defined(OOM_DEBUG) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #include <string.h>
 __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, const char *what);
@@ -126,8 +128,9 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 	} while (0)
 #endif
 
-/* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2 MiB: to
-   have few of them. Where address space is limited the rest of the last one would be lost to everybody. */
+/* Each block that jemalloc takes for its own records is larger than the one before, in steps of 2
+   MiB: to have few of them. Where address space is limited the rest of the last one would be lost
+   to everybody. */
 #ifdef OOM_HEAP_GLUE_BASE
 #define je_extent_alloc_mmap heap_base_alloc_mmap
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap

@@ -57,7 +57,7 @@ void victim_scope(struct victim_scope *scope, bool is_group_full)
 	if ((scope->target == KILL_CGROUP || is_group_full) && find_group(scope, &limit) &&
 	    (limit < total || total == 0))
 		total = limit;
-	/* The root group is everybody on the machine, which is nobody's share to be killed for us. */
+	/* Treat the root cgroup, or an unknown one, as kill_target:self. */
 	if (scope->target == KILL_CGROUP &&
 	    (!scope->has_group || proc_cgroup_is_everybody(&scope->group)))
 		scope->target = KILL_SELF;

@@ -7,32 +7,32 @@
 #include "base/io.h"
 #include "lockdep/lockdep.h"
 
-/* Addresses of locks: powers of two, and no page of them is there before it is used. */
+/* The table of locks, by address: a power of two. The kernel gives it pages as they are used. */
 #define LOCKS_MAX (1U << 18)
 #define PROBES_MAX 64
 
-/* In place of an address: there was one. */
+/* In place of an address in a record whose lock has ended. */
 #define GONE ((uintptr_t)1)
 
 struct lock {
 	_Atomic(uintptr_t) address;
-	_Atomic uint32_t class; /* plus one; 0: not known yet */
+	_Atomic uint32_t class; /* the class plus one; 0: not known yet */
 	_Atomic uint32_t epoch;
 };
 
 static struct lock locks[LOCKS_MAX];
 
-/* Pages, by what is left of their numbers, where there are locks: what is freed elsewhere is looked at no
-   further. */
+/* A bit for each page that has locks, by the lower bits of the page's number. Memory that is freed
+   on other pages need not be searched. */
 #define PAGE_BITS 20
 #define PAGE_SHIFT 12
 static _Atomic uint64_t pages[(1U << PAGE_BITS) / WORD_BITS];
 
-/* By class, behind the pseudo-lock: what makes it one. A lock's address, the place where locks are initialised, or
-   a callback; changed under is_naming alone. */
+/* The key of each class, behind the pseudo-lock's: the address of a lock, the place where locks are
+   initialised, or the handle of a callback. Changed under is_naming alone. */
 static _Atomic(uintptr_t) keys[CLASSES_MAX];
 static table_flag is_naming;
-/* No address has it. */
+/* The bit of a callback's key. No address has it. */
 #define KEY_CALLBACK ((uintptr_t)1 << 63)
 
 static atomic_bool has_complained;
@@ -67,7 +67,7 @@ static void note_lock(uintptr_t page)
 	atomic_fetch_or(&pages[page / WORD_BITS], 1ULL << (page % WORD_BITS));
 }
 
-/* No two that were at one address have the same. */
+/* Two locks that were at one address, one after the other, never have the same epoch. */
 static void renew(struct lock *lock)
 {
 	static atomic_uint epochs;
@@ -75,7 +75,7 @@ static void renew(struct lock *lock)
 	atomic_store(&lock->epoch, 1 + atomic_fetch_add(&epochs, 1));
 }
 
-/* The lock's record; NULL: there is none, and `at` is where one could be. */
+/* The lock's record. NULL: there is none, and *at is a free place for one, which held *was. */
 static struct lock *probe(uintptr_t address, struct lock **at, uintptr_t *was)
 {
 	uint32_t begin = hash(address);
@@ -97,7 +97,7 @@ static struct lock *probe(uintptr_t address, struct lock **at, uintptr_t *was)
 	return NULL;
 }
 
-/* NULL if there is none. */
+/* NULL if the lock has no record. */
 static struct lock *find(const void *address)
 {
 	struct lock *at;
@@ -106,8 +106,8 @@ static struct lock *find(const void *address)
 	return probe((uintptr_t)address, &at, &was);
 }
 
-/* NULL if there is no room. Two threads that meet a lock for the first time may make two records: then one that has
-   it is not seen to, once. */
+/* NULL if the table has no room. Two threads that meet a lock for the first time at one moment may
+   make two records. One release is then not seen. */
 static struct lock *find_or_make(const void *address)
 {
 	struct lock *lock, *at;
@@ -158,7 +158,8 @@ void table_unlock(table_flag *flag)
 	atomic_store(flag, 0);
 }
 
-/* Whether that key has a class; if so or not, in `class` its own or one for it. CLASS_NONE: no room. */
+/* True if the key has a class. *class is that class; else a free one, or CLASS_NONE where the table
+   has no room. */
 static bool look_up(uintptr_t key, uint32_t *class)
 {
 	uint32_t at = hash(key);
@@ -200,7 +201,7 @@ static void free_class(uint32_t class)
 	table_unlock(&is_naming);
 }
 
-/* What was known of it is no longer true of anything. */
+/* The edges of the class go with it. */
 static void forget_class(uint32_t class)
 {
 	graph_forget(class);
@@ -253,9 +254,10 @@ uint32_t lock_class(const void *address)
 	return class - 1;
 }
 
-/* ---- Their ends ---- */
+/* ---- The ends of locks ---- */
 
-/* Held by nobody any more, whoever had it: as in the child of a fork(). */
+/* No thread holds the lock any more, and its class is not known. The lock in a child of fork() is
+   such a lock. */
 static void begin_anew(struct lock *lock)
 {
 	uint32_t class = atomic_exchange(&lock->class, 0);
@@ -290,7 +292,7 @@ void lock_destroyed(const void *address)
 void locks_freed(const void *memory, size_t bytes)
 {
 	uintptr_t at = (uintptr_t)memory, end = at + bytes;
-	const uintptr_t step = _Alignof(int); /* a spinlock's */
+	const uintptr_t step = _Alignof(int); /* a spinlock's alignment */
 
 	while (at < end) {
 		uintptr_t next = ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;

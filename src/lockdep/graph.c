@@ -11,26 +11,26 @@
 
 #define NODES (2 * CLASSES_MAX)
 #define EDGES_MAX 16384
-/* A longer circle than this is reported without its middle. */
+/* Of a longer circle the report has the edges next to the end of the search alone. */
 #define CIRCLE_MAX 32
 
-/* A bit for each pair: held, and wanted. */
+/* A bit for each pair of a held node and a wanted node. */
 static _Atomic uint64_t has_edge[NODES][NODES / WORD_BITS];
 
-/* The edges, and the search: one thread at a time. */
+/* The flag of the edges and of the search: one thread at a time. It guards all below. */
 static table_flag is_searching;
 static struct lock_edge edges[EDGES_MAX];
 static unsigned edge_count;
-static struct lock_edge *unused;             /* of these, forgotten ones */
-static struct lock_edge *first[CLASSES_MAX]; /* by what is held */
-static uint32_t degree[CLASSES_MAX];         /* edges from it and to it */
-static atomic_bool is_full;                  /* no more is tried until some are forgotten */
-static bool is_reported[CLASSES_MAX]; /* that lock, in some circle: more callbacks are no news */
+static struct lock_edge *unused;             /* forgotten edges, to be used again */
+static struct lock_edge *first[CLASSES_MAX]; /* the edges of each held class */
+static uint32_t degree[CLASSES_MAX];         /* the number of edges from and to the class */
+static atomic_bool is_full;                  /* no edge is added until some are forgotten */
+static bool is_reported[CLASSES_MAX];        /* the class was in a circle that was reported */
 
-/* The states of the search: a node that is wanted, and whether there was a callback on the way. */
+/* A state of the search: a wanted node, and whether the way there passed a callback. */
 #define STATES (2 * NODES)
-static const struct lock_edge *found_by[STATES]; /* the edge by which the search got there */
-static uint32_t found_from[STATES];              /* and from where, plus one; 0: not yet */
+static const struct lock_edge *found_by[STATES]; /* the edge that led to the state */
+static uint32_t found_from[STATES];              /* the state before, plus one; 0: not found yet */
 static uint32_t queue[STATES];
 
 static unsigned index_of(struct lock_node node)
@@ -77,7 +77,7 @@ static bool is_edge(struct lock_node held, struct lock_node wanted)
 	return (atomic_load_explicit(word, memory_order_relaxed) & bit) != 0;
 }
 
-/* True if it was not there. */
+/* True if the edge is new. */
 static bool set_edge(struct lock_node held, struct lock_node wanted)
 {
 	uint64_t bit;
@@ -86,8 +86,9 @@ static bool set_edge(struct lock_node held, struct lock_node wanted)
 	return !is_edge(held, wanted) && (atomic_fetch_or(word, bit) & bit) == 0;
 }
 
-/* Whether who waits for what the edge wants may wait, over others and over a callback, for who holds what it
-   holds: the state in which the search came to know. */
+/* True if the edge closes a circle through a callback. The search begins at the node that the edge
+   wants and follows the edges from held nodes to wanted ones. It ends where it reaches the node
+   that the edge holds; *end is the state in which it did. */
 static bool search(const struct lock_edge *edge, uint32_t *end)
 {
 	uint32_t head = 0, tail = 0;
@@ -127,7 +128,7 @@ struct circle {
 	unsigned count;
 };
 
-/* The way that search() found, from its end, and the edge that closes it. */
+/* The way that search() found, backwards from its end, and then the edge that closes the circle. */
 static void walk_back(uint32_t end, const struct lock_edge *edge, struct circle *circle)
 {
 	while (found_by[end] != NULL && circle->count < CIRCLE_MAX - 1) {
@@ -137,7 +138,8 @@ static void walk_back(uint32_t end, const struct lock_edge *edge, struct circle 
 	circle->edges[circle->count++] = edge;
 }
 
-/* Whether the circle has a lock that was in none yet. */
+/* True if some lock of the circle was in no reported circle yet. Another callback alone is no
+   news. */
 static bool is_news(const struct circle *circle)
 {
 	bool has_new = false;
@@ -151,7 +153,7 @@ static bool is_news(const struct circle *circle)
 	return has_new;
 }
 
-/* NULL: no room. */
+/* NULL: the table has no room. */
 static struct lock_edge *insert(const struct lock_edge *edge)
 {
 	struct lock_edge *new = unused;
@@ -167,7 +169,7 @@ static struct lock_edge *insert(const struct lock_edge *edge)
 	}
 	*new = *edge;
 	new->next = first[edge->held.class];
-	/* In this order: the child of a fork() may have to go on from here. */
+	/* In this order: the child of a fork() by another thread may find the list in between. */
 	atomic_signal_fence(memory_order_seq_cst);
 	first[edge->held.class] = new;
 	degree[edge->held.class]++;
@@ -175,9 +177,9 @@ static struct lock_edge *insert(const struct lock_edge *edge)
 	return new;
 }
 
-/* Under the flag nothing is waited for that somebody may hold who waits for the flag: the loader's lock,
-   for one, which naming a function takes. The circle's edges may be gone before they are printed: then the
-   report has others, which is better than a thread that waits for stderr with the flag. */
+/* The report is written without the flag. To name a function may take the loader's lock, and a
+   thread that has the loader's lock may wait for the flag. So an edge of the circle may be replaced
+   before it is printed, and the report then has another edge. */
 static void add_edge(const struct lock_edge *edge)
 {
 	static atomic_bool has_complained; /* once for all threads */
@@ -210,7 +212,8 @@ void graph_add(struct lock_node held, struct lock_node wanted, const char *callb
 	add_edge(&edge);
 }
 
-/* Not with those that oomreclaimd makes. */
+/* A thread that allocates waits for the callback. No such edge for callbacks of oomreclaimd
+   alone. */
 static struct lock_edge direct_edge(uint32_t callback)
 {
 	return (struct lock_edge){.held = {CLASS_RECLAIM, LOCK_EXCLUSIVE},
@@ -239,7 +242,7 @@ static void remove_at(struct lock_edge **link)
 	atomic_store(&is_full, false);
 }
 
-/* Under the flag. */
+/* Called with the flag. */
 static void remove_all(uint32_t class)
 {
 	is_reported[class] = false;
@@ -263,7 +266,8 @@ void graph_retire(uint32_t class)
 	const struct lock_edge direct = direct_edge(class);
 
 	table_lock(&is_searching);
-	/* Only who waited for it to end waited for one that nobody calls directly. */
+	/* Where no thread calls the callback directly, only oomreclaim_unregister() waited for
+	   it. */
 	if (is_edge(direct.held, direct.wanted))
 		for (const struct lock_edge *edge = first[class]; edge != NULL; edge = edge->next) {
 			struct lock_edge general = *edge;

@@ -7,25 +7,27 @@
 #include "lockdep/lockdep.h"
 #include "lockdep/watch.h"
 
-/* What is beyond it is not watched. */
+/* Locks beyond this number are not watched. */
 #define HELD_MAX 64
-/* The callbacks that it is in: a call by the ladder may be inside of one by hand. */
+/* Callbacks that one thread runs at a time: the ladder's may be called inside one that is called by
+   hand. */
 #define CALLS_MAX 4
 
 struct held {
-	const void *lock; /* NULL: a callback that the thread runs, */
+	const void *lock; /* NULL: the entry is a callback that the thread runs */
 	oomreclaim_handle handle;
 	const char *name;
-	/* shared if oomreclaimd calls it: whoever allocates does not wait for that, who unregisters does. */
+	/* A callback is shared where oomreclaimd calls it: a thread that allocates does not wait
+	   for that call, and a thread that unregisters does. */
 	enum lock_mode mode;
 	uint32_t epoch;
-	unsigned depth; /* how often more it was taken */
+	unsigned depth; /* times that the lock was taken on top of the first */
 };
 
-/* Of the calling thread, in the order of taking. */
+/* What the calling thread holds, in the order of taking. */
 static OOM_TLS struct held held[HELD_MAX + CALLS_MAX];
 static OOM_TLS unsigned held_count;
-/* What the checker itself takes is not watched. */
+/* The thread is in the checker: locks that the checker takes are not watched. */
 static OOM_TLS bool is_busy;
 
 static bool begin(void)
@@ -49,7 +51,7 @@ static void remove_at(unsigned at)
 		held[at] = held[at + 1];
 }
 
-/* A mutex may have been unlocked by a thread that had not locked it. */
+/* Drops the locks that another thread has released. */
 static void forget_released(void)
 {
 	for (unsigned i = held_count; i-- > 0;)
@@ -57,8 +59,9 @@ static void forget_released(void)
 			remove_at(i);
 }
 
-/* In the callback that the thread runs, or at all if it runs none. For what the thread had before, its
-   callback waits as it would in any other thread. */
+/* The entry of the lock, if the thread took it inside the callback that it runs, or runs no
+   callback. A callback that waits for a lock which its own thread took before waits like any other
+   thread. */
 static struct held *taken_here(const void *lock)
 {
 	for (unsigned i = held_count; i-- > 0 && held[i].lock != NULL;)
@@ -67,7 +70,8 @@ static struct held *taken_here(const void *lock)
 	return NULL;
 }
 
-/* Its class, made when it matters: most locks, and callbacks, meet nothing. */
+/* The node of an entry. Classes are made here, and not before: most locks and callbacks never need
+   one. */
 static struct lock_node node_of(const struct held *one)
 {
 	struct lock_node node = {.mode = one->mode};
@@ -78,7 +82,8 @@ static struct lock_node node_of(const struct held *one)
 	return node;
 }
 
-/* After forget_released(). `lock` is NULL for what is none. */
+/* Adds an edge from each held entry to `wanted`. forget_released() comes before. `lock` is NULL
+   where `wanted` is no lock. */
 static void want(const void *lock, struct lock_node wanted)
 {
 	if (wanted.class == CLASS_NONE)
@@ -118,7 +123,7 @@ void lockdep_wait(const void *lock, enum lock_mode mode)
 	if (held_count == 0 || !begin())
 		return;
 	forget_released();
-	/* Again what it has, if the lock allows for that, makes nobody wait. */
+	/* A recursive lock that the thread has already makes no thread wait. */
 	if (taken_here(lock) == NULL)
 		want(lock, (struct lock_node){lock_class(lock), mode});
 	end(saved);
@@ -213,7 +218,7 @@ void lockdep_unregistered(oomreclaim_handle handle)
 	end(saved);
 }
 
-/* As if it held what those wait for that wait for it. */
+/* The callback is a lock that its thread holds: see lockdep.h. */
 void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct)
 {
 	if (!begin())

@@ -34,7 +34,7 @@ static void report_edge(const struct lock_edge *edge)
 		put_lock(&buf, edge->wanted);
 	io_warn("lock check:   %s", text);
 	for (int i = 0; i < edge->frame_count; i++) {
-		/* The first of them are the checker itself. */
+		/* The first frames are the checker's own. */
 		if (place_is_own(edge->frames[i]))
 			continue;
 		buf.used = 0;
@@ -52,7 +52,7 @@ void lock_report(const struct lock_edge *const *edges, unsigned count)
 	io_warn("lock check: possible deadlock between %u %s and reclaim", locks,
 	        locks == 1 ? "lock" : "locks");
 	for (unsigned i = 0; i < count; i++)
-		/* That who wants memory waits for the callbacks is no news. */
+		/* Every reader knows that an allocation waits for callbacks. */
 		if (edges[i]->held.class != CLASS_RECLAIM ||
 		    !class_is_callback(edges[i]->wanted.class))
 			report_edge(edges[i]);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reclaim lock checker, after the kernel's lockdep and its pseudo-lock fs_reclaim: a callback that
- * waits for a lock which some thread holds while it allocates is a deadlock that needs nothing but bad
- * luck. Both halves are noted when they happen, each by itself, and what closes a circle is reported.
+ * The reclaim lock checker, after the kernel's lockdep and its pseudo-lock fs_reclaim. If a
+ * callback waits for a lock, and another thread allocates while it holds that lock, the two can
+ * deadlock: it takes bad luck and nothing more. Each half is noted when it happens. A circle is
+ * reported when its last edge is noted, so no deadlock has to happen for it.
+ *
+ * A class of locks is a node of a graph. An edge leads from a lock that is held to a lock that is
+ * waited for meanwhile. A running callback is modelled as a lock: its thread holds it, and threads
+ * that wait for the callback wait for that lock.
  *
  * Only in liboomreclaim-debug.so. Nothing here allocates.
  */
@@ -16,46 +21,48 @@
 #include "base/io.h"
 #include "oomreclaim.h"
 
-/* Those that share don't wait for each other. */
+/* Threads that share a lock do not wait for each other. */
 enum lock_mode { LOCK_EXCLUSIVE, LOCK_SHARED };
 
-/* Guards a table: who has it waits for nothing. The process, or 0: a child that finds its parent's takes it, however
-   early in fork() it does. */
+/* Guards a table. A thread that has the flag waits for nothing. The value is the process's number,
+   or 0. A child that finds the flag with its parent's number takes it, however early in fork(). */
 typedef _Atomic pid_t table_flag;
 void table_lock(table_flag *flag);
 void table_unlock(table_flag *flag);
 
 /* ---- Locks, and classes of them (classes.c) ---- */
 
-/* Locks that were initialised at one place are of one class; one that was not is of its own, and so is each
-   callback: who runs it holds what those wait for that wait for it. */
+/* Locks that were initialised at one place are of one class. A lock that no call initialised has a
+   class of its own, and so has each callback. */
 #define CLASSES_MAX 4096
-/* What a thread waits for that waits for callbacks, whichever they are. */
+/* The class of a wait for callbacks, whichever they are. */
 #define CLASS_RECLAIM 0
 #define CLASSES_PSEUDO 1
-/* Of a uint64_t, where there is a bit for each. */
+/* Bits of a uint64_t in a set. */
 #define WORD_BITS 64
-/* There was no room to take note of it: it isn't watched. */
+/* The table has no room for the lock. It is not watched. */
 #define CLASS_NONE UINT32_MAX
 
 void lock_initialised(const void *lock, const void *where);
 void lock_destroyed(const void *lock);
 uint32_t lock_class(const void *lock);
-/* How often it was released by another thread than the one that held it, or ceased to be. */
+/* A number that changes when another thread than the holder releases the lock, and when the lock
+   ends. */
 uint32_t lock_epoch(const void *lock);
 void lock_released_elsewhere(const void *lock);
-/* There are none any more in that memory. */
+/* The memory is freed, and all locks in it end. */
 void locks_freed(const void *memory, size_t bytes);
 
-/* Also for CLASS_RECLAIM. */
+/* True for CLASS_RECLAIM as well. */
 bool class_is_callback(uint32_t class);
-/* The policy's callback has a number in place of a handle. */
+/* For the policy callback, the handle is CALL_OF_POLICY(). */
 uint32_t class_of_callback(oomreclaim_handle handle);
 void class_retire_callback(oomreclaim_handle handle);
-/* The place of initialisation, or the lock itself. */
+/* The place where locks of the class are initialised, or the address of its one lock. */
 const void *class_key(uint32_t class);
 
-/* Locks in a file, or initialised in one; those that are no longer. */
+/* A set of the classes whose key lies in a loaded file. The classes of `before` that lie in no file
+   any more are forgotten. */
 struct class_set {
 	uint64_t words[CLASSES_MAX / WORD_BITS];
 };
@@ -67,13 +74,13 @@ void classes_left_files(const struct class_set *before);
 void lockdep_initialised(const void *lock, const void *where);
 void lockdep_destroyed(const void *lock);
 void lockdep_wait(const void *lock, enum lock_mode mode);
-/* Has given up the lock, over a condition variable, and waits for it. */
+/* A wait on a condition variable has released the lock, and waits for it once more. */
 void lockdep_wait_again(const void *lock);
 void lockdep_hold(const void *lock, enum lock_mode mode);
 void lockdep_release(const void *lock);
-/* The heap is about to take that back. */
+/* The heap is about to take this memory back. */
 void lockdep_freed(const void *memory, size_t bytes);
-/* A file was closed; what was in files before. */
+/* A file was closed. `before` is from classes_in_files(), before that. */
 void lockdep_left_files(const struct class_set *before);
 
 /* ---- Which is held while which is waited for (graph.c) ---- */
@@ -83,14 +90,14 @@ struct lock_node {
 	enum lock_mode mode;
 };
 
-/* `held` is held while `wanted` is waited for, in the callback of that name if it is one's class. The first
-   time, looks for a circle through the callbacks. */
+/* `held` is held while `wanted` is waited for. `callback` is the callback's name where `held` is
+   one's class. At its first call for a pair, looks for a circle through the callbacks. */
 void graph_add(struct lock_node held, struct lock_node wanted, const char *callback);
-/* Who waits for callbacks waits for that one. */
+/* A thread that waits for callbacks may wait for this one. */
 void graph_add_direct(uint32_t callback);
-/* The class has no edges any more. */
+/* Removes all edges of the class. */
 void graph_forget(uint32_t class);
-/* The same; but what that callback waited for, callbacks wait for. */
+/* The same, but the locks that the callback waited for become locks that callbacks wait for. */
 void graph_retire(uint32_t class);
 
 /* ---- The report (lock_report.c) ---- */
@@ -99,39 +106,40 @@ void graph_retire(uint32_t class);
 
 struct lock_edge {
 	struct lock_node held, wanted;
-	struct lock_edge *next;                 /* of the same class held */
-	char callback[OOMRECLAIM_NAME_MAX + 1]; /* where it is a callback that waits */
+	struct lock_edge *next;                 /* with the same class held */
+	char callback[OOMRECLAIM_NAME_MAX + 1]; /* the name, where a callback waits */
 	int frame_count;
 	void *frames[LOCK_FRAMES];
 };
 
-/* The edges of a circle. */
+/* Reports the edges of a circle. */
 void lock_report(const struct lock_edge *const *edges, unsigned count);
-/* Loads what backtrace() needs, once, before main(). */
+/* Loads the library that backtrace() needs, once, before main(). */
 void lock_report_init(void);
 
 /* ---- Places in the code (symbol.c) ---- */
 
 struct symbol {
-	const char *file; /* its path; the program's is as it was called */
+	const char *file; /* the path; for the program, the name by which it was called */
 	uintptr_t offset; /* of the address, in the file */
-	const char *name; /* of the function or variable; NULL: it is none that others can see */
+	const char *name; /* of an exported function or variable; NULL: there is none */
 };
 
-/* As dladdr(), without the loader's lock. False: in no file. */
+/* As dladdr(), without the loader's lock. False: the address is in no file. */
 bool symbol_at(const void *address, struct symbol *symbol);
 bool is_in_file(const void *address);
-/* "program(+0x1f function)" */
+/* Appends "program(+0x1f function)". */
 void place_put(struct io_buf *buf, const void *address);
-/* In this library. */
+/* True if the address is in this library. */
 bool place_is_own(const void *address);
-/* Where the file of that address is, from and to; both NULL: in no file. */
+/* The beginning and the end of the file around the address. Both NULL: the address is in no
+   file. */
 void file_around(const void *address, const char **begin, const char **end);
 
 /* ---- What stands in libc's place (locks.c) ---- */
 
-/* Looks up all of libc's, before main(): later the loader's lock may be somebody's who waits for what is held
-   where one is called for the first time. */
+/* Looks up libc's lock functions, before main(). A later look-up takes the loader's lock, and a
+   thread that has the loader's lock may wait for a lock that the calling thread holds. */
 void locks_init(void);
 
 #endif

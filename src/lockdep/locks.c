@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lock functions of pthreads and C11, in the place of libc's. What the library itself takes passes
- * through unseen: its own locks are not held over a callback, which other tests look after.
+ * The lock functions of pthreads and C11, in the place of libc's. Locks of the library itself pass
+ * through unseen: they are not held over a callback, and the suites fault and stress hold that.
  *
- * A condition variable gives up the lock that it is waited with, but the thread that waits allocates
- * nothing meanwhile and has the lock again afterwards. So it goes on being held; that it is waited for once
- * more is all there is to note.
+ * A wait on a condition variable releases its lock. The waiting thread allocates nothing meanwhile,
+ * and has the lock again afterwards. So the lock counts as held throughout, and the second wait for
+ * the lock is noted.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,11 +16,12 @@
 
 #include "lockdep/lockdep.h"
 
-/* Where this library's code is: the linker's names for its beginning and end. */
+/* The beginning and the end of this library's code, by the linker's names. */
 extern const char __ehdr_start __attribute__((visibility("hidden")));
 extern const char etext __attribute__((visibility("hidden")));
 
-/* The unwinder's: what it takes, backtrace() takes as well. Set once, in the constructor. */
+/* The unwinder's code. Its locks are taken by backtrace(), which the checker calls. Set once, in
+   the constructor. */
 static const char *unwinder, *unwinder_end;
 
 static bool is_own(const void *caller)
@@ -29,7 +30,8 @@ static bool is_own(const void *caller)
 	       ((const char *)caller >= unwinder && (const char *)caller < unwinder_end);
 }
 
-/* Names of functions and types, which take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
+/* Names of functions and types, which take no parentheses.
+   NOLINTBEGIN(bugprone-macro-parentheses) */
 #define FUNCTIONS(DO)                  \
 	DO(pthread_mutex_init)         \
 	DO(pthread_mutex_destroy)      \
@@ -67,26 +69,27 @@ static bool is_own(const void *caller)
 	DO(cnd_timedwait)
 
 #define MEMBER(function) __typeof__(&function) function;
-/* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
+/* libc's functions; NULL: not looked up yet. Relaxed: every look-up finds the same. */
 static struct {
 	FUNCTIONS(MEMBER)
 } libc;
 
-/* Where two have the name dlsym() may find the old one, which knows another pthread_cond_t. */
+/* libc has two functions of these names. dlsym() may find the old one, which has another
+   pthread_cond_t. */
 static void *find(const char *name)
 {
 	void *found = NULL;
 
 	if (strcmp(name, "pthread_cond_wait") == 0 || strcmp(name, "pthread_cond_timedwait") == 0) {
 		found = dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2");
-		/* Else the program would hear of it. */
+		/* Clears the error, which the program's own dlerror() would return. */
 		if (found == NULL)
 			(void)dlerror();
 	}
 	return found != NULL ? found : dlsym(RTLD_NEXT, name);
 }
 
-/* At its first use, where that is before this library's constructor. */
+/* Looked up at the first use where a constructor of another library comes before this library's. */
 #define NEXT(function)                                                                            \
 	__extension__({                                                                           \
 		__typeof__(&function) found_ = __atomic_load_n(&libc.function, __ATOMIC_RELAXED); \
@@ -113,7 +116,7 @@ void locks_init(void)
 
 static int taken(const volatile void *lock, enum lock_mode mode, int error)
 {
-	/* Of a robust mutex whose owner has died one has the lock. */
+	/* EOWNERDEAD: the owner of a robust mutex has died, and the caller has the lock. */
 	if (error == 0 || error == EOWNERDEAD)
 		lockdep_hold((const void *)lock, mode);
 	return error;
@@ -150,7 +153,7 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 			return NEXT(function)(lock);            \
 		return taken(lock, mode, NEXT(function)(lock)); \
 	}
-/* Ends by itself, so it is as good as a trylock. */
+/* A wait with a time limit ends, as a trylock does: it is no wait to the checker. */
 #define WAITS_UNTIL(function, type, mode)                               \
 	OOM_EXPORT int function(type *lock, const struct timespec *end) \
 	{                                                               \
@@ -173,7 +176,8 @@ static int taken(const volatile void *lock, enum lock_mode mode, int error)
 		return NEXT(function)(lock);                 \
 	}
 
-/* Gives the lock up and then waits for it, at the end of a time as well: for that there is no bound. */
+/* Releases the lock, and waits for it at the end. A time limit bounds the wait for the condition
+   alone. */
 #define WAITS_AGAIN(function, parameters, arguments)      \
 	OOM_EXPORT int function parameters                \
 	{                                                 \
@@ -194,7 +198,8 @@ RELEASES(pthread_mutex_unlock, pthread_mutex_t)
 INITIALISES(pthread_rwlock_init, pthread_rwlock_t, const pthread_rwlockattr_t *attributes)
 DESTROYS(pthread_rwlock_destroy, pthread_rwlock_t)
 WAITS(pthread_rwlock_wrlock, pthread_rwlock_t, LOCK_EXCLUSIVE)
-/* Where writers go first, who reads waits for one that waits, and so for those who read. */
+/* Where writers go first, a reader waits behind a waiting writer, and so for the readers before
+   it. */
 OOM_EXPORT int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
 {
 	bool writers_first = lock->__data.__flags == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
@@ -219,7 +224,7 @@ TRIES(pthread_spin_trylock, pthread_spinlock_t, LOCK_EXCLUSIVE)
 RELEASES(pthread_spin_unlock, pthread_spinlock_t)
 
 INITIALISES(mtx_init, mtx_t, int attributes)
-/* Returns nothing. */
+/* By hand: mtx_destroy() returns nothing. */
 OOM_EXPORT void mtx_destroy(mtx_t *lock)
 {
 	if (!is_own(CALLER))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dladdr() takes the loader's lock, which may be somebody's who waits for what the calling thread holds. The
- * loader says without it which file is where, and that file's symbols are there to be read.
+ * Names of addresses without dladdr(), which takes the loader's lock: a thread that has the
+ * loader's lock may wait for a lock that the calling thread holds. _dl_find_object() takes no lock.
+ * It tells which file an address is in, and the file's symbol table is in memory.
  */
 #include <dlfcn.h>
 #include <elf.h>
@@ -18,7 +19,7 @@ struct symbols {
 	size_t count;
 };
 
-/* The hash table has no count: behind the first of the last chain comes its end. */
+/* The hash table has no count. The last symbol is the end of the chain that begins last. */
 static size_t count_hashed(const uint32_t *hash)
 {
 	uint32_t buckets_count = hash[0], first = hash[1], last = 0;
@@ -41,7 +42,7 @@ static bool find_symbols(const struct link_map *map, struct symbols *symbols)
 	for (const ElfW(Dyn) *entry = map->l_ld; entry->d_tag != DT_NULL; entry++) {
 		uintptr_t at = entry->d_un.d_ptr;
 
-		/* The kernel's own file is not relocated. */
+		/* The addresses in the kernel's vDSO are not relocated. */
 		if (at < map->l_addr)
 			at += map->l_addr;
 		if (entry->d_tag == DT_SYMTAB)

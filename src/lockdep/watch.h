@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the rest of the library tells the lock checker of callbacks, and of what waits for them. In the release
- * library all of it is nothing.
+ * By these the rest of the library tells the lock checker of callbacks, and of waits for callbacks.
+ * In the release library they are nothing.
  */
 #ifndef OOM_WATCH_H
 #define OOM_WATCH_H
@@ -11,14 +11,14 @@
 #include "oomreclaim.h"
 
 #ifdef OOM_DEBUG
-/* The calling thread may come to wait for callbacks; for a call of that one, whoever makes it. */
+/* The calling thread may come to wait for callbacks; for the end of a call of this callback. */
 void lockdep_might_reclaim(void);
 void lockdep_might_unregister(oomreclaim_handle handle);
 void lockdep_unregistered(oomreclaim_handle handle);
-/* The calling thread runs a callback that others wait for; direct: who allocates does. */
+/* The calling thread runs a callback. is_direct: threads that allocate wait for it. */
 void lockdep_callback_begin(const char *name, oomreclaim_handle handle, bool is_direct);
 void lockdep_callback_end(void);
-/* Calls close(file), and forgets the locks that were in what it closed. */
+/* Calls close(file), and forgets the locks that were in the closed file. */
 int lockdep_close(int (*close)(void *file), void *file);
 #else
 #define lockdep_might_reclaim() ((void)0)
