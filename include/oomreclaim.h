@@ -109,40 +109,37 @@ enum oomreclaim_callback_flags {
 };
 
 /*
- * A reclaim callback. Returns the bytes it believes it gave back, 0 when there
- * is nothing left to give; as the kernel's count of pages freed by an OOM
- * notifier, the return value is progress, and "zero" is what lets the ladder
- * go on to something harsher.
+ * A reclaim callback. Returns the bytes it believes it gave back, 0 when there is nothing left to
+ * give; as the kernel's count of pages freed by an OOM notifier, the return value is progress, and
+ * "zero" is what lets the ladder go on to something harsher.
  *
- * It runs on the thread whose allocation failed, with none of the allocator's
- * locks held, and never on two threads at once. The application's own locks may
- * be held by that thread or by another that is waiting here. So it may sleep,
- * allocate (a failing allocation inside is served from the reserve or gets
- * NULL; it never reclaims again), free, register, unregister (itself too) and
- * fork. It may not throw, longjmp, or wait for a lock that any thread may hold
- * while it allocates: use trylock, or hold that lock only within the scope
- * OOMRECLAIM_SCOPE_NORECLAIM. errno is restored after it.
+ * It runs on the thread whose allocation failed, with none of the allocator's locks held, and never
+ * on two threads at once. The application's own locks may be held by that thread or by another that
+ * is waiting here. So it may sleep, allocate (a failing allocation inside is served from the
+ * reserve or gets NULL; it never reclaims again), free, register, unregister (itself too) and fork.
+ * It may not throw, longjmp, or wait for a lock that any thread may hold while it allocates: use
+ * trylock, or hold that lock only within the scope OOMRECLAIM_SCOPE_NORECLAIM. errno is restored
+ * after it.
  *
- * What it leads to if it does all the same: the call has given nothing, the
- * round is over, threads that wait for it go on at once, and later failures are
- * as before; what it held or had half done itself is the application's.
- *  - throw: the exception comes out of operator new. C++ takes malloc() and its
- *    kind for noexcept: there it is std::terminate();
- *  - longjmp: past the failing malloc(), of which nothing is left. In a static program
- *    that is not seen: the thread never reclaims again, and others that fail wait
- *    for it, each time for the setting wait_ms. To another
- *    stack, as a coroutine yields, the call is over for good: when it is resumed,
- *    what it returns does not count;
+ * If it throws or jumps all the same, the call has given nothing and the round is over. Threads
+ * that wait for the round go on at once, and later failures are as before. Locks that the callback
+ * held, and work that it had half done, are left to the application.
+ *  - throw: the exception comes out of operator new. C++ takes malloc() and its kind for noexcept:
+ *    there it is std::terminate();
+ *  - longjmp: past the failing malloc(), of which nothing is left. In a static program that is not
+ *    seen: the thread never reclaims again, and others that fail wait for it, each time for the
+ *    setting wait_ms. To another stack, as a coroutine yields, the call is over for good: when it
+ *    is resumed, what it returns does not count;
  *  - pthread_exit: the thread ends;
- *  - in oomreclaimd: throw is std::terminate(), longjmp has no place to go to,
- *    and pthread_exit ends oomreclaimd for this process.
- * The same holds for policy callbacks. liboomreclaim-debug.so finds out whether that is kept (docs/debugging.md).
+ *  - in oomreclaimd: throw is std::terminate(), longjmp has no place to go to, and pthread_exit
+ *    ends oomreclaimd for this process.
+ * The same holds for policy callbacks. liboomreclaim-debug.so finds out whether that is kept
+ * (docs/debugging.md).
  *
- * glibc declares malloc() a `leaf`: a compiler may take it that the call does
- * not come back into the file it stands in, and keep what only this file knows
- * (static variables) in registers over it. What a callback changes and the code
- * around a malloc() in the same file reads has to be atomic or volatile, or
- * reached over a lock.
+ * glibc declares malloc() a `leaf`: a compiler may take it that the call does not come back into
+ * the file it stands in, and keep what only this file knows (static variables) in registers over
+ * it. What a callback changes and the code around a malloc() in the same file reads has to be
+ * atomic or volatile, or reached over a lock.
  */
 typedef size_t oomreclaim_callback(const struct oomreclaim_control *control, void *arg);
 
@@ -172,9 +169,9 @@ OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned 
  * without a time limit. From inside that very call it returns at once. Do not
  * call it while holding a lock that the callback waits for.
  * Returns 0, EINVAL for a handle that is not registered (any more), or EDEADLK
- * from inside a callback, a policy callback included, for whose end that other
- * call waits itself, directly or by way of others: then it is removed, but still
- * running.
+ * from inside a callback (a policy callback included), if the call in flight
+ * waits for the end of that callback, directly or by way of others. Then it is
+ * removed, but still running.
  */
 OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
 
@@ -211,7 +208,8 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  */
 OOMRECLAIM_API size_t oomreclaim_reclaim(size_t bytes);
 
-/* Who has reclaimed how much since the start; the kernel's pgsteal_direct and pgsteal_kswapd. */
+/* What was reclaimed since the start, by failing threads and by oomreclaimd; the kernel's
+   pgsteal_direct and pgsteal_kswapd. */
 struct oomreclaim_reclaim_stats {
 	uint64_t direct_rounds; /* of callbacks, by threads that needed the memory */
 	uint64_t direct_bytes_claimed;
@@ -235,7 +233,7 @@ OOMRECLAIM_API int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *sta
  */
 enum oomreclaim_scope {
 	/* __GFP_NORETRY: purge the allocator's own caches and try once more, but
-	   call nobody: NULL instead. */
+	   call no callback: NULL instead. */
 	OOMRECLAIM_SCOPE_NORETRY = 1,
 	/* __GFP_RETRY_MAYFAIL: callbacks yes, policy (abort, kill) never. */
 	OOMRECLAIM_SCOPE_RETRY_MAYFAIL = 2,
@@ -270,8 +268,8 @@ enum oomreclaim_policy {
 	OOMRECLAIM_POLICY_ABORT = 1,  /* report, abort(): the kernel's panic_on_oom */
 	OOMRECLAIM_POLICY_KILL = 2,   /* report, then the setting kill_signal to this
 	                                 process (oom_kill_allocating_task) or to the
-	                                 worst of those that the setting kill_target
-	                                 names (select_bad_process) */
+	                                 process of the setting kill_target with the
+	                                 highest OOM badness (select_bad_process) */
 	OOMRECLAIM_POLICY_RETRY = 3   /* from a policy callback only: it made room */
 };
 
@@ -291,8 +289,8 @@ struct oomreclaim_verdict {
 	size_t alignment;       /* in bytes; 0 if default */
 	unsigned scope;         /* enum oomreclaim_scope, or-ed */
 	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "MAX_MAP_COUNT",
-	                           "BUDGET", "CGROUP", "OVERCOMMIT", "NONE" (no limit that is known), or
-	                           "UNKNOWN" (/proc can't be read); the kernel's enum
+	                           "BUDGET", "CGROUP", "OVERCOMMIT", "NONE" (no limit that is
+	                           known), or "UNKNOWN" (/proc can't be read); the kernel's enum
 	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
 };
@@ -309,8 +307,9 @@ typedef enum oomreclaim_policy oomreclaim_policy_callback(const struct oomreclai
 /*
  * Installs a policy callback in place of any other; NULL removes it. Returns
  * when no call of the former one is in flight, except from inside such a call.
- * Returns 0, or EDEADLK from inside a reclaim callback for whose end such a call
- * waits itself: then it is replaced, but the former one is still running.
+ * Returns 0, or EDEADLK from inside a reclaim callback, if such a call waits for
+ * the end of that reclaim callback: then it is replaced, but the former one is
+ * still running.
  */
 OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *function, void *arg);
 
@@ -318,10 +317,10 @@ OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *fu
 
 /*
  * Switches policies abort and kill off: failures are NULL, callbacks still run. Counted: as many
- * calls of oomreclaim_kill_enable() switch them on again. A kill that is under way on another thread
- * is waited for, up to `timeout_ms` milliseconds; if it has not ended by then the result is false,
- * and nothing is switched off. From a callback or a policy callback it works as well, but not from a
- * signal handler. The kernel's oom_killer_disable().
+ * calls of oomreclaim_kill_enable() switch them on again. A kill that is under way on another
+ * thread is waited for, up to `timeout_ms` milliseconds; if it has not ended by then the result is
+ * false, and nothing is switched off. From a callback or a policy callback it works as well, but
+ * not from a signal handler. The kernel's oom_killer_disable().
  */
 OOMRECLAIM_API bool oomreclaim_kill_disable(unsigned timeout_ms);
 
@@ -332,21 +331,22 @@ OOMRECLAIM_API int oomreclaim_kill_enable(void);
  * Kills by hand, as SysRq-f does: the process that policy kill would choose, whatever the policy in
  * force; at once, without asking any callback. `reason` stands in the report in place of "Out of
  * memory"; NULL gives "Killed by hand". If the choice is this process itself, or its group with it,
- * the call does not return, or returns 0 where kill_signal is one that the program handles. Returns 0
- * when the victim is gone, or has been sent SIGKILL and does not go, or a kill on another thread has
- * ended; EPERM if the killer is disabled; ESRCH if there is nobody to kill, and where that would be
- * process 1; EIO if /proc can't be read.
+ * the call does not return, or returns 0 where kill_signal is one that the program handles. Returns
+ * 0 when the victim is gone, or has been sent SIGKILL and does not go, or a kill on another thread
+ * has ended; EPERM if the killer is disabled; ESRCH if there is no process to kill, or only process
+ * 1; EIO if /proc can't be read.
  */
 OOMRECLAIM_API int oomreclaim_kill(const char *reason);
 
 /* ---- The budget -------------------------------------------------------- */
 
 /*
- * Limits what the heap maps to `bytes`, in place of the setting `limit`; SIZE_MAX is no limit. Over
- * it an allocation fails as it would over RLIMIT_AS, and the ladder runs. Below what is mapped now,
- * caches are purged and callbacks are called until it fits; what is left above the limit is the
- * result, 0 if it fits. Nothing is ever killed or refused by the call itself. From inside a callback
- * the limit is set and nothing is reclaimed. The kernel's memory.max, for one process's heap.
+ * Limits what the heap may have resident to `bytes`, in place of the setting `limit`; SIZE_MAX is
+ * no limit. Over it an allocation fails as it would over RLIMIT_AS, and the ladder runs. Where the
+ * heap is above it already, caches are purged and callbacks are called until it fits; what is left
+ * above the limit is the result, 0 if it fits. Nothing is ever killed or refused by the call
+ * itself. From inside a callback the limit is set and nothing is reclaimed. The kernel's
+ * memory.max, for one process's heap.
  */
 OOMRECLAIM_API size_t oomreclaim_set_limit(size_t bytes);
 
@@ -373,8 +373,8 @@ enum oomreclaim_outcome {
 	OOMRECLAIM_OUTCOME_NULL = 2,      /* NULL and ENOMEM */
 	OOMRECLAIM_OUTCOME_ABORT = 3,     /* this process is being aborted */
 	OOMRECLAIM_OUTCOME_KILL = 4,      /* this process is being killed */
-	OOMRECLAIM_OUTCOME_KILL_OTHER = 5 /* another process was chosen and killed; what came of
-	                                     the request itself is then counted as a later outcome */
+	OOMRECLAIM_OUTCOME_KILL_OTHER = 5 /* another process was chosen and killed; what comes of
+	                                     the request itself is counted as a later outcome */
 };
 
 /* The longest text of last_constraint, in bytes, with the terminating NUL. */
@@ -442,19 +442,19 @@ struct oomreclaim_stats {
 	uint64_t last_time_ns; /* CLOCK_REALTIME; 0: there was none */
 	uint64_t last_size;    /* bytes of the request; 0 for a kill by hand */
 	uint32_t last_outcome; /* enum oomreclaim_outcome */
-	int32_t last_pid;      /* whom KILL and KILL_OTHER chose, else 0 */
-	/* See struct oomreclaim_verdict; UNKNOWN, unless it was the budget, where nothing was registered, set or
-	   read before: to find out takes system calls. */
+	int32_t last_pid;      /* the process that KILL or KILL_OTHER chose, else 0 */
+	/* See struct oomreclaim_verdict; UNKNOWN, unless it was the budget, where nothing was
+	   registered, set or read before: to find out takes system calls. */
 	char last_constraint[OOMRECLAIM_CONSTRAINT_MAX];
 };
 
 /*
- * Reads all counters, up to stats_size bytes (pass sizeof *stats: a newer library fills no more than
- * that, an older one less: stats->struct_size says how much; what lies behind it is left alone). Each
- * member is right by itself; they are read one after the other, so a sum over several may be off by
- * what happens meanwhile. Takes some tens of microseconds, for the heap's own part. It may be called
- * from a callback or a policy callback, not from a signal handler; it never climbs the ladder.
- * Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's counterpart is
+ * Reads all counters, up to stats_size bytes (pass sizeof *stats: a newer library fills no more
+ * than that, an older one less: stats->struct_size says how much; what lies behind it is left
+ * alone). Each member is right by itself; they are read one after the other, so a sum over several
+ * may be off by what happens meanwhile. Takes some tens of microseconds, for the heap's own part.
+ * It may be called from a callback or a policy callback, not from a signal handler; it never climbs
+ * the ladder. Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's counterpart is
  * mallctl("stats...") and glibc's mallinfo2(). malloc_stats_print() prints the same; the setting
  * stats:true puts it where other processes can read it (`oomreclaim stat`).
  */
@@ -464,8 +464,8 @@ OOMRECLAIM_API int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t s
 
 /*
  * Mappings of the heap that fail although there is memory: what shows whether a program survives a
- * malloc() that says no, and a callback its being called. The attributes mean what the kernel's mean
- * (Documentation/fault-injection, fail_page_alloc).
+ * malloc() that says no, and a callback its being called. The attributes mean what the kernel's
+ * mean (Documentation/fault-injection, fail_page_alloc).
  */
 struct oomreclaim_fault {
 	uint32_t probability; /* per cent, 0 to 100; 0: none fails */
@@ -479,12 +479,13 @@ struct oomreclaim_fault {
 
 /*
  * Sets the attributes, and counts interval, times and space from here on; NULL: no faults any more.
- * size is sizeof *attributes, of this header or an older one. Threads that map meanwhile may see some of the new attributes with some of the old.
- * Not every malloc() maps: most take what is there, and a mapping that fails may be made up for by
- * the ladder (purge, callbacks, reserve), as if memory were really short.
- * Returns 0, or EINVAL (probability above 100, times below -1).
- * {interval = N, times = 1, probability = 100} fails the Nth mapping from now, as the kernel's fail-nth
- * does. The same by configuration: fail_page, fail_page_min, fail_page_seed, fail_page_task_filter.
+ * size is sizeof *attributes, of this header or an older one. Threads that map meanwhile may see
+ * some of the new attributes with some of the old. Not every malloc() maps: most take what is
+ * there, and a mapping that fails may be made up for by the ladder (purge, callbacks, reserve), as
+ * if memory were really short. Returns 0, or EINVAL (probability above 100, times below -1).
+ * {interval = N, times = 1, probability = 100} fails the Nth mapping from now, as the kernel's
+ * fail-nth does. The same by configuration: fail_page, fail_page_min, fail_page_seed,
+ * fail_page_task_filter.
  */
 OOMRECLAIM_API int oomreclaim_fault_set(const struct oomreclaim_fault *attributes, size_t size);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oomreclaim for C++17: a registration that ends with its object, a scope that ends with its block, and a memory
- * resource for std::pmr. Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL everything here does
- * nothing where the library is absent. It needs exceptions; without RTTI a memory resource equals itself only.
+ * oomreclaim for C++17: a registration that ends with its object, a scope that ends with its block,
+ * and a memory resource for std::pmr. Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL
+ * everything here does nothing where the library is absent. It needs exceptions; without RTTI a
+ * memory resource equals itself only.
  */
 #ifndef OOMRECLAIM_HPP
 #define OOMRECLAIM_HPP
@@ -22,9 +23,10 @@ namespace oomreclaim
 {
 
 /*
- * A callback for as long as the object lives. Its function is called as size_t(const oomreclaim_control &) and
- * follows the rules of oomreclaim_callback; what it throws all the same counts as "nothing given back". The
- * destructor waits for a call on another thread: hold no lock there that the function waits for.
+ * A callback for as long as the object lives. Its function is called as size_t(const
+ * oomreclaim_control &) and follows the rules of oomreclaim_callback; what it throws all the same
+ * counts as "nothing given back". The destructor waits for a call on another thread: hold no lock
+ * there that the function waits for.
  */
 class registration
 {
@@ -98,7 +100,7 @@ private:
 		try {
 			return (*static_cast<function *>(arg))(*control);
 		} catch (...) {
-			return 0; /* there is nobody above who could catch it */
+			return 0; /* no frame above could catch it */
 		}
 	}
 
@@ -155,8 +157,8 @@ private:
 	bool is_held_;
 };
 
-/* What is allocated through it is allocated in a scope: a cache's memory with NORETRY, for example, so that
-   nobody else is asked to give for it. */
+/* Allocates in a scope: a cache's memory with NORETRY, for example, so that no other cache is asked
+   to give for it. */
 class scoped_resource : public std::pmr::memory_resource
 {
 public:

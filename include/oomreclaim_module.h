@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a module exports: a shared object that the setting modules:NAME loads into a program, to register
- * callbacks there on behalf of a library which that program uses. examples/module is one to begin with.
+ * What a module exports: a shared object that the setting modules:NAME loads into a program, to
+ * register callbacks there on behalf of a library which that program uses. examples/module is one
+ * to begin with.
  *
  *     OOMRECLAIM_MODULE(argument)
  *     {
  *             return oomreclaim_register(...);
  *     }
  *
- * The body runs once, before main(), after the program's own libraries are in place. Before that it runs in
- * a child process, which then exits, to see whether it crashes: it must not change anything outside the
- * process. `argument` is what stands behind NAME= in the setting, "" where there is none. It returns 0, or
- * an errno value, and then the module is unloaded: it must not have registered anything. A module that has
- * returned 0 stays until the process ends.
+ * The body runs once, before main(), after the program's own libraries are in place. Before that it
+ * runs in a child process, which then exits, to see whether it crashes: it must not change anything
+ * outside the process. `argument` is what stands behind NAME= in the setting, "" where there is
+ * none. It returns 0, or an errno value, and then the module is unloaded: it must not have
+ * registered anything. A module that has returned 0 stays until the process ends.
  */
 #ifndef OOMRECLAIM_MODULE_H
 #define OOMRECLAIM_MODULE_H

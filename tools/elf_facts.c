@@ -24,8 +24,8 @@ struct image {
 	size_t size;
 };
 
-/* What is at `offset`, or NULL if it is not all within the file. Tables are read where they lie: they
-   are aligned in every file that runs, and in one that does not it is no loss. */
+/* What is at `offset`, or NULL if it is not all within the file. Tables are read where they lie:
+   they are aligned in every file that runs, and in one that does not it is no loss. */
 static const void *at(const struct image *image, uint64_t offset, uint64_t size)
 {
 	if (offset > image->size || size > image->size - offset || offset % sizeof(void *) != 0)

@@ -24,8 +24,8 @@ struct elf_facts {
 	unsigned needed_count;
 };
 
-/* 0 or errno. A file that is not ELF is no error; one that is cut off or contradicts itself is taken as
-   far as it goes. */
+/* 0 or errno. A file that is not ELF is no error; one that is cut off or contradicts itself is
+   taken as far as it goes. */
 int elf_facts_read(const char *path, struct elf_facts *facts);
 
 #endif

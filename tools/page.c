@@ -15,19 +15,21 @@
 
 #include "tool.h"
 
-/* An update takes some tens of microseconds; a reader that has waited this long for its end gives up. */
+/* An update takes some tens of microseconds; a reader that has waited this long for its end gives
+   up. */
 #define PAUSES 200
 #define PAUSE_NS 5000000
 
 #define PATH_BYTES 320
 
-/* ---- Finding the page ----
-   The owner of a process chooses what its descriptors are, and in a namespace of its own what the links of
-   these say. To open a device or a FIFO has effects, and even to ask for the attributes of a file may be
-   answered by a process that never answers (FUSE). So a descriptor is opened only where it lies on the
-   kernel's own mount of memfds, which nobody can mount anything on. */
+/* ---- Finding the page ---- The owner of a process chooses what its descriptors are, and in a
+   namespace of its own what the links of these say. To open a device or a FIFO has effects, and
+   even to ask for the attributes of a file may be answered by a process that never answers (FUSE).
+   So a descriptor is opened only where it lies on the kernel's own mount of memfds, on which no
+   user can mount anything. */
 
-/* The mount on which the descriptor's file lies, or -1. The kernel has it without asking the file system. */
+/* The mount on which the descriptor's file lies, or -1. The kernel has it without asking the file
+   system. */
 static int mount_of(int fd)
 {
 	char path[PATH_BYTES], line[64];
@@ -128,7 +130,8 @@ static bool has_ended(const char *task)
 	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
 }
 
-/* As open_page_in(), of a process whose first thread has ended: by the others, if there are any. */
+/* As open_page_in(), for a process that goes on after the end of its first thread: by its other
+   threads. */
 static int open_page_of_thread(pid_t pid, enum page_error *error)
 {
 	char path[PATH_BYTES];
@@ -195,7 +198,7 @@ static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_le
 	return PAGE_BUSY;
 }
 
-/* Whoever may be looked at by root may have written anything. */
+/* Root may look at any process, and a process may have written anything. */
 static void sanitize(struct stats_page *page)
 {
 	page->library[sizeof page->library - 1] = '\0';
@@ -363,7 +366,8 @@ unsigned page_walk(void (*visit)(pid_t pid, const struct stats_page *page, void 
 	static struct stats_page page;
 	struct dirent **entries;
 	int count = scandir("/proc", &entries, is_pid, versionsort);
-	/* For all together: a thousand pages that are never whole shall not take a thousand times as long. */
+	/* For all together: a thousand pages that are never whole shall not take a thousand times
+	   as long. */
 	unsigned found = 0, pauses_left = PAUSES;
 
 	for (int i = 0; i < count; i++) {

@@ -23,7 +23,8 @@ enum page_error {
    numbers are within their tables. */
 enum page_error page_read(pid_t pid, struct stats_page *page);
 
-/* What is wrong, in one line that says what to do. For PAGE_VERSION `page` is what page_read() left. */
+/* What is wrong, in one line that says what to do. For PAGE_VERSION `page` is what page_read()
+   left. */
 int page_fail(pid_t pid, enum page_error error, const struct stats_page *page);
 
 #define PAGE_COMM_MAX 16

@@ -13,7 +13,7 @@
 
 #include "tool.h"
 
-/* The kernel's, for scripts whose interpreters are scripts. */
+/* The kernel's bound, for scripts with interpreters that are scripts. */
 #define SCRIPTS_MAX 4
 
 #define LIBRARY "liboomreclaim.so.0"
@@ -76,8 +76,8 @@ static int find_file(const char *command, char path[PATH_MAX])
 	return is_executable(path) ? TOOL_OK : not_executable(path);
 }
 
-/* The kernel takes the file's capabilities as it does the set-user-ID bit; nobody gains by either who
-   has that identity already. */
+/* The kernel takes the file's capabilities as it does the set-user-ID bit. A user that has the
+   identity already gains nothing by either. */
 static bool is_set_id(const char *path)
 {
 	struct stat status;
@@ -93,7 +93,7 @@ static bool is_set_id(const char *path)
 	return user != 0 && getxattr(path, "security.capability", NULL, 0) > 0;
 }
 
-/* Whoever wrote the script may have meant it for the terminal. */
+/* The script's author may have meant the text for the terminal. */
 static bool has_control(const char *text)
 {
 	while (*text != '\0' && !iscntrl((unsigned char)*text))
@@ -101,8 +101,8 @@ static bool has_control(const char *text)
 	return *text != '\0';
 }
 
-/* The first word of a "#!" line, or the second where the first is env; false if it is no script, or one that
-   names no sensible path. */
+/* The first word of a "#!" line, or the second where the first is env; false if it is no script, or
+   one that names no sensible path. */
 static bool read_interpreter(const char *path, char interpreter[PATH_MAX])
 {
 	char line[256], *word, *rest;

@@ -25,8 +25,8 @@ const char *program_allocator(const struct elf_facts *elf);
 /* What keeps the preload from working, as one line with what to do; NULL if nothing does. */
 const char *program_obstacle(const struct program *program);
 
-/* Where liboomreclaim.so.0 is: `named` if it is not NULL, else beside this command, else where it was
-   installed. 0, or the exit status; what is wrong has been said. */
+/* Where liboomreclaim.so.0 is: `named` if it is not NULL, else beside this command, else where it
+   was installed. 0, or the exit status; what is wrong has been said. */
 int library_find(const char *named, bool is_debug, char path[PATH_MAX]);
 
 #endif

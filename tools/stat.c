@@ -148,7 +148,8 @@ static const struct {
          offsetof(struct stats_page_callback, longest_ns), 1e-9},
 };
 
-/* Callbacks need not have names of their own: where several share one, the number tells them apart. */
+/* Callbacks need not have names of their own: where several share one, the number tells them
+   apart. */
 static void put_callback_metric(size_t metric)
 {
 	printf("# HELP %s %s\n# TYPE %s %s\n", callback_metrics[metric].metric,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim top: the counters again and again, in place on a terminal, one after the other elsewhere. */
+/* oomreclaim top: the counters again and again, in place on a terminal, one after the other
+   elsewhere. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -266,7 +267,7 @@ static int run(int argc, char **argv)
 	struct top top = {.delay_ms = 1000, .is_terminal = isatty(STDOUT_FILENO)};
 	int option, status;
 
-	/* What is not watched by anybody is shown once. */
+	/* Without a terminal it is shown once. */
 	top.count = top.is_terminal ? 0 : 1;
 	while ((option = tool_next_option(&command_top, argc, argv, options_of_top)) != -1) {
 		if (option == 'h')

@@ -4,7 +4,8 @@
 #define OOM_ASSERT_H
 
 #ifdef OOM_DEBUG
-/* Say what is not so, and end the process: assertions of jemalloc (heap_glue.h), and of this library. */
+/* Say what is not so, and end the process: assertions of jemalloc (heap_glue.h), and of this
+   library. */
 __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, const char *what);
 __attribute__((noreturn)) void assert_own_failed(const char *file, int line, const char *what);
 #define oom_assert(condition) \

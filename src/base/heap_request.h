@@ -17,8 +17,8 @@ struct heap_request {
 	bool is_arena_explicit;
 };
 
-/* True where an aligned block takes more than its size, wherever it comes to lie: every address is a page's
-   first. */
+/* True where an aligned block takes more than its size, wherever it comes to lie: every address is
+   a page's first. */
 static inline bool request_is_aligned(const struct heap_request *request)
 {
 	return request->alignment > (size_t)sysconf(_SC_PAGESIZE);
@@ -33,8 +33,8 @@ static inline size_t request_bytes(const struct heap_request *request)
 	                                   : request->size;
 }
 
-/* A huge page. The kernel may align a larger mapping to it by itself, and then the block takes no more than
-   its size. */
+/* A huge page. The kernel may align a larger mapping to it by itself, and then the block takes no
+   more than its size. */
 #define ALIGNMENT_FOR_NOTHING ((size_t)2 << 20)
 
 /* The least that can do for the block, size and alignment together. */

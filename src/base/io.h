@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text without an allocation: lines are put together in a buffer of the caller's. io_write.h sends it
- * off, io_read.h has the other way.
+ * Text without an allocation: lines are put together in a buffer of the caller's. io_write.h sends
+ * it off, io_read.h has the other way.
  *
  * Nothing here changes errno.
  */
@@ -20,8 +20,9 @@ struct io_buf {
 	size_t used;
 };
 
-/* Appends; what does not fit is dropped. Of printf's conversions there are s, d, u, x and p, with a width
-   in digits, a precision for s, and the lengths l, ll and z. What is unknown ends the text. */
+/* Appends; what does not fit is dropped. Of printf's conversions there are s, d, u, x and p, with a
+   width in digits, a precision for s, and the lengths l, ll and z. What is unknown ends the
+   text. */
 void io_printf(struct io_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void io_vprintf(struct io_buf *buf, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));

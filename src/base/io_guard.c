@@ -9,8 +9,9 @@
 #include "base/base.h"
 #include "base/io_write.h"
 
-/* All that a write raises by itself: no reader, RLIMIT_FSIZE, a terminal that is another job's. The last
-   one goes to the whole job, unless the writer blocks it: then the kernel lets the write pass. */
+/* The signals that a write raises by itself: no reader, RLIMIT_FSIZE, a terminal of another job.
+   SIGTTOU goes to the whole job, unless the writer blocks it: then the kernel lets the write
+   pass. */
 static const int held[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
 
 void io_guard_begin(struct io_guard *guard)
@@ -38,7 +39,8 @@ void io_guard_failed(struct io_guard *guard, int error)
 			guard->raised |= 1U << i;
 }
 
-/* Of two that are pending the thread's own comes first: the one that a write has raised. */
+/* Where one is pending for the thread and one for the process, the thread's comes first: the one
+   that the write has raised. */
 static void take_back(int signal)
 {
 	const struct timespec at_once = {0, 0};

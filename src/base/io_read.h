@@ -2,8 +2,8 @@
 /*
  * Text in without an allocation: small files of /proc are read into a buffer of the caller's.
  *
- * Nothing here changes errno. Another thread may close all descriptors meanwhile, and open its own: they are
- * neither read nor closed.
+ * Nothing here changes errno. Another thread may close all descriptors meanwhile, and open its own:
+ * they are neither read nor closed.
  */
 #ifndef OOM_IO_READ_H
 #define OOM_IO_READ_H
@@ -22,8 +22,8 @@ struct io_lines {
 	char text[1024];
 };
 int io_lines_open(struct io_lines *lines, const char *path); /* 0 or -errno */
-/* The next line without its newline, valid until the next call; NULL at the end or on an error. Of a
-   line longer than the buffer, its beginning. */
+/* The next line without its newline, valid until the next call; NULL at the end or on an error. Of
+   a line longer than the buffer, its beginning. */
 char *io_lines_next(struct io_lines *lines);
 void io_lines_close(struct io_lines *lines);
 

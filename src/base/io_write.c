@@ -20,7 +20,8 @@
 /* Where poll() sees room again and again and a write none, this ends it. */
 #define POLLS_MAX 1000
 
-/* How it is written to without waiting. O_NONBLOCK is of the open file, which the program shares. */
+/* The way to write without waiting. O_NONBLOCK would be a flag of the open file, which the program
+   shares. */
 enum way {
 	WAY_PLAIN,   /* a regular file has no reader */
 	WAY_SOCKET,  /* a flag of the call */
@@ -38,7 +39,8 @@ struct channel {
 	unsigned polls;
 };
 
-/* Of a struct stat, which is large beside the stack that may be used here, what is needed. */
+/* The members of struct stat that are needed here: the whole is large beside the stack that may be
+   used. */
 struct identity {
 	dev_t device, special;
 	ino_t inode;
@@ -63,14 +65,14 @@ static bool is_same(const struct identity *a, const struct identity *b)
 	return a->device == b->device && a->inode == b->inode;
 }
 
-/* The kernel's pair of a terminal and its master; opened again, a master is another one. */
+/* True for a terminal, but not for /dev/ptmx: to open that once more makes another terminal. */
 static bool is_terminal(int fd, const struct identity *file)
 {
 	return S_ISCHR(file->mode) && isatty(fd) &&
 	       !(major(file->special) == 5 && minor(file->special) == 2);
 }
 
-/* Not /proc/self: a thread may have descriptors of its own. */
+/* By /proc/thread-self, not /proc/self: a thread may have descriptors of its own. */
 static bool reopen(struct channel *out, const struct identity *file)
 {
 	char path[48];
@@ -196,12 +198,12 @@ int io_write(int fd, const char *text, size_t bytes, unsigned wait_ms)
 
 /* ---- stderr ---- */
 
-/* What it was at the start. Written once, before there are threads. */
+/* Descriptor 2 as it was at the start. Written once, before there are threads. */
 static struct {
 	atomic_bool is_known;
 	bool is_open;
 	struct identity file;
-	/* The last text was not taken in time. Relaxed: it orders nothing. */
+	/* The reader did not take the last text in time. Relaxed: it orders nothing. */
 	atomic_bool is_stuck;
 } stderr_was;
 
@@ -211,7 +213,7 @@ void io_stderr_note(void)
 
 	stderr_was.is_open = identify(STDERR_FILENO, &stderr_was.file);
 	atomic_store_explicit(&stderr_was.is_stuck, false, memory_order_relaxed);
-	/* Last: who finds it set finds the rest. */
+	/* Last: a thread that finds it set finds the rest. */
 	atomic_store_explicit(&stderr_was.is_known, true, memory_order_release);
 	errno = saved;
 }
@@ -229,7 +231,7 @@ static bool is_stderr(int fd)
 int io_write_stderr(const char *text, size_t bytes)
 {
 	bool is_stuck = atomic_load_explicit(&stderr_was.is_stuck, memory_order_relaxed);
-	/* A copy is what it is, whatever another thread puts in the place of descriptor 2 meanwhile. */
+	/* A copy stays the same file, whatever another thread puts in the place of descriptor 2. */
 	struct own_fd copy = OWN_FD_NONE;
 	struct io_guard guard;
 	int fd, result = -EBADF;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Text out from wherever memory runs out: in any thread, in the killer's turn, under the heap's locks.
+ * Text out from wherever memory runs out: in any thread, in the killer's turn, under the heap's
+ * locks.
  *
- * Nothing here changes errno, raises a signal, is a cancellation point, waits for a reader for long, or
- * changes a descriptor that the program has. docs/failure-path.md has the rules, and what can't be helped.
+ * Nothing here changes errno, raises a signal, is a cancellation point, waits for a reader for
+ * long, or changes a descriptor that the program has. docs/failure-path.md has the rules, and what
+ * can't be helped.
  */
 #ifndef OOM_IO_WRITE_H
 #define OOM_IO_WRITE_H
@@ -16,28 +18,29 @@ struct io_guard {
 	sigset_t mask; /* the program's */
 	int cancel_state;
 	int saved_errno;
-	unsigned
-		pending; /* of the signals held off, those that were there before; a bit for each */
-	unsigned raised; /* those that a write in here has raised */
+	unsigned pending; /* of the signals held off, those pending before; a bit for each */
+	unsigned raised;  /* those that a write in here has raised */
 };
 void io_guard_begin(struct io_guard *guard);
-/* A write has failed with this: the signal that goes with it is this thread's own doing. */
+/* A write has failed with this error: the signal that goes with it was raised by this thread. */
 void io_guard_failed(struct io_guard *guard, int error);
-/* Takes back what was raised. */
+/* Takes back the signals that were raised, and restores the mask. */
 void io_guard_end(const struct io_guard *guard);
 
-/* How long a text waits for a reader, in all its pieces together. */
+/* The time that a text waits for a reader, in all its pieces together. */
 #define IO_WRITE_WAIT_MS 100
 
-/* Writes all of it to a file, pipe, terminal or socket. 0, -EAGAIN where the reader has not made room in
-   time, or another -errno; what has been written until then stays. */
+/* Writes the text to a file, pipe, terminal or socket. 0, -EAGAIN where the reader has not made
+   room in time, or another -errno; the part that was written before stays. */
 int io_write(int fd, const char *text, size_t bytes, unsigned wait_ms);
 
-/* What descriptor 2 is now is stderr. Called before main(), and by tests that change it. */
+/* Takes the file behind descriptor 2 for stderr from now on. Called before main(), and by tests
+   that change it. */
 void io_stderr_note(void);
 
-/* The same to stderr: -EBADF where descriptor 2 is something else by now, a file of the program's, say.
-   A reader that has let one text wait in vain is not waited for again until it takes one. */
+/* io_write() to stderr: -EBADF where another file is behind descriptor 2 by now, one of the
+   program's, say. A text does not wait for a reader that has not taken the text before it in
+   time. */
 int io_write_stderr(const char *text, size_t bytes);
 
 #endif

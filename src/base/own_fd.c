@@ -8,8 +8,9 @@
 
 #include "base/base.h"
 
-/* Above what programs count on, or close by the number, and what shells keep for themselves. The first
-   is within the usual limit of 1024, the others within lower ones. */
+/* Numbers above those that programs count on or close by the number, and above those that shells
+   keep for themselves. The first is within the usual limit of 1024, the others are within lower
+   ones. */
 static const int numbers[] = {768, 192, 48, 16};
 
 static int copy_up(int fd)
@@ -55,7 +56,7 @@ static bool keep(struct own_fd *own, int fd)
 		return false;
 	atomic_store_explicit(&own->device, status.st_dev, memory_order_relaxed);
 	atomic_store_explicit(&own->inode, status.st_ino, memory_order_relaxed);
-	/* Last: who reads the number without a lock finds the rest. */
+	/* Last: a thread that reads the number without a lock finds the rest. */
 	atomic_store_explicit(&own->fd, fd, memory_order_release);
 	return true;
 }

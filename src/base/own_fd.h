@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors of the library's own in a process that does not know of them: out of the way of those
- * that it opens, and never taken for one of ours after it has closed them all, as a daemon does.
+ * Descriptors of the library's own in a process that does not know of them. Their numbers are out
+ * of the way of those that the program opens. After the program has closed all descriptors, as a
+ * daemon does, another file under such a number is not taken for the library's.
  */
 #ifndef OOM_OWN_FD_H
 #define OOM_OWN_FD_H
@@ -20,18 +21,18 @@ struct own_fd {
 		.fd = -1 \
 	}
 
-/* Moves `fd` out of the way, as far as there is room, and remembers what it is. False, with it closed,
-   if that can't be had. fd -1 is none. */
+/* Moves `fd` out of the way, as far as there is room, and notes which file it is. On false `fd` is
+   closed and `own` has none. fd -1 is none. */
 bool own_fd_take(struct own_fd *own, int fd);
 
 /* The same with a copy, if there is a number for it; `fd` stays what it is. */
 bool own_fd_copy(struct own_fd *own, int fd);
 
-/* The number, if it still is what was taken; else -1. What the kernel makes without a file (an eventfd)
-   can't be told from others of its kind. */
+/* The number, if the file behind it still is the one that was taken; else -1. A descriptor without
+   a file (an eventfd) can't be told from others of its kind. */
 int own_fd_get(const struct own_fd *own);
 
-/* Closes it if it is ours, and forgets it. */
+/* Closes the descriptor if the file behind it is the one that was taken, and forgets it. */
 void own_fd_close(struct own_fd *own);
 
 #endif

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Static trace points (USDT), provider "oomreclaim", for bpftrace, perf and SystemTap: docs/tracing.md
- * has the list with their arguments. Each is one nop while nobody looks, and nothing at all where the
- * header was missing at build time. None is on the path of an allocation that succeeds.
+ * Static trace points (USDT), provider "oomreclaim", for bpftrace, perf and SystemTap:
+ * docs/tracing.md has the list with their arguments. Each is one nop while no tracer is attached,
+ * and nothing at all where the header was missing at build time. None is on the path of an
+ * allocation that succeeds.
  *
- * Who is there: the thread is the tracer's own variable (tid).
+ * The thread is no argument: tracers have it in a variable of their own (tid).
  */
 #ifndef OOM_TRACE_H
 #define OOM_TRACE_H
 
 #if defined(OOM_HAVE_SDT)
-/* Registers and numbers: of a variable in memory the tracers would have to know where it is. */
+/* Arguments in registers and as numbers: a tracer would have to find out where a variable in memory
+   is. */
 #define STAP_SDT_ARG_CONSTRAINT nr
 #include <sys/sdt.h>
 #define TRACE1(name, a) STAP_PROBE1(oomreclaim, name, a)

@@ -63,7 +63,7 @@ static void put_path(char path[DUMP_PATH_MAX], const char *suffix)
 	io_printf(&buf, "%s/oomreclaim.%d.%s", options.dump_path, getpid(), suffix);
 }
 
-/* O_EXCL: nobody's file is written over, nobody's link is followed, and what is opened is a file. */
+/* O_EXCL: no file is written over, no link is followed, and the new file is a plain one. */
 static bool open_new(struct own_fd *file, const char *path)
 {
 	return own_fd_take(file,

@@ -6,8 +6,8 @@
 #ifndef OOM_DUMP_H
 #define OOM_DUMP_H
 
-/* Writes them, once in the life of a process: oomreclaim.PID.stats.json and oomreclaim.PID.heap. What
-   can't be written is left out. */
+/* Writes them, once in the life of a process: oomreclaim.PID.stats.json and oomreclaim.PID.heap.
+   What can't be written is left out. */
 void dump_write(void);
 
 /* The error that dump_write() would come to as things stand, or 0. */

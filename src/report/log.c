@@ -13,8 +13,8 @@
 #include "base/own_fd.h"
 #include "config/options.h"
 
-/* The directory, as a descriptor that can't do more than name it, or -errno; and where in the path the
-   name begins. */
+/* The directory, as a descriptor that can't do more than name it, or -errno; and where in the path
+   the name begins. */
 static int open_directory(const char **name)
 {
 	const char *path = options.log_path, *slash = strrchr(path, '/');
@@ -30,7 +30,7 @@ static int open_directory(const char **name)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* Nobody but this user and root can have put anything there. */
+/* True if this user and root alone can have put files there. */
 static bool is_private(int directory)
 {
 	struct stat status;
@@ -56,8 +56,8 @@ static int judge(int directory, const struct stat *file)
 	return 0;
 }
 
-/* O_NONBLOCK: a FIFO that nobody reads, a lease that somebody has. The file is opened when there is
-   something to write: it may be rotated. */
+/* O_NONBLOCK: a FIFO without a reader, a file under a lease. The file is opened for each text: it
+   may be rotated. */
 static int open_log(struct own_fd *log)
 {
 	const int flags =

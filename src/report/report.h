@@ -10,14 +10,13 @@
 #include "system/proc.h"
 #include "system/proc_cgroup.h"
 
-/* What comes of it. */
+/* The verdict on a request, as far as the report tells it. */
 struct report_verdict {
 	enum oomreclaim_policy policy;
 	const struct proc_pid *victim;        /* of KILL */
-	const struct proc_cgroup *full_group; /* whose limit stood in the way; NULL: none's */
+	const struct proc_cgroup *full_group; /* the group at its limit; NULL: none */
 	const struct proc_cgroup *group;      /* that goes as a whole with it; NULL: none does */
-	const struct proc_pid
-		*tasks; /* the candidates, where somebody was chosen; NULL: nobody was */
+	const struct proc_pid *tasks;         /* the candidates; NULL where none was looked for */
 	unsigned task_count;
 	const char *reason;  /* NULL, or what to say in place of "Out of memory" */
 	const char *refusal; /* NULL, or why nothing harsher than RETURN was allowed */

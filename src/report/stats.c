@@ -22,8 +22,8 @@ bool stats_is_read(void)
 	return options.is_stats || atomic_load_explicit(&is_read, memory_order_relaxed);
 }
 
-/* The last verdict, and the flag by which one thread at a time is at it. No mutex: a thread may come
-   here with the heap's locks held, and a fork takes those after ours. */
+/* The last verdict, and the flag by which one thread at a time is at it. No mutex: a thread may
+   come here with the heap's locks held, and a fork takes those after ours. */
 static atomic_flag is_taken = ATOMIC_FLAG_INIT;
 static struct {
 	uint64_t time_ns;
@@ -175,6 +175,6 @@ OOM_EXPORT int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t stats
 
 void stats_fork_child(void)
 {
-	/* Whoever was at it is in the parent. */
+	/* A thread that had the flag is in the parent. */
 	give_back();
 }

@@ -2,7 +2,7 @@
 /*
  * What has happened on the failure path, counted; and all counters of the library in one struct.
  *
- * Counting allocates nothing, waits for nobody, and may be done with the heap's locks held.
+ * Counting allocates nothing, does not wait, and may be done with the heap's locks held.
  */
 #ifndef OOM_STATS_H
 #define OOM_STATS_H
@@ -33,7 +33,7 @@ enum stats_counter {
 	STATS_COUNTERS
 };
 
-/* Somebody reads what is counted: the program, or others by the setting stats. */
+/* True if the counters are read: by the program, or by others with the setting stats. */
 bool stats_is_read(void);
 
 /* Relaxed: each stands for itself alone. */

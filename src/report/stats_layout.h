@@ -3,10 +3,10 @@
  * The page of counters that a process with stats:true shares: what the library writes and the
  * command `oomreclaim` reads.
  *
- * The page is a memfd of the process, STATS_PAGE_LINK in /proc/PID/fd, and whoever may look there
- * (ptrace(2)'s read access: the same user, or root) may read it. It is sealed: its size is fixed and
- * nobody else can write to it. It goes with the process, however that ends, so a page that can be
- * read is never a stale one.
+ * The page is a memfd of the process, STATS_PAGE_LINK in /proc/PID/fd. Users that may look there
+ * (ptrace(2)'s read access: the same user, or root) may read the page. It is sealed: its size is
+ * fixed and no other process can write to it. It goes with the process, however that ends, so a
+ * page that can be read is never a stale one.
  *
  * magic, version and bytes have their places for ever; any other change of the layout is a new
  * version. A reader copies the page and takes it if `sequence` is the same before and after, and

@@ -58,8 +58,8 @@ static void seal(int fd)
 {
 	const int size = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-	/* Before Linux 5.1 our own mapping forbids the seal against writing: then only the mode keeps
-	   others out, and not root. */
+	/* Before Linux 5.1 our own mapping forbids the seal against writing: then only the mode
+	   keeps others out, and not root. */
 	if (fcntl(fd, F_ADD_SEALS, size | F_SEAL_FUTURE_WRITE) != 0) {
 		fchmod(fd, S_IRUSR);
 		fcntl(fd, F_ADD_SEALS, size);

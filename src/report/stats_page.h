@@ -3,8 +3,8 @@
  * The setting stats:true: a page of counters that other processes can read, see stats_layout.h.
  * Without it there is no page, no descriptor, and no call of the system.
  *
- * It is brought up to date every STATS_PAGE_INTERVAL_MS by oomreclaimd, before there is one by whoever
- * allocates, and when a failure has ended.
+ * The page is brought up to date every STATS_PAGE_INTERVAL_MS by oomreclaimd, by threads that
+ * allocate as long as there is no oomreclaimd, and when a failure has ended.
  */
 #ifndef OOM_STATS_PAGE_H
 #define OOM_STATS_PAGE_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the kernel says about this process and others, and about the machine. With proc_cgroup.c the
- * one file that names paths of /proc.
+ * What the kernel says about this process and others, and about the machine. The files of this room
+ * know the form of /proc's files, and read them below proc_root. Other rooms name single files of
+ * /proc: a sysctl for proc_read_number(), a descriptor's link, pressure.
  *
- * No allocation, no stdio: files are read into the stack, or into static storage where one thread at a
- * time reads them. Where a file is missing or not understood the answer is false, 0 or an error, and the
- * ladder works without it.
+ * No allocation, no stdio: files are read into the stack, or into static storage where one thread
+ * at a time reads them. Where a file is missing or not understood the answer is false, 0 or an
+ * error, and the ladder works without it.
  */
 #ifndef OOM_PROC_H
 #define OOM_PROC_H
@@ -87,16 +88,16 @@ struct proc_pid {
 	char name[PROC_NAME_MAX];
 };
 
-/* 0; -ENOENT or -ESRCH if it is gone; -EACCES and the like if it may not be read; -EINVAL for what
-   can't be understood. */
+/* 0; -ENOENT or -ESRCH if the process is gone; -EACCES and the like if it may not be read; -EINVAL
+   if a file is not understood. */
 int proc_pid_read(pid_t pid, struct proc_pid *process);
 
-/* 0 where the numbers in /proc are those that kill() takes; -EXDEV where it is that of another pid
-   namespace, another -errno where it can't be read. */
+/* 0 where the numbers in /proc are those that kill() takes; -EXDEV where /proc is of another pid
+   namespace; another -errno where it can't be read. */
 int proc_check_numbers(void);
 
-/* Calls `visit` with every pid there is, until it returns false. The table may change meanwhile: a
-   process that lives throughout is visited once. 0 or -errno. */
+/* Calls `visit` with the pid of each process, until `visit` returns false. The table may change
+   meanwhile: a process that lives throughout is visited once. 0 or -errno. */
 int proc_walk(bool (*visit)(pid_t pid, void *arg), void *arg);
 
 /* The soft limit in bytes; UINT64_MAX: there is none. */

@@ -97,8 +97,9 @@ static OOM_NOINLINE bool find_mount(bool is_v2, struct proc_cgroup *group)
 	return is_found;
 }
 
-/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. The path is in `lines`, which
-   is to be closed; NULL: there is none. *is_seen: it is below what the mount shows, and the namespace. */
+/* What stands in /proc/PID/cgroup: id:controllers:path. Version 2 is 0::path. The path is in
+   `lines`, which is to be closed; NULL: there is none. *is_seen: it is below what the mount shows,
+   and the namespace. */
 static const char *read_path(struct io_lines *lines, const struct proc_cgroup *like, bool *is_seen)
 {
 	char *line, *controllers, *at;
@@ -215,9 +216,9 @@ bool proc_cgroup_limit(const struct proc_cgroup *group, uint64_t *limit_bytes)
 	return true;
 }
 
-/* What the kernel takes back before it kills anybody: page cache, on whichever of its lists, and in
-   version 2, which counts them apart, inodes and the like. Files that are locked in memory, and shared
-   memory, are on none of these lists. */
+/* The pages that the kernel takes back before it kills: page cache, on whichever of its lists, and
+   in version 2, which counts them apart, inodes and the like. Files that are locked in memory, and
+   shared memory, are on none of these lists. */
 static const char *const droppable_fields[2][3] = {
 	{"total_inactive_file ", "total_active_file "},
 	{"inactive_file ", "active_file ", "slab_reclaimable "},
