@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "fake_heap.h"
 #include "reclaim/reclaim.h"
-#include "reclaim/scope.h"
+#include "slow_round.h"
 #include "support.h"
 
 TestSuite(both_kinds, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -17,17 +17,7 @@ static struct thread background;
 
 static struct reclaim_progress run(bool is_background)
 {
-	const struct reclaim_request round = {.wanted_bytes = 1000,
-	                                      .constraint = "NONE",
-	                                      .is_background = is_background,
-	                                      .deadline_ns = now_ns() + 3600 * NSEC_PER_SEC};
-	struct reclaim_progress progress;
-	struct scope_ladder enter;
-
-	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&round, &progress);
-	scope_leave_ladder(&enter);
-	return progress;
+	return round_run(1000, now_ns() + FOR_EVER_NS, is_background);
 }
 
 static void run_background(void)

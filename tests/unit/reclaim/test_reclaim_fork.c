@@ -10,94 +10,17 @@
 #include "fake_heap.h"
 #include "ladder/ladder.h"
 #include "reclaim/reclaim.h"
-#include "reclaim/scope.h"
+#include "slow_round.h"
 #include "support.h"
 
 TestSuite(reclaim_fork, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
-/* Longer than any test: who waits so long waits for ever. */
-#define FOR_EVER_NS (3600 * NSEC_PER_SEC)
-
 static const struct heap_request request = {.size = 1000};
-static struct gate inside = GATE, go_on = GATE;
-
-static struct reclaim_progress run(size_t wanted_bytes, uint64_t deadline_ns, bool is_background)
-{
-	const struct reclaim_request round = {.wanted_bytes = wanted_bytes,
-	                                      .constraint = "NONE",
-	                                      .is_background = is_background,
-	                                      .deadline_ns = deadline_ns};
-	struct reclaim_progress progress;
-	struct scope_ladder enter;
-
-	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&round, &progress);
-	scope_leave_ladder(&enter);
-	return progress;
-}
-
-/* The first callback of a round: stays inside until the test has done what it wants to. */
-static const size_t SLOW_BYTES = 100;
-
-static size_t slow(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control;
-	(void)arg;
-	fake_heap_note('S');
-	gate_open(&inside);
-	gate_wait(&go_on);
-	fake_heap_freed(10);
-	return SLOW_BYTES;
-}
-
-/* The second one. */
-static size_t wanted_from_last;
-
-static size_t last(const struct oomreclaim_control *control, void *arg)
-{
-	(void)arg;
-	fake_heap_note('L');
-	wanted_from_last = control->bytes_wanted;
-	return 0;
-}
-
-static void add_callbacks(void)
-{
-	oomreclaim_register("slow", 2, 0, slow, NULL, NULL);
-	oomreclaim_register("last", 1, 0, last, NULL, NULL);
-}
-
-static struct thread owner, joiner, other;
-static struct reclaim_progress owners, joiners;
-
-static void own(void)
-{
-	owners = run(1000, now_ns() + FOR_EVER_NS, false);
-}
-
-static void join(void)
-{
-	joiners = run(5000, now_ns() + FOR_EVER_NS, false);
-}
-
-/* A round that is inside of `slow`, which ends with go_on. The child opens that gate as well: who forks
-   waits until the owner is asleep at it, and holds its lock no longer. */
-static void begin_round(void)
-{
-	add_callbacks();
-	thread_start(&owner, own);
-	gate_wait(&inside);
-}
-
-static void end_round(void)
-{
-	gate_open(&go_on);
-	thread_join(&owner);
-}
+static struct thread other;
 
 static void own_background(void)
 {
-	owners = run(1000, now_ns() + FOR_EVER_NS, true);
+	slow_owners = round_run(1000, now_ns() + FOR_EVER_NS, true);
 }
 
 static size_t healing(const struct oomreclaim_control *control, void *arg)
@@ -113,7 +36,7 @@ static size_t healing(const struct oomreclaim_control *control, void *arg)
 static void child_climbs(void)
 {
 	options_apply("test", "wait_ms:3600000", &options, NULL);
-	gate_open(&go_on);
+	gate_open(&slow_go_on);
 	fake_heap_clear_trace();
 	fake_heap_fail(2);
 	oomreclaim_register("healing", 3, 0, healing, NULL, NULL);
@@ -127,27 +50,27 @@ Test(reclaim_fork, fork_in_the_middle_of_a_round)
 {
 	int status;
 
-	begin_round();
-	thread_start(&joiner, join);
-	thread_wait_asleep(&joiner);
-	thread_wait_asleep(&owner);
+	slow_begin();
+	thread_start(&slow_joiner, slow_join);
+	thread_wait_asleep(&slow_joiner);
+	thread_wait_asleep(&slow_owner);
 	status = run_child(child_climbs);
-	end_round();
-	thread_join(&joiner);
+	slow_end();
+	thread_join(&slow_joiner);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
-	cr_expect_eq(joiners.claimed_bytes, SLOW_BYTES, "the parent's round goes on");
+	cr_expect_eq(slow_joiners.claimed_bytes, SLOW_BYTES, "the parent's round goes on");
 }
 
 Test(reclaim_fork, fork_in_the_middle_of_a_background_round)
 {
 	int status;
 
-	add_callbacks();
-	thread_start(&owner, own_background);
-	gate_wait(&inside);
-	thread_wait_asleep(&owner);
+	slow_add();
+	thread_start(&slow_owner, own_background);
+	gate_wait(&slow_inside);
+	thread_wait_asleep(&slow_owner);
 	status = run_child(child_climbs);
-	end_round();
+	slow_end();
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }
 
@@ -170,14 +93,14 @@ Test(reclaim_fork, fork_by_a_callback)
 	int status;
 
 	oomreclaim_register("fork", 9, 0, fork_once, NULL, NULL);
-	oomreclaim_register("last", 1, 0, last, NULL, NULL);
-	run(1000, now_ns() + FOR_EVER_NS, false);
+	oomreclaim_register("last", 1, 0, slow_last, NULL, NULL);
+	round_run(1000, now_ns() + FOR_EVER_NS, false);
 	if (getpid() != test) {
 		/* The round has ended in the child as well; then another one. */
 		if (strcmp(fake_heap_trace(), "FLf") != 0)
 			_exit(1);
 		fake_heap_clear_trace();
-		run(1000, now_ns() + FOR_EVER_NS, false);
+		round_run(1000, now_ns() + FOR_EVER_NS, false);
 		_exit(strcmp(fake_heap_trace(), "FLf") == 0 ? 0 : 2);
 	}
 	cr_assert_gt(child, 0);
@@ -188,26 +111,26 @@ Test(reclaim_fork, fork_by_a_callback)
 
 static void let_go_on_when_joined(void)
 {
-	gate_wait(&inside);
-	thread_wait_asleep(&joiner);
-	gate_open(&go_on);
+	gate_wait(&slow_inside);
+	thread_wait_asleep(&slow_joiner);
+	gate_open(&slow_go_on);
 }
 
 static void begin_when_inside(void)
 {
-	gate_wait(&inside);
-	join();
+	gate_wait(&slow_inside);
+	slow_join();
 }
 
 static void try_to_join(void)
 {
-	joiners = run(1000, now_ns(), false);
+	slow_joiners = round_run(1000, now_ns(), false);
 }
 
 /* Forks while another thread waits for this round. */
 static size_t fork_with_a_joiner(const struct oomreclaim_control *control, void *arg)
 {
-	slow(control, arg);
+	slow_callback(control, arg);
 	child = fork();
 	return 0;
 }
@@ -218,15 +141,15 @@ Test(reclaim_fork, those_who_wait_are_not_in_the_child)
 	int status;
 
 	oomreclaim_register("fork", 9, 0, fork_with_a_joiner, NULL, NULL);
-	oomreclaim_register("last", 1, 0, last, NULL, NULL);
-	thread_start(&joiner, begin_when_inside);
+	oomreclaim_register("last", 1, 0, slow_last, NULL, NULL);
+	thread_start(&slow_joiner, begin_when_inside);
 	thread_start(&other, let_go_on_when_joined);
-	run(1000, now_ns() + FOR_EVER_NS, false);
+	round_run(1000, now_ns() + FOR_EVER_NS, false);
 	if (getpid() != test)
-		_exit(wanted_from_last == 1000 ? 0 : 1);
-	thread_join(&joiner);
+		_exit(slow_wanted_from_last == 1000 ? 0 : 1);
+	thread_join(&slow_joiner);
 	thread_join(&other);
-	cr_expect_eq(wanted_from_last, 1000 + 5000, "they are in the parent");
+	cr_expect_eq(slow_wanted_from_last, 1000 + 5000, "they are in the parent");
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }
@@ -248,10 +171,10 @@ Test(reclaim_fork, one_round_in_the_child_as_well)
 	int status;
 
 	oomreclaim_register("fork", 9, 0, fork_and_be_joined, NULL, NULL);
-	oomreclaim_register("last", 1, 0, last, NULL, NULL);
-	run(1000, now_ns() + FOR_EVER_NS, false);
+	oomreclaim_register("last", 1, 0, slow_last, NULL, NULL);
+	round_run(1000, now_ns() + FOR_EVER_NS, false);
 	if (getpid() != test)
-		_exit(joiners.has_timed_out && strcmp(joiners.waited_for, "fork") == 0 ? 0 : 1);
+		_exit(slow_joiners.has_timed_out && strcmp(slow_joiners.waited_for, "fork") == 0 ? 0 : 1);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }
