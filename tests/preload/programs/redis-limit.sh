@@ -5,37 +5,15 @@
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 
-need redis-server redis-cli redis-benchmark
-
-socket=$tmp/redis.sock
-server=
-
-stop() {
-	if [ -n "$server" ]; then
-		kill -KILL "$server" 2>/dev/null || :
-		wait "$server" 2>/dev/null || :
-	fi
-}
-
-ask() {
-	redis-cli -s "$socket" "$@"
-}
+# shellcheck source=redis-common.sh
+. "$here/redis-common.sh"
 
 # start LABEL OPTION...: under a limit of 128 MiB.
 start() {
 	label=$1
 	shift
-	env LD_PRELOAD="$preload" WITNESS="$witness" OOMRECLAIM_CONF=limit:128M,report:always \
-		redis-server --port 0 --unixsocket "$socket" --dir "$tmp" --save '' \
-		--appendonly no --daemonize no "$@" >"$label.log" 2>&1 &
-	server=$!
-	tries=0
-	until ask ping >/dev/null 2>&1; do
-		kill -0 "$server" 2>/dev/null || fail "$label: the server is gone" "$label.log"
-		tries=$((tries + 1))
-		[ "$tries" -lt 600 ] || fail "$label: the server does not answer" "$label.log"
-		sleep 0.1
-	done
+	serve "$label" env LD_PRELOAD="$preload" WITNESS="$witness" OOMRECLAIM_CONF=limit:128M,report:always \
+		redis-server --dir "$tmp" "$@"
 }
 
 # Some 250 MiB.
@@ -45,9 +23,7 @@ fill() {
 
 start without
 fill >fill.out 2>&1 || :
-status=0
-wait "$server" || status=$?
-server=
+ended
 grep -q '^redis-server invoked oom-reclaim: size=[0-9]*, .*, constraint=BUDGET, policy=return$' \
 	without.log || fail "no report" without.log
 grep -q '^Out of memory: returning NULL to process [0-9]* (redis-server)$' without.log ||
@@ -64,9 +40,7 @@ start with --maxmemory 64mb --maxmemory-policy allkeys-lru
 fill >fill.out 2>&1 || fail "fill" fill.out with.log
 [ "$(ask dbsize)" -gt 1000 ] || fail "no data" with.log
 ask shutdown nosave >/dev/null 2>&1 || :
-status=0
-wait "$server" || status=$?
-server=
+ended
 [ "$status" -eq 0 ] || fail "status $status" with.log
 ! grep -q oom-reclaim with.log || fail "a report" with.log
 note "a limit that is not met"

@@ -6,45 +6,21 @@
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 
-need redis-server redis-cli redis-benchmark
-
-socket=$tmp/redis.sock
-server=
-
-stop() {
-	if [ -n "$server" ]; then
-		kill -KILL "$server" 2>/dev/null || :
-		wait "$server" 2>/dev/null || :
-	fi
-}
-
-ask() {
-	redis-cli -s "$socket" "$@"
-}
+# shellcheck source=redis-common.sh
+. "$here/redis-common.sh"
 
 # start LABEL COMMAND...: a server of its own in LABEL.dir.
 start() {
 	label=$1
 	shift
 	mkdir "$label.dir"
-	"$@" redis-server --port 0 --unixsocket "$socket" --dir "$tmp/$label.dir" --save '' \
-		--appendonly no --daemonize no --io-threads 2 --maxmemory 96mb \
-		--maxmemory-policy allkeys-lru >"$label.log" 2>&1 &
-	server=$!
-	tries=0
-	until ask ping >/dev/null 2>&1; do
-		kill -0 "$server" 2>/dev/null || fail "$label: the server is gone" "$label.log"
-		tries=$((tries + 1))
-		[ "$tries" -lt 600 ] || fail "$label: the server does not answer" "$label.log"
-		sleep 0.1
-	done
+	serve "$label" "$@" redis-server --dir "$tmp/$label.dir" --io-threads 2 --maxmemory 96mb \
+		--maxmemory-policy allkeys-lru
 }
 
 end() {
 	ask shutdown nosave >shutdown.out 2>&1 || :
-	status=0
-	wait "$server" || status=$?
-	server=
+	ended
 	[ "$status" -eq 0 ] || fail "$label: status $status" "$label.log"
 	grep -q 'bye bye' "$label.log" || fail "$label: no clean end" "$label.log"
 	if grep -iE 'crash|REDIS BUG|assert|oomreclaim' "$label.log" >bad; then
