@@ -39,8 +39,8 @@ same "oomreclaim.conf.5: liboomreclaim-debug.so.0" "$tmp/found"
 cp "$tmp/release" "$tmp/known"
 # Backquotes of Markdown:
 # shellcheck disable=SC2016
-sed -n 's/^| `\([a-z_]*\)` *|.*/\1/p' "$root/README.md" >"$tmp/found"
-same README.md "$tmp/found"
+sed -n 's/^| `\([a-z_]*\)` *|.*/\1/p' "$root/docs/settings.md" >"$tmp/found"
+same docs/settings.md "$tmp/found"
 
 # Of each setting, its default.
 "$tool" conf --json >"$tmp/conf"
