@@ -233,15 +233,23 @@ static void cancel_caller(void)
 	CHECK(malloc(MIB));
 }
 
-/* Run with wait_ms:50, and one line expected on stderr. */
-static void timeout(void)
+/* A thread that fails when it is told to, with this callback. There is no memory left then. */
+static pthread_t start_failing(oomreclaim_callback *callback)
 {
 	pthread_t thread;
 
-	prepare(block);
+	prepare(callback);
 	thread = start(fail_when_told, NULL);
 	exhaust(&pool);
 	is_live = true;
+	return thread;
+}
+
+/* Run with wait_ms:50, and one line expected on stderr. */
+static void timeout(void)
+{
+	pthread_t thread = start_failing(block);
+
 	sem_post(&may_fail);
 	sem_wait(&is_inside);
 	errno = 0;
@@ -271,12 +279,8 @@ static size_t lock_and_release(const struct oomreclaim_control *control, void *a
 
 static void deadlock(void)
 {
-	pthread_t thread;
+	pthread_t thread = start_failing(lock_and_release);
 
-	prepare(lock_and_release);
-	thread = start(fail_when_told, NULL);
-	exhaust(&pool);
-	is_live = true;
 	pthread_mutex_lock(&lock);
 	sem_post(&may_fail);
 	sem_wait(&is_inside);
@@ -288,13 +292,9 @@ static void deadlock(void)
 /* A lock that a callback takes may be held under the scope NORECLAIM. */
 static void noreclaim(void)
 {
-	pthread_t thread;
+	pthread_t thread = start_failing(lock_and_release);
 	unsigned old;
 
-	prepare(lock_and_release);
-	thread = start(fail_when_told, NULL);
-	exhaust(&pool);
-	is_live = true;
 	pthread_mutex_lock(&lock);
 	sem_post(&may_fail);
 	sem_wait(&is_inside);
