@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "limits/budget.h"
 #include "reclaim/control.h"
@@ -12,19 +13,6 @@
 #define MIB ((size_t)1 << 20)
 /* budget.c's own: how much more wakes oomreclaimd again where it could do nothing. */
 #define REREAD_BYTES (4 * MIB)
-
-static unsigned wakes;
-
-static void wake(void)
-{
-	wakes++;
-}
-
-static void set(const char *conf)
-{
-	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
-	budget_init(wake);
-}
 
 static struct oomreclaim_limit_stats stats(void)
 {
@@ -52,7 +40,7 @@ Test(budget, counts_without_a_limit)
 
 Test(budget, the_limit_to_the_byte)
 {
-	set("limit:8M");
+	budget_set("limit:8M");
 	cr_expect_eq(budget_max_bytes(), 8 * MIB);
 	cr_expect_not(budget_charge(8 * MIB + 1));
 	cr_expect_eq(budget_charged(), 0, "what is refused does not count");
@@ -72,7 +60,7 @@ Test(budget, the_limit_to_the_byte)
 
 Test(budget, the_constraint_to_the_byte)
 {
-	set("limit:8M");
+	budget_set("limit:8M");
 	cr_assert(budget_charge(MIB));
 	cr_expect_eq(budget_constraint(7 * MIB), CONSTRAINT_NONE);
 	cr_expect_eq(budget_constraint(7 * MIB + 1), CONSTRAINT_BUDGET);
@@ -83,7 +71,7 @@ Test(budget, stats_of_any_size)
 {
 	struct oomreclaim_limit_stats now = {.limit = 1, .charged = 2};
 
-	set("limit:8M");
+	budget_set("limit:8M");
 	cr_expect_eq(oomreclaim_limit_stats(NULL, sizeof now), EINVAL);
 	cr_expect_eq(oomreclaim_limit_stats(&now, sizeof now.limit), 0);
 	cr_expect_eq(now.limit, 8 * MIB);
@@ -149,7 +137,7 @@ Test(budget, what_is_refused_is_never_counted)
 	struct thread other;
 	unsigned refused = 0;
 
-	set("limit:16M");
+	budget_set("limit:16M");
 	cr_assert(budget_charge(8 * MIB));
 	thread_start(&other, charge_too_much);
 	for (int i = 0; i < 1000000; i++) {
@@ -180,13 +168,13 @@ Test(budget, a_limit_that_fits_asks_nobody)
 
 Test(budget, the_high_one_wakes_once)
 {
-	set("high:2M,low:1M");
+	budget_set("high:2M,low:1M");
 	cr_assert(budget_charge(2 * MIB));
-	cr_expect_eq(wakes, 0, "not at it");
+	cr_expect_eq(budget_wakes, 0, "not at it");
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1, "above it");
+	cr_expect_eq(budget_wakes, 1, "above it");
 	cr_assert(budget_charge(MIB));
-	cr_expect_eq(wakes, 1, "once");
+	cr_expect_eq(budget_wakes, 1, "once");
 	cr_expect_eq(budget_above_low(), 2 * MIB + 1);
 	budget_uncharge(2 * MIB);
 	cr_expect_eq(budget_above_low(), 1);
@@ -196,127 +184,127 @@ Test(budget, the_high_one_wakes_once)
 
 Test(budget, when_done_it_wakes_again)
 {
-	set("high:2M,low:1M");
+	budget_set("high:2M,low:1M");
 	cr_assert(budget_charge(2 * MIB + 1));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	budget_uncharge(1);
 	budget_watermark_done(true);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 /* What was freed is still mapped; a mapping more says that it does not suffice. */
 Test(budget, done_above_the_watermark_it_wakes_with_the_next_mapping)
 {
-	set("high:2M,low:1M");
+	budget_set("high:2M,low:1M");
 	cr_assert(budget_charge(3 * MIB));
 	budget_watermark_done(true);
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, what_could_not_be_done_is_not_tried_at_once)
 {
-	set("high:2M,low:1M");
+	budget_set("high:2M,low:1M");
 	cr_assert(budget_charge(3 * MIB));
 	budget_watermark_done(false);
 	cr_assert(budget_charge(REREAD_BYTES));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, near_the_limit_it_is_tried_with_the_next_mapping)
 {
-	set("limit:16M,high:8M");
+	budget_set("limit:16M,high:8M");
 	cr_assert(budget_charge(16 * MIB - REREAD_BYTES + 1));
 	budget_watermark_done(false);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 /* What is free and mapped may do for ever, without one mapping more. */
 Test(budget, who_is_refused_wakes_it)
 {
-	set("limit:16M,high:8M,low:4M");
+	budget_set("limit:16M,high:8M,low:4M");
 	cr_assert(budget_charge(16 * MIB));
 	budget_watermark_done(true);
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	cr_expect_not(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 	budget_reclaimed();
 	cr_expect_not(budget_charge(1));
-	cr_expect_eq(wakes, 2, "it is on its way");
+	cr_expect_eq(budget_wakes, 2, "it is on its way");
 }
 
 Test(budget, who_is_refused_wakes_it_in_vain_once)
 {
-	set("limit:16M,high:8M,low:4M");
+	budget_set("limit:16M,high:8M,low:4M");
 	cr_assert(budget_charge(16 * MIB));
 	budget_watermark_done(false);
 	cr_expect_not(budget_charge(1));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	budget_reclaimed();
 	cr_expect_not(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, who_is_refused_below_the_watermark_wakes_nobody)
 {
-	set("limit:16M,high:16M,low:4M");
+	budget_set("limit:16M,high:16M,low:4M");
 	cr_assert(budget_charge(12 * MIB));
 	budget_reclaimed();
 	cr_expect_not(budget_charge(8 * MIB));
-	cr_expect_eq(wakes, 0);
+	cr_expect_eq(budget_wakes, 0);
 }
 
 Test(budget, who_is_refused_without_a_watermark_wakes_nobody)
 {
-	set("limit:16M");
+	budget_set("limit:16M");
 	budget_reclaimed();
 	cr_expect_not(budget_charge(17 * MIB));
-	cr_expect_eq(wakes, 0);
+	cr_expect_eq(budget_wakes, 0);
 }
 
 Test(budget, below_the_watermark_by_itself_it_wakes_there_again)
 {
-	set("high:8M");
+	budget_set("high:8M");
 	cr_assert(budget_charge(16 * MIB));
 	budget_watermark_done(false);
 	budget_uncharge(8 * MIB);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1, "not below");
+	cr_expect_eq(budget_wakes, 1, "not below");
 	budget_uncharge(2);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1, "not above");
+	cr_expect_eq(budget_wakes, 1, "not above");
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, while_it_is_at_work_it_is_not_woken)
 {
-	set("high:8M");
+	budget_set("high:8M");
 	cr_assert(budget_charge(9 * MIB));
 	budget_uncharge(2 * MIB);
 	cr_assert(budget_charge(2 * MIB));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 }
 
 Test(budget, the_child_s_own_is_woken)
 {
-	set("high:8M");
+	budget_set("high:8M");
 	cr_assert(budget_charge(9 * MIB));
 	budget_fork_child();
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 2);
+	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, a_charge_that_is_refused_wakes_nobody)
 {
-	set("limit:8M,high:4M");
+	budget_set("limit:8M,high:4M");
 	cr_expect_not(budget_charge(9 * MIB));
-	cr_expect_eq(wakes, 0);
+	cr_expect_eq(budget_wakes, 0);
 }
 
 static const struct {
@@ -340,21 +328,21 @@ Test(budget, the_low_one)
 		size_t expected = lows[i].low_bytes == SIZE_MAX ? 0 : 10 * MIB - lows[i].low_bytes;
 
 		options_load(NULL);
-		set(lows[i].conf);
+		budget_set(lows[i].conf);
 		cr_expect_eq(budget_above_low(), expected, "%s", lows[i].conf);
 	}
 }
 
 Test(budget, shares_follow_the_limit)
 {
-	set("limit:100M,high:50%");
+	budget_set("limit:100M,high:50%");
 	oomreclaim_set_limit(50 * MIB);
 	cr_assert(budget_charge(25 * MIB));
-	cr_expect_eq(wakes, 0);
+	cr_expect_eq(budget_wakes, 0);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	/* It has been there: a limit that moves is no reason to wake it again. */
 	oomreclaim_set_limit(40 * MIB);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 }

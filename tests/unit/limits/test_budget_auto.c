@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "limits/budget.h"
 #include "support.h"
@@ -18,19 +19,6 @@
 /* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it is. */
 #define REREAD_BYTES (4 * MIB)
 #define REREAD_NS (5 * NSEC_PER_MSEC)
-
-static unsigned wakes;
-
-static void wake(void)
-{
-	wakes++;
-}
-
-static void set(const char *conf)
-{
-	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
-	budget_init(wake);
-}
 
 static void write_bytes(const char *path, size_t bytes)
 {
@@ -57,7 +45,7 @@ TestSuite(budget_auto, .init = init_auto, .fini = fake_proc_end, .timeout = WATC
 Test(budget_auto, what_the_group_leaves_less_a_margin)
 {
 	errno = ERRNO_UNTOUCHED;
-	set("limit:auto-10%");
+	budget_set("limit:auto-10%");
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(oomreclaim_get_limit(), MIB * 100 / 100 * 90);
 	cr_expect_eq(budget_max_bytes(), MIB * 100 / 100 * 90);
@@ -73,7 +61,7 @@ Test(budget_auto, others_use_is_not_ours)
 	cr_assert(budget_charge(20 * MIB));
 	fake_proc_write("/proc/self/statm", "10000 4096 0 0 0 0 0\n");
 	write_bytes("/cg/upper/own/memory.current", 30 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB - (30 * MIB - 16 * MIB));
 	cr_expect_eq(budget_max_bytes(), 100 * MIB);
 }
@@ -84,14 +72,14 @@ Test(budget_auto, shared_memory_is_not_the_heaps)
 	cr_assert(budget_charge(20 * MIB));
 	fake_proc_write("/proc/self/statm", "10000 4096 3072 0 0 0 0\n");
 	write_bytes("/cg/upper/own/memory.current", 16 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB - (16 * MIB - 4 * MIB));
 }
 
 Test(budget_auto, all_of_it_is_others)
 {
 	write_bytes("/cg/upper/own/memory.current", 200 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 0);
 	cr_expect_not(budget_charge(1));
 }
@@ -100,7 +88,7 @@ Test(budget_auto, the_tightest_ancestor)
 {
 	write_bytes("/cg/upper/memory.max", 75 * MIB);
 	write_bytes("/cg/upper/memory.current", 10 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 65 * MIB);
 	cr_expect_eq(budget_max_bytes(), 75 * MIB);
 }
@@ -108,7 +96,7 @@ Test(budget_auto, the_tightest_ancestor)
 Test(budget_auto, the_machine)
 {
 	fake_proc_remove("/cg/upper/own/memory.max");
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
 	cr_expect_eq(budget_constraint(1001 * MIB), CONSTRAINT_BUDGET, "no group's limit");
 }
@@ -117,7 +105,7 @@ Test(budget_auto, nothing_can_be_read)
 {
 	proc_root = "/nonexistent";
 	errno = ERRNO_UNTOUCHED;
-	set("limit:auto");
+	budget_set("limit:auto");
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
 	cr_expect(budget_charge(1024 * MIB));
@@ -126,7 +114,7 @@ Test(budget_auto, nothing_can_be_read)
 /* All descriptors are in use, say. */
 Test(budget_auto, nothing_can_be_read_any_more)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	proc_root = "/nonexistent";
 	budget_refresh();
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB);
@@ -136,7 +124,7 @@ Test(budget_auto, nothing_can_be_read_any_more)
 /* A group that is gone has no limit. */
 Test(budget_auto, the_group_is_gone)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	fake_proc_write("/proc/self/cgroup", "0::/upper/own (deleted)\n");
 	budget_refresh();
 	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
@@ -148,7 +136,7 @@ Test(budget_auto, the_group_is_gone)
 /* To another group. */
 Test(budget_auto, moved)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/other/memory.max", 25 * MIB);
 	fake_proc_write("/proc/self/cgroup", "0::/other\n");
 	fake_clock_advance(REREAD_NS);
@@ -160,7 +148,7 @@ Test(budget_auto, moved)
 Test(budget_auto, memory_high)
 {
 	write_bytes("/cg/upper/own/memory.high", 50 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
 	fake_proc_write("/cg/upper/own/memory.max", "max\n");
 	budget_refresh();
@@ -172,7 +160,7 @@ Test(budget_auto, memory_high)
 
 Test(budget_auto, read_again_before_anybody_is_refused)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 200 * MIB);
 	cr_expect_not(budget_charge(150 * MIB), "the last reading is fresh");
 	fake_clock_advance(REREAD_NS);
@@ -183,7 +171,7 @@ Test(budget_auto, read_again_before_anybody_is_refused)
 Test(budget_auto, read_again_though_the_heap_has_not_grown)
 {
 	write_bytes("/cg/upper/own/memory.current", 99 * MIB);
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.current", 0);
 	cr_expect_not(budget_charge(2 * MIB));
 	fake_clock_advance(REREAD_NS);
@@ -192,7 +180,7 @@ Test(budget_auto, read_again_though_the_heap_has_not_grown)
 
 Test(budget_auto, read_again_when_the_heap_has_grown)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
 	fake_clock_advance(REREAD_NS);
 	cr_expect(budget_charge(REREAD_BYTES));
@@ -203,7 +191,7 @@ Test(budget_auto, read_again_when_the_heap_has_grown)
 
 Test(budget_auto, refresh_reads_at_once)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
 	errno = ERRNO_UNTOUCHED;
 	budget_refresh();
@@ -213,7 +201,7 @@ Test(budget_auto, refresh_reads_at_once)
 
 Test(budget_auto, the_constraint_is_of_now)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
 	fake_clock_advance(REREAD_NS);
 	cr_expect_eq(budget_constraint(50 * MIB + 1), CONSTRAINT_CGROUP);
@@ -222,11 +210,11 @@ Test(budget_auto, the_constraint_is_of_now)
 
 Test(budget_auto, shares_of_what_was_read)
 {
-	set("limit:auto-0%,high:50%,low:25%");
+	budget_set("limit:auto-0%,high:50%,low:25%");
 	cr_assert(budget_charge(50 * MIB));
-	cr_expect_eq(wakes, 0);
+	cr_expect_eq(budget_wakes, 0);
 	cr_assert(budget_charge(1));
-	cr_expect_eq(wakes, 1);
+	cr_expect_eq(budget_wakes, 1);
 	cr_expect_eq(budget_above_low(), 25 * MIB + 1);
 }
 
@@ -253,7 +241,7 @@ Test(budget_auto, a_child_does_not_wait_for_a_reading_of_its_parents)
 	char path[1024];
 	int status, fd;
 
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	fake_proc_remove("/cg/upper/own/memory.max");
 	fake_proc_path(path, sizeof path, "/cg/upper/own/memory.max");
 	cr_assert_eq(mkfifo(path, 0600), 0);
@@ -275,7 +263,7 @@ Test(budget_auto, a_child_does_not_wait_for_a_reading_of_its_parents)
 
 Test(budget_auto, a_limit_by_hand_ends_it)
 {
-	set("limit:auto-0%");
+	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
 	cr_expect(budget_charge(150 * MIB));
 	cr_expect_eq(budget_max_bytes(), SIZE_MAX);
