@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * oomreclaimd, the kernel's kswapd: a thread that reclaims before an allocation has to, above the
- * setting high or when the system reports memory pressure. With stats:true it also keeps the page of
- * counters up to date. There is none in a program that has set none of these, or has nothing to reclaim.
+ * setting high or when the system reports memory pressure. With stats:true it also keeps the page
+ * of counters up to date. There is none in a program that has set none of these, or has nothing to
+ * reclaim.
  */
 #ifndef OOM_BACKGROUND_H
 #define OOM_BACKGROUND_H
@@ -17,8 +18,8 @@ extern atomic_bool background_is_wanted;
 /* Takes over the settings, and opens the source of pressure. */
 void background_init(void);
 
-/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap held:
-   it allocates. */
+/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap
+   held: it allocates. */
 void background_start(void);
 
 /* Called on the slow paths of malloc, where no lock is held: budget_charge() wants the thread where
@@ -29,7 +30,8 @@ static inline void background_poll(void)
 		background_start();
 }
 
-/* A callback has been registered, so there is something to reclaim. Nor with any lock of ours held. */
+/* A callback has been registered, so there is something to reclaim. Nor with any lock of ours
+   held. */
 void background_note_callback(void);
 
 /* Called by budget_charge() above the watermark, with locks of the heap held. */

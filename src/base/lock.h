@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The library's own mutexes, in the order in which they are taken. The debug library checks it at every
- * acquisition, as jemalloc's witness does for the heap's. docs/design.md says what each guards.
+ * The library's own mutexes, in the order in which they are taken. The debug library checks it at
+ * every acquisition, as jemalloc's witness does for the heap's. docs/design.md says what each
+ * guards.
  */
 #ifndef OOM_LOCK_H
 #define OOM_LOCK_H
@@ -11,8 +12,9 @@
 #include "base/assert.h"
 #include "base/base.h"
 
-/* A thread takes a lock only while it holds none of the same rank or of a later one. The heap's locks come after
-   all of these: no malloc() with one of them held but in fork(), which takes all. */
+/* A thread takes a lock only while it holds none of the same rank or of a later one. The heap's
+   locks come after all of these: no malloc() with one of them held but in fork(), which takes
+   all. */
 enum lock_rank {
 	LOCK_KILLER,             /* kill_turn.c */
 	LOCK_REPORT,             /* report.c */

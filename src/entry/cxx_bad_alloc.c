@@ -13,7 +13,8 @@
 
 typedef void any_function(void);
 
-/* A class's record of its type. Where the base class and other things stand is asked by functions. */
+/* A class's record of its type. Where the base class and other things stand is asked by
+   functions. */
 struct type {
 	any_function *const *table;
 	const char *name;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * std::bad_alloc as libstdc++ has it, made by hand. A program into which parts of libstdc++ are linked need not
- * have that class, nor let anybody see how it throws; a handler knows the class by its name all the same.
+ * std::bad_alloc as libstdc++ has it, made by hand. A program into which parts of libstdc++ are
+ * linked need not have that class, nor let anybody see how it throws; a handler knows the class by
+ * its name all the same.
  */
 #ifndef OOM_CXX_BAD_ALLOC_H
 #define OOM_CXX_BAD_ALLOC_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A failing operator new goes down the ladder to its policy, then asks the new_handler, as often as there is one; then
- * comes the policy, and last bad_alloc.
+ * A failing operator new goes down the ladder to its policy, then asks the new_handler, as often as
+ * there is one; then comes the policy, and last bad_alloc.
  */
 #include "entry/cxx_failed.h"
 

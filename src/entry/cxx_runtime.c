@@ -28,9 +28,9 @@ struct runtime {
 	void *parts[PARTS];
 };
 
-/* Where the runtime comes with the program, the loader finds it by these before anything runs. Where a copy of
-   it is linked into a program that is linked to this library too, the linker exports the copy's for their
-   sake. */
+/* Where the runtime comes with the program, the loader finds it by these before anything runs.
+   Where a copy of it is linked into a program that is linked to this library too, the linker
+   exports the copy's for their sake. */
 /* NOLINTNEXTLINE(bugprone-macro-parentheses) a name that is declared can have none */
 #define WEAK(name) extern char name[] __attribute__((weak))
 WEAK(__cxa_allocate_exception);
@@ -69,7 +69,8 @@ static bool is_runtime(const struct elf_object *object, struct runtime *runtime)
 	return is_complete(runtime);
 }
 
-/* What a frame's file throws with is in the file itself, or in a file that something in it is bound to. */
+/* What a frame's file throws with is in the file itself, or in a file that something in it is bound
+   to. */
 static bool is_bound_to_runtime(const struct elf_object *object, struct runtime *runtime)
 {
 	struct elf_object other = *object;
@@ -135,8 +136,8 @@ cxx_new_handler *cxx_runtime_new_handler(void)
 	return get_new_handler();
 }
 
-/* An object of std::bad_alloc is a pointer behind the head of its class's table; nothing is to be done when it
-   goes. */
+/* An object of std::bad_alloc is a pointer behind the head of its class's table; nothing is to be
+   done when it goes. */
 static void throw_by(const struct runtime *runtime)
 {
 	const bool has_class = runtime->parts[TYPE] != NULL && runtime->parts[TABLE] != NULL;
@@ -180,8 +181,9 @@ static void dispose(struct _Unwind_Exception *exception)
 	end_catch();
 }
 
-/* C has no word for it, but the unwinder asks each frame's personality routine whether the frame takes the
-   exception. When it comes to the frame itself, all frames below have been cleared away. */
+/* C has no word for it, but the unwinder asks each frame's personality routine whether the frame
+   takes the exception. When it comes to the frame itself, all frames below have been cleared
+   away. */
 struct attempt {
 	jmp_buf taken;
 	struct _Unwind_Exception *exception;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The C++ runtime that a failing operator new has to do with. A C program has none; a plug-in may bring it
- * long after this library was loaded, or have one of its own inside. Nothing here takes a lock of the loader
- * or memory, but that what is thrown takes some.
+ * The C++ runtime that a failing operator new has to do with. A C program has none; a plug-in may
+ * bring it long after this library was loaded, or have one of its own inside. Nothing here takes a
+ * lock of the loader or memory, but that what is thrown takes some.
  */
 #ifndef OOM_CXX_RUNTIME_H
 #define OOM_CXX_RUNTIME_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The setting dry_run: each callback is called once when it is registered, before memory is short. Only in the
-   debug library; in the release library it is nothing. */
+/* The setting dry_run: each callback is called once when it is registered, before memory is short.
+   Only in the debug library; in the release library it is nothing. */
 #ifndef OOM_DRY_RUN_H
 #define OOM_DRY_RUN_H
 

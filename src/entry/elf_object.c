@@ -94,8 +94,8 @@ static uint32_t hash_of(const char *name)
 	return hash;
 }
 
-/* A count of buckets, the first symbol that is in one, the words of a filter, its shift; then the filter, the
-   buckets, and for each symbol its hash, whose lowest bit ends a bucket. */
+/* A count of buckets, the first symbol that is in one, the words of a filter, its shift; then the
+   filter, the buckets, and for each symbol its hash, whose lowest bit ends a bucket. */
 static void *find_hashed(const struct elf_object *object, const char *name)
 {
 	const uint32_t *table = object->hash;

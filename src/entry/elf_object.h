@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A file that the loader has mapped, and its symbols, without the loader's lock: dlsym() and
- * dl_iterate_phdr() take that lock, and its holder may be waiting for the calling thread. For files that
- * can't be unloaded meanwhile: the calling thread is in a function of the file, or in one of a file that
- * needs it.
+ * dl_iterate_phdr() take that lock, and its holder may be waiting for the calling thread. For files
+ * that can't be unloaded meanwhile: the calling thread is in a function of the file, or in one of a
+ * file that needs it.
  */
 #ifndef OOM_ELF_OBJECT_H
 #define OOM_ELF_OBJECT_H
@@ -30,8 +30,8 @@ bool elf_object_at(const void *address, struct elf_object *object);
 /* Where the file itself has a symbol of that name, or NULL. */
 void *elf_object_symbol(const struct elf_object *object, const char *name);
 
-/* What the loader has put in the place of a symbol that the file needs or exports, one by one: `*next` is 0
-   at first. False: there is no more. */
+/* What the loader has put in the place of a symbol that the file needs or exports, one by one:
+   `*next` is 0 at first. False: there is no more. */
 bool elf_object_binding(const struct elf_object *object, size_t *next, const void **target);
 
 #endif

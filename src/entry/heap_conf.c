@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The moment at which jemalloc asks for MALLOC_CONF: the first malloc() of the process, before the first mapping.
- * The settings are read, and everything that is asked at a mapping takes them over.
+ * The moment at which jemalloc asks for MALLOC_CONF: the first malloc() of the process, before the
+ * first mapping. The settings are read, and everything that is asked at a mapping takes them over.
  */
 #include <errno.h>
 #include <stdlib.h>

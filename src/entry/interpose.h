@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the library puts in place of libc's, libstdc++'s and jemalloc's functions: prototypes that no
- * system header has, or not under these names.
+ * What the library puts in place of libc's, libstdc++'s and jemalloc's functions: prototypes that
+ * no system header has, or not under these names.
  */
 #ifndef OOM_INTERPOSE_H
 #define OOM_INTERPOSE_H
@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* An allocator that was preloaded before this library, or that the program itself contains, takes its malloc()
-   and all that hangs on it. */
+/* An allocator that was preloaded before this library, or that the program itself contains, takes
+   its malloc() and all that hangs on it. */
 bool interpose_is_first(void);
 
 void free_sized(void *memory, size_t size);

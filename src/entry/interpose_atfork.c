@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The function of glibc that pthread_atfork() calls, for every file that was linked with it. The handler that
- * was registered first is called last before a fork(): the library's has to be, as the heap's locks may be
- * wanted by a thread that another handler waits for. Not in the static library, where it would be libc's twice.
+ * The function of glibc that pthread_atfork() calls, for every file that was linked with it. The
+ * handler that was registered first is called last before a fork(): the library's has to be, as the
+ * heap's locks may be wanted by a thread that another handler waits for. Not in the static library,
+ * where it would be libc's twice.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -2,9 +2,10 @@
 /*
  * dlopen() and dlclose(). Not in the static library, where they would be libc's twice.
  *
- * A file that is opened with RTLD_DEEPBIND finds libc's malloc() before this one, and the program comes to free
- * blocks of one heap in the other: so the flag is taken out. dlopen() looks at where it was called from, for
- * RUNPATH, $ORIGIN and the namespace. That has to stay the program: what comes last is a jump.
+ * A file that is opened with RTLD_DEEPBIND finds libc's malloc() before this one, and the program
+ * comes to free blocks of one heap in the other: so the flag is taken out. dlopen() looks at where
+ * it was called from, for RUNPATH, $ORIGIN and the namespace. That has to stay the program: what
+ * comes last is a jump.
  */
 #include <dlfcn.h>
 #include <string.h>
@@ -60,7 +61,8 @@ __attribute__((constructor)) static void look_up(void)
 	(void)NEXT(dlclose);
 }
 
-/* Where another allocator comes first, what becomes of its blocks is not this library's business. */
+/* Where another allocator comes first, what becomes of its blocks is not this library's
+   business. */
 static OOM_NOINLINE int without_deepbind(int mode)
 {
 	if ((mode & RTLD_DEEPBIND) != 0 && !options.is_deepbind && interpose_is_first())
@@ -74,7 +76,8 @@ JUMPS OOM_EXPORT void *dlopen(const char *path, int mode)
 	JUMP NEXT(dlopen)(path, mode);
 }
 
-/* In another namespace there is another libc, and the program's malloc() is none of its business. */
+/* In another namespace there is another libc, and the program's malloc() is none of its
+   business. */
 JUMPS OOM_EXPORT void *dlmopen(Lmid_t namespace, const char *path, int mode)
 {
 	if (namespace == LM_ID_BASE)

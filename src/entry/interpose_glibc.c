@@ -93,7 +93,8 @@ OOM_EXPORT int malloc_info(int options, FILE *stream)
 		return EINVAL;
 	blocks_drain();
 	heap_ops.stats(&stats);
-	/* All else about the stream is the program's business; but this is no cancellation point. */
+	/* All else about the stream is the program's business; but this is no cancellation
+	   point. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	written = fprintf(stream,
 	                  "<malloc version=\"oomreclaim\">\n"

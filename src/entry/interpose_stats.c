@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * malloc_stats_print(): jemalloc's, with a section of our own behind its text, or as one more member
- * of its JSON object.
+ * malloc_stats_print(): jemalloc's, with a section of our own behind its text, or as one more
+ * member of its JSON object.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@
 /* Room for the counters and the callbacks that are shown. */
 #define SECTION_BYTES 6144
 
-/* Where jemalloc's text goes on its way out. The end of a JSON object is held back until it is known
-   whether more comes behind it. */
+/* Where jemalloc's text goes on its way out. The end of a JSON object is held back until it is
+   known whether more comes behind it. */
 struct sink {
 	void (*put)(void *arg, const char *text);
 	void *arg;
@@ -26,7 +26,8 @@ struct sink {
 	char held[16];
 };
 
-/* The program asks for this text, and for descriptor 2 as it is now. Its reader may take a while. */
+/* The program asks for this text, and for descriptor 2 as it is now. Its reader may take a
+   while. */
 #define WAIT_MS 500
 
 static void put_default(void *arg, const char *text)

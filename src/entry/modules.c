@@ -133,8 +133,8 @@ static enum outcome start(const struct module *module)
 	return outcome;
 }
 
-/* With a file of one byte none is written, and no program is started to take it; 0, which may be all
-   that is allowed, would still start one. */
+/* With a file of one byte none is written, and no program is started to take it; 0, which may be
+   all that is allowed, would still start one. */
 static void leave_no_core(void)
 {
 	struct rlimit limit;
@@ -162,8 +162,8 @@ static _Noreturn void try_in_child(const struct module *module, int out)
 	_exit(write(out, &outcome, sizeof outcome) == sizeof outcome ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* What the child says. The time is kept here: there a module, or a signal mask that the program was started
-   with, could undo that. */
+/* What the child says. The time is kept here: there a module, or a signal mask that the program was
+   started with, could undo that. */
 static enum outcome hear(int in, pid_t child)
 {
 	struct pollfd ready = {.fd = in, .events = POLLIN};

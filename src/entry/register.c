@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim_register() and oomreclaim_unregister(): they allocate, wait, and tell the background. */
+/* oomreclaim_register() and oomreclaim_unregister(): they allocate, wait, and tell the
+   background. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 #include "heap/heap_fast.h"
 #include "limits/pages.h"
 
-/* The last bytes of a block. Both numbers are mixed with the block's address, so that neither is mistaken for
-   what the program had there, nor survives a copy of the block. */
+/* The last bytes of a block. Both numbers are mixed with the block's address, so that neither is
+   mistaken for what the program had there, nor survives a copy of the block. */
 struct tail {
 	uint64_t size;
 	_Atomic uint64_t state;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The block check of liboomreclaim-debug.so (docs/debugging.md): what the program does to its blocks that it
- * may not. In place of the heap's functions the entries call these.
+ * The block check of liboomreclaim-debug.so (docs/debugging.md): what the program does to its
+ * blocks that it may not. In place of the heap's functions the entries call these.
  *
- * A block has its address from jemalloc, and as many bytes as were asked for. Behind these are guard bytes to
- * the end of what jemalloc gave, and there a tail: the size, and whether the block is in use. What is freed is
- * filled, waits in the quarantine, and is looked at again before jemalloc has it back.
+ * A block has its address from jemalloc, and as many bytes as were asked for. Behind these are
+ * guard bytes to the end of what jemalloc gave, and there a tail: the size, and whether the block
+ * is in use. What is freed is filled, waits in the quarantine, and is looked at again before
+ * jemalloc has it back.
  *
  * With block_check:false all of them are the heap's functions and nothing more.
  */
@@ -34,9 +35,11 @@ void blocks_dallocx(void *memory, int flags);
 
 /* ---- The quarantine (quarantine.c) ---- */
 
-/* Gives all of it to jemalloc: before the ladder tries again, and before somebody looks at counters. */
+/* Gives all of it to jemalloc: before the ladder tries again, and before somebody looks at
+   counters. */
 void blocks_drain(void);
-/* What the calling thread freed and jemalloc does not know of; less what it gave back for others. */
+/* What the calling thread freed and jemalloc does not know of; less what it gave back for
+   others. */
 int64_t blocks_kept_bytes(void);
 /* At the end of the program: looks at all that waits. */
 void blocks_stop(void);

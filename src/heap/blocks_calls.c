@@ -18,7 +18,8 @@ static bool is_on(void)
 	if (je_nallocx(1, 0) == 0)
 		return false;
 	quarantine_init();
-	/* What is freed is filled here. And it is known for a block that was, until jemalloc has another use for it. */
+	/* What is freed is filled here. And it is known for a block that was, until jemalloc has
+	   another use for it. */
 	if (options.is_block_check)
 		opt_junk_free = false;
 	atomic_store_explicit(&is_known, 1, memory_order_release);
@@ -62,7 +63,8 @@ static struct block take(const void *memory, const char *what)
 	return block;
 }
 
-/* Locks in it are no more, though the heap does not take it back yet: that says so itself (heap_freed.c). */
+/* Locks in it are no more, though the heap does not take it back yet: that says so itself
+   (heap_freed.c). */
 static void forget_locks(const void *memory, size_t bytes)
 {
 	if (options.lock_check != LOCK_CHECK_OFF)

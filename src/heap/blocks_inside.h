@@ -5,7 +5,8 @@
 
 #include "heap/blocks.h"
 
-/* What is freed is filled with the byte that jemalloc's junk:free has; the guard has one that is seldom written. */
+/* What is freed is filled with the byte that jemalloc's junk:free has; the guard has one that is
+   seldom written. */
 #define BLOCK_FREED_BYTE 0x5a
 #define BLOCK_GUARD_BYTE 0xfb
 #define BLOCK_FRAMES 12
@@ -25,7 +26,8 @@ struct block {
 
 /* Bytes that each block has behind the program's. */
 size_t block_extra(void);
-/* Of the heap: a block begins there, with `whole` set, and `size` if it is not damaged. False: none does. */
+/* Of the heap: a block begins there, with `whole` set, and `size` if it is not damaged. False: none
+   does. */
 bool block_find(const void *memory, struct block *block, enum block_state *state);
 /* The block that the address lies within. */
 bool block_around(const void *address, struct block *block, enum block_state *state);
@@ -33,13 +35,15 @@ bool block_around(const void *address, struct block *block, enum block_state *st
 void block_seal(const struct block *block);
 /* From in use to freed; false if another thread was faster. */
 bool block_retire(const struct block *block);
-/* The first byte behind the program's own that is not as it was left, counted from the block's start; `whole` if
-   all are. */
+/* The first byte behind the program's own that is not as it was left, counted from the block's
+   start; `whole` if all are. */
 size_t block_overflow(const struct block *block);
-/* Fills what was freed, or gives its pages up and sets is_hollow; the first byte that is no longer so, `whole` if all are. */
+/* Fills what was freed, or gives its pages up and sets is_hollow; the first byte that is no longer
+   so, `whole` if all are. */
 void block_fill(struct block *block, bool is_hollow);
 size_t block_touched(const struct block *block);
-/* Where it was allocated and freed, up to BLOCK_FRAMES each and NULL behind the last; NULL without block_stacks. */
+/* Where it was allocated and freed, up to BLOCK_FRAMES each and NULL behind the last; NULL without
+   block_stacks. */
 void *const *block_stack(const struct block *block, enum block_state which);
 
 /* ---- What is said; all but one abort (blocks_report.c) ---- */

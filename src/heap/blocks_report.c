@@ -47,7 +47,8 @@ static _Noreturn void report_gone(const struct block *block, const char *what)
 
 static bool is_on_stack(const void *memory)
 {
-	/* Where the stack of another thread than the first ends, glibc has what it knows of that thread. */
+	/* Where the stack of another thread than the first ends, glibc has what it knows of that
+	   thread. */
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0), end = (uintptr_t)pthread_self();
 
 	if (here > end)

@@ -2,11 +2,11 @@
 /*
  * What counts against the budget: pages that may be resident, as far as the heap has a say in it.
  *
- * An extent is charged when the heap takes it into use, from a new mapping or from what is retained, and
- * no longer when its pages are given back or unmapped. In between it may be free and dirty: it stays
- * charged. jemalloc's own records are charged as far as it has begun to use them: by the page, not by the
- * 2 MiB in which it maps them. What jemalloc calls leads here (heap_glue.h). Arenas with extent hooks of the
- * program's are the program's to count.
+ * An extent is charged when the heap takes it into use, from a new mapping or from what is
+ * retained, and no longer when its pages are given back or unmapped. In between it may be free and
+ * dirty: it stays charged. jemalloc's own records are charged as far as it has begun to use them:
+ * by the page, not by the 2 MiB in which it maps them. What jemalloc calls leads here
+ * (heap_glue.h). Arenas with extent hooks of the program's are the program's to count.
  */
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -19,8 +19,8 @@
 #include "limits/budget.h"
 #include "limits/pages.h"
 
-/* Retained extents whose pages the system refused to take back (they may be locked in memory): these are
-   still charged. Relaxed: a sum that stands for itself alone. */
+/* Retained extents whose pages the system refused to take back (they may be locked in memory):
+   these are still charged. Relaxed: a sum that stands for itself alone. */
 static atomic_size_t refused_bytes;
 
 /* While this thread skips a part of what sbrk() gave, which was never charged. */

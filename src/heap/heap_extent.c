@@ -14,9 +14,9 @@
 #include "limits/pages.h"
 
 /*
- * Of an address jemalloc's records keep LG_VADDR bits, the topmost as the sign: two blocks that differ
- * above them are one to it. The kernel's addresses end below that, but for those who ask it for more by a
- * hint (x86_64 with 57 bits, aarch64 with 52), or who have used up the rest (s390x).
+ * Of an address jemalloc's records keep LG_VADDR bits, the topmost as the sign: two blocks that
+ * differ above them are one to it. The kernel's addresses end below that, but for those who ask it
+ * for more by a hint (x86_64 with 57 bits, aarch64 with 52), or who have used up the rest (s390x).
  */
 bool heap_is_in_reach(const void *memory, size_t bytes)
 {
@@ -33,8 +33,8 @@ bool heap_is_in_reach(const void *memory, size_t bytes)
 }
 
 /* At its start jemalloc maps one page, to see what MADV_DONTNEED does, and goes on as if it had got
-   it. Where there is not one page to be had it gets this one, and fails at its next mapping, which it
-   looks at. */
+   it. Where there is not one page to be had it gets this one, and fails at its next mapping, which
+   it looks at. */
 static _Alignas(PAGE) char spare[PAGE];
 
 void *heap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)

@@ -2,8 +2,8 @@
 /*
  * jemalloc's fast path, inlined into our own malloc and operator new: jemalloc's C++ file is built
  * on the same extension point. What it can't serve from the thread's cache goes to `slow`, by a
- * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that succeeds
- * executes the very instructions it does in plain jemalloc.
+ * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that
+ * succeeds executes the very instructions it does in plain jemalloc.
  *
  * With heap*.c the only file that names jemalloc's internals.
  */
@@ -75,7 +75,8 @@ void heap_hpa_pages_unmap(void *addr, size_t size);
 /* Around sbrk(), by this thread. Returns what it was. */
 bool heap_charge_enter_gap(bool is_entered);
 
-/* Retained extents whose pages the system once refused to take back: whether there are any; once more. */
+/* Retained extents whose pages the system once refused to take back: whether there are any; once
+   more. */
 bool heap_charge_has_refused(void);
 bool heap_charge_purge_again(void *addr, size_t bytes);
 
@@ -92,8 +93,8 @@ void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *eca
 /* Called for whatever the heap has unmapped. */
 void heap_grow_unmapped(size_t bytes);
 
-/* Retention ends, for good: while it is on, jemalloc takes it that no mapping is ever given back in part, and
-   merges with what lies next to a block without asking whose it is. */
+/* Retention ends, for good: while it is on, jemalloc takes it that no mapping is ever given back in
+   part, and merges with what lies next to a block without asking whose it is. */
 void heap_end_retention(void);
 
 /* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */
@@ -137,8 +138,8 @@ void heap_tcache_retry(void);
 #endif
 #define heap_mallctl je_mallctl
 
-/* jemalloc's operator new, which this library has in place of, ends the process at its first failure if the
-   user wants that. */
+/* jemalloc's operator new, which this library has in place of, ends the process at its first
+   failure if the user wants that. */
 static inline void heap_check_infallible(void)
 {
 	if (opt_experimental_infallible_new)
@@ -158,8 +159,8 @@ static inline void *heap_cached(size_t size)
 	return heap_malloc_fast(size, &heap_not_cached);
 }
 
-/* jemalloc has no fast path for these two. It zeroes the whole block, whatever was asked for: a later
-   rallocx(MALLOCX_ZERO) relies on it. */
+/* jemalloc has no fast path for these two. It zeroes the whole block, whatever was asked for: a
+   later rallocx(MALLOCX_ZERO) relies on it. */
 static inline void *heap_cached_zeroed(size_t size)
 {
 	void *memory = heap_cached(size);
@@ -167,8 +168,8 @@ static inline void *heap_cached_zeroed(size_t size)
 	return likely(memory != NULL) ? memset(memory, 0, sz_s2u(size)) : NULL;
 }
 
-/* A small block is aligned to the largest power of two that divides its size class; that is how jemalloc
-   itself finds one. `alignment` is a power of two. */
+/* A small block is aligned to the largest power of two that divides its size class; that is how
+   jemalloc itself finds one. `alignment` is a power of two. */
 static inline void *heap_cached_aligned(size_t alignment, size_t size)
 {
 	if (unlikely(size > SC_LOOKUP_MAXCLASS || alignment > PAGE))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What jemalloc writes and opens by itself: messages, heap profiles, and what it reads for them. It does so
- * inside malloc() as well, with locks held.
+ * What jemalloc writes and opens by itself: messages, heap profiles, and what it reads for them. It
+ * does so inside malloc() as well, with locks held.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 
-/* The profile that was asked for here, and how its file is made: jemalloc would write over whatever has
-   that name. Other profiles have other paths, and are nobody's business but the program's. */
+/* The profile that was asked for here, and how its file is made: jemalloc would write over whatever
+   has that name. Other profiles have other paths, and are nobody's business but the program's. */
 static _Atomic(const char *) asked_path;
 static int (*open_asked)(const char *path);
 
@@ -59,7 +59,8 @@ ssize_t heap_write(int fd, const void *text, size_t bytes)
 	struct io_guard guard;
 	ssize_t written;
 
-	/* A message. What is longer the program has asked for, as statistics at its end: that waits. */
+	/* A message. What is longer the program has asked for, as statistics at its end: that
+	   waits. */
 	if (fd == STDERR_FILENO && bytes <= IO_LINE_BYTES)
 		return io_write_stderr(text, bytes) == 0 ? (ssize_t)bytes : -1;
 	io_guard_begin(&guard);

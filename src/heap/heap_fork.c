@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fork(), where jemalloc forgets a lock. Both are seldom held where there is memory, and at every failure
- * where there is none. What jemalloc calls leads here (heap_glue.h).
+ * fork(), where jemalloc forgets a lock. Both are seldom held where there is memory, and at every
+ * failure where there is none. What jemalloc calls leads here (heap_glue.h).
  */
 #include <sched.h>
 #include <stdatomic.h>
@@ -11,13 +11,13 @@
 #include "heap/heap_ops.h"
 #include "limits/pages.h"
 
-/* Threads in extent_alloc_dss(). It spins on a variable that fork() would leave to the child as it is
-   found, set by a thread that the child does not have. */
+/* Threads in extent_alloc_dss(). It spins on a variable that fork() would leave to the child as it
+   is found, set by a thread that the child does not have. */
 static atomic_uint in_dss;
 static atomic_bool is_forking;
 
-/* While a thread forks there is nothing to be had here: to wait for it, with the heap's locks held that
-   it waits for, would be for ever. */
+/* While a thread forks there is nothing to be had here: to wait for it, with the heap's locks held
+   that it waits for, would be for ever. */
 void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,
                             bool *is_zero, bool *is_committed)
 {
@@ -65,9 +65,9 @@ void heap_fork_child(void)
 	atomic_store(&is_forking, false);
 }
 
-/* The lock under which the heap makes records of the addresses where it has blocks. In jemalloc's order it
-   comes before the base's, and after all that a thread may hold that waits for it: so it is taken with the
-   first base, and goes with the first. */
+/* The lock under which the heap makes records of the addresses where it has blocks. In jemalloc's
+   order it comes before the base's, and after all that a thread may hold that waits for it: so it
+   is taken with the first base, and goes with the first. */
 static bool has_rtree_lock;
 
 void heap_base_prefork(tsdn_t *tsdn, base_t *base)

@@ -2,10 +2,10 @@
 /*
  * How the heap grows under a limit.
  *
- * Where retention is off, jemalloc maps each extent by itself: one system call for every page of small
- * blocks. Here small extents are cut from larger pieces. The rest of a piece waits among the retained
- * extents, which jemalloc looks through first whether retention is on or not; where addresses are short
- * it is unmapped with everything else (heap_evict.c).
+ * Where retention is off, jemalloc maps each extent by itself: one system call for every page of
+ * small blocks. Here small extents are cut from larger pieces. The rest of a piece waits among the
+ * retained extents, which jemalloc looks through first whether retention is on or not; where
+ * addresses are short it is unmapped with everything else (heap_evict.c).
  */
 #include <stdatomic.h>
 
@@ -15,7 +15,8 @@
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 
-/* Above a hundred pages to a system call little is gained; and each arena may have this much in stock. */
+/* Above a hundred pages to a system call little is gained; and each arena may have this much in
+   stock. */
 #define PIECE_BYTES ((size_t)256 << 10)
 
 /* What has to be unmapped before there is room for a piece, after there was none: near a limit each
@@ -52,8 +53,8 @@ static void add_piece(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks)
 	malloc_mutex_unlock(tsdn, &pac->grow_mtx);
 }
 
-/* Arenas made by hand keep what they retain until they are destroyed; and a fault that is injected shall
-   hit what the program asked for. */
+/* Arenas made by hand keep what they retain until they are destroyed; and a fault that is injected
+   shall hit what the program asked for. */
 static bool may_add_piece(pac_t *pac, ehooks_t *ehooks)
 {
 	return !opt_retain && ehooks_are_default(ehooks) && !fault_is_armed(&fault_page) &&

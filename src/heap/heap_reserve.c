@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The reserve: an arena with one mapping, made at start. What comes from it is an ordinary block, and
- * free() brings it back.
+ * The reserve: an arena with one mapping, made at start. What comes from it is an ordinary block,
+ * and free() brings it back.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static bool is_of_region(const void *addr)
 	return (uintptr_t)addr - reserve.begin < reserve.region_bytes;
 }
 
-/* The arena is one of arenas.narenas: a program may bind a thread to it, or name it in MALLOCX_ARENA(). Then
-   it is an arena as any other, which grows. */
+/* The arena is one of arenas.narenas: a program may bind a thread to it, or name it in
+   MALLOCX_ARENA(). Then it is an arena as any other, which grows. */
 static void *reserve_extent_alloc(extent_hooks_t *hooks, void *new_addr, size_t size,
                                   size_t alignment, bool *zero, bool *commit, unsigned arena)
 {
@@ -112,8 +112,8 @@ int heap_reserve_create(size_t bytes)
 		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;
 	}
-	/* Taken whole and given back, the region and every record it needs are in the arena: nothing
-	   has to be mapped when it is used. */
+	/* Taken whole and given back, the region and every record it needs are in the arena:
+	   nothing has to be mapped when it is used. */
 	is_for_reserve = true;
 	whole = je_mallocx(size, reserve_flags());
 	is_for_reserve = false;

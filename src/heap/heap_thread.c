@@ -2,9 +2,9 @@
 /*
  * A thread's first allocation when there is no memory. jemalloc then takes two results for granted,
  * an arena and a cache for the thread, and dereferences NULL. It calls these two functions instead
- * of its own (heap_glue.h): the thread gets the first arena, which always exists, and does without a
- * cache until there is memory for one. What it asked for may still fail; that is the ladder's to see
- * to.
+ * of its own (heap_glue.h): the thread gets the first arena, which always exists, and does without
+ * a cache until there is memory for one. What it asked for may still fail; that is the ladder's to
+ * see to.
  */
 #include "heap/heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS

@@ -31,8 +31,9 @@ static size_t min_size(size_t a, size_t b)
 }
 
 /*
- * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a limit is
- * small beside the number of processors, that is most of it: an arena for each so many bytes will do.
+ * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
+ * limit is small beside the number of processors, that is most of it: an arena for each so many
+ * bytes will do.
  */
 #define LIMIT_BYTES_PER_ARENA (64UL << 20)
 
@@ -49,16 +50,18 @@ static void limit_arenas(size_t limit)
 	if (ratio >= opt_narenas_ratio)
 		return;
 	opt_narenas_ratio = ratio;
-	/* Free pages side by side that are more than this are given back at once. In the first arena, which
-	   is made now, and where all threads may free, 8 MiB of them come together all the time. */
+	/* Free pages side by side that are more than this are given back at once. In the first
+	   arena, which is made now, and where all threads may free, 8 MiB of them come together all
+	   the time. */
 	if (limit / 4 > oversize_threshold)
 		oversize_threshold = limit / 4;
 }
 
 /*
- * A freed extent of up to two to this power times the size of a request is cut up for it. With jemalloc's 6
- * a program that frees all of a phase's small blocks has its next phase on new pages, as the old ones lie
- * together by then, and waits for these to decay: docs/benchmarks.md has the figures.
+ * A freed extent of up to two to this power times the size of a request is cut up for it. With
+ * jemalloc's 6 a program that frees all of a phase's small blocks has its next phase on new pages,
+ * as the old ones lie together by then, and waits for these to decay: docs/benchmarks.md has the
+ * figures.
  */
 #define LG_MAX_ACTIVE_FIT 8
 
@@ -67,11 +70,12 @@ void heap_configure(void)
 	size_t limit;
 
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
-	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so anyway. */
+	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so
+	   anyway. */
 	opt_abort = false;
 	limit = constraint_init();
-	/* Address space that an arena retains is charged to the limit and of no use to any other arena. (Our own
-	   budget counts pages, not addresses.) */
+	/* Address space that an arena retains is charged to the limit and of no use to any other
+	   arena. (Our own budget counts pages, not addresses.) */
 	if (limit != SIZE_MAX) {
 		opt_retain = false;
 		heap_maps_init();

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where freed blocks wait, the oldest first to leave. A program that still writes to one is found out when it
- * leaves; and as long as it waits nobody else has it.
+ * Where freed blocks wait, the oldest first to leave. A program that still writes to one is found
+ * out when it leaves; and as long as it waits nobody else has it.
  *
- * A fork() may come between any two lines, in another thread: so each store leaves the ring whole, and a child
- * takes the flag from its parent (table_lock()). At worst it never gives one block back.
+ * A fork() may come between any two lines, in another thread: so each store leaves the ring whole,
+ * and a child takes the flag from its parent (table_lock()). At worst it never gives one block
+ * back.
  */
 #include "config/options.h"
 #include "heap/blocks_inside.h"
@@ -15,7 +16,8 @@
 #define SLOTS 65536
 #define GONE 4096
 
-/* All for who has the flag. A slot outside of the ring has what waited there before: a block that was freed. */
+/* All for who has the flag. A slot outside of the ring has what waited there before: a block that
+   was freed. */
 static struct {
 	table_flag flag;
 	size_t bytes_max, bytes;

@@ -11,8 +11,8 @@
 
 static struct turn killer = TURN_INITIALIZER(LOCK_KILLER);
 
-/* How often the killer was disabled. Written under the turn's lock, and read without: that may be where the heap's
-   own locks are held. Relaxed: it stands for itself alone. */
+/* How often the killer was disabled. Written under the turn's lock, and read without: that may be
+   where the heap's own locks are held. Relaxed: it stands for itself alone. */
 static atomic_uint disabled;
 
 bool kill_is_disabled(void)

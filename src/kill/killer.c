@@ -24,8 +24,8 @@ static const struct proc_cgroup *full_group(const struct oom_control *control,
 	return control->constraint == CONSTRAINT_CGROUP && scope->has_group ? &scope->group : NULL;
 }
 
-/* mem_cgroup_get_oom_group(). Nobody else goes with a process for a limit of that process alone, unless somebody
-   asks by hand: with a reason. */
+/* mem_cgroup_get_oom_group(). Nobody else goes with a process for a limit of that process alone,
+   unless somebody asks by hand: with a reason. */
 static bool find_group(const struct oom_control *control, const struct victim_scope *scope,
                        pid_t pid, const char *reason, struct proc_cgroup *group)
 {
@@ -67,7 +67,8 @@ static void count_other(const struct oom_control *control, pid_t pid)
 	stats_verdict(control, OOMRECLAIM_OUTCOME_KILL_OTHER, pid);
 }
 
-/* oom_kill_process(): victim_kill()'s word, and whether this process goes with the victim's group. */
+/* oom_kill_process(): victim_kill()'s word, and whether this process goes with the victim's
+   group. */
 static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
                                     const struct victim_scope *scope, const struct proc_pid *chosen,
                                     const char *reason, bool *goes_too)
@@ -84,7 +85,8 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
 	verdict.tasks = victim_candidates(&verdict.task_count);
 	own_end_report(control, &verdict);
 	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
-	/* Before the first of them dies: what this process may still have to do it does meanwhile. */
+	/* Before the first of them dies: what this process may still have to do it does
+	   meanwhile. */
 	if (*goes_too && own_end_mark())
 		stats_count(STATS_KILLS);
 	error = victim_kill(scope, chosen, has_group ? &group : NULL);

@@ -19,10 +19,10 @@ enum killer_result {
 };
 
 /* Does what the policy says, ABORT or KILL, if a last attempt finds nothing: what follows can't be
-   taken back, and while this thread waited for its turn another may have killed or freed. The kernel
-   makes that attempt under oom_lock. At KILLER_SPARED *memory is what it found. At KILLER_END the
-   report is written, the process counts as dying, and *policy says which of the two it is: with no
-   process left to kill KILL becomes ABORT, as the kernel panics. */
+   taken back, and while this thread waited for its turn another may have killed or freed. The
+   kernel makes that attempt under oom_lock. At KILLER_SPARED *memory is what it found. At
+   KILLER_END the report is written, the process counts as dying, and *policy says which of the two
+   it is: with no process left to kill KILL becomes ABORT, as the kernel panics. */
 enum killer_result killer_act(const struct oom_control *control, enum oomreclaim_policy *policy,
                               void **memory);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is to happen when reclaim has given nothing: the policy callback's word, or the policy in force. Whether
- * anything may happen at all is the ladder's to say.
+ * What is to happen when reclaim has given nothing: the policy callback's word, or the policy in
+ * force. Whether anything may happen at all is the ladder's to say.
  */
 #ifndef OOM_POLICY_H
 #define OOM_POLICY_H

@@ -97,8 +97,8 @@ void victim_skip(pid_t pid, uint64_t start_time)
 	state.skipped[state.skips++ % VICTIM_SKIPPED] = (struct identity){pid, start_time};
 }
 
-/* A child between vfork() and exec, or a thread group made by clone(CLONE_VM): killing it would free
-   nothing, or take our own memory from under us. */
+/* A child between vfork() and exec, or a thread group made by clone(CLONE_VM): killing it would
+   free nothing, or take our own memory from under us. */
 static bool shares_memory(pid_t pid, pid_t self)
 {
 	int saved = errno;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's select_bad_process(): which process is killed so that this one may go on. One thread at a time is in here and in
- * victim_kill.c: killer.c sees to that.
+ * The kernel's select_bad_process(): which process is killed so that this one may go on. One thread
+ * at a time is in here and in victim_kill.c: killer.c sees to that.
  */
 #ifndef OOM_VICTIM_H
 #define OOM_VICTIM_H
@@ -27,8 +27,8 @@ struct victim_scope {
 	uint64_t total_pages; /* that oom_score_adj is a thousandth of */
 };
 
-/* The process's own scope, by the setting kill_target. is_group_full: it is a memory cgroup that has
-   nothing left, so its limit is all there is to share. */
+/* The process's own scope, by the setting kill_target. is_group_full: it is a memory cgroup that
+   has nothing left, so its limit is all there is to share. */
 void victim_scope(struct victim_scope *scope, bool is_group_full);
 
 /* mm/oom_kill.c's oom_badness(): how much memory a process's end would free, in pages, moved by its
@@ -36,8 +36,8 @@ void victim_scope(struct victim_scope *scope, bool is_group_full);
 #define VICTIM_NEVER LONG_MIN
 long oom_badness(const struct proc_pid *process, uint64_t total_pages);
 
-/* select_bad_process(). At equal badness the one found last. -ESRCH: there is nobody; another -errno:
-   there may be somebody, but /proc can't be read. */
+/* select_bad_process(). At equal badness the one found last. -ESRCH: there is nobody; another
+   -errno: there may be somebody, but /proc can't be read. */
 int victim_select(const struct victim_scope *scope, struct proc_pid *chosen);
 
 /* True if the process, read again, is one of those who may be chosen. */

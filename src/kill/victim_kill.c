@@ -25,7 +25,8 @@
 #define LOOK_MS_MIN 10
 #define LOOK_MS_MAX 100
 
-/* The victim that did not go in time; pid 0: nobody. Used by one thread at a time, see the header. */
+/* The victim that did not go in time; pid 0: nobody. Used by one thread at a time, see the
+   header. */
 static struct {
 	pid_t pid;
 	uint64_t start_time;
@@ -41,8 +42,8 @@ static bool is_unchanged(const struct victim_scope *scope, const struct proc_pid
 	       victim_is_in_scope(scope, &now);
 }
 
-/* 0 or -errno. fd -1: a kernel before 5.3, which has no pidfds; the check just before is what is left
-   then. The same where a filter of system calls knows only one half of them. */
+/* 0 or -errno. fd -1: a kernel before 5.3, which has no pidfds; the check just before is what is
+   left then. The same where a filter of system calls knows only one half of them. */
 static int send_signal(int fd, pid_t pid, int number)
 {
 	int saved = errno, error = -1;

@@ -8,14 +8,14 @@
 
 #include "kill/victim.h"
 
-/* mem_cgroup_get_oom_group(): the group that goes as a whole with this process, where memory.oom.group
-   or the setting kill_group asks for it. False: none does. */
+/* mem_cgroup_get_oom_group(): the group that goes as a whole with this process, where
+   memory.oom.group or the setting kill_group asks for it. False: none does. */
 bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgroup *group);
 
-/* Kills the process, and those of `group` unless it is NULL, and waits until its memory is back, or for
-   about twice the setting kill_grace_ms. This process itself is left out, though it be of the group.
-   0: gone; -ESRCH: was gone already; -ETIMEDOUT: still dying; -EPERM: may not be killed, and will not
-   be chosen again. */
+/* Kills the process, and those of `group` unless it is NULL, and waits until its memory is back, or
+   for about twice the setting kill_grace_ms. This process itself is left out, though it be of the
+   group. 0: gone; -ESRCH: was gone already; -ETIMEDOUT: still dying; -EPERM: may not be killed, and
+   will not be chosen again. */
 int victim_kill(const struct victim_scope *scope, const struct proc_pid *process,
                 const struct proc_cgroup *group);
 

@@ -184,8 +184,8 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	start_over(control);
 }
 
-/* Does one step. Returns memory if that found some by itself. is_attempt_due: false where another attempt
-   would be in vain. */
+/* Does one step. Returns memory if that found some by itself. is_attempt_due: false where another
+   attempt would be in vain. */
 static void *take_step(struct oom_control *control, enum rung rung, struct scope_ladder *enter,
                        bool *is_attempt_due)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whether the constraint is looked for: to find out which limit stood in the way takes system calls that the
- * heap does without, and a filter that the program has set may end it for one of them.
+ * Whether the constraint is looked for: to find out which limit stood in the way takes system calls
+ * that the heap does without, and a filter that the program has set may end it for one of them.
  */
 #ifndef OOM_LADDER_ASK_H
 #define OOM_LADDER_ASK_H

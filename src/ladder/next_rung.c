@@ -56,7 +56,8 @@ static enum rung next_for_anyone(const struct oom_control *control)
 	/* IMPOSSIBLE: no reclaim helps with a request beyond every limit. */
 	if (control->facts.is_impossible)
 		return RUNG_FAIL;
-	/* NESTED: no reclaim inside reclaim; and nothing at all where the heap's locks may be held. */
+	/* NESTED: no reclaim inside reclaim; and nothing at all where the heap's locks may be
+	   held. */
 	if (control->facts.in_heap)
 		return RUNG_FAIL;
 	if (control->facts.in_callback)

@@ -5,8 +5,9 @@
 
 #include "reclaim/control.h"
 
-/* What to do next, in the order in which it is done. OWN_RECLAIM to WAIT are followed by one more attempt, but for the
-   reserve, which is one itself. docs/ladder.md has the numbers that the design gives the rungs. */
+/* What to do next, in the order in which it is done. OWN_RECLAIM to WAIT are followed by one more
+   attempt, but for the reserve, which is one itself. docs/ladder.md has the numbers that the design
+   gives the rungs. */
 enum rung {
 	RUNG_FAIL,              /* NULL and ENOMEM */
 	RUNG_OWN_RECLAIM,       /* what the heap can do by itself */

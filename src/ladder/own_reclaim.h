@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the heap does for a request by itself, before the callbacks and again behind them, in steps, cheapest first, as the kernel
- * compacts before it reclaims and reclaims no more than is needed.
+ * What the heap does for a request by itself, before the callbacks and again behind them, in steps,
+ * cheapest first, as the kernel compacts before it reclaims and reclaims no more than is needed.
  */
 #ifndef OOM_OWN_RECLAIM_H
 #define OOM_OWN_RECLAIM_H
@@ -23,8 +23,8 @@ enum own_step {
 /* Begins at a step. */
 void own_reclaim_begin(struct oom_control *control, enum own_step from);
 
-/* Takes the next step that has something to do. Returns memory where the step itself found some. False in
-   *is_progress: there is none left, and another attempt would be in vain. */
+/* Takes the next step that has something to do. Returns memory where the step itself found some.
+   False in *is_progress: there is none left, and another attempt would be in vain. */
 void *own_reclaim_step(struct oom_control *control, bool *is_progress);
 
 /* "flush" and so on. */

@@ -38,13 +38,14 @@ static _Atomic uint64_t read_ns; /* when the last reading ended */
 /* Who reads has it: the heap is in the middle of a mapping, and there may be little stack left. */
 static struct proc_cgroup group;
 
-/* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got below
-   it: it is not woken for every mapping. */
+/* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got
+   below it: it is not woken for every mapping. */
 static atomic_size_t high = SIZE_MAX;
 static atomic_size_t high_now = SIZE_MAX;
 static atomic_size_t low = SIZE_MAX;
-/* Above the high one, who is refused wakes oomreclaimd: what is free, but mapped, may be used again and
-   again without one mapping more. Not if it has just found nothing to reclaim: until somebody else did. */
+/* Above the high one, who is refused wakes oomreclaimd: what is free, but mapped, may be used again
+   and again without one mapping more. Not if it has just found nothing to reclaim: until somebody
+   else did. */
 static atomic_bool wakes_when_met;
 
 /* Wakes oomreclaimd. Set before the first mapping. */
@@ -116,8 +117,8 @@ static OOM_NOINLINE void read_ceiling(void)
 	uint64_t left, max, total, limit;
 	bool is_machine = true;
 
-	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was read last
-	   is better than nothing. */
+	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was
+	   read last is better than nothing. */
 	if (!proc_meminfo("MemTotal", &total))
 		return;
 	left = max = less_margin(total);
@@ -149,8 +150,8 @@ static bool try_reread(size_t now_bytes)
 
 	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
 		return false;
-	/* malloc() is no cancellation point, but reading a file is: the thread would end with the heap's
-	   locks held. */
+	/* malloc() is no cancellation point, but reading a file is: the thread would end with the
+	   heap's locks held. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	read_ceiling();
 	pthread_setcancelstate(cancel_state, NULL);
@@ -266,9 +267,9 @@ void budget_watermark_done(bool is_below)
 {
 	size_t now = budget_charged(), bytes = get(&high), next = now;
 
-	/* What could not be got below the watermark is not tried again before there is more; but near
-	   the limit there never would be. What is below it, for the most part as free blocks that
-	   are still mapped, is tried again when these do not suffice. */
+	/* What could not be got below the watermark is not tried again before there is more; but
+	   near the limit there never would be. What is below it, for the most part as free blocks
+	   that are still mapped, is tried again when these do not suffice. */
 	if (!is_below && is_within(add_saturated(now, REREAD_BYTES)))
 		next = add_saturated(now, REREAD_BYTES);
 	set(&high_now, next > bytes ? next : bytes);
@@ -345,8 +346,8 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 
 void budget_fork_child(void)
 {
-	/* Whoever was reading is in the parent, and so is oomreclaimd, which may have been on its way
-	   below the watermark. */
+	/* Whoever was reading is in the parent, and so is oomreclaimd, which may have been on its
+	   way below the watermark. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 	set(&high_now, get(&high));
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A limit of our own on what the heap maps: the settings limit:SIZE and limit:auto. Counting goes on
- * without one, so that a limit can be set at any time.
+ * A limit of our own on what the heap maps: the settings limit:SIZE and limit:auto. Counting goes
+ * on without one, so that a limit can be set at any time.
  *
- * Called by pages.c with the heap's locks held: nothing here allocates, waits for long, or calls the
- * heap. errno is left alone.
+ * Called by pages.c with the heap's locks held: nothing here allocates, waits for long, or calls
+ * the heap. errno is left alone.
  */
 #ifndef OOM_BUDGET_H
 #define OOM_BUDGET_H
@@ -12,16 +12,17 @@
 #include "limits/constraint.h"
 #include "oomreclaim.h"
 
-/* Takes over the settings. Called whenever they have been read. on_high is called, with locks of the
-   heap held, when a mapping goes above the watermark. */
+/* Takes over the settings. Called whenever they have been read. on_high is called, with locks of
+   the heap held, when a mapping goes above the watermark. */
 void budget_init(void (*on_high)(void));
 
 /* True if `bytes` more may be mapped; they count from then on. */
 bool budget_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
-/* limit:auto is read again at once: after a kill, and before one, a reading of some milliseconds ago
-   won't do. May wait for another thread's reading, so the heap's locks must not be held here. */
+/* limit:auto is read again at once: after a kill, and before one, a reading of some milliseconds
+   ago won't do. May wait for another thread's reading, so the heap's locks must not be held
+   here. */
 void budget_refresh(void);
 
 /* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
@@ -40,11 +41,12 @@ size_t budget_above_low(void);
 /* Both of them in bytes; SIZE_MAX: none. */
 void budget_watermarks(size_t *high_bytes, size_t *low_bytes);
 
-/* oomreclaimd has done what it could: the high one wakes it again. is_below: and that was enough. */
+/* oomreclaimd has done what it could: the high one wakes it again. is_below: and that was
+   enough. */
 void budget_watermark_done(bool is_below);
 
-/* A callback was called directly and something came of it: so oomreclaimd may find something, too. As the
-   kernel forgets kswapd_failures. */
+/* A callback was called directly and something came of it: so oomreclaimd may find something, too.
+   As the kernel forgets kswapd_failures. */
 void budget_reclaimed(void);
 
 /* Bytes counted. */

@@ -20,8 +20,8 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* The lower of the hard limits, and of the soft ones: what is above these is worth a question, since the
-   program may have raised them. Written once, before the first mapping. */
+/* The lower of the hard limits, and of the soft ones: what is above these is worth a question,
+   since the program may have raised them. Written once, before the first mapping. */
 static size_t hard_bytes = SIZE_MAX, soft_bytes = SIZE_MAX;
 
 static size_t read_soft(__rlimit_resource_t resource)

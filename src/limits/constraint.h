@@ -20,18 +20,19 @@ enum constraint {
 	CONSTRAINTS
 };
 
-/* Reads the rlimits as the process starts with them. The lower of the soft ones; SIZE_MAX: there is none. */
+/* Reads the rlimits as the process starts with them. The lower of the soft ones; SIZE_MAX: there is
+   none. */
 size_t constraint_init(void);
 
 /* What stands in the way of `bytes` more. */
 enum constraint constraint_find(size_t bytes);
 
-/* The lowest limit that `bytes` alone exceed; NONE if none is that low. may_ask: the kernel; else UNKNOWN
-   stands for its limits. */
+/* The lowest limit that `bytes` alone exceed; NONE if none is that low. may_ask: the kernel; else
+   UNKNOWN stands for its limits. */
 enum constraint constraint_of_impossible(size_t bytes, bool may_ask);
 
-/* The same by what is known without a system call: the budget, else UNKNOWN. Under a filter of system calls
-   the program allows what the heap needs, and a question more may be its end. */
+/* The same by what is known without a system call: the budget, else UNKNOWN. Under a filter of
+   system calls the program allows what the heap needs, and a question more may be its end. */
 enum constraint constraint_guess(size_t bytes);
 
 /* "RLIMIT_AS" and so on. */

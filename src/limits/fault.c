@@ -83,7 +83,8 @@ bool fault_strikes(struct fault *fault, size_t bytes)
 	return true;
 }
 
-/* In the middle of a mapping the stack may have gone far already: not as much of it as io_warn() takes. */
+/* In the middle of a mapping the stack may have gone far already: not as much of it as io_warn()
+   takes. */
 static void tell(size_t bytes)
 {
 	char line[80];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fault injection: mappings that fail although there is memory, as the kernel's fail_page_alloc makes
- * page allocations fail (Documentation/fault-injection). What makes an attribute count is the kernel's
- * should_fail_ex() of lib/fault-inject.c, in its order.
+ * Fault injection: mappings that fail although there is memory, as the kernel's fail_page_alloc
+ * makes page allocations fail (Documentation/fault-injection). What makes an attribute count is the
+ * kernel's should_fail_ex() of lib/fault-inject.c, in its order.
  */
 #ifndef OOM_FAULT_H
 #define OOM_FAULT_H

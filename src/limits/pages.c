@@ -79,8 +79,8 @@ int pages_munmap(void *addr, size_t length)
 	return result;
 }
 
-/* What jemalloc turns to when mmap() fails, or with dss:primary before that: its "dss". It only ever
-   grows. */
+/* What jemalloc turns to when mmap() fails, or with dss:primary before that: its "dss". It only
+   ever grows. */
 void *pages_sbrk(intptr_t increment)
 {
 	int saved = errno;

@@ -14,7 +14,8 @@ struct wait {
 	bool is_circular; /* see closes_circle() */
 };
 
-/* One of the process, since circles go through both kinds of calls. All members are guarded by lock. */
+/* One of the process, since circles go through both kinds of calls. All members are guarded by
+   lock. */
 static struct {
 	struct lock lock;
 	pthread_cond_t ended; /* a call has */
@@ -83,8 +84,8 @@ static bool is_held_up(const struct call_under_way *call)
 	return false;
 }
 
-/* Waits that lead back to the calling thread are marked, those next to it first, until there are no more.
-   True if `own` is one of them. */
+/* Waits that lead back to the calling thread are marked, those next to it first, until there are no
+   more. True if `own` is one of them. */
 static bool closes_circle(const struct wait *own)
 {
 	bool has_grown = true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Calls of the application's callbacks that are under way, reclaim's and the policy's, and the threads that
- * wait for the end of some. One lock for both kinds: threads that wait for each other may be in one of each.
+ * Calls of the application's callbacks that are under way, reclaim's and the policy's, and the
+ * threads that wait for the end of some. One lock for both kinds: threads that wait for each other
+ * may be in one of each.
  *
  * The lock is taken last, and held for no call. errno is left alone.
  */
@@ -19,7 +20,8 @@ struct call_under_way {
 	pthread_t thread;
 };
 
-/* What is called: a handle, or the policy callback. Each policy callback has a generation of its own. */
+/* What is called: a handle, or the policy callback. Each policy callback has a generation of its
+   own. */
 #define CALL_OF_POLICY(generation) ((uint64_t)1 << 62 | (generation))
 
 void calls_begin(struct call_under_way *call, uint64_t what);
@@ -29,9 +31,9 @@ void calls_end(struct call_under_way *call);
 /* Is the calling thread in that call? */
 bool calls_is_own(uint64_t what);
 
-/* Waits until none of the calls from `first` to `last` is under way; none of these may begin any more.
-   Returns at once, with 0, where the calling thread is in one of them itself. EDEADLK where one of them
-   waits for a call that this thread is in, itself or by way of others. */
+/* Waits until none of the calls from `first` to `last` is under way; none of these may begin any
+   more. Returns at once, with 0, where the calling thread is in one of them itself. EDEADLK where
+   one of them waits for a call that this thread is in, itself or by way of others. */
 int calls_wait(uint64_t first, uint64_t last);
 
 void calls_fork_lock(void);

@@ -20,7 +20,7 @@
 enum callbacks_left {
 	CALLBACKS_MAY_GIVE,
 	CALLBACKS_GAVE_NOTHING,
-	CALLBACKS_TIMED_OUT /* another thread's did not end in time: no proof that they have nothing left */
+	CALLBACKS_TIMED_OUT /* another thread's did not end in time, which proves nothing */
 };
 
 struct oom_control {

@@ -3,8 +3,8 @@
 
 #include "base/base.h"
 
-/* glibc's, exported since 2.2.5 and declared nowhere. The macros of pthread.h that are for programs see no
-   longjmp(). Not in libc.a: in a static program jumps are not seen. */
+/* glibc's, exported since 2.2.5 and declared nowhere. The macros of pthread.h that are for programs
+   see no longjmp(). Not in libc.a: in a static program jumps are not seen. */
 __attribute__((weak)) void _pthread_cleanup_push(struct _pthread_cleanup_buffer *buffer,
                                                  void (*routine)(void *), void *arg);
 __attribute__((weak)) void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *buffer,

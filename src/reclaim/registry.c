@@ -35,8 +35,8 @@ struct registry_entry {
 static struct {
 	struct lock lock;
 	struct registry_entry *first;
-	/* Written under the lock, and read without: that may be where the heap's own locks are held. Relaxed:
-	   an entry is looked for under the lock. */
+	/* Written under the lock, and read without: that may be where the heap's own locks are
+	   held. Relaxed: an entry is looked for under the lock. */
 	_Atomic oomreclaim_handle newest;
 } registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
 

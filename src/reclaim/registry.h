@@ -23,14 +23,15 @@ struct registry_new {
 	void *arg;
 };
 
-/* How much memory registry_add() takes over. `release` is called with it, and with no lock held, once the
-   callback is gone. */
+/* How much memory registry_add() takes over. `release` is called with it, and with no lock held,
+   once the callback is gone. */
 extern const size_t registry_entry_bytes;
 oomreclaim_handle registry_add(void *memory, const struct registry_new *callback,
                                void (*release)(void *memory));
 
 bool registry_has(oomreclaim_handle handle);
-/* The callback is not called again; a call that is under way may go on. False where there is none. */
+/* The callback is not called again; a call that is under way may go on. False where there is
+   none. */
 bool registry_remove(oomreclaim_handle handle);
 
 /* What a walker needs to call, copied out under the lock. */
@@ -88,7 +89,8 @@ struct registry_code {
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	char file[REGISTRY_FILE_MAX + 1]; /* as it was noted; "": not yet */
 };
-/* Moves on to the callback with the next handle, 0 being before the first; false where there is none. */
+/* Moves on to the callback with the next handle, 0 being before the first; false where there is
+   none. */
 bool registry_next_code(struct registry_code *code);
 void registry_note_file(const struct registry_code *code);
 

@@ -13,7 +13,8 @@
 #include "base/io.h"
 #include "system/proc.h"
 
-/* Not on the stack: there may be little of it left. Used by one thread at a time, see the header. */
+/* Not on the stack: there may be little of it left. Used by one thread at a time, see the
+   header. */
 static struct io_lines lines;
 
 /* The text behind "Key:" and blanks if the line has that key, else NULL. */
@@ -106,8 +107,8 @@ static bool visit_thread(pid_t thread, void *arg)
 
 static int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg), void *arg);
 
-/* find_lock_task_mm(): a main thread that has ended has no memory any more, but the process may go on
-   in the others. */
+/* find_lock_task_mm(): a main thread that has ended has no memory any more, but the process may go
+   on in the others. */
 static OOM_NOINLINE void find_memory(struct proc_pid *process)
 {
 	char path[64];
@@ -216,7 +217,8 @@ static bool visit_entries(const char *entries, ssize_t bytes, bool (*visit)(pid_
 static OOM_NOINLINE int walk_numbers(const char *path, bool (*visit)(pid_t pid, void *arg),
                                      void *arg)
 {
-	/* First the path, then what is in there. Here and not static, as one walk may be inside another. */
+	/* First the path, then what is in there. Here and not static, as one walk may be inside
+	   another. */
 	_Alignas(struct dirent64) char entries[ENTRIES_BYTES];
 	struct io_buf buf = {.text = entries, .bytes = sizeof entries};
 	int saved = errno, error = 0, dir;
