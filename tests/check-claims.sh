@@ -15,7 +15,8 @@ code()
 	done
 }
 
-# only WHAT PATTERN ALLOWED: no file has PATTERN but those that match ALLOWED; and each of ALLOWED does.
+# only WHAT PATTERN ALLOWED: no file has PATTERN but those that match ALLOWED; and each of ALLOWED
+# does.
 only()
 {
 	what=$1 pattern=$2

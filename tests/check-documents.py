@@ -10,7 +10,8 @@ import pathlib
 import re
 import sys
 
-# Each of their names has to stand in some source. The others name the kernel's functions, and programs' own.
+# Each of their names has to stand in some source. The others name the kernel's functions, and
+# programs' own.
 FOR_MAINTAINERS = ("docs/design.md", "docs/jemalloc.md", "docs/failure-path.md")
 SOURCES = ("src", "include", "tools", "modules", "subprojects/packagefiles", "meson.build", "tests/meson.build",
            "tests/preload/meson.build")

@@ -21,9 +21,11 @@ import tempfile
 # What may be used over what the heap itself takes.
 BOUND_BYTES = 4096
 
-# Where the stack is counted from: what the heap calls in the middle of a mapping, and what comes behind it.
+# Where the stack is counted from: what the heap calls in the middle of a mapping, and what comes
+# behind it.
 FAILING = "budget_charge fault_should_fail_slow ladder_climb ladder_run oomreclaim_reclaim oomreclaim_kill".split()
-# The same, what has a stack of its own, and what ends in a throw, whose stack is the runtime's affair.
+# The same, what has a stack of its own, and what ends in a throw, whose stack is the runtime's
+# affair.
 ROOTS = FAILING + ["dump_on_own_stack", "cxx_failed", "cxx_failed_nothrow"]
 # Once, before the first allocation of the process.
 AT_START = {"malloc_init_hard", "malloc_init_hard_a0", "malloc_init_hard_a0_locked"}

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check-header.sh HEADER LIST CC [CXX]
-# The public header compiles on its own in every dialect it is meant for, declares
-# exactly the functions and variables that LIST (tests/exports.txt) says are
-# exported, and with OOMRECLAIM_OPTIONAL a program runs without the library. So do the headers beside it compile.
+# check-header.sh HEADER LIST CC [CXX] The public header compiles on its own in every dialect it is
+# meant for, declares exactly the functions and variables that LIST (tests/exports.txt) says are
+# exported, and with OOMRECLAIM_OPTIONAL a program runs without the library. So do the headers
+# beside it compile.
 set -eu
 
 header=$1 list=$2 cc=$3 cxx=${4-}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check-jemalloc-defs.sh LIST CPU BUILT COMMAND SOURCE DIR CC CFLAGS AR CONFIGURE-ARG...
-# What jemalloc's configure has found is what LIST says for this CPU: in the build directory BUILT, and
+# check-jemalloc-defs.sh LIST CPU BUILT COMMAND SOURCE DIR CC CFLAGS AR CONFIGURE-ARG... What
+# jemalloc's configure has found is what LIST says for this CPU: in the build directory BUILT, and
 # once more on what looks like another machine, where COMMAND (configure-jemalloc) puts it into DIR.
 set -eu
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check-layers-planted.sh CHECK SRC OBJECTS NM COMPILER...: CHECK passes as it is, and finds an include that leads to a
-# later room, a call that does, a call of the heap, and a file in no room.
+# check-layers-planted.sh CHECK SRC OBJECTS NM COMPILER...: CHECK passes as it is, and finds an
+# include that leads to a later room, a call that does, a call of the heap, and a file in no room.
 set -eu
 check=$1 src=$2 objects=$3 nm=$4
 shift 4

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check-reference.sh SOURCE-ROOT EXPORTS: the API reference is made without a warning, and everything public in it
-# is described.
+# check-reference.sh SOURCE-ROOT EXPORTS: the API reference is made without a warning, and
+# everything public in it is described.
 set -eu
 
 tmp=$(mktemp -d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linked with liboomreclaim.a: its malloc is the program's, settings compiled into the program hold,
- * and a callback makes room.
+ * Linked with liboomreclaim.a: its malloc is the program's, settings compiled into the program
+ * hold, and a callback makes room.
  */
 #include <oomreclaim.h>
 #include <stdio.h>

@@ -69,7 +69,8 @@ static void check_survivors(void)
 		nth_check(survivors[i], survivor_bytes[i]);
 }
 
-/* What is free stays mapped until addresses are short: under RLIMIT_AS one large request sees to that. */
+/* What is free stays mapped until addresses are short: under RLIMIT_AS one large request sees to
+   that. */
 static void unmap_free(void)
 {
 	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);

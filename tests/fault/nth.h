@@ -15,8 +15,8 @@
 
 struct operation {
 	const char *name;
-	/* Does it, and undoes it. False if it was refused, and said so as its manual says. Anything else
-	   fails a check. */
+	/* Does it, and undoes it. False if it was refused, and said so as its manual says. Anything
+	   else fails a check. */
 	bool (*run)(void);
 	/* Before each, with nothing injected. */
 	void (*prepare)(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sequences of calls, two bytes each: what to do, and with what. Callbacks do the like. A list of our
- * own says which callbacks are registered, and what has been counted.
+ * Sequences of calls, two bytes each: what to do, and with what. Callbacks do the like. A list of
+ * our own says which callbacks are registered, and what has been counted.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the programs about locks have in common: a lock, somebody who has it and allocates, and a callback that
-   waits for it. */
+/* What the programs about locks have in common: a lock, somebody who has it and allocates, and a
+   callback that waits for it. */
 #ifndef LOCKDEP_CALLS_H
 #define LOCKDEP_CALLS_H
 
@@ -22,8 +22,8 @@ static void allocate(void)
 	free(memory);
 }
 
-/* As a std::mutex: nobody initialises or destroys it. In a large block, in the middle, where the heap does not move
-   it by a part of a page. */
+/* As a std::mutex: nobody initialises or destroys it. In a large block, in the middle, where the
+   heap does not move it by a part of a page. */
 static inline pthread_mutex_t *place_lock(char *memory, size_t bytes)
 {
 	static const pthread_mutex_t initial = PTHREAD_MUTEX_INITIALIZER;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# cost.sh LIBRARY DEBUG-LIBRARY: what the debug library costs on programs of others, as a ratio of the medians of
-# runs that take turns.
+# cost.sh LIBRARY DEBUG-LIBRARY: what the debug library costs on programs of others, as a ratio of
+# the medians of runs that take turns.
 set -eu
 library=$1 debug=$2
 unset LD_PRELOAD MALLOC_CONF OOMRECLAIM_CONF

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is over: memory that locks were in, files, callbacks, programs. Run on liboomreclaim-debug.so;
-   what it has to say of each is in meson.build. */
+/* What is over: memory that locks were in, files, callbacks, programs. Run on
+   liboomreclaim-debug.so; what it has to say of each is in meson.build. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -244,7 +244,8 @@ static size_t stay(void)
 	return 0;
 }
 
-/* Who wants memory meanwhile waits, and does not try as often as it can: each time takes a millisecond. */
+/* Who wants memory meanwhile waits, and does not try as often as it can: each time takes a
+   millisecond. */
 static void dry_run_busy(void)
 {
 	const unsigned wait_ms = 200; /* in meson.build */

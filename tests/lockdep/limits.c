@@ -10,7 +10,8 @@
 
 void __register_frame(void *begin);
 
-/* The unwinder takes a lock of its own and allocates with it held; a report's stack takes that lock too. */
+/* The unwinder takes a lock of its own and allocates with it held; a report's stack takes that lock
+   too. */
 static void unwinder(void)
 {
 	/* A CIE with nothing but a return address, a description of no function, and the end. */

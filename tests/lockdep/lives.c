@@ -69,7 +69,8 @@ static void let_background_call(void)
 {
 	void *most;
 
-	/* Above the high watermark, 32 MiB; with what the block check has behind it below the limit, 64. */
+	/* Above the high watermark, 32 MiB; with what the block check has behind it below the
+	   limit, 64. */
 	most = malloc(36 << 20);
 	CHECK(most != NULL);
 	memset(most, 1, 36 << 20);
@@ -187,8 +188,8 @@ static void renewed(void)
 	CHECK_EQ(check_child(pid), 0);
 }
 
-/* A constructor, which has the loader's lock, waits for a, and who has a makes a report: that must not
-   wait for the loader. */
+/* A constructor, which has the loader's lock, waits for a, and who has a makes a report: that must
+   not wait for the loader. */
 static atomic_bool has_a, is_constructing;
 
 void in_constructor(void)
@@ -279,8 +280,8 @@ static void *die_with(void *lock)
 	return NULL;
 }
 
-/* Recursive, robust, shared, destroyed and used again, unlocked by another thread, held at fork(): nothing to
-   report, and nothing breaks. */
+/* Recursive, robust, shared, destroyed and used again, unlocked by another thread, held at fork():
+   nothing to report, and nothing breaks. */
 static void odd_ones(void)
 {
 	pthread_mutexattr_t attributes;

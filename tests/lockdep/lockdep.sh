@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# lockdep.sh LIBRARY DEBUG-LIBRARY ORDERS SOURCE-ROOT CC: the example deadlock on both libraries; a report is made
-# once; fail_malloc; and programs of others, which have callbacks but no deadlock, run as they do without.
+# lockdep.sh LIBRARY DEBUG-LIBRARY ORDERS SOURCE-ROOT CC: the example deadlock on both libraries; a
+# report is made once; fail_malloc; and programs of others, which have callbacks but no deadlock,
+# run as they do without.
 set -eu
 
 library=$1 debug=$2 orders=$3 root=$4 cc=$5

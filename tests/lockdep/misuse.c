@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * misuse KIND SIZE [other]: what a program may not do to a block of that size; with `other`, the second half of
- * it in another thread. What it writes to comes back, or is freed, before the program ends.
+ * misuse KIND SIZE [other]: what a program may not do to a block of that size; with `other`, the
+ * second half of it in another thread. What it writes to comes back, or is freed, before the
+ * program ends.
  */
 #include <err.h>
 #include <pthread.h>

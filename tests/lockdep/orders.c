@@ -48,7 +48,8 @@ static size_t wait_c(void)
 
 static void indirect(void)
 {
-	/* The callback waits for c; who has c may wait for b, and who has b for a; who has a allocates. */
+	/* The callback waits for c; who has c may wait for b, and who has b for a; who has a
+	   allocates. */
 	call_back(wait_c);
 	pthread_mutex_lock(&c);
 	pthread_mutex_lock(&b);

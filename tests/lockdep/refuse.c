@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* To be preloaded: the kernel unmaps nothing, as where the process has vm.max_map_count mappings. */
+/* To be preloaded: the kernel unmaps nothing, as where the process has vm.max_map_count
+   mappings. */
 #include <errno.h>
 #include <stddef.h>
 

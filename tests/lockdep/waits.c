@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What else waits for a lock than who takes it for the first time, and how a report names it. Run on
-   liboomreclaim-debug.so; what it has to say of each is in meson.build. */
+/* What else waits for a lock than who takes it for the first time, and how a report names it. Run
+   on liboomreclaim-debug.so; what it has to say of each is in meson.build. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>

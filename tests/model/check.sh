@@ -3,7 +3,7 @@
 # The model of waiting, joining, unregistering and forking (reclaim.pml): it holds
 # as it is, and each of the bugs that can be planted in it is found.
 #
-#     tests/model/check.sh [CC [DEFINE...]]     # with -DFORKS -DFORK_KEEPS_LOCK, say: that one's trail
+#     tests/model/check.sh [CC [DEFINE...]]     # -DFORKS -DFORK_KEEPS_LOCK, say: its trail
 set -eu
 source=$(cd "$(dirname "$0")" && pwd)/reclaim.pml
 model=reclaim.pml

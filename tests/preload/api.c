@@ -145,7 +145,8 @@ static void alignment(void)
 	refused(aligned_alloc(huge * 2, 8), ENOMEM);
 	refused(memalign(huge * 2 + 1, 8), EINVAL);
 	refused(memalign(huge, 8), ENOMEM);
-	/* Not a multiple of the alignment: allowed since C17's correction, and in glibc ever since. */
+	/* Not a multiple of the alignment: allowed since C17's correction, and in glibc ever
+	   since. */
 	free(good(aligned_alloc(64, 100), 100));
 	free(good(memalign(0, 8), 8));
 	block = good(memalign(3, 100), 100);

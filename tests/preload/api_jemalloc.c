@@ -139,7 +139,8 @@ static void *use_last_arena(void *arg)
 	return NULL;
 }
 
-/* Whatever it is for, it has as much as any other, for threads that are bound to it and for blocks. */
+/* Whatever it is for, it has as much as any other, for threads that are bound to it and for
+   blocks. */
 static void last_arena_grows(void)
 {
 	int flags = (int)(MALLOCX_ARENA(last_arena()) | MALLOCX_TCACHE_NONE);
@@ -189,9 +190,9 @@ static void not_retained(void)
 	CHECK(!is_retaining());
 }
 
-/* Run with 64 MiB in all, or to have resident without a word from oomreclaimd: what is mapped ahead is not
-   charged. A heap that lies across a multiple of 1 GiB, as one in fifteen does, has 6 MiB less: its tree of
-   extents needs another leaf. */
+/* Run with 64 MiB in all, or to have resident without a word from oomreclaimd: what is mapped ahead
+   is not charged. A heap that lies across a multiple of 1 GiB, as one in fifteen does, has 6 MiB
+   less: its tree of extents needs another leaf. */
 static void retained_under_limit(void)
 {
 	enum { BLOCK_BYTES = 1 << 20, BLOCKS = 46 };
@@ -223,8 +224,8 @@ static size_t retained_bytes(void)
 	return bytes;
 }
 
-/* Where address space is not retained small blocks come from larger mappings all the same. What is not
-   used yet of these goes back when addresses are short, and not before. */
+/* Where address space is not retained small blocks come from larger mappings all the same. What is
+   not used yet of these goes back when addresses are short, and not before. */
 static void stock(void)
 {
 	enum { BLOCKS = 1000, BLOCK_BYTES = 4096, PIECE_BYTES = 256 << 10 };
@@ -250,8 +251,8 @@ static void stock(void)
 		free(blocks[i]);
 }
 
-/* A great deal of small blocks is freed, and becomes few large extents. What is taken next in small blocks
-   comes from these: jemalloc leaves them alone by default, and takes new pages. */
+/* A great deal of small blocks is freed, and becomes few large extents. What is taken next in small
+   blocks comes from these: jemalloc leaves them alone by default, and takes new pages. */
 static void reuse(void)
 {
 	enum { BLOCKS = 40000, BLOCK_BYTES = 200 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A limit on what the heap maps: by a setting (run with limit:64M) and by oomreclaim_set_limit(). */
+/* A limit on what the heap maps: by a setting (run with limit:64M) and by
+   oomreclaim_set_limit(). */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -112,8 +113,8 @@ static void rlimit(void)
 	CHECK_EQ(stats().times_met, 0);
 }
 
-/* Run with retain:true,dirty_decay_ms:0, where vm.overcommit_memory is 2: pages that are given up and
-   taken again are mapped anew in place, and count once. */
+/* Run with retain:true,dirty_decay_ms:0, where vm.overcommit_memory is 2: pages that are given up
+   and taken again are mapped anew in place, and count once. */
 static void again(void)
 {
 	for (int i = 0; i < 100; i++) {

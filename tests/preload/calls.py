@@ -15,8 +15,8 @@ import sys
 ABORTED = (-6, -11)  # where tgkill() is refused, abort() ends the process by a fault
 KILLED = (-9, 128 + 9)  # where kill() is refused, by exit
 
-# Case of PROGRAM, settings, what of the manual's list is allowed beside "heap", and how it ends: under the list; where
-# the rest is refused.
+# Case of PROGRAM, settings, what of the manual's list is allowed beside "heap", and how it ends:
+# under the list; where the rest is refused.
 RUNS = [
     ("plain", "", "", (0,), (0,)),
     ("forms", "", "", (0,), (0,)),

@@ -2,9 +2,9 @@
 /*
  *     preload_cancel EXPORTS [NAME...]
  *
- * Every function that the library exports, as EXPORTS lists them, on a thread with a cancellation pending: none acts
- * on it, neither where there is memory nor where there is none. With names: these alone; one with a '-' in front is
- * left out.
+ * Every function that the library exports, as EXPORTS lists them, on a thread with a cancellation
+ * pending: none acts on it, neither where there is memory nor where there is none. With names:
+ * these alone; one with a '-' in front is left out.
  */
 #include <dlfcn.h>
 #include <errno.h>

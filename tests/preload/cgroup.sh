@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh
-# To be sourced: makes a memory cgroup of version 1 below our own. Exit status 77 where that can't be
-# had.
+# To be sourced: makes a memory cgroup of version 1 below our own. Exit status 77 where that can't
+# be had.
 
 # make_group MIB: sets $group, and removes it at the end.
 make_group()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Programs that close every descriptor, as daemons do, and open files of their own: descriptor 2 is one of
- * them. Whatever the library has to say then, none of it is in these files.
+ * Programs that close every descriptor, as daemons do, and open files of their own: descriptor 2 is
+ * one of them. Whatever the library has to say then, none of it is in these files.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -126,7 +126,8 @@ static void make(char **names, unsigned otherwise)
 	add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise));
 }
 
-/* What the filter has stopped, and whether the case is over: the main thread, which has no filter, sees to it. */
+/* What the filter has stopped, and whether the case is over: the main thread, which has no filter,
+   sees to it. */
 static int stopped_call = -1;
 static bool is_over;
 

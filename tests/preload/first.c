@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A thread whose first malloc() comes when there is no memory, not even for the heap's records of the
- * thread: NULL, not a crash. Later, when there is some, it is a thread like any other.
+ * A thread whose first malloc() comes when there is no memory, not even for the heap's records of
+ * the thread: NULL, not a crash. Later, when there is some, it is a thread like any other.
  */
 #include <errno.h>
 #include <pthread.h>

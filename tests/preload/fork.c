@@ -220,8 +220,8 @@ static void under_load(void)
 static sem_t is_in_sbrk;
 static __thread bool is_watched;
 
-/* In the library's place of libc's: once it has said where the break is, the heap asks each time. There
-   is never anything to be had, and to say so takes a while. */
+/* In the library's place of libc's: once it has said where the break is, the heap asks each time.
+   There is never anything to be had, and to say so takes a while. */
 void *sbrk(intptr_t increment)
 {
 	static bool has_told;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Preloaded behind the library, and so set up before it: a library that takes its lock over fork(), and whose
-   handlers are registered before anybody has allocated. */
+/* Preloaded behind the library, and so set up before it: a library that takes its lock over fork(),
+   and whose handlers are registered before anybody has allocated. */
 #include <pthread.h>
 
 #include "check.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is free in pieces that are too small for a request serves it all the same, before the callbacks are
-   asked: by degrees, as docs/ladder.md has it. */
+/* What is free in pieces that are too small for a request serves it all the same, before the
+   callbacks are asked: by degrees, as docs/ladder.md has it. */
 #include <stdlib.h>
 
 #include "check.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Addresses of more bits than the heap keeps: on some processors the kernel has them for programs that ask
- * for them by a hint. What gets one here gives it back, and the allocation fails as without memory.
+ * Addresses of more bits than the heap keeps: on some processors the kernel has them for programs
+ * that ask for them by a hint. What gets one here gives it back, and the allocation fails as
+ * without memory.
  */
 #include <errno.h>
 #include <stdint.h>

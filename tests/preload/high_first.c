@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program with a malloc() of its own, whose blocks lie above the addresses that the heap keeps: they are
- * nobody's, though the rest of the address is that of one of the heap's blocks.
+ * A program with a malloc() of its own, whose blocks lie above the addresses that the heap keeps:
+ * they are nobody's, though the rest of the address is that of one of the heap's blocks.
  */
 #include <stddef.h>
 #include <stdint.h>

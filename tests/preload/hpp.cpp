@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim.hpp: registrations, scopes, the memory resource. Under a limit, with and without the library. */
+/* oomreclaim.hpp: registrations, scopes, the memory resource. Under a limit, with and without the
+   library. */
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -107,7 +108,8 @@ std::size_t throw_out(const oomreclaim_control *, void *)
 	return 0;
 }
 
-/* Against the rules: the exception comes out of operator new, and nobody pays for it but the one who asked. */
+/* Against the rules: the exception comes out of operator new, and nobody pays for it but the one
+   who asked. */
 void thrown_out()
 {
 	bool is_caught = false;

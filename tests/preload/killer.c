@@ -114,7 +114,8 @@ static void waiting(void)
 	CHECK(pthread_barrier_init(&step, NULL, 2) == 0);
 	CHECK(pthread_create(&thread, NULL, wait_for_term, &term) == 0);
 	pthread_barrier_wait(&step);
-	/* The thread above has to find some of the reserve left: what a victim allocates is from it. */
+	/* The thread above has to find some of the reserve left: what a victim allocates is from
+	   it. */
 	while (kills() == 0)
 		malloc(16 * KIB);
 	for (;;)

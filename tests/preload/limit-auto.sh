@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# limit-auto.sh LIBRARY CACHE
-# A memory cgroup of 128 MiB, and a program with a cache that wants four times that: the kernel kills
-# it with the distribution's jemalloc (libc's malloc, where that is not installed), and with limit:auto
-# it ends well, 20 times of 20.
+# limit-auto.sh LIBRARY CACHE A memory cgroup of 128 MiB, and a program with a cache that wants four
+# times that: the kernel kills it with the distribution's jemalloc (libc's malloc, where that is not
+# installed), and with limit:auto it ends well, 20 times of 20.
 set -eu
 
 library=$1 cache=$2

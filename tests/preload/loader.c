@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* dlopen() as a program has it without the library: RUNPATH, $ORIGIN, namespaces; and RTLD_DEEPBIND.
-   CALLER is loader/caller.c, beside the directory in which its PLUGIN is. */
+/* dlopen() as a program has it without the library: RUNPATH, $ORIGIN, namespaces; and
+   RTLD_DEEPBIND. CALLER is loader/caller.c, beside the directory in which its PLUGIN is. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads that each make, use and close Lua states, one after the other and with the collector stopped, while
- * oomreclaimd wants them collected. Says whether all were right and each was collected at the end, within so many seconds.
+ * Threads that each make, use and close Lua states, one after the other and with the collector
+ * stopped, while oomreclaimd wants them collected. Says whether all were right and each was
+ * collected at the end, within so many seconds.
  */
 #include <pthread.h>
 #include <stdbool.h>

@@ -206,8 +206,8 @@ static size_t charged(void)
 	return stats.charged;
 }
 
-/* The heap can't unmap then, as that takes a mapping; what it gives back is given back all the same, and
-   found again. */
+/* The heap can't unmap then, as that takes a mapping; what it gives back is given back all the
+   same, and found again. */
 static void used_up(void)
 {
 	size_t bytes, most;
@@ -246,7 +246,8 @@ static void used_up_addresses(void)
 	region = use_up(&bytes);
 	for (int i = 0; i < 20; i++)
 		free(malloc(600 * MIB));
-	/* But for a few at the ends of mappings, which are gone: as no mapping can be had for these. */
+	/* But for a few at the ends of mappings, which are gone: as no mapping can be had for
+	   these. */
 	for (size_t k = 0; k < used; k += 2) {
 		blocks[k] = malloc(20000);
 		refused += !blocks[k];

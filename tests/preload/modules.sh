@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# modules.sh LIBRARY CC INCLUDE SOURCE-ROOT MODULES: the setting modules. What is wrong with a module is told
-# in one line, and the program goes on; one that is right is called.
+# modules.sh LIBRARY CC INCLUDE SOURCE-ROOT MODULES: the setting modules. What is wrong with a
+# module is told in one line, and the program goes on; one that is right is called.
 set -eu
 
 library=$1 cc=$2 include=$3 root=$4 modules=$5
@@ -122,8 +122,8 @@ with=$(cat "$tmp/out")
 # 6 MiB are what a heap costs that lies across a multiple of 1 GiB, as one of the two may.
 [ "$with" -ge $((without - 10)) ] || fail "its 30 MiB did not come back: $with blocks, without it $without"
 
-# A program with privileges that its caller lacks: a directory that others may write is not trusted. The
-# settings are compiled in, as the environment's are not read there; nor is LD_PRELOAD.
+# A program with privileges that its caller lacks: a directory that others may write is not trusted.
+# The settings are compiled in, as the environment's are not read there; nor is LD_PRELOAD.
 # shellcheck disable=SC2086
 $cc -D_GNU_SOURCE -I"$include" -o "$tmp/secure" -x c - -x none "$tmp/liboomreclaim.so.0" -Wl,-rpath,"$tmp" <<E2
 #include <oomreclaim.h>

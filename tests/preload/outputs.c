@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every text that the library writes, against everything that may stand in its way: a reader that does not
- * read, a limit, a descriptor that is not there, a thread whose cancellation is pending. What the program
- * asked for comes back, or ends as its policy says.
+ * Every text that the library writes, against everything that may stand in its way: a reader that
+ * does not read, a limit, a descriptor that is not there, a thread whose cancellation is pending.
+ * What the program asked for comes back, or ends as its policy says.
  *
- * A case is an output. This program starts itself again for each obstacle, with the obstacle in the place of
- * stderr from the start.
+ * A case is an output. This program starts itself again for each obstacle, with the obstacle in the
+ * place of stderr from the start.
  */
 #include <errno.h>
 #include <fcntl.h>

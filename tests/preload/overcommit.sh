@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# overcommit.sh LIBRARY BUDGET
-# As if the machine had vm.overcommit_memory=2, where jemalloc tells the kernel which of its pages it
-# means to use: for this program alone, by a file that is mounted over the kernel's.
+# overcommit.sh LIBRARY BUDGET As if the machine had vm.overcommit_memory=2, where jemalloc tells
+# the kernel which of its pages it means to use: for this program alone, by a file that is mounted
+# over the kernel's.
 set -eu
 
 library=$1 budget=$2

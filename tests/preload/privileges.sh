@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# privileges.sh LIBRARY
-# Programs that may have one thread only while they drop privileges or enter a user namespace: they do so
-# whatever is set, and what they execute is served.
+# privileges.sh LIBRARY Programs that may have one thread only while they drop privileges or enter a
+# user namespace: they do so whatever is set, and what they execute is served.
 set -eu
 
 library=$1

@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# psi.sh LIBRARY PRESSURE
-# Memory stall that the kernel itself reports: neighbours in a memory cgroup that is far too small for
-# the file that they read wait for reclaim all the time. The program, which has no limit, is told by PSI,
-# or by the small group's levels.
+# psi.sh LIBRARY PRESSURE Memory stall that the kernel itself reports: neighbours in a memory cgroup
+# that is far too small for the file that they read wait for reclaim all the time. The program,
+# which has no limit, is told by PSI, or by the small group's levels.
 set -eu
 
 library=$1 pressure=$2

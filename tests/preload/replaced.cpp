@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Programs with an operator new and delete of their own. The forms that they leave out have to lead
- * there, as C++ has it: a block of theirs is none of the heap's. So do those of libstdc++ that nobody
- * sees.
+ * there, as C++ has it: a block of theirs is none of the heap's. So do those of libstdc++ that
+ * nobody sees.
  */
 #include <algorithm>
 #include <cstdint>
@@ -20,7 +20,8 @@ struct header {
 static const size_t magic = 0x6f6f6d21;
 static long live, made;
 
-/* The compiler must not see into these two, or it knows that there is nothing in front of a block. */
+/* The compiler must not see into these two, or it knows that there is nothing in front of a
+   block. */
 [[gnu::noipa]] static void *make(size_t bytes, size_t alignment)
 {
 	const size_t offset = alignment < 64 ? 64 : alignment;
@@ -105,7 +106,8 @@ static void forms()
 	::operator delete[](good(::operator new[](bytes, page, std::nothrow), 1), page,
 	                    std::nothrow);
 	CHECK_EQ(live, 0);
-	/* Without new[] of the program's own, one made of its new would do as well as the heap's. */
+	/* Without new[] of the program's own, one made of its new would do as well as the
+	   heap's. */
 	::operator delete[](::operator new[](bytes), bytes);
 	::operator delete[](::operator new[](bytes, std::nothrow));
 	::operator delete[](::operator new[](bytes, std::nothrow), std::nothrow);

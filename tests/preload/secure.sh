@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# secure.sh LIBRARY TOOL SOURCE-ROOT CC: the lines of SECURITY.md, with real programs that are set-user-ID,
-# set-group-ID, or have file capabilities, and what other users choose for them.
+# secure.sh LIBRARY TOOL SOURCE-ROOT CC: the lines of SECURITY.md, with real programs that are
+# set-user-ID, set-group-ID, or have file capabilities, and what other users choose for them.
 set -eu
 
 library=$1 tool=$2 include=$3/include cc=$4
@@ -163,7 +163,8 @@ done
 env SUDO_UID=1000 SUDO_USER=somebody OOMRECLAIM_CONF=limit:64M "$tmp/program" >"$tmp/out"
 grep -q 'secure=0 .*limit=1' "$tmp/out" || fail "beneath sudo: $(cat "$tmp/out")"
 
-# ---- Files that settings name: what is no file of the kernel is not written to, and none is waited for ----
+# ---- Files that settings name: what is no file of the kernel is not written to, and none is waited
+# for ----
 mkdir "$tmp/group"
 echo data >"$tmp/group/cgroup.event_control"
 echo data >"$tmp/group/memory.pressure_level"

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# syscalls.sh LIBRARY
-# What an unconfigured library costs a program: not one thread, descriptor or system call more than
-# the distribution's jemalloc, as strace counts them from the moment the loader is done; but for two
-# questions after the limits, which decide on retention, and one after stderr, which is to be known again. The reserve is off: it is mapped at the start.
+# syscalls.sh LIBRARY What an unconfigured library costs a program: not one thread, descriptor or
+# system call more than the distribution's jemalloc, as strace counts them from the moment the
+# loader is done; but for two questions after the limits, which decide on retention, and one after
+# stderr, which is to be known again. The reserve is off: it is mapped at the start.
 set -eu
 
 library=$1
@@ -39,7 +39,8 @@ count()
 		MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 \
 		setarch -R strace -f -qq -o "$tmp/$1.trace" \
 		-E "LD_PRELOAD=$2" /usr/bin/python3 -S -E "$tmp/program.py"
-	# The loader's part is that of each library's dependencies. It ends by giving back its cache.
+	# The loader's part is that of each library's dependencies. It ends by giving back its
+	# cache.
 	awk '
 	/ (execve|vfork|clone3?)\(/ { loading[$1] = / execve\(/ }
 	loading[$1] { if (/ munmap\(/) loading[$1] = 0; next }

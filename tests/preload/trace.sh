@@ -1,9 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# trace.sh LIBRARY PROGRAM DOCUMENT SCRIPTS
-# The trace points: those that the ELF notes have are those of the document, and bpftrace sees a run of
-# PROGRAM go through them with the scripts of the examples; by perf, where a failure comes from. Skipped where
-# nothing may be traced.
+# trace.sh LIBRARY PROGRAM DOCUMENT SCRIPTS The trace points: those that the ELF notes have are
+# those of the document, and bpftrace sees a run of PROGRAM go through them with the scripts of the
+# examples; by perf, where a failure comes from. Skipped where nothing may be traced.
 set -eu
 
 library=$(realpath "$1") program=$(realpath "$2") document=$3 scripts=$4
@@ -24,7 +23,8 @@ if [ ! -s "$tmp/notes" ] || ! diff "$tmp/documented" "$tmp/notes"; then
 fi
 echo "ok: $(wc -l <"$tmp/notes") trace points"
 
-# with_tracing COMMAND...: where the tracing files are not mounted, in a mount namespace where they are.
+# with_tracing COMMAND...: where the tracing files are not mounted, in a mount namespace where they
+# are.
 with_tracing()
 {
 	# shellcheck disable=SC2016

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Not preloaded: opens the libraries and modules that are its arguments, and closes them while a thread that has
-   used them goes on. */
+/* Not preloaded: opens the libraries and modules that are its arguments, and closes them while a
+   thread that has used them goes on. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <semaphore.h>

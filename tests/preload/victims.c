@@ -136,8 +136,8 @@ static void disabled(void)
 	stop(child);
 }
 
-/* In a container, which sees its own group as the root: those of it, and nobody else. $OUTSIDE takes a
-   process out of it. */
+/* In a container, which sees its own group as the root: those of it, and nobody else. $OUTSIDE
+   takes a process out of it. */
 static void container(void)
 {
 	pid_t outside = start(100, NULL), worst;

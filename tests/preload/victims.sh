@@ -47,8 +47,8 @@ passes group 1 "$all,kill_target:cgroup,kill_group:true" "$tmp/victims" group
 
 passes disabled 0 "$all,kill_target:children" "$tmp/victims" disabled
 
-# A namespace whose root is the group, as in a container. $OUTSIDE is the group above, by the mount that
-# was there before. No process of the machine is in the table but those of the test.
+# A namespace whose root is the group, as in a container. $OUTSIDE is the group above, by the mount
+# that was there before. No process of the machine is in the table but those of the test.
 mkdir "$tmp/above" "$tmp/own"
 export OUTSIDE="$tmp/above$own/cgroup.procs"
 # shellcheck disable=SC2016

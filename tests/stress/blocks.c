@@ -18,7 +18,8 @@ struct block {
 	uint64_t words[];
 };
 
-/* The blocks that nobody is at work with. Acquire and release: with the pointer comes the pattern. */
+/* The blocks that nobody is at work with. Acquire and release: with the pointer comes the
+   pattern. */
 static _Atomic(struct block *) slots[SLOTS];
 static atomic_long alive;
 

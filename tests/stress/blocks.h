@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Blocks whose every byte is known: a pattern of their address and size. A block that was handed out
- * twice, moved without its contents or written to by anybody else is told by it.
+ * Blocks whose every byte is known: a pattern of their address and size. A block that was handed
+ * out twice, moved without its contents or written to by anybody else is told by it.
  */
 #ifndef BLOCKS_H
 #define BLOCKS_H

@@ -72,7 +72,8 @@ start()
 	[ "$word" = ready ] || fail "$*: not ready"
 }
 
-# start_zombie COMMAND...: as start, and sets $zombie to it; a parent that never waits for it is $pid.
+# start_zombie COMMAND...: as start, and sets $zombie to it; a parent that never waits for it is
+# $pid.
 start_zombie()
 {
 	rm -f "$tmp/zombie"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
-# complete.bash LINES: see complete.sh. Calls the function as bash does, for which a colon is a word.
+# complete.bash LINES: see complete.sh. Calls the function as bash does, for which a colon is a
+# word.
 . completions/oomreclaim.bash
 while IFS= read -r line; do
 	COMP_LINE=$line

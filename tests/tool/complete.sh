@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# complete.sh TOOL ROOT SHELL: what the shell makes of a line that is begun. complete.SHELL asks it; lines
-# of "TYPED => COMPLETED".
+# complete.sh TOOL ROOT SHELL: what the shell makes of a line that is begun. complete.SHELL asks it;
+# lines of "TYPED => COMPLETED".
 set -eu
 
 tool=$(realpath "$1") root=$2 shell=$3

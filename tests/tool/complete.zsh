@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# complete.zsh LINES: see complete.sh. Presses the key in an interactive shell, on a terminal of its own.
+# complete.zsh LINES: see complete.sh. Presses the key in an interactive shell, on a terminal of its
+# own.
 zmodload zsh/zpty
 export TERM=dumb
 zpty shell zsh -f -i

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hostile_fd hide FILE DIRECTORY: a process that has a descriptor of FILE, which it need not be able to open, under the
- * name that a page of counters has. Says "ready" and then waits to be ended. It has to have a mount namespace
- * of its own (unshare -m), as any user may who can make user namespaces; there DIRECTORY is its root.
+ * hostile_fd hide FILE DIRECTORY: a process that has a descriptor of FILE, which it need not be
+ * able to open, under the name that a page of counters has. Says "ready" and then waits to be
+ * ended. It has to have a mount namespace of its own (unshare -m), as any user may who can make
+ * user namespaces; there DIRECTORY is its root.
  *
- * hostile_fd watch FILE COMMAND...: runs COMMAND, its output is left away. Exit status: 0, or 1 if FILE was
- * opened meanwhile. O_PATH is no opening.
+ * hostile_fd watch FILE COMMAND...: runs COMMAND, its output is left away. Exit status: 0, or 1 if
+ * FILE was opened meanwhile. O_PATH is no opening.
  */
 #include <err.h>
 #include <fcntl.h>

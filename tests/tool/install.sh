@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# install.sh BUILD PREFIX LIBDIR: what is installed is all there and works, and not only where it was
-# meant to go: a directory of its own takes the place of the root.
+# install.sh BUILD PREFIX LIBDIR: what is installed is all there and works, and not only where it
+# was meant to go: a directory of its own takes the place of the root.
 set -eu
 
 build=$1 prefix=$2 libdir=$3

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# manual.sh TOOL ROOT: the manuals are well formed, and say all that there is: every setting, every option,
-# every function.
+# manual.sh TOOL ROOT: the manuals are well formed, and say all that there is: every setting, every
+# option, every function.
 set -eu
 
 tool=$1 root=$2
@@ -67,7 +67,8 @@ sed -n -e 's/^\.F[no] \(oomreclaim_[a-z_]*\).*/\1/p' -e 's/.*Va \(oomreclaim_con
 	"$root/man/oomreclaim.3" | grep -vx oomreclaim_available >"$tmp/found"
 same oomreclaim.3 "$tmp/found"
 
-# Each function's own page has its prototype, as the header has it, and what its structures consist of.
+# Each function's own page has its prototype, as the header has it, and what its structures consist
+# of.
 /usr/bin/python3 - "$root" <<'END' || fail "pages of functions"
 import pathlib, re, subprocess, sys
 

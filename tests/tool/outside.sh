@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# outside.sh BUILD PREFIX LIBDIR SOURCE-ROOT CC CXX: installed elsewhere, the library is found by pkg-config and
-# by CMake, and every example builds by itself, and runs.
+# outside.sh BUILD PREFIX LIBDIR SOURCE-ROOT CC CXX: installed elsewhere, the library is found by
+# pkg-config and by CMake, and every example builds by itself, and runs.
 set -eu
 
 build=$1 prefix=$2 libdir=$3 source=$4 cc=$5 cxx=$6

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# stat.sh TOOL LIBRARY WORKER FAKE_PAGE HOSTILE_FD: the statistics of other processes, in all forms, and of those
-# that have none.
+# stat.sh TOOL LIBRARY WORKER FAKE_PAGE HOSTILE_FD: the statistics of other processes, in all forms,
+# and of those that have none.
 set -eu
 
 tool=$1 library=$2 worker=$3 fake=$4 hostile=$5

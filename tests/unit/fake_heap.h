@@ -43,8 +43,9 @@ extern int fake_heap_reserve_error;
 extern size_t fake_heap_reserve_bytes;
 
 extern bool fake_heap_is_reentrant;
-/* What own reclaim finds: whether this thread has a cache, merging helps, another arena has room, how often a part can be evicted,
-   and whether there is anything at all. Where not, there is no letter in the trace. */
+/* What own reclaim finds: whether this thread has a cache, merging helps, another arena has room,
+   how often a part can be evicted, and whether there is anything at all. Where not, there is no
+   letter in the trace. */
 extern bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty, fake_heap_has_cached;
 extern unsigned fake_heap_evictions;
 /* What the last eviction was asked for beyond the request. */

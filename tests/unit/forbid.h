@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* From here on they fail with `error`, in this process and its children; or, where this user may not have
-   it so, the process ends with status 77. */
+/* From here on they fail with `error`, in this process and its children; or, where this user may
+   not have it so, the process ends with status 77. */
 void forbid(int error, const int *numbers, size_t count);
 
 /* The same with the numbers themselves: forbid_calls(ENOSYS, SYS_kcmp). */

@@ -3,7 +3,8 @@
  * Runs Criterion tests without Criterion's runner, which shares memory with its test processes at
  * addresses where ThreadSanitizer keeps its shadow. Only linked for that sanitizer: what is defined
  * here comes before libcriterion's own. One test after the other, each in a process of its own;
- * fixtures, expected signals and exit codes, and time limits are Criterion's. Exits 0 if all passed.
+ * fixtures, expected signals and exit codes, and time limits are Criterion's. Exits 0 if all
+ * passed.
  */
 #include <criterion/criterion.h>
 #include <criterion/event.h>

@@ -55,8 +55,8 @@ void support_init(void)
 	/* Some end by abort(). */
 	MUST(setrlimit(RLIMIT_CORE, &(struct rlimit){.rlim_cur = 0}) == 0);
 	options_load(NULL);
-	/* Who waits here is waited for, however long that takes on a busy machine: tests of the end of
-	   waiting set their own. */
+	/* Who waits here is waited for, however long that takes on a busy machine: tests of the end
+	   of waiting set their own. */
 	options.wait_ms = 1000ull * WATCHDOG_SECONDS;
 	budget_init(wake_nobody);
 	MUST(fork_register() == 0);

@@ -20,16 +20,16 @@
 /* Of every suite with threads: a test that hangs fails. */
 #define WATCHDOG_SECONDS 120
 
-/* What init.c does before main(): the settings' defaults, and the handlers of fork(). And there is no
-   /proc: what a test comes to must not depend on the machine's limits. */
+/* What init.c does before main(): the settings' defaults, and the handlers of fork(). And there is
+   no /proc: what a test comes to must not depend on the machine's limits. */
 void support_init(void);
 
-/* Runs `function` in a child, which leaves it by returning, with status 0, by _exit() or by a signal.
-   Returns the status of waitpid(). */
+/* Runs `function` in a child, which leaves it by returning, with status 0, by _exit() or by a
+   signal. Returns the status of waitpid(). */
 int run_child(void (*function)(void));
 
-/* The same with `function` as the first process of a pid namespace, which it leaves by _exit(). Returns its
-   exit status; 77 where this user may not make one. */
+/* The same with `function` as the first process of a pid namespace, which it leaves by _exit().
+   Returns its exit status; 77 where this user may not make one. */
 int run_in_pid_namespace(void (*function)(void));
 
 /* ---- Threads ---- */
@@ -82,8 +82,8 @@ int lowest_free_fd(void);
 
 /* ---- /proc ---- */
 
-/* Makes an empty directory and sets proc_root to it; it goes when the test process exits by itself or
-   calls fake_proc_end(). */
+/* Makes an empty directory and sets proc_root to it; it goes when the test process exits by itself
+   or calls fake_proc_end(). */
 void fake_proc_begin(void);
 void fake_proc_end(void);
 /* Makes a file below it, and the directories on the way. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A program with an operator new and delete of its own, and a library whose constructor allocates before that of
-   any preloaded library has run. */
+/* A program with an operator new and delete of its own, and a library whose constructor allocates
+   before that of any preloaded library has run. */
 #include <cstdlib>
 #include <new>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * operator new that fails, seen by code with a C++ runtime of its own choice: a plug-in of a C program
- * (plugin_main.c), or, with -DPROGRAM, a program that is linked to the library. The runtime comes as a shared
- * library or is linked in.
+ * operator new that fails, seen by code with a C++ runtime of its own choice: a plug-in of a C
+ * program (plugin_main.c), or, with -DPROGRAM, a program that is linked to the library. The runtime
+ * comes as a shared library or is linked in.
  */
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One operator new or delete of a program's own, the one that FORM says; forms.cpp hears of its calls. */
+/* One operator new or delete of a program's own, the one that FORM says; forms.cpp hears of its
+   calls. */
 #include <cstdlib>
 #include <new>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Calls every form of operator new and delete, and prints which of the replaced ones (form.cpp) each came to. */
+/* Calls every form of operator new and delete, and prints which of the replaced ones (form.cpp)
+   each came to. */
 #include <cstdio>
 #include <cstdlib>
 #include <new>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A program in C that knows nothing of C++: plugin_main PLUGIN [ARGUMENT] calls the plug-in's plugin_main(). */
+/* A program in C that knows nothing of C++: plugin_main PLUGIN [ARGUMENT] calls the plug-in's
+   plugin_main(). */
 #include <dlfcn.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A plug-in that brings the C++ runtime, and whose constructor waits for a thread whose operator new fails:
- * the loader's lock is held all that time.
+ * A plug-in that brings the C++ runtime, and whose constructor waits for a thread whose operator
+ * new fails: the loader's lock is held all that time.
  */
 #include <new>
 #include <thread>

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# bindings.sh LIBRARY MODULE SOURCE-ROOT: the Python package's tests, with the library and without; its example.
+# bindings.sh LIBRARY MODULE SOURCE-ROOT: the Python package's tests, with the library and without;
+# its example.
 set -eu
 
 library=$1 module=$2 root=$3

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Mappings that fail by fail_page. One alone, whichever it is: no program notices. One of a thousand:
-# nor do CPython's tests and redis-server under load. Each: the programs say in their own words that there
-# is no memory, and none crashes.
+# Mappings that fail by fail_page. One alone, whichever it is: no program notices. One of a
+# thousand: nor do CPython's tests and redis-server under load. Each: the programs say in their own
+# words that there is no memory, and none crashes.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 

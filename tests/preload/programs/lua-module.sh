@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# lua-module.sh LIBRARY MODULE THREADS: states whose collector is stopped, or slow, are collected when the heap is
-# above the watermark, and what they hold stays right; without the module they are not. In the interpreters, which
-# have Lua within them, and in THREADS, a program that is linked to the shared one.
+# lua-module.sh LIBRARY MODULE THREADS: states whose collector is stopped, or slow, are collected
+# when the heap is above the watermark, and what they hold stays right; without the module they are
+# not. In the interpreters, which have Lua within them, and in THREADS, a program that is linked to
+# the shared one.
 set -eu
 
 library=$1 module=$2 threads=$3

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# PHP opens its extensions with RTLD_DEEPBIND: strings, arrays, JSON, regular expressions and processes, with all
-# extensions that are installed.
+# PHP opens its extensions with RTLD_DEEPBIND: strings, arrays, JSON, regular expressions and
+# processes, with all extensions that are installed.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 

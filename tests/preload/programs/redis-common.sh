@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh disable=SC2034,SC2154
 #
-# Sourced by the tests of redis-server, behind common.sh: one server at a time, at a socket of its own.
+# Sourced by the tests of redis-server, behind common.sh: one server at a time, at a socket of its
+# own.
 
 need redis-server redis-cli redis-benchmark
 
@@ -19,7 +20,8 @@ ask() {
 	redis-cli -s "$socket" "$@"
 }
 
-# serve LABEL COMMAND...: COMMAND is a redis-server with options of the test's. Its output is in LABEL.log.
+# serve LABEL COMMAND...: COMMAND is a redis-server with options of the test's. Its output is in
+# LABEL.log.
 serve() {
 	label=$1
 	shift

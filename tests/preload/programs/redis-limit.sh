@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# redis-server with more data than its limit: malloc says no, redis says so and ends in its own way, with
-# the report beside it; and with a limit of its own below, it evicts and none of this happens.
+# redis-server with more data than its limit: malloc says no, redis says so and ends in its own way,
+# with the report beside it; and with a limit of its own below, it evicts and none of this happens.
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
 

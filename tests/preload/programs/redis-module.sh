@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# redis-module.sh LIBRARY MODULE: more data than the limit. Redis ends where malloc() fails; with the module exec,
-# whose command lowers maxmemory, it evicts in time and stays.
+# redis-module.sh LIBRARY MODULE: more data than the limit. Redis ends where malloc() fails; with
+# the module exec, whose command lowers maxmemory, it evicts in time and stays.
 set -eu
 
 library=$1 module=$2

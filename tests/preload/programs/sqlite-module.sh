@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# sqlite-module.sh LIBRARY MODULE: a cache that may grow beyond the limit. Without the module the queries fail;
-# with it they give what they give without a limit, in the sqlite3 shell and in Python.
+# sqlite-module.sh LIBRARY MODULE: a cache that may grow beyond the limit. Without the module the
+# queries fail; with it they give what they give without a limit, in the sqlite3 shell and in
+# Python.
 set -eu
 
 library=$1 module=$2

@@ -215,7 +215,8 @@ Test(background, none_is_started_at_the_end)
 	background_wake();
 	background_start();
 	cr_expect_eq(threads(), 0);
-	/* One that was started may have ended by now; what it is woken through would be there still. */
+	/* One that was started may have ended by now; what it is woken through would be there
+	   still. */
 	background_wake();
 	cr_expect(atomic_load(&background_is_wanted));
 }

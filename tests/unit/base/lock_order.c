@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The debug library's check of the order of our own locks (base/lock.h), built as that library is. */
+/* The debug library's check of the order of our own locks (base/lock.h), built as that library
+   is. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* No descriptors to be had: however many there are, what wants some works, or does without and leaves none. */
+/* No descriptors to be had: however many there are, what wants some works, or does without and
+   leaves none. */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whom the setting modules trusts, and what it says where it can't try one. Modules that do start, and those
-   that don't, are in preload/modules.sh. */
+/* Whom the setting modules trusts, and what it says where it can't try one. Modules that do start,
+   and those that don't, are in preload/modules.sh. */
 #include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -190,8 +190,8 @@ Test(modules, signals_without_end)
 	setitimer(ITIMER_REAL, &never, NULL);
 }
 
-/* The last ones go to the pipe, and the child has none to open the file with; nor for its counts, and what
-   keeps these would say so. */
+/* The last ones go to the pipe, and the child has none to open the file with; nor for its counts,
+   and what keeps these would say so. */
 #ifndef COVERAGE
 Test(modules, no_descriptor_left)
 {

@@ -175,8 +175,8 @@ Test(killer_means, a_signal_that_is_refused)
 
 enum { STRANGERS = VICTIM_SKIPPED + 6, NOBODY = 65534 };
 
-/* They live as long as the other end of the pipe: a signal at their parent's death would be refused,
-   too. Until the user has changed, a child is a stranger to that user. */
+/* They live as long as the other end of the pipe: a signal at their parent's death would be
+   refused, too. Until the user has changed, a child is a stranger to that user. */
 static pid_t start_as(uid_t user, const int alive[2], const int changed[2])
 {
 	char nothing;

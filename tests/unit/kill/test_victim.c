@@ -335,7 +335,8 @@ Test(victim, scope_of_a_group_that_is_full)
 	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
 }
 
-/* Without a number for the whole, oom_score_adj moves nobody; and without a group there is only this process. */
+/* Without a number for the whole, oom_score_adj moves nobody; and without a group there is only
+   this process. */
 Test(victim, scope_where_nothing_can_be_read)
 {
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);

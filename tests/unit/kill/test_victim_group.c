@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Groups that go as a whole. The processes are real, and children of the test; the groups are made up:
- * nobody else is in the table.
+ * Groups that go as a whole. The processes are real, and children of the test; the groups are made
+ * up: nobody else is in the table.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -29,7 +29,8 @@ static void set(const char *conf)
 	cr_assert_eq(options_apply("test", conf, &options, NULL), 0);
 }
 
-/* The kernel's files of the process, but for the group and the one that takes a privilege to set. */
+/* The kernel's files of the process, but for the group and the one that takes a privilege to
+   set. */
 static void show(pid_t pid, const char *group, int adj)
 {
 	static const char *const files[] = {"status", "stat"};
@@ -232,8 +233,8 @@ Test(victim_group, and_no_more)
 
 /* ---- This very process ---- */
 
-/* In a child that has one of its own, in a group with it. Of what it is asked to do it leaves by the
-   signal that it gets in the end, or by a status. */
+/* In a child that has one of its own, in a group with it. Of what it is asked to do it leaves by
+   the signal that it gets in the end, or by a status. */
 static void (*own_on_term)(int) = SIG_DFL;
 
 static void kill_with_own_group(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Victims that exit between being looked at, being chosen and being killed: never another process. */
+/* Victims that exit between being looked at, being chosen and being killed: never another
+   process. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>

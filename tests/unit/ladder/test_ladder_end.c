@@ -302,7 +302,8 @@ Test(ladder_end, nofail_waits_for_memory)
 Test(ladder_end, nofail_asks_the_callbacks_again)
 {
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
-	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim again. */
+	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim
+	   again. */
 	fake_heap_fail(7);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapaafapacfa");
@@ -371,7 +372,8 @@ Test(ladder_end, nofail_asks_the_reserve_again)
 {
 	fake_heap_fill_reserve(0);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_RESERVE);
-	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim again. */
+	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim
+	   again. */
 	fake_heap_fail(7);
 	cr_expect(ladder_climb(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "faparcfapaafaparcfa", "%s", fake_heap_trace());

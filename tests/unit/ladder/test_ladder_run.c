@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The driver: rungs 1 to 7, over a heap that fails as often as a test wants. The trace says what was
- * done in which order (fake_heap.h); callbacks add a c.
+ * The driver: rungs 1 to 7, over a heap that fails as often as a test wants. The trace says what
+ * was done in which order (fake_heap.h); callbacks add a c.
  */
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -185,7 +185,8 @@ static void expect_wakes(unsigned expected)
 	cr_expect_eq(wakes, expected, "%u, should be %u", wakes, expected);
 }
 
-/* Where oomreclaimd has given up, whoever is refused wakes it again once a callback had something. */
+/* Where oomreclaimd has given up, whoever is refused wakes it again once a callback had
+   something. */
 Test(ladder_told, the_budget_hears_that_something_came_of_it)
 {
 	cr_assert_eq(options_apply("test", "limit:16M,high:8M,low:4M", &options, NULL), 0);

@@ -16,7 +16,8 @@
 #include "system/proc.h"
 
 #define MIB ((size_t)1 << 20)
-/* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it is. */
+/* budget.c's own: what the heap may grow by before the cgroup is read again, and how often it
+   is. */
 #define REREAD_BYTES (4 * MIB)
 #define REREAD_NS (5 * NSEC_PER_MSEC)
 

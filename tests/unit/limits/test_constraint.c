@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rung 11, over a /proc and cgroups that a test makes up. Limits that are really set are set so high
-   that nothing meets them. */
+/* Rung 11, over a /proc and cgroups that a test makes up. Limits that are really set are set so
+   high that nothing meets them. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>

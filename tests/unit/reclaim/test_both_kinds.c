@@ -139,7 +139,8 @@ static struct gate child_is_inside = GATE;
 static int child_status = -1;
 static bool is_in_child;
 
-/* In the parent it waits for the background's callback; in the child it is the one that is waited for. */
+/* In the parent it waits for the background's callback; in the child it is the one that is waited
+   for. */
 static size_t waits_or_is_waited_for(const struct oomreclaim_control *control, void *arg)
 {
 	if (!is_in_child)

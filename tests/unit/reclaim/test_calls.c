@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Threads that wait for the ends of each other's calls: test_policy.c and test_registry*.c have the rest. */
+/* Threads that wait for the ends of each other's calls: test_policy.c and test_registry*.c have the
+   rest. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <unistd.h>
@@ -69,7 +70,8 @@ Test(calls, the_policy_s_and_a_reclaim_callback_remove_each_other)
 	cr_expect_eq(oomreclaim_set_policy_callback(NULL, NULL), 0);
 }
 
-/* ---- Any number of them: each thread is in a call of its own, and waits for that of another ---- */
+/* ---- Any number of them: each thread is in a call of its own, and waits for that of another
+   ---- */
 
 #define RING_MAX 4
 
@@ -124,7 +126,8 @@ static void end_ring(void)
 Test(calls, a_circle_of_four)
 {
 	begin_ring(4);
-	/* Call 1 is thread 0's, and so on. The last to come could not wait; the order does not matter. */
+	/* Call 1 is thread 0's, and so on. The last to come could not wait; the order does not
+	   matter. */
 	go_on(2, 4, 4);
 	go_on(0, 2, 2);
 	go_on(1, 3, 3);

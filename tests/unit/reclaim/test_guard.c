@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Callbacks that leave by longjmp() or pthread_exit(), against the rules: nobody waits for them. Exceptions are
-   in preload/hpp.cpp. */
+/* Callbacks that leave by longjmp() or pthread_exit(), against the rules: nobody waits for them.
+   Exceptions are in preload/hpp.cpp. */
 #include <criterion/criterion.h>
 #include <setjmp.h>
 
@@ -48,8 +48,8 @@ static void end_thread(void)
 	pthread_exit(NULL);
 }
 
-/* With a frame of its own, as malloc() has: what is inlined into the function that jumps back to itself is not
-   left by the jump. */
+/* With a frame of its own, as malloc() has: what is inlined into the function that jumps back to
+   itself is not left by the jump. */
 __attribute__((noinline)) static void climb_below(void)
 {
 	ladder_climb(&request);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Registering and unregistering while callbacks run: from inside of them, on other threads, and over
-   a fork. */
+/* Registering and unregistering while callbacks run: from inside of them, on other threads, and
+   over a fork. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <malloc.h>
@@ -401,8 +401,8 @@ static void come_and_go(void)
 
 Test(registry_walk, nothing_is_left_behind)
 {
-	/* An entry has more than 100 bytes. Sanitizers keep no such count; without one of them it is
-	   exact. */
+	/* An entry has more than 100 bytes. Sanitizers keep no such count; without one of them it
+	   is exact. */
 	enum { TIMES = 1000, SLACK = 50 * 1000 };
 	size_t before;
 

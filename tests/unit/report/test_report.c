@@ -356,8 +356,8 @@ Test(report, as_a_whole)
 	cr_expect_str_eq(a_kill(), expected);
 }
 
-/* What mm/oom_kill.c's and mm/memcontrol.c's printk() write, field by field: a reader of the kernel's
-   log finds the same in ours. */
+/* What mm/oom_kill.c's and mm/memcontrol.c's printk() write, field by field: a reader of the
+   kernel's log finds the same in ours. */
 static const char *const kernel_lines[] = {
 	"^Tasks state \\(memory values in pages\\):$",
 	"^\\[  pid  \\] +uid +tgid +total_vm +rss +pgtables_bytes +swapents +oom_score_adj +name$",

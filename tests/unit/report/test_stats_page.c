@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The page of counters: there when it is asked for, whole when it is read, gone with its process. */
+/* The page of counters: there when it is asked for, whole when it is read, gone with its
+   process. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +26,8 @@ TestSuite(stats_page, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 static const struct heap_request request = {.size = 4096};
 
-/* The descriptor of the one page that this process has; -1 if there is none. Takes no memory: a test may
-   have seen to it that there is none. */
+/* The descriptor of the one page that this process has; -1 if there is none. Takes no memory: a
+   test may have seen to it that there is none. */
 static int page_fd(void)
 {
 	char path[64], link[64];
@@ -251,7 +252,8 @@ static void write_without_a_call(void)
 	_exit(lowest_free_fd() == before ? 0 : 5);
 }
 
-/* In a child: what the test is written with may need the call as well, a sanitizer's malloc mmap(), say. */
+/* In a child: what the test is written with may need the call as well, a sanitizer's malloc mmap(),
+   say. */
 static void expect_no_page(int error, const int *calls, size_t count)
 {
 	int status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A plugin: where its malloc() is, a block for another one, and callbacks that it forgets to unregister. */
+/* A plugin: where its malloc() is, a block for another one, and callbacks that it forgets to
+   unregister. */
 #include <stdlib.h>
 #include <string.h>
 
