@@ -29,6 +29,9 @@ struct heap_ops {
 	/* Resolves what the other functions need, once, before main(). */
 	void (*init)(void);
 	void *(*alloc)(const struct heap_request *request);
+	/* The same, after nothing was given back: a mapping that the system has just refused is not asked for
+	   again, unless something was unmapped meanwhile. */
+	void *(*alloc_again)(const struct heap_request *request);
 	/* Gives the caches of this thread back to the arenas they came from. False where they were empty; but
 	   true after a fault that was injected, as another attempt may do then. */
 	bool (*flush_thread)(void);

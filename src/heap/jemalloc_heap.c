@@ -130,6 +130,15 @@ static void *alloc(const struct heap_request *request)
 	return memory;
 }
 
+static void *alloc_again(const struct heap_request *request)
+{
+	bool was_expected = pages_expect_refusal(true);
+	void *memory = alloc(request);
+
+	pages_expect_refusal(was_expected);
+	return memory;
+}
+
 static bool has_cached(tcache_t *tcache)
 {
 	for (unsigned i = 0; i < nhbins; i++)
@@ -221,6 +230,7 @@ static void put_stats(void (*put)(void *arg, const char *text), void *arg)
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
+	.alloc_again = alloc_again,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
 	.compact = heap_compact,

@@ -307,6 +307,15 @@ static void refresh(struct oom_control *control)
 		know_constraint(control);
 }
 
+static void *attempt(struct oom_control *control)
+{
+	bool is_all_kept = control->tried.is_all_kept;
+
+	control->tried.is_all_kept = false;
+	return is_all_kept ? heap_ops.alloc_again(control->request)
+	                   : heap_ops.alloc(control->request);
+}
+
 void *ladder_run(struct oom_control *control, enum rung until)
 {
 	const bool is_end = until == RUNGS;
@@ -327,7 +336,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 		TRACE3(rung, rung, control->request->size, control->tried.claimed_bytes);
 		memory = take_step(control, rung, &enter, &is_attempt_due);
 		if (memory == NULL && is_attempt_due)
-			memory = heap_ops.alloc(control->request);
+			memory = attempt(control);
 		TRACE3(retry, control->request->size, memory, control->tried.rounds);
 	}
 	if (memory == NULL && is_end)

@@ -48,13 +48,14 @@ static const struct {
 	const char *name;
 	bool (*run)(struct oom_control *control, void **memory);
 	enum stats_counter counter;
-	unsigned times; /* as long as something comes of it */
+	unsigned times;  /* as long as something comes of it */
+	bool gives_back; /* to the system, which may then grant what it has refused */
 } steps[OWN_STEPS] = {
-	[OWN_FLUSH] = {"flush", flush, STATS_FLUSHES, 1},
-	[OWN_COMPACT] = {"compact", compact, STATS_COMPACTIONS, 1},
-	[OWN_BORROW] = {"borrow", borrow, STATS_BORROWS, 1},
-	[OWN_EVICT] = {"evict", evict, STATS_EVICTIONS, EVICTIONS_MAX},
-	[OWN_EVICT_ALL] = {"evict-all", evict_all, STATS_FULL_EVICTIONS, 1},
+	[OWN_FLUSH] = {"flush", flush, STATS_FLUSHES, 1, false},
+	[OWN_COMPACT] = {"compact", compact, STATS_COMPACTIONS, 1, false},
+	[OWN_BORROW] = {"borrow", borrow, STATS_BORROWS, 1, false},
+	[OWN_EVICT] = {"evict", evict, STATS_EVICTIONS, EVICTIONS_MAX, true},
+	[OWN_EVICT_ALL] = {"evict-all", evict_all, STATS_FULL_EVICTIONS, 1, true},
 };
 
 const char *own_reclaim_name(enum own_step step)
@@ -80,6 +81,7 @@ void *own_reclaim_step(struct oom_control *control, bool *is_progress)
 		*is_progress = steps[step].run(control, &memory);
 		if (*is_progress) {
 			stats_count(steps[step].counter);
+			control->tried.is_all_kept = !steps[step].gives_back;
 			TRACE3(own_reclaim, steps[step].name, control->request->size,
 			       control->tried.evict_bytes);
 		}

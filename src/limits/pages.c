@@ -2,6 +2,7 @@
 #include "limits/pages.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,6 +13,13 @@
 /* Of this thread: what its last failure was due to, and whether it does without new mappings. */
 static OOM_TLS enum pages_refusal refusal;
 static OOM_TLS bool is_held;
+/* Of this thread: the length that the system refused last, at which state of `unmaps`, and whether that would
+   be so again. */
+static OOM_TLS size_t refused_bytes, refused_at;
+static OOM_TLS bool expects_refusal;
+
+/* How often the heap has unmapped. Relaxed: what is unmapped at the same moment is not waited for. */
+static atomic_size_t unmaps;
 
 enum pages_refusal pages_last_refusal(void)
 {
@@ -24,6 +32,24 @@ bool pages_hold(bool hold)
 
 	is_held = hold;
 	return was;
+}
+
+bool pages_expect_refusal(bool expect)
+{
+	bool was = expects_refusal;
+
+	expects_refusal = expect && refusal == PAGES_REFUSED_BY_SYSTEM;
+	return was;
+}
+
+static size_t unmaps_now(void)
+{
+	return atomic_load_explicit(&unmaps, memory_order_relaxed);
+}
+
+static bool is_in_vain(size_t bytes)
+{
+	return is_held || (expects_refusal && bytes >= refused_bytes && refused_at == unmaps_now());
 }
 
 bool pages_charge(size_t bytes)
@@ -60,13 +86,17 @@ bool pages_dss_should_fail(size_t bytes)
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	int saved = errno;
+	size_t before = unmaps_now();
 	void *mapped;
 
-	if (is_held || should_fail(MMAP, length))
+	if (is_in_vain(length) || should_fail(MMAP, length))
 		return MAP_FAILED;
 	mapped = mmap(addr, length, prot, flags, fd, offset);
-	if (mapped == MAP_FAILED)
+	if (mapped == MAP_FAILED) {
 		refusal = PAGES_REFUSED_BY_SYSTEM;
+		refused_bytes = length;
+		refused_at = before;
+	}
 	errno = saved;
 	return mapped;
 }
@@ -75,6 +105,8 @@ int pages_munmap(void *addr, size_t length)
 {
 	int saved = errno, result = munmap(addr, length);
 
+	if (result == 0)
+		atomic_fetch_add_explicit(&unmaps, 1, memory_order_relaxed);
 	errno = saved;
 	return result;
 }

@@ -33,6 +33,11 @@ enum pages_refusal {
 };
 enum pages_refusal pages_last_refusal(void);
 
+/* Whether a mapping that the system has just refused to this thread would be refused again, so that nobody needs
+   to ask: set for attempts after nothing was given back. A smaller one may be had, and any once the heap has
+   unmapped something. Returns what it was. */
+bool pages_expect_refusal(bool expect);
+
 /* While held, this thread gets no new mapping, and no system call is made for one. Returns what it was. */
 bool pages_hold(bool hold);
 

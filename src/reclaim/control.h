@@ -53,6 +53,7 @@ struct oom_control {
 		bool is_hopeless;        /* nobody is left that could free anything */
 		unsigned own_step;       /* enum own_step: the next one of own reclaim */
 		unsigned own_step_times; /* that it has been taken already */
+		bool is_all_kept;        /* its last step gave nothing back to the system */
 		size_t evict_bytes;      /* beyond the request's own size */
 		enum callbacks_left callbacks;
 		unsigned rounds;     /* of callbacks */

@@ -15,7 +15,7 @@ int fake_heap_reserve_error;
 size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
 bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
-unsigned fake_heap_evictions;
+unsigned fake_heap_evictions, fake_heap_again;
 size_t fake_heap_evict_bytes;
 const struct heap_stats *fake_heap_stats;
 
@@ -114,6 +114,12 @@ static void *alloc(const struct heap_request *request)
 		heap.fails--;
 	pthread_mutex_unlock(&heap.lock);
 	return memory;
+}
+
+static void *alloc_again(const struct heap_request *request)
+{
+	fake_heap_again++;
+	return alloc(request);
 }
 
 static bool flush_thread(void)
@@ -228,6 +234,7 @@ static void *reserve_alloc_block(const struct heap_request *request)
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
+	.alloc_again = alloc_again,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
 	.compact = compact,

@@ -48,6 +48,8 @@ extern bool fake_heap_is_reentrant;
    letter in the trace. */
 extern bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty, fake_heap_has_cached;
 extern unsigned fake_heap_evictions;
+/* Of the attempts, those of which the ladder said that nothing was given back before. */
+extern unsigned fake_heap_again;
 /* What the last eviction was asked for beyond the request. */
 extern size_t fake_heap_evict_bytes;
 

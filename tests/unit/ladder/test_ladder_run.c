@@ -104,6 +104,21 @@ Test(ladder_run, own_reclaim_goes_by_degrees)
 	expect_trace(4, fake_heap_block, "famaeaeapa");
 }
 
+/* What the system has refused is asked for again only after something was given back to it, or callbacks have
+   run, which may have unmapped something of their own. */
+Test(ladder_run, nothing_was_given_back)
+{
+	fake_heap_merges = true;
+	fake_heap_evictions = 1;
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "famaeapa");
+	cr_expect_eq(fake_heap_again, 2, "after flush and compact");
+	fake_heap_has_cached = fake_heap_has_dirty = fake_heap_merges = false;
+	calls_left = 1;
+	add_callback(give);
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fcfa");
+	cr_expect_eq(fake_heap_again, 2, "nor after callbacks");
+}
+
 Test(ladder_run, what_another_arena_lends_needs_no_attempt)
 {
 	fake_heap_lends = true;
