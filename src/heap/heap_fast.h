@@ -80,11 +80,13 @@ bool heap_charge_enter_gap(bool is_entered);
 bool heap_charge_has_refused(void);
 bool heap_charge_purge_again(void *addr, size_t bytes);
 
+/* heap_compact.c: see struct heap_ops. */
+bool heap_compact(const struct heap_request *request);
+void *heap_borrow(const struct heap_request *request);
+
 /* heap_evict.c: gives those back after all, where that can be done by now. */
 void heap_purge_refused(void);
 /* See struct heap_ops. */
-bool heap_compact(const struct heap_request *request);
-void *heap_borrow(const struct heap_request *request);
 size_t heap_evict(const struct heap_request *request, size_t bytes);
 
 /* heap_grow.c: before an arena grows. is_special: by what can't be cut from a piece. */

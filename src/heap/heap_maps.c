@@ -20,6 +20,9 @@ static size_t most = DEFAULT_MAX_MAP_COUNT / HEAP_PART; /* written before the fi
 
 static OOM_TLS bool may_split;
 
+/* The system refused to cut a mapping in two, or nobody has asked it yet whether there may be one more. */
+static atomic_bool may_be_scarce = true;
+
 /* What the system refused to unmap and nobody knows any more. A slot is empty where `bytes` is 0; it is
    taken and emptied by way of BUSY, so that no lock is needed: the heap's own may be held here. */
 #define LOST_MAX 64
@@ -86,15 +89,30 @@ size_t heap_maps_count(void)
 	return mappings <= PTRDIFF_MAX ? mappings : 0;
 }
 
+static bool try_mapping(size_t bytes, int protection)
+{
+	void *memory = pages_mmap(NULL, bytes, protection,
+	                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return false;
+	pages_munmap(memory, bytes);
+	return true;
+}
+
+bool heap_maps_has_room(size_t bytes)
+{
+	/* As the heap's own: RLIMIT_DATA counts no other. */
+	return try_mapping(bytes, PROT_READ | PROT_WRITE);
+}
+
 bool heap_maps_has_slot(void)
 {
 	/* No other mapping has this protection, so that it is merged with none. */
-	void *page = pages_mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (page == MAP_FAILED)
-		return false;
-	pages_munmap(page, PAGE);
-	return true;
+	if (atomic_load_explicit(&may_be_scarce, memory_order_relaxed))
+		atomic_store_explicit(&may_be_scarce, !try_mapping(PAGE, PROT_NONE),
+		                      memory_order_relaxed);
+	return !atomic_load_explicit(&may_be_scarce, memory_order_relaxed);
 }
 
 bool heap_maps_try_unmap(void *addr, size_t bytes)
@@ -103,8 +121,10 @@ bool heap_maps_try_unmap(void *addr, size_t bytes)
 
 	if (splits && (!may_split || heap_maps_count() >= most))
 		return false;
-	if (pages_munmap(addr, bytes) != 0)
+	if (pages_munmap(addr, bytes) != 0) {
+		atomic_store_explicit(&may_be_scarce, true, memory_order_relaxed);
 		return false;
+	}
 	heap_maps_removed(addr, bytes);
 	return true;
 }

@@ -32,6 +32,9 @@ bool heap_maps_let_split(bool let);
    addresses are short, and not mappings. */
 bool heap_maps_has_slot(void);
 
+/* Whether the process can have so many bytes more, which are whole pages, for the heap. */
+bool heap_maps_has_room(size_t bytes);
+
 /* Unmaps what is in no extent any more, if that does not make too many mappings. False where it stays
    mapped: then it is as it was. */
 bool heap_maps_try_unmap(void *addr, size_t bytes);

@@ -286,6 +286,13 @@ size_t budget_charged(void)
 	return get(&charged);
 }
 
+size_t budget_room(void)
+{
+	size_t now = budget_charged(), limit = oomreclaim_get_limit();
+
+	return now < limit ? limit - now : 0;
+}
+
 size_t budget_excess(void)
 {
 	size_t now = budget_charged(), limit = oomreclaim_get_limit();

@@ -52,6 +52,9 @@ void budget_reclaimed(void);
 /* Bytes counted. */
 size_t budget_charged(void);
 
+/* What is left below the limit, as last read. */
+size_t budget_room(void);
+
 /* Of these, what is above the limit: it was lowered, or others in the cgroup have grown. */
 size_t budget_excess(void);
 

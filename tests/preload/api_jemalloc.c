@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -224,6 +225,20 @@ static size_t retained_bytes(void)
 	return bytes;
 }
 
+/* RLIMIT_AS leaves so much. */
+static void limit_to_one_more(size_t bytes)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	struct rlimit limit;
+	size_t pages;
+
+	CHECK(file && fscanf(file, "%zu", &pages) == 1);
+	fclose(file);
+	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = pages * 4096 + bytes;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
 /* Where address space is not retained small blocks come from larger mappings all the same. What is
    not used yet of these goes back when addresses are short, and not before. */
 static void stock(void)
@@ -246,6 +261,9 @@ static void stock(void)
 	malloc_trim(0);
 	CHECK(retained_bytes() < PIECE_BYTES);
 	CHECK(!malloc(1000 * MIB));
+	limit_to_one_more(MIB);
+	/* Which takes a page more than that: the stock is unmapped for it. */
+	CHECK(malloc(MIB));
 	CHECK_EQ(retained_bytes(), 0);
 	for (int i = 0; i < BLOCKS; i++)
 		free(blocks[i]);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the heap can do for a request without a system call: compact and borrow (the kernel's compaction,
+ * mm/compaction.c). struct heap_ops has the contracts.
+ */
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "heap/heap_free.h"
+#include "limits/pages.h"
+
+/* Free extents to be cut up for a request that is smaller by whatever factor. */
+#define LG_FIT_ANY SC_PTR_BITS
+
+/* Whether jemalloc would find a free extent for it. Read without the lock, so it is a guess. */
+static bool may_fit(ecache_t *ecache, size_t bytes)
+{
+	ssize_t largest = fb_fls(ecache->eset.bitmap, SC_NPSIZES + 1, SC_NPSIZES);
+
+	return largest >= 0 && bytes <= SC_LARGE_MAXCLASS &&
+	       (pszind_t)largest >= sz_psz2ind(sz_psz_quantize_ceil(bytes));
+}
+
+/* ---- Compaction ---- */
+
+/* Every free extent once: to take it out merges it with what is free beside it. It goes back to the end of
+   the list, so that the list keeps its order. */
+static void merge_free(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
+{
+	ehooks_t *ehooks = pac_ehooks_get(pac);
+	size_t left = bytes_in(ecache), bytes;
+	edata_t *extent;
+
+	while (left > 0 && (extent = ecache_evict(tsdn, pac, ehooks, ecache, 0)) != NULL) {
+		bytes = edata_size_get(extent);
+		left -= bytes < left ? bytes : left;
+		ecache_dalloc(tsdn, pac, ehooks, ecache, extent);
+	}
+}
+
+/* As the kernel puts compaction off that was of no use: after each such time the next 1, 3, 7 ... 63
+   requests go without. Of all threads; a lost update costs one attempt. */
+#define DEFER_SHIFT_MAX 6
+static atomic_uint defer_shift, considered;
+
+static bool is_deferred(void)
+{
+	unsigned shift = atomic_load_explicit(&defer_shift, memory_order_relaxed);
+
+	return atomic_fetch_add_explicit(&considered, 1, memory_order_relaxed) + 1 < 1U << shift;
+}
+
+/* Until something comes of it. */
+static void defer(void)
+{
+	unsigned shift = atomic_load_explicit(&defer_shift, memory_order_relaxed);
+
+	atomic_store_explicit(&considered, 0, memory_order_relaxed);
+	if (shift < DEFER_SHIFT_MAX)
+		atomic_store_explicit(&defer_shift, shift + 1, memory_order_relaxed);
+}
+
+/* As the kernel has smaller batches for each processor where a zone is short: this thread's cache takes so many
+   blocks at a time, and has fewer to give back at the next failure. jemalloc doubles that again at each
+   collection, as long as the cache runs dry. */
+#define LG_FILL 2
+
+static void fill_little(tsd_t *tsd)
+{
+	tcache_slow_t *slow = tsd_tcache_slowp_get(tsd);
+
+	if (!tcache_available(tsd))
+		return;
+	for (unsigned i = 0; i < SC_NBINS; i++) {
+		unsigned lg = lg_floor(cache_bin_info_ncached_max(&tcache_bin_info[i]));
+
+		if (lg > LG_FILL)
+			slow->lg_fill_div[i] = (uint8_t)(lg - LG_FILL);
+	}
+}
+
+bool heap_compact(const struct heap_request *request)
+{
+	size_t wanted = extent_bytes(request);
+	tsdn_t *tsdn;
+	arena_t *arena;
+	pac_t *pac;
+
+	if (!malloc_initialized() || request->is_arena_explicit)
+		return false;
+	/* From now on: a program that is short of memory can't be choosy. */
+	if (opt_lg_extent_max_active_fit != LG_FIT_ANY) {
+		opt_lg_extent_max_active_fit = LG_FIT_ANY;
+		return true;
+	}
+	tsdn = tsdn_fetch();
+	fill_little(tsdn_tsd(tsdn));
+	arena = tsd_arena_get(tsdn_tsd(tsdn));
+	pac = arena != NULL ? pac_of(tsdn, arena_ind_get(arena)) : NULL;
+	if (pac == NULL || bytes_in(&pac->ecache_dirty) < wanted || is_deferred())
+		return false;
+	if (!may_fit(&pac->ecache_dirty, wanted)) {
+		merge_free(tsdn, pac, &pac->ecache_dirty);
+		if (may_fit(&pac->ecache_dirty, wanted)) {
+			atomic_store_explicit(&defer_shift, 0, memory_order_relaxed);
+			return true;
+		}
+	}
+	defer();
+	return false;
+}
+
+/* ---- Borrowing ---- */
+
+/* Whether a slab of this arena has room for the request, or a free extent does. All is read without locks. */
+static bool may_lend(arena_t *arena, const struct heap_request *request, size_t wanted)
+{
+	pac_t *pac = &arena->pa_shard.pac;
+	size_t size = request->size > 0 ? request->size : 1;
+	edata_t *slab;
+	bin_t *bin;
+
+	if (may_fit(&pac->ecache_dirty, wanted) || may_fit(&pac->ecache_muzzy, wanted) ||
+	    may_fit(&pac->ecache_retained, wanted))
+		return true;
+	if (size > SC_SMALL_MAXCLASS || request->alignment > PAGE)
+		return false;
+	size = request->alignment == 0 ? sz_s2u(size) : sz_sa2u(size, request->alignment);
+	if (size > SC_SMALL_MAXCLASS)
+		return false;
+	bin = arena_get_bin(arena, sz_size2index(size), 0);
+	slab = bin->slabcur;
+	return !edata_heap_empty(&bin->slabs_nonfull) ||
+	       (slab != NULL && edata_nfree_get(slab) > 0);
+}
+
+void *heap_borrow(const struct heap_request *request)
+{
+	size_t wanted = extent_bytes(request);
+	struct heap_request borrowed = *request;
+	void *memory = NULL;
+	tsdn_t *tsdn;
+	arena_t *own;
+	bool was_held;
+
+	if (!malloc_initialized() || request->is_arena_explicit)
+		return NULL;
+	tsdn = tsdn_fetch();
+	own = tsd_arena_get(tsdn_tsd(tsdn));
+	was_held = pages_hold(true);
+	for (unsigned i = 0; i < manual_arena_base && memory == NULL; i++) {
+		arena_t *arena = arena_get(tsdn, i, false);
+
+		if (arena == NULL || arena == own || !ehooks_are_default(arena_get_ehooks(arena)) ||
+		    !may_lend(arena, request, wanted))
+			continue;
+		borrowed.flags = (request->flags & MALLOCX_ZERO) |
+		                 (int)(MALLOCX_ARENA(i) | MALLOCX_TCACHE_NONE);
+		memory = heap_ops.alloc(&borrowed);
+	}
+	pages_hold(was_held);
+	/* cppcheck-suppress returnDanglingLifetime ; the heap's, not the request's */
+	return memory;
+}

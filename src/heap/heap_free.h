@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where an arena keeps what is free: for heap_compact.c and heap_evict.c. */
+#ifndef OOM_HEAP_FREE_H
+#define OOM_HEAP_FREE_H
+
+#include "heap/heap_fast.h"
+#include "heap/heap_ops.h"
+
+/* Only of arenas that jemalloc made by itself, with its own extent hooks: an arena made by hand may be
+   destroyed at any moment, and its hooks are the program's. */
+static inline pac_t *pac_of(tsdn_t *tsdn, unsigned index)
+{
+	arena_t *arena = arena_get(tsdn, index, false);
+
+	return arena != NULL && ehooks_are_default(arena_get_ehooks(arena)) ? &arena->pa_shard.pac
+	                                                                    : NULL;
+}
+
+static inline size_t bytes_in(ecache_t *ecache)
+{
+	return ecache_npages_get(ecache) << LG_PAGE;
+}
+
+/* The bytes of the extent that the request takes. SC_LARGE_MAXCLASS is not exceeded: alloc() sees to that. */
+static inline size_t extent_bytes(const struct heap_request *request)
+{
+	size_t size = request->size > 0 ? request->size : 1, usable;
+
+	if (size > SC_LARGE_MAXCLASS || request->alignment > SC_LARGE_MAXCLASS)
+		return SIZE_MAX;
+	usable = request->alignment == 0 ? sz_s2u(size) : sz_sa2u(size, request->alignment);
+	if (usable == 0 || usable > SC_LARGE_MAXCLASS)
+		return SIZE_MAX;
+	if (usable <= SC_SMALL_MAXCLASS)
+		return bin_infos[sz_size2index(usable)].slab_size;
+	return usable + sz_large_pad;
+}
+
+#endif
