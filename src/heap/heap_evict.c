@@ -276,6 +276,11 @@ static size_t evict_pages(tsdn_t *tsdn, const struct heap_request *request, size
 	               : evict(tsdn, wanted < candidates ? wanted : candidates, false);
 }
 
+size_t heap_evictable(void)
+{
+	return malloc_initialized() ? sum(tsdn_fetch(), evictable_bytes) : 0;
+}
+
 size_t heap_evict(const struct heap_request *request, size_t bytes)
 {
 	size_t wanted = add_saturated(bytes, extent_bytes(request)), given;

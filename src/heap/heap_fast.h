@@ -87,6 +87,7 @@ void *heap_borrow(const struct heap_request *request);
 /* heap_evict.c: gives those back after all, where that can be done by now. */
 void heap_purge_refused(void);
 /* See struct heap_ops. */
+size_t heap_evictable(void);
 size_t heap_evict(const struct heap_request *request, size_t bytes);
 
 /* heap_grow.c: before an arena grows. is_special: by what can't be cut from a piece. */

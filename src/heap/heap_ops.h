@@ -46,6 +46,8 @@ struct heap_ops {
 	   refused by the system, as long as that takes no more than a fifth of vm.max_map_count; else
 	   only their pages are given back. Returns the bytes given back, 0 where there was nothing. */
 	size_t (*evict)(const struct heap_request *request, size_t bytes);
+	/* What there is to evict, as far as that can be counted without a lock. */
+	size_t (*evictable)(void);
 	/* Gives the dirty and muzzy pages of all arenas back to the system. Adds no mapping. */
 	void (*purge_all)(void);
 	/* True where the heap has called out to the application (extent hooks) and may hold locks. */

@@ -236,6 +236,7 @@ const struct heap_ops heap_ops = {
 	.compact = heap_compact,
 	.borrow = heap_borrow,
 	.evict = heap_evict,
+	.evictable = heap_evictable,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

@@ -79,6 +79,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 	control->tried.claimed_bytes =
 		add_saturated(control->tried.claimed_bytes, progress.claimed_bytes);
 	control->tried.unmeasured = progress.measured_bytes > 0 ? 0 : control->tried.unmeasured + 1;
+	own_reclaim_note_round(progress.measured_bytes > 0);
 	if (progress.measured_bytes > 0)
 		budget_reclaimed();
 	/* A callback may claim what it likes, but not for ever. */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ladder/own_reclaim.h"
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "base/trace.h"
 #include "heap/heap_ops.h"
+#include "limits/budget.h"
+#include "reclaim/registry.h"
 #include "report/stats.h"
 
 /* Each returns whether something may have come of it, and the memory if it found some. */
@@ -25,12 +29,48 @@ static bool borrow(struct oom_control *control, void **memory)
 	return *memory != NULL;
 }
 
+/* A program that lives at its limit by what its callbacks give always has a few free pages. To unmap them at
+   each failure, and to map and fault in others, costs more than it gives: where callbacks have given something
+   lately and so small a part of the heap is free, they are asked before, and those pages go if it still fails. */
+#define LG_FEW 5
+#define LATELY 32
+
+/* Failures until it is no longer lately. Relaxed: of all threads; a lost update is one more or less. */
+static atomic_uint lately;
+
+void own_reclaim_note_round(bool has_given)
+{
+	if (has_given)
+		atomic_store_explicit(&lately, LATELY, memory_order_relaxed);
+}
+
+static bool was_lately(void)
+{
+	unsigned left = atomic_load_explicit(&lately, memory_order_relaxed);
+
+	if (left > 0)
+		atomic_store_explicit(&lately, left - 1, memory_order_relaxed);
+	return left > 0;
+}
+
+static bool is_put_off(const struct oom_control *control)
+{
+	return control->tried.rounds == 0 && registry_newest() != 0 && !control->now.is_dying &&
+	       (control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM |
+	                          OOMRECLAIM_SCOPE_RESERVE)) == 0 &&
+	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
+}
+
 /* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as much. */
 static bool evict(struct oom_control *control, void **memory)
 {
-	size_t given = heap_ops.evict(control->request, control->tried.evict_bytes);
+	size_t given;
 
 	(void)memory;
+	control->tried.is_eviction_put_off = is_put_off(control);
+	if (control->tried.is_eviction_put_off)
+		return false;
+	given = heap_ops.evict(control->request, control->tried.evict_bytes);
 	control->tried.evict_bytes = add_saturated(control->tried.evict_bytes, given);
 	return given > 0;
 }
@@ -38,7 +78,8 @@ static bool evict(struct oom_control *control, void **memory)
 static bool evict_all(struct oom_control *control, void **memory)
 {
 	(void)memory;
-	return heap_ops.evict(control->request, SIZE_MAX) > 0;
+	return !control->tried.is_eviction_put_off &&
+	       heap_ops.evict(control->request, SIZE_MAX) > 0;
 }
 
 /* How often the need doubles before everything goes: from a page to 64 MiB. */

@@ -27,6 +27,9 @@ void own_reclaim_begin(struct oom_control *control, enum own_step from);
    False in *is_progress: there is none left, and another attempt would be in vain. */
 void *own_reclaim_step(struct oom_control *control, bool *is_progress);
 
+/* After each round of callbacks: whether something came back to the heap. */
+void own_reclaim_note_round(bool has_given);
+
 /* "flush" and so on. */
 const char *own_reclaim_name(enum own_step step);
 

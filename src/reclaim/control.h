@@ -49,12 +49,13 @@ struct oom_control {
 		bool is_own_reclaim_done;
 		bool is_again_due; /* own reclaim: callbacks have run since it ended */
 		bool is_reserve_done;
-		bool is_policy_done;     /* it said: return */
-		bool is_hopeless;        /* nobody is left that could free anything */
-		unsigned own_step;       /* enum own_step: the next one of own reclaim */
-		unsigned own_step_times; /* that it has been taken already */
-		bool is_all_kept;        /* its last step gave nothing back to the system */
-		size_t evict_bytes;      /* beyond the request's own size */
+		bool is_policy_done;      /* it said: return */
+		bool is_hopeless;         /* nobody is left that could free anything */
+		unsigned own_step;        /* enum own_step: the next one of own reclaim */
+		unsigned own_step_times;  /* that it has been taken already */
+		bool is_eviction_put_off; /* until callbacks have been asked */
+		bool is_all_kept;         /* its last step gave nothing back to the system */
+		size_t evict_bytes;       /* beyond the request's own size */
 		enum callbacks_left callbacks;
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */

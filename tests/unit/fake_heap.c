@@ -16,7 +16,7 @@ size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
 bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
 unsigned fake_heap_evictions, fake_heap_again;
-size_t fake_heap_evict_bytes;
+size_t fake_heap_evict_bytes, fake_heap_evictable = SIZE_MAX;
 const struct heap_stats *fake_heap_stats;
 
 /* All members are guarded by lock. */
@@ -128,6 +128,11 @@ static bool flush_thread(void)
 	return fake_heap_has_cached;
 }
 
+static size_t evictable(void)
+{
+	return fake_heap_evictable;
+}
+
 static void purge_all(void)
 {
 	fake_heap_note('p');
@@ -235,6 +240,7 @@ const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
 	.alloc_again = alloc_again,
+	.evictable = evictable,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
 	.compact = compact,

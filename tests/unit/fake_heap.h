@@ -52,6 +52,8 @@ extern unsigned fake_heap_evictions;
 extern unsigned fake_heap_again;
 /* What the last eviction was asked for beyond the request. */
 extern size_t fake_heap_evict_bytes;
+/* What there is to evict, as the ladder is told. */
+extern size_t fake_heap_evictable;
 
 /* NULL: none are kept. */
 extern const struct heap_stats *fake_heap_stats;

@@ -119,6 +119,61 @@ Test(ladder_run, nothing_was_given_back)
 	cr_expect_eq(fake_heap_again, 2, "nor after callbacks");
 }
 
+/* A round that gives something, as long as little is free. */
+static void live_at_the_limit(void)
+{
+	cr_assert(budget_charge(3200));
+	fake_heap_evictable = 99;
+	claimed_bytes = measured_bytes = 1000;
+	calls_left = UINT_MAX;
+	add_callback(give);
+	expect_trace(2, fake_heap_block, "fapacfa");
+}
+
+/* Then callbacks are asked before that little is unmapped; in vain, it is. */
+Test(ladder_run, callbacks_before_the_last_few_pages)
+{
+	live_at_the_limit();
+	fake_heap_evictions = 1;
+	expect_trace(1, fake_heap_block, "facfa");
+	expect_trace(2, fake_heap_block, "facfaea");
+	fake_heap_evictable = 100;
+	fake_heap_evictions = 1;
+	expect_trace(1, fake_heap_block, "faea");
+}
+
+/* Not for ever after: a round that gives nothing is no reason. */
+Test(ladder_run, the_last_few_pages_once_callbacks_have_nothing)
+{
+	unsigned failures = 0;
+
+	live_at_the_limit();
+	calls_left = 0;
+	do {
+		fake_heap_evictions = 1;
+		fake_heap_fail(1);
+		fake_heap_clear_trace();
+		cr_assert_eq(climb(), fake_heap_block);
+	} while (fake_heap_trace()[2] == 'c' && failures++ < 1000);
+	cr_expect_str_eq(fake_heap_trace(), "faea");
+	cr_expect_eq(failures, 32);
+}
+
+/* Nobody else is asked there. */
+Test(ladder_run, the_last_few_pages_where_no_callback_is_asked)
+{
+	static const unsigned scopes[] = {OOMRECLAIM_SCOPE_NORETRY, OOMRECLAIM_SCOPE_NORECLAIM,
+	                                  OOMRECLAIM_SCOPE_RESERVE};
+
+	live_at_the_limit();
+	for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+		unsigned old = oomreclaim_scope_save(scopes[i]);
+
+		expect_trace(1, fake_heap_block, "fapa");
+		oomreclaim_scope_restore(old);
+	}
+}
+
 Test(ladder_run, what_another_arena_lends_needs_no_attempt)
 {
 	fake_heap_lends = true;
