@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "background/leisure.h"
 #include "background/pressure.h"
 #include "base/io.h"
 #include "base/own_fd.h"
@@ -207,6 +208,15 @@ static void watch_pressure(short revents)
 	}
 }
 
+/* How long to sleep: for the page of statistics, and until it is seen whether the program is idle. */
+static int sleep_ms(int leisure_ms)
+{
+	if (!options.is_stats)
+		return leisure_ms;
+	return leisure_ms >= 0 && leisure_ms < STATS_PAGE_INTERVAL_MS ? leisure_ms
+	                                                              : STATS_PAGE_INTERVAL_MS;
+}
+
 static void *run(void *arg)
 {
 	struct pollfd fds[2] = {{.events = POLLIN}};
@@ -227,8 +237,10 @@ static void *run(void *arg)
 		fds[1].events = pressure_events();
 		fds[1].revents = 0;
 		stats_page_update();
-		if (poll(fds, 2, options.is_stats ? STATS_PAGE_INTERVAL_MS : -1) < 0)
+		if (poll(fds, 2, sleep_ms(leisure_due_ms())) < 0)
 			continue;
+		if (leisure_due_ms() == 0)
+			work(leisure_look);
 		/* If the program has closed both ends, poll() sees that too. */
 		if ((fds[0].revents & POLLIN) != 0 && own_fd_get(&thread.reads) == fds[0].fd &&
 		    read(fds[0].fd, wakes, sizeof wakes) > 0)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "background/background.h"
+#include "background/leisure.h"
 #include "background_log.h"
 #include "config/options.h"
 #include "fake_heap.h"
@@ -103,6 +104,40 @@ Test(background, down_to_the_low_one)
 	cr_expect_eq(fake_heap_count('a'), 0);
 	/* The heap's own first; what came back stays with it for the next allocation. */
 	cr_expect_str_eq(fake_heap_trace(), "fpf");
+}
+
+/* Callbacks had nothing to give, so it stays above the low one. What is free goes back once the heap has been
+   the same for a while. */
+Test(background, at_leisure)
+{
+	serve(empty);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	cr_expect_eq(fake_heap_count('p'), 1);
+	while (fake_heap_count('p') < 2)
+		usleep(10000);
+	cr_expect_eq(calls(), 1, "nobody is asked");
+}
+
+Test(background, no_leisure_below_the_low_one)
+{
+	cr_expect_eq(leisure_due_ms(), -1);
+	charge(MIB + 1);
+	cr_expect_geq(leisure_due_ms(), 0);
+	leisure_look();
+	cr_expect_gt(leisure_due_ms(), 0);
+	leisure_look();
+	cr_expect_eq(fake_heap_count('p'), 1, "the same as the last time");
+	charge(1);
+	leisure_look();
+	cr_expect_eq(fake_heap_count('p'), 1, "in use");
+	fake_heap_evictable = 0;
+	leisure_look();
+	leisure_look();
+	cr_expect_eq(fake_heap_count('p'), 1, "nothing is free");
+	budget_uncharge(MIB);
+	cr_expect_eq(leisure_due_ms(), -1);
 }
 
 Test(background, what_is_free_in_the_heap_is_not_asked_for)
