@@ -4,6 +4,7 @@
 import html
 import os
 
+import limits
 import machine
 import tables
 
@@ -30,6 +31,12 @@ ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where th
 
 ABOUT_LADDER = ("From the failure of malloc(16 MiB) to its success; \"no failure\" is the same malloc "
                 "with room. The callback that is asked last lifts the limit.")
+
+ABOUT_REFUSALS = ("Instructions of one malloc that fails, of a thousand in a row: nothing is free, and "
+                  "no callback registered.")
+
+ABOUT_MAPS = ("Lines of /proc/self/maps: 40,000 blocks of 20,000 bytes, every other one freed, and a block "
+              "asked for that takes all that is free; over and over.")
 
 
 def html_table(table):
@@ -83,6 +90,25 @@ def ladder_table(found):
     return table
 
 
+def refusals_table(found):
+    table = [["heap MiB", "bytes", "refused by", "jemalloc", "oomreclaim", "difference"]]
+    for row in found:
+        ours, theirs = (row["instructions"].get(name) for name in ("oomreclaim", "jemalloc"))
+        table.append([str(row["heap_mib"]), str(row["bytes"]), limits.KINDS[row["limit"]],
+                      *("-" if one is None else str(one) for one in (theirs, ours)),
+                      "-" if None in (ours, theirs) else f"{ours - theirs:+}"])
+    return table
+
+
+def maps_table(found):
+    table = [["limit", "allocator", "at first", "after a round", "at most", "at the end"]]
+    for row in found:
+        for name, counts in row["maps"].items():
+            shown = [counts[0], counts[1], max(counts), counts[-1]] if counts else ["failed"] * 4
+            table.append([limits.KINDS.get(row["limit"], "none"), name, *map(str, shown)])
+    return table
+
+
 def sections(results):
     """(name, title, words, tables, charts by file name), in reading order."""
     if results.get("fast_path"):
@@ -107,6 +133,11 @@ def sections(results):
     if results.get("ladder"):
         yield "ladder", "The ladder's own cost", ABOUT_LADDER, [
             ladder_table(results["ladder"])]
+    if results.get("refusals"):
+        yield "refusals", "A failure that can't be helped", ABOUT_REFUSALS, [
+            refusals_table(results["refusals"])]
+    if results.get("maps"):
+        yield "maps", "Mappings over time", ABOUT_MAPS, [maps_table(results["maps"])]
 
 
 def draw(results):

@@ -12,10 +12,11 @@ import fast
 import ladder
 import machine
 import measure
+import refusals
 import report
 import suite
 
-PARTS = ("fast", "workloads", "limits", "ladder")
+PARTS = ("fast", "workloads", "limits", "ladder", "refusals")
 FORMAT = 1  # of results.json
 
 
@@ -78,6 +79,7 @@ def measure_all(arguments):
                                        * len(columns))
     total += ("limits" in parts) * suite.count_limit_runs(chosen, settings, kinds)
     total += ("ladder" in parts) * ladder.KINDS
+    total += ("refusals" in parts) * refusals.count_steps(mode)
     progress, started = measure.Progress(total or 1), time.monotonic()
     if "fast" in parts:
         results["fast_path"], more = fast.run(operations, chosen, mode, progress.step)
@@ -92,6 +94,10 @@ def measure_all(arguments):
     if "ladder" in parts:
         results["ladder"], more = ladder.run(os.path.join(arguments.build, "bench/ladder"), chosen[0],
                                              mode, progress.step)
+        notes += more
+    if "refusals" in parts:
+        results["refusals"], results["maps"], more = refusals.run(
+            os.path.join(arguments.build, "bench/refusals"), chosen, mode, progress.step)
         notes += more
     progress.end()
     results["seconds"] = round(time.monotonic() - started, 1)

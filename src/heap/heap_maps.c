@@ -31,6 +31,8 @@ static struct {
 	_Atomic uintptr_t addr;
 	atomic_size_t bytes;
 } lost[LOST_MAX];
+/* Whether there ever was one: at each failure that can't be helped they are looked through. */
+static atomic_bool has_lost;
 
 void heap_maps_init(void)
 {
@@ -132,6 +134,7 @@ bool heap_maps_try_unmap(void *addr, size_t bytes)
 static void remember(void *addr, size_t bytes)
 {
 	pages_madvise(addr, bytes, MADV_DONTNEED);
+	atomic_store_explicit(&has_lost, true, memory_order_relaxed);
 	for (size_t i = 0; i < LOST_MAX; i++) {
 		size_t empty = 0;
 
@@ -152,6 +155,8 @@ void heap_maps_unmap(void *addr, size_t bytes)
 
 void heap_maps_retry(void)
 {
+	if (!atomic_load_explicit(&has_lost, memory_order_relaxed))
+		return;
 	for (size_t i = 0; i < LOST_MAX; i++) {
 		size_t bytes = atomic_load(&lost[i].bytes);
 

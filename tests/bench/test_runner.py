@@ -170,5 +170,20 @@ class Whole(unittest.TestCase):
         self.assertIn("no such workload: nonsense", text)
 
 
+class Refusals(unittest.TestCase):
+    def test_form(self):
+        with tempfile.TemporaryDirectory() as out:
+            status, text, results = support.run("run.py", out, "--quick", "--only", "refusals",
+                                                "--library", support.LIBRARY)
+        self.assertEqual(status, 0, text)
+        for row in results["refusals"]:
+            self.assertGreater(row["instructions"]["oomreclaim"], 0, row)
+        self.assertEqual([row["limit"] for row in results["maps"]], ["as", "data", "budget", "none"])
+        for row in results["maps"]:
+            self.assertEqual(len(row["maps"]["oomreclaim"]), 5, row)
+        self.assertIn("A failure that can't be helped", text)
+        self.assertIn("Mappings over time", text)
+
+
 if __name__ == "__main__":
     unittest.main()
