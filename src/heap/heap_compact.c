@@ -116,19 +116,17 @@ bool heap_compact(const struct heap_request *request)
 static bool may_lend(arena_t *arena, const struct heap_request *request, size_t wanted)
 {
 	pac_t *pac = &arena->pa_shard.pac;
-	size_t size = request->size > 0 ? request->size : 1;
+	size_t usable;
 	edata_t *slab;
 	bin_t *bin;
 
 	if (may_fit(&pac->ecache_dirty, wanted) || may_fit(&pac->ecache_muzzy, wanted) ||
 	    may_fit(&pac->ecache_retained, wanted))
 		return true;
-	if (size > SC_SMALL_MAXCLASS || request->alignment > PAGE)
+	usable = usable_size(request);
+	if (usable > SC_SMALL_MAXCLASS)
 		return false;
-	size = request->alignment == 0 ? sz_s2u(size) : sz_sa2u(size, request->alignment);
-	if (size > SC_SMALL_MAXCLASS)
-		return false;
-	bin = arena_get_bin(arena, sz_size2index(size), 0);
+	bin = arena_get_bin(arena, sz_size2index(usable), 0);
 	slab = bin->slabcur;
 	return !edata_heap_empty(&bin->slabs_nonfull) ||
 	       (slab != NULL && edata_nfree_get(slab) > 0);

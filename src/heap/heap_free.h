@@ -21,15 +21,23 @@ static inline size_t bytes_in(ecache_t *ecache)
 	return ecache_npages_get(ecache) << LG_PAGE;
 }
 
-/* The bytes of the extent that the request takes. SC_LARGE_MAXCLASS is not exceeded: alloc() sees to that. */
-static inline size_t extent_bytes(const struct heap_request *request)
+/* The size class of the request's block; SIZE_MAX where there is none for it. */
+static inline size_t usable_size(const struct heap_request *request)
 {
 	size_t size = request->size > 0 ? request->size : 1, usable;
 
 	if (size > SC_LARGE_MAXCLASS || request->alignment > SC_LARGE_MAXCLASS)
 		return SIZE_MAX;
 	usable = request->alignment == 0 ? sz_s2u(size) : sz_sa2u(size, request->alignment);
-	if (usable == 0 || usable > SC_LARGE_MAXCLASS)
+	return usable == 0 || usable > SC_LARGE_MAXCLASS ? SIZE_MAX : usable;
+}
+
+/* The bytes of the extent that the request takes; SIZE_MAX as above. */
+static inline size_t extent_bytes(const struct heap_request *request)
+{
+	size_t usable = usable_size(request);
+
+	if (usable == SIZE_MAX)
 		return SIZE_MAX;
 	if (usable <= SC_SMALL_MAXCLASS)
 		return bin_infos[sz_size2index(usable)].slab_size;
