@@ -158,8 +158,7 @@ void heap_default_destroy(void *addr, size_t size)
 	if (have_dss && extent_in_dss(addr))
 		return;
 	heap_grow_unmapped(size);
-	heap_maps_removed(addr, size);
-	heap_maps_unmap(addr, size);
+	heap_maps_drop(addr, size);
 }
 
 static void uncharge_given_back(size_t bytes)
@@ -208,8 +207,7 @@ void *heap_base_alloc_mmap(void *at, size_t size, size_t alignment, bool *zero, 
 /* A block of records has a mapping of its own: retained or not, nobody would use it again. */
 bool heap_base_dalloc_mmap(void *addr, size_t size)
 {
-	heap_maps_removed(addr, size);
-	heap_maps_unmap(addr, size);
+	heap_maps_drop(addr, size);
 	return false;
 }
 
@@ -231,6 +229,5 @@ void *heap_hpa_pages_map(void *at, size_t size, size_t alignment, bool *commit)
 void heap_hpa_pages_unmap(void *addr, size_t size)
 {
 	budget_uncharge(size);
-	heap_maps_removed(addr, size);
-	heap_maps_unmap(addr, size);
+	heap_maps_drop(addr, size);
 }

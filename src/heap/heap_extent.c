@@ -87,9 +87,7 @@ bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, sz
 		return false;
 	arena = arena_get(tsdn, edata_arena_ind_get(extent), false);
 	if (arena != NULL && ehooks_are_default(arena_get_ehooks(arena)) &&
-	    !(have_dss && extent_in_dss(edata_base_get(extent)))) {
-		heap_maps_removed(edata_base_get(extent), edata_size_get(extent));
-		heap_maps_unmap(edata_base_get(extent), edata_size_get(extent));
-	}
+	    !(have_dss && extent_in_dss(edata_base_get(extent))))
+		heap_maps_drop(edata_base_get(extent), edata_size_get(extent));
 	return true;
 }

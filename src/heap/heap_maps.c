@@ -79,7 +79,7 @@ void heap_maps_added(const void *addr, size_t bytes)
 	add(1 - neighbours(addr, bytes));
 }
 
-void heap_maps_removed(const void *addr, size_t bytes)
+static void removed(const void *addr, size_t bytes)
 {
 	add(neighbours(addr, bytes) - 1);
 }
@@ -127,7 +127,7 @@ bool heap_maps_try_unmap(void *addr, size_t bytes)
 		atomic_store_explicit(&may_be_scarce, true, memory_order_relaxed);
 		return false;
 	}
-	heap_maps_removed(addr, bytes);
+	removed(addr, bytes);
 	return true;
 }
 
@@ -151,6 +151,12 @@ void heap_maps_unmap(void *addr, size_t bytes)
 {
 	if (pages_munmap(addr, bytes) != 0)
 		remember(addr, bytes);
+}
+
+void heap_maps_drop(void *addr, size_t bytes)
+{
+	removed(addr, bytes);
+	heap_maps_unmap(addr, bytes);
 }
 
 void heap_maps_retry(void)

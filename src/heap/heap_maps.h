@@ -18,9 +18,8 @@
    has a limit on its addresses at its start; else the kernel's default is taken for granted. */
 void heap_maps_init(void);
 
-/* A mapping came to be, or is gone. */
+/* A mapping came to be. */
 void heap_maps_added(const void *addr, size_t bytes);
-void heap_maps_removed(const void *addr, size_t bytes);
 
 size_t heap_maps_count(void);
 
@@ -40,7 +39,8 @@ bool heap_maps_has_room(size_t bytes);
 bool heap_maps_try_unmap(void *addr, size_t bytes);
 
 /* Unmaps what nobody will ask for again. What the system refuses to unmap is given back as pages, kept in
-   mind, and tried again by heap_maps_retry(). */
+   mind, and tried again by heap_maps_retry(). unmap is for what was never counted. */
+void heap_maps_drop(void *addr, size_t bytes);
 void heap_maps_unmap(void *addr, size_t bytes);
 void heap_maps_retry(void);
 
