@@ -7,8 +7,11 @@ set -eu
 
 library=$1 debug=$2 orders=$3 root=$4 cc=$5
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin
-unset LD_PRELOAD MALLOC_CONF MALLOC_PERTURB_ OOMRECLAIM_CONF
-tmp=$(mktemp -d)
+unset MALLOC_PERTURB_
+# For common.sh.
+tool=
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/../tool/common.sh"
 chmod 755 "$tmp"
 server=
 # shellcheck disable=SC2317
@@ -20,12 +23,6 @@ finish()
 	rm -rf "$tmp"
 }
 trap finish EXIT
-failures=0
-fail()
-{
-	echo "FAIL: $*"
-	failures=1
-}
 
 # The compiler may be several words.
 # shellcheck disable=SC2086
@@ -164,5 +161,4 @@ as_postgres "$pg/pgbench" -h "$tmp/socket" -c 4 -t 200 postgres >"$tmp/pgbench.l
 as_postgres "$pg/pg_ctl" -D "$tmp/data" -w -m fast stop >/dev/null || fail "postgres: no end"
 ! grep -q 'oomreclaim:' "$tmp/initdb.log" "$tmp/data/log" || fail "postgres: $(grep 'oomreclaim:' "$tmp/data/log")"
 
-[ $failures -eq 0 ] && echo ok
-exit $failures
+verdict

@@ -5,29 +5,14 @@
 set -eu
 
 library=$1 cc=$2 include=$3 root=$4 modules=$5
-unset LD_PRELOAD MALLOC_CONF OOMRECLAIM_CONF
-LC_ALL=C
-export LC_ALL
-tmp=$(mktemp -d)
+# For common.sh.
+tool=
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/../tool/common.sh"
 chmod 755 "$tmp"
-helper=
-# shellcheck disable=SC2317
-finish()
-{
-	[ -z "$helper" ] || kill "$helper" 2>/dev/null || :
-	rm -rf "$tmp"
-}
-trap finish EXIT
 mkdir "$tmp/oomreclaim"
 cp "$library" "$tmp/liboomreclaim.so.0"
-failures=0
 before=
-
-fail()
-{
-	echo "FAIL: $*"
-	failures=1
-}
 
 # The compiler may be several words.
 # shellcheck disable=SC2086
@@ -168,7 +153,7 @@ printf '#!/bin/sh\nenv >%s/env\necho "$2" >%s/wanted\nexec kill -USR1 "$1"\n' "$
 chmod +x "$tmp/tell"
 mkfifo "$tmp/fifo"
 (read -r pid bytes <"$tmp/fifo" && [ "$bytes" -gt 0 ] && kill -USR1 "$pid") &
-helper=$!
+children=$!
 for module in signal=USR1 "exec=100:$tmp/tell" "fifo=2000:$tmp/fifo"; do
 	on "limit:96M,high:48M,low:32M,modules:$module" /usr/bin/python3 "$tmp/cache.py"
 	[ "$(cat "$tmp/out")" = dropped ] || fail "$module: $(cat "$tmp/out" "$tmp/err")"
@@ -176,5 +161,4 @@ done
 grep -Eq '^(LD_PRELOAD|OOMRECLAIM_CONF)=' "$tmp/env" && fail "exec: the command has the library's environment"
 [ "$(cat "$tmp/wanted")" -gt 0 ] || fail "exec: nothing wanted"
 
-[ "$failures" -eq 0 ] && echo ok
-exit "$failures"
+verdict

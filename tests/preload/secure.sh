@@ -5,28 +5,13 @@
 set -eu
 
 library=$1 tool=$2 include=$3/include cc=$4
-unset LD_PRELOAD MALLOC_CONF OOMRECLAIM_CONF MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
+unset MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 if [ "$(id -u)" -ne 0 ]; then
 	echo "skipped: only root can make such programs"
 	exit 77
 fi
-tmp=$(mktemp -d)
-children=
-# shellcheck disable=SC2317
-finish()
-{
-	for child in $children; do
-		kill -9 "$child" 2>/dev/null || :
-	done
-	rm -rf "$tmp"
-}
-trap finish EXIT
-failures=0
-fail()
-{
-	echo "FAIL: $*"
-	failures=1
-}
+# shellcheck source=tests/tool/common.sh
+. "$(dirname "$0")/../tool/common.sh"
 as_nobody()
 {
 	# By way of env: setpriv itself still has all capabilities when it executes.
@@ -202,10 +187,9 @@ printf '#!/tmp/a\033[2Jb\n' >"$tmp/script"
 chmod +x "$tmp/script"
 "$tmp/oomreclaim" check "$tmp/script" >>"$tmp/out" 2>&1 || :
 grep -q 'a?\[2Jb' "$tmp/out" || fail "its name: $(cat "$tmp/out")"
-[ "$(LC_ALL=C tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters: $(cat -v "$tmp/out")"
+[ "$(tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters: $(cat -v "$tmp/out")"
 grep -q 'a?\[2Jb' "$tmp/report" || fail "its name in the report: $(cat -v "$tmp/report")"
-[ "$(LC_ALL=C tr -d '[:print:]\n' <"$tmp/report" | wc -c)" -eq 0 ] ||
+[ "$(tr -d '[:print:]\n' <"$tmp/report" | wc -c)" -eq 0 ] ||
 	fail "control characters in the report: $(cat -v "$tmp/report")"
 
-[ $failures -eq 0 ] && echo ok
-exit $failures
+verdict

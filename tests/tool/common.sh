@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh
 # shellcheck disable=SC2154
-# What the tests of the command share. To be sourced with $tool set; makes $tmp.
+# What the tests of the command share, and others that are scripts. To be sourced with $tool set; makes $tmp.
 unset LD_PRELOAD OOMRECLAIM_CONF MALLOC_CONF
 LC_ALL=C
 export LC_ALL
