@@ -29,6 +29,8 @@ FAILING = "budget_charge fault_should_fail_slow ladder_climb ladder_run oomrecla
 ROOTS = FAILING + ["dump_on_own_stack", "cxx_failed", "cxx_failed_nothrow"]
 # Once, before the first allocation of the process.
 AT_START = {"malloc_init_hard", "malloc_init_hard_a0", "malloc_init_hard_a0_locked"}
+# The stack protector's end of the process.
+STACK_SMASHED = "__stack_chk_fail"
 # Not to be put on the list, whatever the reason: the loader's lock, libc's locks, libc's heap.
 DENIED = set("""dlopen dlmopen dlclose dlerror dl_iterate_phdr dladdr fopen fdopen fclose fflush printf fprintf vprintf
 vfprintf dprintf snprintf vsnprintf puts fputs perror syslog openlog opendir readdir getpwnam getpwuid getaddrinfo
@@ -46,6 +48,13 @@ HEAP = re.compile(r"jemalloc[^/]*/(src|include)/|/jemalloc/internal/|^(src|inclu
 def plain(title):
     """The name in the source: without the object file in front and what the optimiser puts behind."""
     return SUFFIX.sub("", title.rsplit(":", 1)[-1].lstrip("*"))
+
+
+def libc_name(title):
+    """The function that stands in the source: _FORTIFY_SOURCE has a checking one for some, and the compiler takes
+    strncpy() for a stpncpy() whose result nobody wants."""
+    name = re.sub(r"^__(\w+)_chk$", r"\1", plain(title))
+    return "stpncpy" if name == "strncpy" else name
 
 
 def is_heap(place):
@@ -147,7 +156,7 @@ class Check:
     def stack_of(self, title):
         if title in self.graph.frame:
             return 0 if self.graph.is_heap(title) else self.graph.frame[title] + 8
-        name = plain(title)
+        name = libc_name(title)
         if name not in self.functions:
             return 0
         self.used.add(name)
@@ -157,9 +166,9 @@ class Check:
         """The most stack from here on, all calls included; 0 where it comes round to where it was."""
         if title in self.depth:
             return self.depth[title]
-        if title in way or plain(title) in AT_START:
+        if title in way or plain(title) in AT_START | {STACK_SMASHED}:
             return 0
-        if title not in self.graph.frame and plain(title) not in self.functions:
+        if title not in self.graph.frame and libc_name(title) not in self.functions:
             chain = " > ".join(plain(step) for step in way[-6:])
             self.failures.add(f"{plain(title)} is not on the list: {chain}")
         deepest, through = 0, None

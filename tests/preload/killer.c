@@ -14,6 +14,7 @@
 enum { THREADS = 64, STACK_BYTES = 64 << 10, RECORD_BYTES = 16 << 10 };
 
 static struct pool pool;
+static void *volatile kept;
 
 static void fail_once(void)
 {
@@ -117,7 +118,7 @@ static void waiting(void)
 	/* The thread above has to find some of the reserve left: what a victim allocates is from
 	   it. */
 	while (kills() == 0)
-		malloc(16 * KIB);
+		kept = malloc(16 * KIB);
 	for (;;)
 		pause();
 }

@@ -228,6 +228,7 @@ static void decide_removed(void)
 
 enum { THREADS = 8 };
 static pthread_barrier_t together;
+static void *volatile kept;
 
 static void *fail_together(void *arg)
 {
@@ -235,7 +236,7 @@ static void *fail_together(void *arg)
 	pthread_barrier_wait(&together);
 	/* As soon as one of them ends the process the others get the reserve. */
 	for (;;)
-		malloc(4096);
+		kept = malloc(4096);
 	return NULL;
 }
 

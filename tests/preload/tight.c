@@ -218,8 +218,11 @@ static void prepare_child(void)
 /* The callbacks are asked again after each kill; there is one child to kill, and then nobody. */
 static void run_child(void)
 {
+	void *volatile block;
+
 	fail_from_here();
-	malloc(BIG);
+	block = malloc(BIG);
+	(void)block;
 }
 
 static void run_child_by_hand(void)
