@@ -14,6 +14,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "entry/interpose_aligned.h"
 #include "heap/heap_fast.h"
 #include "ladder/ladder.h"
 
@@ -99,26 +100,23 @@ static bool is_power_of_two(size_t n)
 	return n != 0 && (n & (n - 1)) == 0;
 }
 
-static OOM_NOINLINE void *aligned_slow_path(size_t alignment, size_t size)
+static OOM_COLD void *climb_aligned(size_t size, size_t alignment)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
-
-	background_poll();
-	return likely(memory != NULL) ? memory : climb(size, alignment, 0);
+	return climb(size, alignment, 0);
 }
 
-/* `alignment` is a power of two. */
-static void *alloc_aligned(size_t alignment, size_t size, const void *caller)
+/* With the arguments in the order of aligned_alloc(), whose fast path would move them to and fro. */
+static OOM_NOINLINE void *memalign_slow_path(size_t alignment, size_t size)
 {
-	void *memory;
-
-	(void)caller; /* only the debug library looks at it */
-	if (fail_malloc_strikes(size, caller))
-		return NULL;
-	memory = heap_cached_aligned(alignment, size);
-	return likely(memory != NULL) ? memory : aligned_slow_path(alignment, size);
+	return aligned_slow_path(size, alignment, climb_aligned);
 }
+
+static inline void *turn_to_slow_path(size_t size, size_t alignment)
+{
+	return memalign_slow_path(alignment, size);
+}
+
+#define ALIGNED(size, alignment) aligned_or_null(size, alignment, CALLER, turn_to_slow_path)
 
 OOM_EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 {
@@ -127,7 +125,7 @@ OOM_EXPORT int posix_memalign(void **memory, size_t alignment, size_t size)
 
 	if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
 		return EINVAL;
-	found = alloc_aligned(alignment, size, CALLER);
+	found = ALIGNED(size, alignment);
 	if (unlikely(found == NULL)) {
 		errno = saved;
 		return ENOMEM;
@@ -142,7 +140,7 @@ OOM_EXPORT void *aligned_alloc(size_t alignment, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
-	return alloc_aligned(alignment, size, CALLER);
+	return ALIGNED(size, alignment);
 }
 
 /* As in glibc, any alignment will do: it is rounded up to a power of two. */
@@ -156,7 +154,7 @@ OOM_EXPORT void *memalign(size_t alignment, size_t size)
 	}
 	while (rounded < alignment)
 		rounded <<= 1;
-	return alloc_aligned(rounded, size, CALLER);
+	return ALIGNED(size, rounded);
 }
 
 static size_t page_bytes(void)
@@ -166,7 +164,7 @@ static size_t page_bytes(void)
 
 OOM_EXPORT void *valloc(size_t size)
 {
-	return alloc_aligned(page_bytes(), size, CALLER);
+	return ALIGNED(size, page_bytes());
 }
 
 OOM_EXPORT void *pvalloc(size_t size)
@@ -176,7 +174,7 @@ OOM_EXPORT void *pvalloc(size_t size)
 	/* What can't be rounded up can't be had either: it stays as large as it is. */
 	if (rounded != SIZE_MAX)
 		rounded &= ~(page - 1);
-	return alloc_aligned(page, rounded, CALLER);
+	return ALIGNED(rounded, page);
 }
 
 /* jemalloc's free as a whole, not a jump to it. */

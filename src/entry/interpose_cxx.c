@@ -10,12 +10,11 @@
 #include "entry/cxx_runtime.h"
 #include "entry/fail_malloc.h"
 #include "entry/interpose.h"
+#include "entry/interpose_aligned.h"
 #include "heap/heap_fast.h"
 
 /* std::nothrow_t, an empty class whose objects only choose a function, and std::align_val_t. */
-struct nothrow {
-	char empty;
-};
+struct nothrow;
 typedef size_t align_val;
 
 enum form {
@@ -64,7 +63,7 @@ static bool is_left(enum form form);
 #define LEFT_DELETE_ALIGNED(form, memory, alignment) \
 	((void (*)(void *, align_val))left[form])(memory, alignment)
 
-/* A form nothrow is made of one that throws. */
+/* A form nothrow is made of one that throws; alignment 0: of one that takes none. */
 struct left_call {
 	enum form form;
 	size_t size;
@@ -76,28 +75,16 @@ static void call_new(void *arg)
 {
 	struct left_call *call = arg;
 
-	call->memory = LEFT_NEW(call->form, call->size);
+	call->memory = call->alignment == 0
+	                       ? LEFT_NEW(call->form, call->size)
+	                       : LEFT_NEW_ALIGNED(call->form, call->size, call->alignment);
 }
 
-static void call_new_aligned(void *arg)
-{
-	struct left_call *call = arg;
-
-	call->memory = LEFT_NEW_ALIGNED(call->form, call->size, call->alignment);
-}
-
-static OOM_COLD void *left_nothrow(enum form form, size_t size)
-{
-	struct left_call call = {.form = form, .size = size};
-
-	return cxx_runtime_try(call_new, &call) ? call.memory : NULL;
-}
-
-static OOM_COLD void *left_aligned_nothrow(enum form form, size_t size, align_val alignment)
+static OOM_COLD void *left_nothrow(enum form form, size_t size, align_val alignment)
 {
 	struct left_call call = {.form = form, .size = size, .alignment = alignment};
 
-	return cxx_runtime_try(call_new_aligned, &call) ? call.memory : NULL;
+	return cxx_runtime_try(call_new, &call) ? call.memory : NULL;
 }
 
 static OOM_NOINLINE void *new_slow_path(size_t size)
@@ -149,9 +136,11 @@ void *new_array(size_t size)
 }
 
 /* Where the program has replaced one of the two forms that come here, the other is still the library's. */
-static inline void *alloc_nothrow(size_t size, const void *caller)
+static inline void *alloc_nothrow(enum form form, size_t size, const void *caller)
 {
 	(void)caller; /* only the debug library looks at it */
+	if (IS_LEFT(form))
+		return left_nothrow(form, size, 0);
 	if (fail_malloc_strikes(size, caller))
 		return NULL;
 	return heap_malloc_fast(size, &nothrow_slow_path);
@@ -160,43 +149,30 @@ static inline void *alloc_nothrow(size_t size, const void *caller)
 void *new_nothrow(size_t size, const struct nothrow *nothrow)
 {
 	(void)nothrow;
-	if (IS_LEFT(NEW_NOTHROW))
-		return left_nothrow(NEW_NOTHROW, size);
-	return alloc_nothrow(size, CALLER);
+	return alloc_nothrow(NEW_NOTHROW, size, CALLER);
 }
 
 void *new_array_nothrow(size_t size, const struct nothrow *nothrow)
 {
 	(void)nothrow;
-	if (IS_LEFT(NEW_ARRAY_NOTHROW))
-		return left_nothrow(NEW_ARRAY_NOTHROW, size);
-	return alloc_nothrow(size, CALLER);
+	return alloc_nothrow(NEW_ARRAY_NOTHROW, size, CALLER);
 }
 
-static OOM_NOINLINE void *aligned_slow_path(size_t size, align_val alignment)
+static OOM_NOINLINE void *new_aligned_slow_path(size_t size, align_val alignment)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
-	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
-
-	background_poll();
-	return memory;
+	return aligned_slow_path(size, alignment, cxx_failed);
 }
 
-static inline void *alloc_aligned(size_t size, align_val alignment)
+static OOM_NOINLINE void *nothrow_aligned_slow_path(size_t size, align_val alignment)
 {
-	void *memory = heap_cached_aligned(alignment, size);
-
-	return likely(memory != NULL) ? memory : aligned_slow_path(size, alignment);
+	return aligned_slow_path(size, alignment, cxx_failed_nothrow);
 }
 
 void *new_aligned(size_t size, align_val alignment)
 {
-	void *memory;
-
 	if (fail_malloc_strikes(size, CALLER))
 		cxx_runtime_throw_bad_alloc();
-	memory = alloc_aligned(size, alignment);
-	return likely(memory != NULL) ? memory : cxx_failed(size, alignment);
+	return aligned_fast_path(size, alignment, new_aligned_slow_path);
 }
 
 void *new_array_aligned(size_t size, align_val alignment)
@@ -206,31 +182,24 @@ void *new_array_aligned(size_t size, align_val alignment)
 	return new_aligned(size, alignment);
 }
 
-static inline void *alloc_aligned_nothrow(size_t size, align_val alignment, const void *caller)
+static inline void *alloc_aligned_nothrow(enum form form, size_t size, align_val alignment,
+                                          const void *caller)
 {
-	void *memory;
-
-	(void)caller; /* only the debug library looks at it */
-	if (fail_malloc_strikes(size, caller))
-		return NULL;
-	memory = alloc_aligned(size, alignment);
-	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, alignment);
+	if (IS_LEFT(form))
+		return left_nothrow(form, size, alignment);
+	return aligned_or_null(size, alignment, caller, nothrow_aligned_slow_path);
 }
 
 void *new_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
 	(void)nothrow;
-	if (IS_LEFT(NEW_ALIGNED_NOTHROW))
-		return left_aligned_nothrow(NEW_ALIGNED_NOTHROW, size, alignment);
-	return alloc_aligned_nothrow(size, alignment, CALLER);
+	return alloc_aligned_nothrow(NEW_ALIGNED_NOTHROW, size, alignment, CALLER);
 }
 
 void *new_array_aligned_nothrow(size_t size, align_val alignment, const struct nothrow *nothrow)
 {
 	(void)nothrow;
-	if (IS_LEFT(NEW_ARRAY_ALIGNED_NOTHROW))
-		return left_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, size, alignment);
-	return alloc_aligned_nothrow(size, alignment, CALLER);
+	return alloc_aligned_nothrow(NEW_ARRAY_ALIGNED_NOTHROW, size, alignment, CALLER);
 }
 
 void delete_plain(void *memory) MANGLED("_ZdlPv");
