@@ -4,6 +4,7 @@
  *
  *     preload_tight stack CASE            with PTHREAD_STACK_MIN
  *     preload_tight cancel CASE           with a cancellation pending
+ *     preload_tight clock CASE            where clock.c is preloaded
  *     preload_tight calls CASE NAME...    where any other system call than these is told, status 3
  *     preload_tight refused CASE NAME...  where any other fails with EPERM
  *
@@ -352,6 +353,8 @@ int main(int argc, char **argv)
 		in_little_stack();
 	else if (!strcmp(argv[1], "cancel"))
 		in_pending_cancellation();
+	else if (!strcmp(argv[1], "clock"))
+		run_chosen(NULL);
 	else if (!strcmp(argv[1], "calls"))
 		filter_call(argv + 3, true, run_chosen);
 	else if (!strcmp(argv[1], "refused"))
