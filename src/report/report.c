@@ -79,6 +79,20 @@ static void put_name(struct io_buf *buf)
 	io_puts_clean(buf, name);
 }
 
+static OOM_NOINLINE void put_tried(struct io_buf *buf, const struct oom_control *control)
+{
+	unsigned threads = proc_threads();
+
+	io_printf(buf, "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, ",
+	          control->tried.rounds, control->tried.claimed_bytes >> 10,
+	          (unsigned long long)((now_ns() - control->facts.began_ns) / NSEC_PER_MSEC),
+	          getpid());
+	if (threads > 0)
+		io_printf(buf, "%u threads\n", threads);
+	else
+		io_printf(buf, "? threads\n");
+}
+
 static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control *control,
                                     enum oomreclaim_policy policy)
 {
@@ -90,11 +104,7 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 	put_scope(buf, control->scope);
 	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
 	          policy_name(policy));
-	io_printf(buf,
-	          "  tried: %u rounds of callbacks, %zuK claimed, %llu ms; pid %d, %u threads\n",
-	          control->tried.rounds, control->tried.claimed_bytes >> 10,
-	          (unsigned long long)((now_ns() - control->facts.began_ns) / NSEC_PER_MSEC),
-	          getpid(), proc_threads());
+	put_tried(buf, control);
 }
 
 static OOM_NOINLINE void put_heap(struct io_buf *buf)

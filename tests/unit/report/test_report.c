@@ -130,6 +130,13 @@ Test(report, the_name_of_the_process_is_made_clean)
 	expect_first_line(&control, "? invoked oom-reclaim: ");
 }
 
+Test(report, what_was_tried_by_unknown_threads)
+{
+	const struct oom_control control = a_control();
+
+	expect_match(written(&control, &returned), "; pid [0-9]+, [?] threads$");
+}
+
 Test(report, what_was_tried)
 {
 	const struct oom_control control = a_control();
