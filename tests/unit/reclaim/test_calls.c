@@ -3,6 +3,8 @@
    rest. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -221,5 +223,87 @@ Test(calls, fork_beside_those_who_wait)
 	status = run_child(child_waits);
 	go_on(0, 0, 0);
 	end_ring();
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+/* ---- What the parent's threads wait for is not known in the child ---- */
+
+static atomic_int waited;
+
+static void wait_for_seven(void)
+{
+	atomic_store(&waited, calls_wait(7, 7));
+}
+
+/* Twice, since the first broadcast takes the parent's waiter with it and the second waits for that to go. */
+static void child_is_waited_for(void)
+{
+	struct thread waiter = {0};
+	struct call_under_way call;
+
+	/* Where it hangs it goes with the test. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < 2; i++) {
+		atomic_store(&waited, 4711);
+		calls_begin(&call, 7);
+		thread_start(&waiter, wait_for_seven);
+		thread_wait_asleep(&waiter);
+		calls_end(&call);
+		thread_join(&waiter);
+		if (atomic_load(&waited) != 0)
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static struct gate scribbled = GATE;
+
+static void scribble(void)
+{
+	volatile char frame[32 << 10];
+
+	for (size_t i = 0; i < sizeof frame; i++)
+		frame[i] = 0x11;
+	gate_wait(&scribbled);
+}
+
+/* Its threads have the stacks of the parent's, on which these have noted what they wait for. */
+static void child_has_threads_of_its_own(void)
+{
+	struct thread threads[2] = {{0}, {0}};
+
+	for (int i = 0; i < 2; i++)
+		thread_start(&threads[i], scribble);
+	for (int i = 0; i < 2; i++)
+		thread_wait_asleep(&threads[i]);
+	_exit(calls_wait(1, 2) == 0 ? 0 : 1);
+}
+
+static int run_beside_waiting_threads(void (*child)(void))
+{
+	struct call_under_way call;
+	int status;
+
+	calls_begin(&call, 3);
+	begin_ring(2);
+	go_on(0, 3, 3);
+	go_on(1, 3, 3);
+	status = run_child(child);
+	calls_end(&call);
+	end_ring();
+	return status;
+}
+
+Test(calls, a_child_s_waits_end)
+{
+	int status = run_beside_waiting_threads(child_is_waited_for);
+
+	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+Test(calls, a_child_forgets_who_waited)
+{
+	int status = run_beside_waiting_threads(child_has_threads_of_its_own);
+
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }
