@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A line of the library's own is at most this long; a longer one is cut. */
 #define IO_LINE_BYTES 512
@@ -26,6 +27,9 @@ struct io_buf {
 void io_printf(struct io_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void io_vprintf(struct io_buf *buf, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
+
+/* Appends the number, for a third of the stack that io_printf() takes. */
+void io_put_unsigned(struct io_buf *buf, uint64_t number);
 
 /* Appends `text` with everything that is not printable ASCII shown as '?'. */
 void io_puts_clean(struct io_buf *buf, const char *text);

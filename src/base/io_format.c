@@ -42,6 +42,13 @@ static void put_number(struct io_buf *buf, uint64_t number, unsigned base, const
 	put_bytes(buf, text + at, sizeof text - at, width);
 }
 
+void io_put_unsigned(struct io_buf *buf, uint64_t number)
+{
+	put_number(buf, number, 10, "", 0);
+	if (buf->used < buf->bytes)
+		buf->text[buf->used] = '\0';
+}
+
 static void put_signed(struct io_buf *buf, int64_t number, size_t width)
 {
 	put_number(buf, number < 0 ? -(uint64_t)number : (uint64_t)number, 10,

@@ -80,7 +80,9 @@ static bool reopen(struct channel *out, const struct identity *file)
 	struct identity again;
 	int fd;
 
-	io_printf(&buf, "/proc/thread-self/fd/%d", out->fd);
+	/* The deepest place of all below a failing allocation. */
+	io_puts_clean(&buf, "/proc/thread-self/fd/");
+	io_put_unsigned(&buf, (unsigned)out->fd);
 	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0 || !own_fd_take(&out->own, fd))
 		return false;

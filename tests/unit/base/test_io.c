@@ -81,6 +81,18 @@ Test(io, printf_cuts)
 	cr_expect_eq(text[8], '\0', "nothing is written behind the end");
 }
 
+Test(io, put_unsigned)
+{
+	char text[24];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+
+	io_put_unsigned(&buf, 0);
+	io_put_unsigned(&buf, UINT64_MAX);
+	cr_expect_str_eq(text, "018446744073709551615");
+	io_put_unsigned(&buf, 12345);
+	cr_expect_str_eq(text, "01844674407370955161512", "what does not fit is dropped");
+}
+
 Test(io, puts_clean)
 {
 	char text[64];
