@@ -22,13 +22,26 @@ static int copy_up(int fd)
 	return high;
 }
 
+/* Out of line: a struct stat is large beside the stack that may be used here. */
+static OOM_NOINLINE bool look_at(int fd, dev_t *device, ino_t *inode)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0)
+		return false;
+	*device = status.st_dev;
+	*inode = status.st_ino;
+	return true;
+}
+
 /* By now the lower number may be another thread's. */
 static bool is_another(int fd, int own)
 {
-	struct stat status, owns;
+	dev_t device, own_device;
+	ino_t inode, own_inode;
 
-	return fstat(fd, &status) == 0 && fstat(own, &owns) == 0 &&
-	       (status.st_dev != owns.st_dev || status.st_ino != owns.st_ino);
+	return look_at(fd, &device, &inode) && look_at(own, &own_device, &own_inode) &&
+	       (device != own_device || inode != own_inode);
 }
 
 static int move_up(int fd)
