@@ -49,6 +49,6 @@ code >"$tmp"
 only 'maps or gives back memory' '(^|[^a-z_])(mmap|munmap|madvise|sbrk|mremap)\(' \
 	limits/pages.c report/stats_page.c heap/heap_glue.h
 only 'includes what jemalloc is inside' '#include "(jemalloc/|heap/heap_(fast|glue)\.h)' \
-	'heap/[a-z_]*\.[ch]' 'entry/[a-z_]*\.c'
+	'heap/[a-z_]*\.[ch]' 'entry/[a-z_]*\.c' 'entry/interpose_aligned\.h'
 only 'includes jemalloc itself' '#include "jemalloc/' 'heap/[a-z_]*\.[ch]'
 exit $failed
