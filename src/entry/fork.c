@@ -9,6 +9,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "base/fork_gate.h"
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
 #include "kill/kill_turn.h"
@@ -23,6 +24,9 @@
 #include "report/report.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
+
+/* How long fork() waits for a callback in the background. */
+#define FORK_WAIT_NS (500 * NSEC_PER_MSEC)
 
 /* glibc's, of the list of all streams; recursive. glibc itself takes it behind all handlers. But fflush(NULL)
    holds it and waits for streams, and a thread that has a stream allocates: so the heap's locks come later. */
@@ -98,8 +102,11 @@ static void prepare(void)
 	int cancel_state;
 	sigset_t mask;
 
-	block_signals(&mask);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	/* With no lock held, as the callback may need it, and with no signal blocked, as it takes
+	   its time. */
+	fork_gate_prepare(FORK_WAIT_NS);
+	block_signals(&mask);
 	for (size_t i = 0; is_locked && i < ARRAY_SIZE(parts); i++)
 		run(parts[i].lock);
 	under_way.mask = mask;
@@ -116,12 +123,14 @@ static void parent(void)
 	for (size_t i = ARRAY_SIZE(parts); i-- > 0;)
 		if (is_locked)
 			run(parts[i].unlock);
+	fork_gate_parent();
 	pthread_setcancelstate(cancel_state, NULL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 static void child(void)
 {
+	fork_gate_child();
 	for (size_t i = ARRAY_SIZE(parts); i-- > 0;) {
 		run(parts[i].reset);
 		if (under_way.is_locked)

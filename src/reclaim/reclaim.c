@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/base.h"
+#include "base/fork_gate.h"
 #include "base/trace.h"
 #include "base/turn.h"
 #include "config/options.h"
@@ -74,6 +75,19 @@ struct visit {
 	unsigned scope; /* of the thread, as it was before the callback */
 };
 
+/* A callback in the background may lock what the program forks with. */
+static void enter_gate(const struct visit *visit)
+{
+	if (visit->round == round_of(true))
+		fork_gate_enter(FORK_GATE_ENTER_NS);
+}
+
+static void leave_gate(const struct visit *visit)
+{
+	if (visit->round == round_of(true))
+		fork_gate_leave();
+}
+
 /* The thread is on its way out of a callback and of the ladder, and comes back to none of what is below. The
    round ends with what there was before. */
 static void abandon(void *arg)
@@ -82,6 +96,7 @@ static void abandon(void *arg)
 	struct visit *visit = arg;
 
 	lockdep_callback_end();
+	leave_gate(visit);
 	registry_end_call(&visit->callback, &nothing);
 	registry_end_walk(&visit->callback);
 	is_caller = false;
@@ -101,6 +116,7 @@ static OOM_NOINLINE bool call(struct visit *visit, const struct oomreclaim_contr
 	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
 	       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
+	enter_gate(visit);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	visit->scope = scope_exchange(0);
 	lockdep_callback_begin(callback->name, callback->handle, control->is_direct);
@@ -111,6 +127,7 @@ static OOM_NOINLINE bool call(struct visit *visit, const struct oomreclaim_contr
 		return false;
 	outcome->duration_ns = now_ns() - began_ns;
 	lockdep_callback_end();
+	leave_gate(visit);
 	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
 	scope_exchange(visit->scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);

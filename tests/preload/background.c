@@ -227,11 +227,48 @@ static void cancelled(void)
 	CHECK(background_calls >= 6);
 }
 
+/* A callback in the background has a lock, as it may. The child of a program without threads finds
+   it free. */
+static atomic_bool has_lock;
+
+static size_t hold_for_long(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (control->is_direct)
+		return 0;
+	pthread_mutex_lock(&lock);
+	has_lock = true;
+	usleep(20000);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+static void fork_beside(void)
+{
+	CHECK_EQ(oomreclaim_register("holder", 0, 0, hold_for_long, NULL, NULL), 0);
+	for (int i = 0; i < 5; i++) {
+		pid_t pid;
+
+		has_lock = false;
+		while (!has_lock && pool.count < 220) {
+			CHECK(pool_add(&pool, 256 * KIB));
+			usleep(1000);
+		}
+		CHECK(has_lock);
+		pid = fork();
+		if (!pid)
+			_exit(pthread_mutex_trylock(&lock));
+		CHECK_EQ(check_child(pid), 0);
+		pool_clear(&pool);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"watermark", watermark}, {"child", child},   {"nothing", nothing},
 		{"unused", unused},       {"ending", ending}, {"cancelled", cancelled},
+		{"fork", fork_beside},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

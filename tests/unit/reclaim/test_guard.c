@@ -5,6 +5,7 @@
 #include <setjmp.h>
 
 #include "base/base.h"
+#include "base/fork_gate.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/policy.h"
@@ -146,6 +147,48 @@ Test(guard, those_who_wait_for_the_round_go_on)
 	thread_join(&waiting);
 	thread_join(&draining);
 	cr_expect_eq(atomic_load(&calls), 1);
+}
+
+/* As oomreclaimd has them called, which fork() waits for. */
+__attribute__((noinline)) static void reclaim_below(void)
+{
+	const struct reclaim_request in_background = {.wanted_bytes = 1000, .is_background = true};
+	struct reclaim_progress progress;
+	struct scope_ladder enter;
+
+	scope_enter_ladder(&enter);
+	oom_reclaim_pages(&in_background, &progress);
+	scope_leave_ladder(&enter);
+}
+
+static void reclaim_in_background(void)
+{
+	if (setjmp(outside) == 0)
+		reclaim_below();
+}
+
+static void expect_no_wait_for_it(void)
+{
+	cr_expect_eq(atomic_load(&calls), 1);
+	fork_gate_prepare(3600 * NSEC_PER_SEC);
+	fork_gate_parent();
+}
+
+Test(guard, fork_does_not_wait_for_a_jump)
+{
+	begin(jump);
+	reclaim_in_background();
+	expect_no_wait_for_it();
+}
+
+Test(guard, fork_does_not_wait_for_a_thread_that_ended)
+{
+	struct thread thread = {0};
+
+	begin(end_thread);
+	thread_start(&thread, reclaim_in_background);
+	thread_join(&thread);
+	expect_no_wait_for_it();
 }
 
 static jmp_buf within;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_gate.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "ladder/ladder.h"
@@ -177,4 +178,17 @@ Test(reclaim_fork, one_round_in_the_child_as_well)
 		_exit(slow_joiners.has_timed_out && strcmp(slow_joiners.waited_for, "fork") == 0 ? 0 : 1);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
+}
+
+/* No fork is under way any more, for neither. */
+static void begin_in_background(void)
+{
+	fork_gate_enter(FOR_EVER_NS);
+	fork_gate_leave();
+}
+
+Test(reclaim_fork, callbacks_in_the_background_begin_again)
+{
+	cr_expect_eq(run_child(begin_in_background), 0);
+	begin_in_background();
 }
