@@ -130,9 +130,29 @@ static bool has_ended(const char *task)
 	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
 }
 
-/* As open_page_in(), for a process that goes on after the end of its first thread: by its other
-   threads. */
-static int open_page_of_thread(pid_t pid, enum page_error *error)
+static bool is_alive(const char *task)
+{
+	return !has_ended(task);
+}
+
+/* A thread of the library's, which has descriptors of its own. */
+static bool has_own_table(const char *task)
+{
+	char path[PATH_BYTES], name[32] = "";
+	FILE *comm;
+
+	snprintf(path, sizeof path, "%s/comm", task);
+	comm = fopen(path, "re");
+	if (comm == NULL)
+		return false;
+	if (fgets(name, sizeof name, comm) == NULL)
+		name[0] = '\0';
+	fclose(comm);
+	return strcmp(name, "oomreclaim-poll\n") == 0;
+}
+
+/* As open_page_in(), by one of the process's threads of that kind. */
+static int open_page_of_thread(pid_t pid, bool is_of_kind(const char *task), enum page_error *error)
 {
 	char path[PATH_BYTES];
 	struct dirent *entry;
@@ -140,14 +160,13 @@ static int open_page_of_thread(pid_t pid, enum page_error *error)
 	pid_t thread;
 	DIR *dir;
 
-	*error = PAGE_ENDED;
 	snprintf(path, sizeof path, "/proc/%d/task", pid);
 	dir = opendir(path);
 	while (dir != NULL && fd < 0 && (entry = readdir(dir)) != NULL) {
 		if (!tool_parse_pid(entry->d_name, &thread))
 			continue;
 		snprintf(path, sizeof path, "/proc/%d/task/%d", pid, thread);
-		if (!has_ended(path))
+		if (is_of_kind(path))
 			fd = open_page_in(path, error);
 	}
 	if (dir != NULL)
@@ -162,8 +181,14 @@ static int open_page(pid_t pid, enum page_error *error)
 
 	snprintf(path, sizeof path, "/proc/%d", pid);
 	fd = open_page_in(path, error);
-	if (fd < 0 && *error != PAGE_NO_PROCESS && has_ended(path))
-		return open_page_of_thread(pid, error);
+	/* Of a process whose first thread has ended the others have it. */
+	if (fd < 0 && *error != PAGE_NO_PROCESS && has_ended(path)) {
+		*error = PAGE_ENDED;
+		return open_page_of_thread(pid, is_alive, error);
+	}
+	/* The program may have closed its own. */
+	if (fd < 0 && *error == PAGE_NONE)
+		fd = open_page_of_thread(pid, has_own_table, error);
 	return fd;
 }
 

@@ -2,18 +2,13 @@
 #include "background/background.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "background/leisure.h"
 #include "background/pressure.h"
-#include "base/io.h"
-#include "base/own_fd.h"
+#include "background/watch.h"
+#include "base/own_thread.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
@@ -39,42 +34,31 @@
 
 atomic_bool background_is_wanted;
 
-/* The thread, if there is one. */
+/* The thread, if there is one. It has no descriptor: see watch.c. */
 static struct {
 	atomic_flag is_starting;
-	/* For who holds is_starting. */
-	bool has_complained; /* of pressure_path */
-	bool has_looked;     /* for a source of pressure, since there has been no thread */
-	const char *pressure_path;
-	atomic_bool is_woken;     /* while there was none */
+	atomic_bool is_there;
 	atomic_bool has_callback; /* ever */
-	/* What wakes it, by a byte. A pair of sockets, since each is an inode of its own, so that nothing
-	   else is taken for it, and writing to one whose other end is gone raises no signal. */
-	struct own_fd reads, writes;
 	atomic_bool is_stopping;
 	atomic_bool is_busy;       /* reclaiming */
 	uint64_t last_pressure_ns; /* the thread's own */
-} thread = {.is_starting = ATOMIC_FLAG_INIT, .reads = OWN_FD_NONE, .writes = OWN_FD_NONE};
+} thread = {.is_starting = ATOMIC_FLAG_INIT};
+
+/* What it is called for, beside watch.h's. */
+#define CALL_WATERMARK 1U
 
 /* What it is there for, whatever the heap does. */
 static bool has_duty(void)
 {
-	return pressure_is_wanted() || options.is_stats;
-}
-
-/* The same once the source has been looked for: there may be none. */
-static bool has_something_to_do(void)
-{
-	return pressure_is_open() || options.is_stats;
+	return watch_is_wanted() || options.is_stats;
 }
 
 static bool is_due(void)
 {
-	if (atomic_load_explicit(&thread.is_woken, memory_order_relaxed))
+	if (own_thread_calls() != 0)
 		return true;
-	return has_something_to_do() &&
-	       (atomic_load_explicit(&thread.has_callback, memory_order_relaxed) ||
-	        budget_charged() >= DUE_BYTES);
+	return has_duty() && (atomic_load_explicit(&thread.has_callback, memory_order_relaxed) ||
+	                      budget_charged() >= DUE_BYTES || stats_page_is_wanting());
 }
 
 static bool is_stopping(void)
@@ -157,160 +141,67 @@ static void work(void (*reclaim)(void))
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
 }
 
-/* Once: a thread that can't be had is tried for again and again. */
-static void complain(const char *problem)
+/* How long to sleep: for the page of statistics, and until it is seen whether the program is idle;
+   0: until the thread is called. */
+static uint64_t sleep_ns(void)
 {
-	if (!thread.has_complained)
-		io_warn("pressure: %s: %s; not watched", thread.pressure_path, problem);
-	thread.has_complained = true;
-}
+	int leisure_ms = leisure_due_ms(), ms = options.is_stats ? STATS_PAGE_INTERVAL_MS : -1;
 
-static void open_pressure(void)
-{
-	int error;
-
-	if (!pressure_is_wanted() || thread.has_looked)
-		return;
-	thread.has_looked = true;
-	error = pressure_open(&thread.pressure_path);
-	if (error != 0 && error != -ENODEV)
-		complain(strerrordesc_np(-error));
-}
-
-static void close_pressure(void)
-{
-	pressure_close();
-	thread.has_looked = false;
-}
-
-/* The program has closed our descriptors, as one does that becomes a daemon: another thread takes over
-   when there is a reason for one. */
-static void retire(void)
-{
-	own_fd_close(&thread.reads);
-	own_fd_close(&thread.writes);
-	close_pressure();
-	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
-	budget_watermark_done(false);
-}
-
-static void watch_pressure(short revents)
-{
-	if (revents != 0 && pressure_take(revents)) {
-		work(reclaim_by_pressure);
-		/* A source that is always ready must not make this a busy loop. */
-		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-	} else if (revents != 0 || (pressure_is_open() && pressure_fd() < 0)) {
-		/* Else the program has closed the descriptor: nothing has happened to the source. */
-		if (pressure_fd() >= 0)
-			io_warn("pressure: the source is gone; not watched any more");
-		pressure_close();
-	}
-}
-
-/* How long to sleep: for the page of statistics, and until it is seen whether the program is idle. */
-static int sleep_ms(int leisure_ms)
-{
-	if (!options.is_stats)
-		return leisure_ms;
-	return leisure_ms >= 0 && leisure_ms < STATS_PAGE_INTERVAL_MS ? leisure_ms
-	                                                              : STATS_PAGE_INTERVAL_MS;
+	if (leisure_ms >= 0 && (ms < 0 || leisure_ms < ms))
+		ms = leisure_ms > 0 ? leisure_ms : 1;
+	return ms > 0 ? (unsigned)ms * NSEC_PER_MSEC : 0;
 }
 
 static void *run(void *arg)
 {
-	struct pollfd fds[2] = {{.events = POLLIN}};
-	const ino_t inode = atomic_load_explicit(&thread.reads.inode, memory_order_relaxed);
-	char wakes[64];
-
-	(void)arg;
+	own_thread_begin("oomreclaimd");
 	while (!is_stopping()) {
-		fds[0].fd = own_fd_get(&thread.reads);
-		/* Another has taken over already. */
-		if (inode != atomic_load_explicit(&thread.reads.inode, memory_order_relaxed))
-			break;
-		if (fds[0].fd < 0 || own_fd_get(&thread.writes) < 0) {
-			retire();
-			break;
-		}
-		fds[1].fd = pressure_fd();
-		fds[1].events = pressure_events();
-		fds[1].revents = 0;
+		unsigned calls;
+
+		watch_start();
 		stats_page_update();
-		if (poll(fds, 2, sleep_ms(leisure_due_ms())) < 0)
-			continue;
+		calls = own_thread_await(sleep_ns());
 		if (leisure_due_ms() == 0)
 			work(leisure_look);
-		/* If the program has closed both ends, poll() sees that too. */
-		if ((fds[0].revents & POLLIN) != 0 && own_fd_get(&thread.reads) == fds[0].fd &&
-		    read(fds[0].fd, wakes, sizeof wakes) > 0)
+		if ((calls & CALL_WATERMARK) != 0)
 			work(reclaim_to_watermark);
-		watch_pressure(fds[1].revents);
+		if ((calls & WATCH_PRESSURE) != 0)
+			work(reclaim_by_pressure);
+		if ((calls & WATCH_ENDED) != 0)
+			watch_say_end();
 	}
-	return NULL;
+	own_thread_end();
+	return arg;
 }
 
-static int create(void)
-{
-	sigset_t all, old;
-	pthread_t created;
-	pthread_attr_t attributes;
-	int error;
-
-	/* The program's signals are handled by the program's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&created, &attributes, run, NULL);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (error == 0)
-		pthread_setname_np(created, "oomreclaimd");
-	return error;
-}
-
-static bool open_wakes(void)
-{
-	int ends[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-		return false;
-	/* Written once already: there is a reason to look. */
-	if (write(ends[1], "", 1) == 1 && own_fd_take(&thread.reads, ends[0]) &&
-	    own_fd_take(&thread.writes, ends[1]))
-		return true;
-	own_fd_close(&thread.reads);
-	return false;
-}
-
-/* No descriptor or memory for a thread: direct reclaim does it all, and the next crossing of the
-   watermark tries again. */
+/* No memory for a thread: direct reclaim does it all, and the next crossing of the watermark
+   tries again. */
 static void give_up(void)
 {
-	if (pressure_is_open())
-		complain("no thread for it");
-	own_fd_close(&thread.reads);
-	own_fd_close(&thread.writes);
-	close_pressure();
+	watch_give_up();
 	budget_watermark_done(false);
 }
 
-/* Until it is due, whoever comes by does what there is to do. */
+/* Until it is due, the thread that comes by does what there is to do. */
 static void stand_in(void)
 {
 	stats_page_update_soon();
 	/* Somebody else may want it by now, for a watermark. */
-	if (has_something_to_do())
+	if (has_duty())
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 }
 
 static void start(void)
 {
-	if (!open_wakes() || create() != 0)
-		give_up();
-	else
-		atomic_store_explicit(&thread.is_woken, false, memory_order_relaxed);
+	/* As long as there is one thread, the page of counters takes none of its own. */
+	stats_page_update();
+	/* There is a reason to look. */
+	own_thread_call(CALL_WATERMARK);
+	atomic_store(&thread.is_there, true);
+	if (own_thread_start(run) == 0)
+		return;
+	atomic_store(&thread.is_there, false);
+	give_up();
 }
 
 void background_start(void)
@@ -323,8 +214,8 @@ void background_start(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
-	if (own_fd_get(&thread.writes) < 0 && !is_stopping()) {
-		open_pressure();
+	if (!atomic_load(&thread.is_there) && !is_stopping()) {
+		watch_try();
 		if (is_due())
 			start();
 		else
@@ -337,6 +228,7 @@ void background_start(void)
 
 void background_init(void)
 {
+	own_thread_init();
 	pressure_init();
 	/* The source is opened at once: what is wrong with it is said at the start. */
 	if (has_duty())
@@ -351,19 +243,9 @@ void background_note_callback(void)
 
 void background_wake(void)
 {
-	int saved = errno, fd = own_fd_get(&thread.writes), cancel_state;
-
-	if (fd < 0) {
-		atomic_store_explicit(&thread.is_woken, true, memory_order_relaxed);
+	own_thread_call(CALL_WATERMARK);
+	if (!atomic_load(&thread.is_there))
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
-		return;
-	}
-	/* A cancellation point, with the heap's locks held. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-	/* Fails only where it has been woken often enough already. */
-	(void)!send(fd, "", 1, MSG_NOSIGNAL);
-	pthread_setcancelstate(cancel_state, NULL);
-	errno = saved;
 }
 
 void background_stop(void)
@@ -380,16 +262,15 @@ void background_stop(void)
 
 void background_fork_child(void)
 {
-	bool has_thread = atomic_load_explicit(&thread.writes.fd, memory_order_relaxed) >= 0;
+	bool had_thread = atomic_load(&thread.is_there);
 
 	/* The thread is in the parent; here it starts anew when it is needed. */
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_relaxed);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_relaxed);
+	atomic_store(&thread.is_there, false);
 	thread.last_pressure_ns = 0;
-	if (!has_thread && !pressure_is_open())
-		return;
-	own_fd_close(&thread.reads);
-	own_fd_close(&thread.writes);
-	close_pressure();
-	atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
+	own_thread_fork_child();
+	watch_fork_child();
+	if (had_thread || has_duty())
+		atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 }

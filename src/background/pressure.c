@@ -27,7 +27,7 @@
 #define WRITE_MAX 256
 
 /* The open source. Used by one thread. */
-static struct {
+static struct source {
 	struct own_fd file; /* what poll() watches */
 	struct own_fd
 		level; /* of version 1: memory.pressure_level, open as long as the eventfd is */
@@ -35,6 +35,11 @@ static struct {
 	bool has_data; /* a stream whose data has to be read away */
 	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
 } source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
+
+/* What is of no use any more in the program's table, where it can't be closed; source is in
+   another then. */
+static struct own_fd left_behind = OWN_FD_NONE;
+static bool has_left;
 
 bool pressure_is_wanted(void)
 {
@@ -60,6 +65,27 @@ void pressure_close(void)
 {
 	own_fd_close(&source.file);
 	own_fd_close(&source.level);
+}
+
+bool pressure_is_distinct(void)
+{
+	/* An eventfd is like all others. */
+	return atomic_load_explicit(&source.level.fd, memory_order_relaxed) < 0;
+}
+
+struct own_fd *pressure_leave_behind(void)
+{
+	own_fd_assign(&left_behind, &source.file);
+	has_left = true;
+	return &source.file;
+}
+
+void pressure_fork_child(void)
+{
+	own_fd_close(has_left ? &left_behind : &source.file);
+	own_fd_forget(&source.file);
+	own_fd_forget(&source.level);
+	has_left = false;
 }
 
 static int digit_of(char c)

@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct own_fd;
+
 /* Reads systemd's variables, before main(): what the program does to its environment later changes
    nothing, and must not be looked at while it does. */
 void pressure_init(void);
@@ -31,6 +33,17 @@ short pressure_events(void);
    has closed it, or it fails: it is to be closed then. */
 bool pressure_take(short revents);
 
+/* In the table in which it was opened, and where no other thread uses that. */
 void pressure_close(void);
+
+/* True if what is open can be told from what the program may open in its place. */
+bool pressure_is_distinct(void);
+
+/* The calling thread is about to have a table of its own: what of the open source is to be kept
+   there. The one in the program's table is not touched any more. */
+struct own_fd *pressure_leave_behind(void);
+
+/* Closes what the parent has opened in the program's table. */
+void pressure_fork_child(void);
 
 #endif

@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/io_read.h"
 
 /* Numbers above those that programs count on or close by the number, and above those that shells
    keep for themselves. The first is within the usual limit of 1024, the others are within lower
@@ -106,11 +110,97 @@ OOM_NOINLINE int own_fd_get(const struct own_fd *own)
 	return fd;
 }
 
+void own_fd_assign(struct own_fd *to, const struct own_fd *from)
+{
+	atomic_store_explicit(&to->device, atomic_load(&from->device), memory_order_relaxed);
+	atomic_store_explicit(&to->inode, atomic_load(&from->inode), memory_order_relaxed);
+	atomic_store_explicit(&to->fd, atomic_load(&from->fd), memory_order_release);
+}
+
+void own_fd_forget(struct own_fd *own)
+{
+	atomic_store_explicit(&own->fd, -1, memory_order_relaxed);
+}
+
 OOM_NOINLINE void own_fd_close(struct own_fd *own)
 {
 	int fd = own_fd_get(own);
 
-	atomic_store_explicit(&own->fd, -1, memory_order_relaxed);
+	own_fd_forget(own);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* How many numbers the calling thread's table has; -errno. */
+static int table_size(void)
+{
+	static const char key[] = "FDSize:";
+	struct io_lines lines;
+	int size = io_lines_open(&lines, "/proc/thread-self/status");
+	const char *line;
+
+	if (size != 0)
+		return size;
+	size = -EIO;
+	while (size < 0 && (line = io_lines_next(&lines)) != NULL)
+		if (strncmp(line, key, sizeof key - 1) == 0)
+			size = (int)strtol(line + sizeof key - 1, NULL, 10);
+	io_lines_close(&lines);
+	return size;
+}
+
+/* At once, so that no descriptor of the program's stays open in the copy. Linux before 5.9 has
+   two calls for it. Returns the first number that is open no more, or -errno. */
+static int unshare_above(int highest)
+{
+	if (close_range((unsigned)highest + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0)
+		return highest + 1;
+	if (errno != ENOSYS || unshare(CLONE_FILES) != 0)
+		return -errno;
+	return table_size();
+}
+
+static int number_of(const struct own_fd *own)
+{
+	return atomic_load_explicit(&own->fd, memory_order_relaxed);
+}
+
+static void close_between(int first, int last)
+{
+	if (first > last || close_range((unsigned)first, (unsigned)last, 0) == 0)
+		return;
+	for (int fd = first; fd <= last; fd++)
+		close(fd);
+}
+
+/* The lowest of them that is not below `first`; `end` if there is none. */
+static int next_kept(struct own_fd *const kept[], size_t count, int first, int end)
+{
+	int next = end;
+
+	for (size_t i = 0; i < count; i++)
+		if (number_of(kept[i]) >= first && number_of(kept[i]) < next)
+			next = number_of(kept[i]);
+	return next;
+}
+
+int own_fd_unshare(struct own_fd *const kept[], size_t count)
+{
+	int saved = errno, highest = -1, end;
+
+	for (size_t i = 0; i < count; i++)
+		highest = number_of(kept[i]) > highest ? number_of(kept[i]) : highest;
+	end = unshare_above(highest);
+	/* What the program had closed by then. */
+	for (size_t i = 0; end >= 0 && i < count; i++)
+		if (own_fd_get(kept[i]) < 0)
+			own_fd_forget(kept[i]);
+	for (int first = 0; first < end;) {
+		int next = next_kept(kept, count, first, end);
+
+		close_between(first, next - 1);
+		first = next + 1;
+	}
+	errno = saved;
+	return end < 0 ? end : 0;
 }

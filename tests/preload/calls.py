@@ -9,8 +9,10 @@ settings in use, and no more; and under one that answers the rest with an error.
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
+import tempfile
 
 ABORTED = (-6, -11)  # where tgkill() is refused, abort() ends the process by a fault
 KILLED = (-9, 128 + 9)  # where kill() is refused, by exit
@@ -43,6 +45,9 @@ RUNS = [
     ("child", "policy:kill,costly:off,kill_target:children,kill_signal:INT", "kill_target", ABORTED, (0,)),
     ("grow", "limit:256M,high:16M", "high", (0,), (0,)),
     ("grow", "stats:true", "stats", (0,), (0,)),
+    ("pressed", "pressure:FIFO", "pressure", (0,), (0,)),
+    ("closed", "stats:true", "stats", (0,), (0,)),
+    ("closed", "pressure:FIFO", "pressure", (0,), (0,)),
 ]
 
 
@@ -56,6 +61,13 @@ def read_manual(path):
             settings[name] = needed.split()
     assert len(sets) >= 11 and len(settings) >= 12, (sets, settings)
     return sets, settings
+
+
+def make_fifo(directory):
+    """A source of pressure, and the descriptor to report it by."""
+    path = os.path.join(directory, "fifo")
+    os.mkfifo(path)
+    return path, os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
 
 def limit_space():
@@ -75,14 +87,20 @@ def main(library, program, manual):
     if run(library, program, "calls", "plain", "", sets["heap"])[0] == 77:
         print("skipped: no filter may be set here")
         return 77
+    directory = tempfile.TemporaryDirectory()
+    fifo, source = make_fifo(directory.name)
     for case, conf, uses, listed, refused in RUNS:
+        conf = conf.replace("FIFO", fifo)
         names = sum((settings.get(use, [use]) for use in uses.split()), ["heap"])
         allowed = sorted(set(sum((sets[name] for name in names), [])))
         for how, calls, expected in (("calls", allowed, listed), ("refused", sets["heap"] + ["exit_group"], refused)):
+            os.write(source, b"x")
             status, text = run(library, program, how, case, conf, calls)
             if status not in expected:
                 failures += 1
                 print(f"FAIL: {how}: {case} {conf}: status {status}, expected {expected}\n{text}")
+                if status == -signal.SIGSYS:
+                    print("a thread of the library's own: strace -f names the call")
     # What the heap makes by itself: jemalloc's own, where the machine has it.
     for heap in (library, "libjemalloc.so.2"):
         status, text = run(heap, program, "calls", "exhaust", "", sets["heap"], limit_space)

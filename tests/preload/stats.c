@@ -37,15 +37,46 @@ static int page_fd(void)
 	return found;
 }
 
+static int count_in(const char *path)
+{
+	DIR *dir = opendir(path);
+	int entries = 0;
+
+	CHECK(dir != NULL);
+	while (readdir(dir))
+		entries++;
+	closedir(dir);
+	return entries - 2;
+}
+
 static int count_threads(void)
 {
-	DIR *dir = opendir("/proc/self/task");
-	int threads = 0;
+	return count_in("/proc/self/task");
+}
 
-	while (readdir(dir))
-		threads++;
-	closedir(dir);
-	return threads - 2;
+/* The descriptors of the thread that has a table of its own, -1 if there is none. */
+static int count_in_own_table(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	int found = -1;
+
+	while ((task = readdir(tasks))) {
+		char path[300], name[32] = "";
+		FILE *comm;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+		comm = fopen(path, "re");
+		if (!comm)
+			continue;
+		if (fgets(name, sizeof name, comm) && !strcmp(name, "oomreclaim-poll\n")) {
+			snprintf(path, sizeof path, "/proc/self/task/%s/fd", task->d_name);
+			found = count_in(path);
+		}
+		fclose(comm);
+	}
+	closedir(tasks);
+	return found;
 }
 
 /* Waits until this process has a page. Allocates, as a program does. */
@@ -188,9 +219,8 @@ static void run_low_numbers(void)
 	CHECK(!strcmp(text, "0123456789abcdef"));
 }
 
-/* The same, of the descriptor that pressure is watched by: nothing has happened to the source, and nothing
-   is said. */
-static void run_low_numbers_pressure(void)
+/* A case in a program with a source of pressure, which says what that says. */
+static void run_with_fifo(const char *name)
 {
 	static char path[] = "/tmp/oomreclaim-fifo-XXXXXX", conf[128], said[4096];
 	int both[2];
@@ -207,7 +237,7 @@ static void run_low_numbers_pressure(void)
 		close(both[0]);
 		close(both[1]);
 		setenv("OOMRECLAIM_CONF", conf, 1);
-		execl("/proc/self/exe", "stats", "low-numbers", NULL);
+		execl("/proc/self/exe", "stats", name, NULL);
 		_exit(9);
 	}
 	close(both[1]);
@@ -217,6 +247,46 @@ static void run_low_numbers_pressure(void)
 	CHECK_EQ(check_child(pid), 0);
 	unlink(strchr(conf, '/'));
 	rmdir(path);
+}
+
+/* The same, of the descriptor that pressure is watched by: nothing has happened to the source, and nothing
+   is said. */
+static void run_low_numbers_pressure(void)
+{
+	run_with_fifo("low-numbers");
+}
+
+static size_t nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return 0;
+}
+
+/* Page and source are in the table of a thread. A child of that has its own page and source, and
+   none of its parent's. */
+static void run_own_table(void)
+{
+	struct stats_page page;
+	int descriptors;
+	pid_t pid;
+
+	CHECK_EQ(oomreclaim_register("nothing", 0, 0, nothing, NULL, NULL), 0);
+	while (count_in_own_table() != 2)
+		usleep(1000);
+	descriptors = count_in("/proc/self/fd");
+	pid = fork();
+	if (!pid) {
+		wait_for_page(&page);
+		CHECK_EQ(count_in("/proc/self/fd"), descriptors);
+		_exit(0);
+	}
+	CHECK_EQ(check_child(pid), 0);
+}
+
+static void run_child_pressure(void)
+{
+	run_with_fifo("own-table");
 }
 
 static void take_text(void *arg, const char *piece)
@@ -267,6 +337,8 @@ int main(int argc, char **argv)
 		{"daemon", run_daemon},
 		{"low-numbers", run_low_numbers},
 		{"low-numbers-pressure", run_low_numbers_pressure},
+		{"own-table", run_own_table},
+		{"child-pressure", run_child_pressure},
 		{"print", run_print},
 	};
 

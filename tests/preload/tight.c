@@ -14,7 +14,9 @@
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,35 @@ static void run_grow(void)
 	run_malloc();
 }
 
+static atomic_bool is_pressed;
+
+static size_t note_pressure(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (control->reason == OOMRECLAIM_REASON_PRESSURE)
+		is_pressed = true;
+	return 0;
+}
+
+/* Not before the filter: with it the threads of the library begin. They have a second, where what
+   they need is refused. */
+static void run_pressed(void)
+{
+	CHECK_EQ(oomreclaim_register("pressed", 1, 0, note_pressure, NULL, NULL), 0);
+	for (int i = 0; i < 100 && !is_pressed; i++) {
+		free(malloc(MIB));
+		spin(10);
+		sched_yield();
+	}
+	run_malloc();
+}
+
+/* The page of counters goes with it; and what comes back to the program is another thread's. */
+static void close_all(void)
+{
+	CHECK_EQ(close_range(3, ~0U, 0), 0);
+}
+
 static void in_scope(unsigned scope, size_t bytes, bool is_served)
 {
 	unsigned old = oomreclaim_scope_save(scope);
@@ -278,6 +309,8 @@ static const struct tight_case cases[] = {
 	{"callback", prepare_callback, run_malloc},
 	{"callbacks", prepare_callbacks, run_malloc},
 	{"grow", prepare_callback, run_grow},
+	{"pressed", NULL, run_pressed},
+	{"closed", close_all, run_pressed},
 	{"join", prepare_join, run_malloc},
 	{"noretry", prepare_callback, run_noretry},
 	{"noreclaim", prepare_callback, run_noreclaim},

@@ -112,6 +112,17 @@ wait_for_worker "$pid"
 expect 0 "$tool" stat "$pid"
 is_like "^process   $pid \(worker\), " "$tmp/out"
 
+# It has closed its page's descriptor, and has another thread: the page is among those of a thread of ours.
+start "$tool" run --limit 48M --stats -- "$worker" close
+wait_for_worker "$pid"
+for fd in "/proc/$pid/fd"/*; do
+	case $(readlink "$fd") in
+	/memfd:*) fail "the program has the page" ;;
+	esac
+done
+expect 0 "$tool" stat "$pid"
+is_like "^process   $pid \(worker\), " "$tmp/out"
+
 # ---- Processes that have none ----
 start env LD_PRELOAD="$library" "$worker"
 for command in top stat; do

@@ -2,7 +2,8 @@
 /*
  * A program with something to show: with limit:48M, a cache that gives back what it is asked for, and
  * one request that nothing can serve. Says "ready" and then waits to be ended; with the argument "leave",
- * on another thread than the first.
+ * on another thread than the first; with "close", with another thread and no descriptor but the
+ * first three.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -55,6 +56,11 @@ int main(int argc, char **argv)
 	}
 	if (malloc(impossible) != NULL)
 		return 3;
+	if (argc > 1 && strcmp(argv[1], "close") == 0) {
+		if (pthread_create(&thread, NULL, wait_to_be_ended, NULL) != 0)
+			return 4;
+		closefrom(3);
+	}
 	puts("ready");
 	fflush(stdout);
 	if (argc > 1 && strcmp(argv[1], "leave") == 0) {

@@ -84,6 +84,13 @@ void wait_until_idle(void)
 	thread_wait_asleep(&thread);
 }
 
+void wait_for_thread(void)
+{
+	/* The one that it starts has its name at first. */
+	while (threads() != 1)
+		usleep(1000);
+}
+
 unsigned threads(void)
 {
 	DIR *tasks = opendir("/proc/self/task");

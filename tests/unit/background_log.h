@@ -31,9 +31,11 @@ size_t generous(const struct oomreclaim_control *control, void *arg);
 size_t empty(const struct oomreclaim_control *control, void *arg);
 size_t liar(const struct oomreclaim_control *control, void *arg);
 
-/* The thread has done what there was to do, and sleeps in poll(). */
+/* The thread has done what there was to do, and sleeps. */
 void wait_until_idle(void);
-/* How many there are of it. */
+/* How many there are of it. It gives itself its name. */
 unsigned threads(void);
+/* Waits until there is one. */
+void wait_for_thread(void);
 
 #endif

@@ -46,7 +46,7 @@ static void open_fifo(void)
 static void start_with_fifo(void)
 {
 	open_fifo();
-	cr_assert_eq(threads(), 1, "at once");
+	wait_for_thread();
 }
 
 TestSuite(background_pressure, .init = support_init, .fini = fake_proc_end,
@@ -76,7 +76,7 @@ Test(background_pressure, no_thread_before_the_heap_has_a_size)
 	cr_expect(atomic_load(&background_is_wanted), "it is looked at again");
 	cr_assert(budget_charge(1));
 	background_poll();
-	cr_expect_eq(threads(), 1);
+	wait_for_thread();
 	cr_expect_not(atomic_load(&background_is_wanted));
 }
 
@@ -87,7 +87,7 @@ Test(background_pressure, nor_before_the_first_callback)
 	cr_assert_eq(write(fifo, "x", 1), 1);
 	cr_expect_eq(threads(), 0);
 	serve(empty);
-	cr_expect_eq(threads(), 1);
+	wait_for_thread();
 	wait_for_calls(1);
 	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
 }
@@ -98,7 +98,7 @@ Test(background_pressure, a_watermark_does_not_wait_for_that)
 	set("high:2M,low:1M");
 	cr_assert(budget_charge(3 * MIB));
 	background_poll();
-	cr_expect_eq(threads(), 1);
+	wait_for_thread();
 }
 
 Test(background_pressure, a_sixteenth_of_the_heap)
@@ -170,12 +170,11 @@ static void begin_in_child(void)
 	if (threads() != 0)
 		_exit(1);
 	serve(empty);
-	if (threads() != 1)
-		_exit(2);
+	wait_for_thread();
 	press();
 	wait_for_calls(1);
 	if (ioctl(fifo, FIONREAD, &left) != 0 || left != 0)
-		_exit(3);
+		_exit(2);
 }
 
 Test(background_pressure, a_child_of_one_that_has_not_begun)

@@ -151,51 +151,49 @@ static unsigned count_tasks(void)
 	return count;
 }
 
+/* It has none. */
 Test(descriptors, oomreclaimd)
 {
 	unsigned before = count_open(), tasks = count_tasks();
-	rlim_t spare = 0;
 
 	set("high:2M,low:1M");
 	budget_init(background_wake);
-	while (count_tasks() == tasks && spare < SPARE_MAX) {
-		cr_expect_eq(count_open(), before, "with %lu", (unsigned long)spare);
-		leave(spare++);
-		errno = ERRNO_UNTOUCHED;
-		background_wake();
-		background_start();
-		cr_expect_eq(errno, ERRNO_UNTOUCHED);
-		leave_all();
-	}
+	leave(0);
+	errno = ERRNO_UNTOUCHED;
+	background_wake();
+	background_start();
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	leave_all();
+	cr_expect_eq(count_open(), before);
 	/* ThreadSanitizer starts one of its own with the first. */
 	cr_expect_gt(count_tasks(), tasks);
-	cr_expect_gt(spare, 1);
-	/* As good as any. */
 	serve(generous);
 	cr_assert(budget_charge((size_t)3 << 20));
 	wait_for_calls(1);
 }
 
-/* It is tried again, each time. */
+/* Nor does the source take one of the program's while that has threads. */
 Test(descriptors, oomreclaimd_with_pressure)
 {
-	unsigned before;
+	unsigned before = count_open();
+	char file[1024];
+	int fifo;
 
-	fake_proc_write("/memory", "");
-	set_pressure("/memory");
-	background_note_callback();
-	before = count_open();
-	for (int i = 0; i < 3; i++) {
-		/* The source has what there is. */
-		leave(1);
-		background_start();
-		leave_all();
-		cr_expect_eq(threads(), 0);
-		cr_expect_leq(count_open(), before + 1, "after %d", i + 1);
-	}
+	fake_proc_mkdir("/proc/self/task/1");
+	fake_proc_mkdir("/proc/self/task/2");
+	fake_proc_path(file, sizeof file, "/fifo");
+	cr_assert_eq(mkfifo(file, 0600), 0);
+	set_pressure("/fifo");
+	leave(0);
+	serve(empty);
 	background_start();
-	cr_expect_eq(threads(), 1);
-	cr_expect_eq(count_open(), before + 3);
+	leave_all();
+	cr_expect_eq(count_open(), before);
+	fifo = open(file, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	wait_for_calls(1);
+	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
+	close(fifo);
 }
 
 Test(descriptors, page_of_counters)
@@ -209,4 +207,98 @@ Test(descriptors, page_of_counters)
 	cr_expect_eq(count_open(), before);
 	cr_expect_eq(stats_page_write(), 0);
 	cr_expect_eq(count_open(), before + 1);
+}
+
+static void leave_none(void)
+{
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, all.rlim_max}), 0);
+}
+
+/* A thread has it where the program has others, and tries again. */
+Test(descriptors, page_of_counters_later)
+{
+	unsigned before = count_open(), tasks = count_tasks();
+
+	fake_proc_mkdir("/proc/self/task/1");
+	fake_proc_mkdir("/proc/self/task/2");
+	set("stats:true");
+	cr_expect_eq(stats_page_write(), 0);
+	leave_none();
+	background_start();
+	/* It has tried, in the first moment of its life. */
+	usleep(100000);
+	cr_expect_not(stats_page_is_held());
+	leave_all();
+	while (!stats_page_is_held())
+		usleep(1000);
+	cr_expect_eq(count_open(), before);
+	cr_expect_geq(count_tasks(), tasks + 2);
+}
+
+/* /proc's word of the thread with that name, or -1. */
+static int open_stat_of(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *task;
+	int found = -1;
+
+	cr_assert(tasks != NULL);
+	while ((task = readdir(tasks)) != NULL && found < 0) {
+		char file[300], text[256] = "";
+
+		snprintf(file, sizeof file, "/proc/self/task/%s/stat", task->d_name);
+		found = open(file, O_RDONLY | O_CLOEXEC);
+		if (found >= 0 &&
+		    (pread(found, text, sizeof text - 1, 0) <= 0 || strstr(text, name) == NULL)) {
+			close(found);
+			found = -1;
+		}
+	}
+	closedir(tasks);
+	return found;
+}
+
+/* True if it comes to rest. */
+static bool falls_asleep(int stat)
+{
+	unsigned asleep = 0;
+
+	for (int i = 0; i < 3000 && asleep < 100; i++) {
+		char text[256] = "";
+		const char *state;
+
+		cr_assert_gt(pread(stat, text, sizeof text - 1, 0), 0);
+		state = strrchr(text, ')');
+		asleep = state != NULL && state[2] == 'S' ? asleep + 1 : 0;
+		usleep(1000);
+	}
+	return asleep == 100;
+}
+
+/* poll() takes none then. */
+Test(descriptors, none_allowed_while_it_waits)
+{
+	char file[1024];
+	int fifo, stat;
+	bool is_asleep;
+
+	fake_proc_path(file, sizeof file, "/fifo");
+	cr_assert_eq(mkfifo(file, 0600), 0);
+	set_pressure("/fifo");
+	serve(empty);
+	background_start();
+	fifo = open(file, O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	wait_for_calls(1);
+	stat = open_stat_of("(oomreclaim-poll)");
+	cr_assert_geq(stat, 0);
+	leave_none();
+	/* That ends a wait that has begun. */
+	cr_assert_eq(write(fifo, "x", 1), 1);
+	is_asleep = falls_asleep(stat);
+	leave_all();
+	cr_expect(is_asleep);
+	close(stat);
+	close(fifo);
 }

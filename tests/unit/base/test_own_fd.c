@@ -79,6 +79,96 @@ Test(own_fd, the_program_takes_its_number)
 	cr_expect_neq(fcntl(number, F_GETFD), -1, "the program's is left alone");
 }
 
+/* ---- A table of the thread's own ---- */
+
+static int others[2];
+static bool is_seen_in_copy;
+
+static void unshare_and_look(void)
+{
+	static struct own_fd none = OWN_FD_NONE;
+	struct own_fd *const kept[] = {&none, &taken};
+
+	errno = ERRNO_UNTOUCHED;
+	cr_assert_eq(own_fd_unshare(kept, 2), 0);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_geq(own_fd_get(&taken), 0);
+	for (int fd = 0; fd < 1024; fd++)
+		is_seen_in_copy |= fd != taken.fd && fcntl(fd, F_GETFD) >= 0;
+	/* What the program does about its own is not seen here, and what is done here not there. */
+	close(taken.fd);
+	cr_expect_eq(open("/dev/null", O_RDWR), 0);
+}
+
+static void expect_unshared(void)
+{
+	struct thread thread = {.function = NULL};
+	char byte;
+
+	take();
+	cr_assert_eq(pipe(others), 0);
+	/* On both sides of what is kept. */
+	cr_assert_eq(dup2(others[1], taken.fd + 1), taken.fd + 1);
+	thread_start(&thread, unshare_and_look);
+	thread_join(&thread);
+	cr_expect_not(is_seen_in_copy);
+	cr_expect_geq(own_fd_get(&taken), 0, "it is open here");
+	cr_expect_eq(write(taken.fd + 1, "x", 1), 1);
+	close(taken.fd + 1);
+	close(others[1]);
+	cr_expect_eq(read(others[0], &byte, 1), 1);
+	cr_expect_eq(read(others[0], &byte, 1), 0, "nobody else has the other end");
+}
+
+Test(own_fd, a_table_of_its_own)
+{
+	expect_unshared();
+}
+
+/* Linux before 5.9. */
+Test(own_fd, a_table_of_its_own_without_close_range)
+{
+	forbid_calls(ENOSYS, SYS_close_range);
+	expect_unshared();
+}
+
+Test(own_fd, no_table_of_its_own)
+{
+	struct own_fd *const kept[] = {&taken};
+	int number;
+
+	take();
+	number = taken.fd;
+	forbid_calls(EPERM, SYS_close_range);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(own_fd_unshare(kept, 1), -EPERM);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(own_fd_get(&taken), number, "nothing is done in the one that is shared");
+	cr_expect_geq(fcntl(STDERR_FILENO, F_GETFD), 0);
+}
+
+static void unshare_what_is_closed(void)
+{
+	struct own_fd *const kept[] = {&taken};
+
+	cr_assert_eq(own_fd_unshare(kept, 1), 0);
+	cr_expect_eq(taken.fd, -1);
+	cr_expect_eq(open("/dev/null", O_RDWR), 0, "nor is what took its number kept");
+}
+
+Test(own_fd, what_the_program_has_closed_is_not_kept)
+{
+	struct thread thread = {.function = NULL};
+	int other = open("/proc/self/status", O_RDONLY), number;
+
+	take();
+	number = taken.fd;
+	cr_assert_eq(dup2(other, number), number);
+	thread_start(&thread, unshare_what_is_closed);
+	thread_join(&thread);
+	cr_expect_geq(fcntl(number, F_GETFD), 0);
+}
+
 Test(own_fd, no_file)
 {
 	cr_expect_not(own_fd_take(&taken, -1));

@@ -183,6 +183,23 @@ Test(stats_page, the_program_takes_its_number)
 	cr_expect_eq(write(fd, "", 1), 1, "it is open still, and the program's");
 }
 
+/* Between two calls another thread may have closed it, and taken the number. */
+Test(stats_page, not_in_a_table_that_other_threads_use)
+{
+	options.is_stats = true;
+	fake_proc_begin();
+	fake_proc_mkdir("/proc/self/task/1");
+	fake_proc_mkdir("/proc/self/task/2");
+	cr_expect_eq(stats_page_write(), 0);
+	cr_expect_eq(page_fd(), -1);
+	cr_expect(stats_page_is_wanting());
+	stats_page_hold();
+	cr_expect_geq(page_fd(), 0, "in one of its own");
+	cr_expect(stats_page_is_held());
+	cr_expect_not(stats_page_is_wanting());
+	fake_proc_end();
+}
+
 static void expect_none_and_then_one(void)
 {
 	if (page_fd() != -1)

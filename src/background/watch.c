@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A program may close all descriptors at any moment and open its own by their numbers, also between
+ * two calls of ours in another thread. So nothing of ours is done by number in the program's table
+ * once there is a second thread. What was opened before that is left there, and never touched
+ * again.
+ *
+ * A table of its own is not for oomreclaimd: callbacks run there, and use the program's
+ * descriptors. So what has to be waited for by descriptor is waited for in another thread, which
+ * calls oomreclaimd as all others do, by a futex.
+ */
+#include "background/watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "background/pressure.h"
+#include "base/base.h"
+#include "base/fork_gate.h"
+#include "base/io.h"
+#include "base/own_fd.h"
+#include "base/own_thread.h"
+#include "config/options.h"
+#include "report/stats_page.h"
+#include "system/proc.h"
+
+/* A source that is always ready must not make this a busy loop. */
+#define PAUSE_NS (10 * NSEC_PER_MSEC)
+
+/* Until what can't be had is tried for again: a page of counters, or poll() itself. */
+#define AGAIN_MS 1000
+
+/* The one thread of that kind. */
+static struct {
+	/* For the thread that starts one, or oomreclaimd. */
+	bool has_looked; /* since there has been no thread */
+	bool has_complained;
+	atomic_bool is_started;
+	atomic_bool has_failed; /* there is no source */
+	atomic_int error;       /* why it is not watched; 0: it is gone */
+	const char *path;
+} watch;
+
+/* Once: a thread that can't be had is tried for again and again. */
+static void complain(const char *problem)
+{
+	const char *path = watch.path != NULL ? watch.path : options.pressure_path;
+
+	if (!watch.has_complained)
+		io_warn("pressure: %s: %s; not watched", path, problem);
+	watch.has_complained = true;
+}
+
+static int open_source(void)
+{
+	int error = pressure_open(&watch.path);
+
+	atomic_store(&watch.has_failed, error != 0);
+	return error;
+}
+
+void watch_try(void)
+{
+	int error;
+
+	if (!pressure_is_wanted() || watch.has_looked)
+		return;
+	watch.has_looked = true;
+	/* Else the thread opens it. */
+	if (!proc_is_single_threaded())
+		return;
+	error = open_source();
+	if (error != 0 && error != -ENODEV)
+		complain(strerrordesc_np(-error));
+	/* Later nobody could tell whether it is ours still. */
+	if (!pressure_is_distinct())
+		pressure_close();
+}
+
+bool watch_is_wanted(void)
+{
+	return pressure_is_wanted() && !atomic_load(&watch.has_failed);
+}
+
+/* 0: from here on the thread has a table of its own. */
+static int unshare_table(void)
+{
+	struct own_fd *const kept[] = {pressure_leave_behind(), stats_page_file()};
+
+	return own_fd_unshare(kept, ARRAY_SIZE(kept));
+}
+
+static void say_end(int error)
+{
+	atomic_store(&watch.error, error);
+	atomic_store(&watch.has_failed, true);
+	own_thread_call(WATCH_ENDED);
+}
+
+static void open_late(void)
+{
+	int error = watch_is_wanted() && !pressure_is_open() ? open_source() : 0;
+
+	if (error != 0)
+		say_end(error);
+}
+
+static void take(short revents)
+{
+	if (!pressure_take(revents)) {
+		pressure_close();
+		say_end(0);
+		return;
+	}
+	own_thread_call(WATCH_PRESSURE);
+	pause_ns(PAUSE_NS);
+}
+
+/* Where RLIMIT_NOFILE is 0, poll() refuses any descriptor. */
+static int wait_for(struct pollfd *fd, int wait_ms)
+{
+	int ready = poll(fd, fd->fd >= 0, wait_ms);
+
+	return ready >= 0 || errno == EINTR ? ready : poll(NULL, 0, AGAIN_MS);
+}
+
+/* For ever, if it holds the page: the table goes with its thread, and the page with it. */
+static void wait_for_events(void)
+{
+	while (pressure_is_open() || options.is_stats) {
+		struct pollfd fd = {.fd = pressure_fd(), .events = pressure_events()};
+		bool has_all = !options.is_stats || stats_page_is_held();
+
+		if (wait_for(&fd, has_all ? -1 : AGAIN_MS) > 0)
+			take(fd.revents);
+		if (!has_all)
+			stats_page_hold();
+	}
+}
+
+static void *run(void *arg)
+{
+	bool is_for_pressure = watch_is_wanted();
+	int error;
+
+	own_thread_begin("oomreclaim-poll");
+	/* What is half done is not for a child. */
+	fork_gate_enter(FORK_GATE_ENTER_NS);
+	error = unshare_table();
+	if (error == 0) {
+		open_late();
+		stats_page_hold();
+	}
+	fork_gate_leave();
+	own_thread_sleep();
+	if (error == 0)
+		wait_for_events();
+	else if (is_for_pressure)
+		say_end(error);
+	own_thread_wake_up();
+	own_thread_end();
+	return arg;
+}
+
+void watch_start(void)
+{
+	if (atomic_load(&watch.is_started) || (!watch_is_wanted() && !stats_page_is_wanting()))
+		return;
+	/* What pthread_create() holds has to be free in a child. */
+	fork_gate_enter(FORK_GATE_ENTER_NS);
+	atomic_store(&watch.is_started, true);
+	if (own_thread_start(run) != 0) {
+		atomic_store(&watch.is_started, false);
+		watch_give_up();
+	}
+	fork_gate_leave();
+}
+
+void watch_give_up(void)
+{
+	if (watch_is_wanted() && watch.path != NULL)
+		complain("no thread for it");
+	if (proc_is_single_threaded())
+		pressure_close();
+	watch.has_looked = false;
+}
+
+void watch_say_end(void)
+{
+	int error = atomic_load(&watch.error);
+
+	if (error == 0)
+		io_warn("pressure: the source is gone; not watched any more");
+	else if (error != -ENODEV)
+		complain(strerrordesc_np(-error));
+}
+
+void watch_fork_child(void)
+{
+	watch.has_looked = false;
+	atomic_store(&watch.is_started, false);
+	atomic_store(&watch.has_failed, false);
+	pressure_fork_child();
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The thread oomreclaim-poll: it waits for the source of memory pressure and keeps the page of
+ * counters, and has a table of descriptors of its own for both. There is none where neither is
+ * asked for, nor for a page that the program leaves alone.
+ */
+#ifndef OOM_WATCH_H
+#define OOM_WATCH_H
+
+#include <stdbool.h>
+
+/* What it calls oomreclaimd for. */
+#define WATCH_PRESSURE 2U
+#define WATCH_ENDED 4U
+
+/* Looks for the source in the program's table, where that is safe, so that what is wrong with it
+   is said at the start, and so that it is open when the program drops its privileges. */
+void watch_try(void);
+
+/* True if there is a source, or may be one. */
+bool watch_is_wanted(void);
+
+/* Starts the thread if it is needed. On oomreclaimd alone. */
+void watch_start(void);
+
+/* There is no thread for it: says so, once, and lets go of what is open, to be looked for anew. */
+void watch_give_up(void);
+
+/* Says why it has ended. Not on that thread: its table has no standard error. */
+void watch_say_end(void);
+
+void watch_fork_child(void);
+
+#endif
