@@ -27,6 +27,9 @@ FAILING = "budget_charge fault_should_fail_slow ladder_climb ladder_run oomrecla
 # The same, what has a stack of its own, and what ends in a throw, whose stack is the runtime's
 # affair.
 ROOTS = FAILING + ["dump_on_own_stack", "cxx_failed", "cxx_failed_nothrow"]
+# Where malloc leaves its fast path. Before anything has failed, and only there, oomreclaimd may be started.
+SLOW = ["malloc_slow_path", "calloc_slow_path", "aligned_slow_path"]
+STARTS = {"pthread_create"}
 # Once, before the first allocation of the process.
 AT_START = {"malloc_init_hard", "malloc_init_hard_a0", "malloc_init_hard_a0_locked"}
 # The stack protector's end of the process.
@@ -217,7 +220,9 @@ def main(build, allowed, *compiler):
     for name in sorted(set(functions) & DENIED):
         check.failures.add(f"{name} is not for any reason to be on the list")
     deepest, longest = 0, None
-    for root in ROOTS:
+    for root in ROOTS + SLOW:
+        if root == SLOW[0]:
+            check.failures.update(f"{name} is reached by what has failed" for name in check.used & STARTS)
         titles = graph.titles(root)
         if not titles:
             check.failures.add(f"no function {root}")
