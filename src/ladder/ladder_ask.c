@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ladder/ladder_ask.h"
 
+#include "base/own_thread.h"
 #include "config/options.h"
 #include "kill/policy.h"
 #include "limits/constraint.h"
 #include "reclaim/registry.h"
 #include "report/stats.h"
+#include "system/proc.h"
 
 bool ladder_may_ask(unsigned scope)
 {
@@ -18,4 +20,15 @@ enum constraint ladder_constraint(const struct oom_control *control)
 	size_t bytes = request_bytes(control->request);
 
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
+}
+
+bool ladder_is_alone(void)
+{
+	/* Before and after: one that falls asleep in between was counted as another, and so may be
+	   one that has ended. */
+	unsigned before = own_threads_idle();
+	unsigned threads = proc_threads();
+	unsigned after = own_threads_idle();
+
+	return threads == 1 + (before < after ? before : after);
 }

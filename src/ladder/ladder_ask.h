@@ -14,4 +14,8 @@ bool ladder_may_ask(unsigned scope);
 /* What stands in the way; by what is known without asking, if nobody wants to know. */
 enum constraint ladder_constraint(const struct oom_control *control);
 
+/* Is there no other thread that could free anything? Our own that sleep could not. False where the
+   threads are not known. */
+bool ladder_is_alone(void);
+
 #endif

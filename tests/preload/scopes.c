@@ -5,6 +5,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -161,6 +162,20 @@ static void nofail_alone(void)
 		CHECK(alloc_in(OOMRECLAIM_SCOPE_NOFAIL, 64 * KIB));
 }
 
+/* The library's own thread is nobody else. */
+static void nofail_alone_but_for_ours(void)
+{
+	struct pool blocks = {0};
+	struct stat tasks;
+
+	for (int i = 0; i < 96; i++)
+		CHECK(pool_add(&blocks, 256 * KIB));
+	/* "." and "..", and one for each thread. */
+	CHECK(stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 4);
+	pool_clear(&blocks);
+	nofail_alone();
+}
+
 static void nofail_impossible(void)
 {
 	alloc_in(OOMRECLAIM_SCOPE_NOFAIL, (size_t)1 << 60);
@@ -250,6 +265,7 @@ int main(int argc, char **argv)
 		{"reserve", reserve},
 		{"nofail", nofail},
 		{"nofail-alone", nofail_alone},
+		{"nofail-alone-but-for-ours", nofail_alone_but_for_ours},
 		{"nofail-impossible", nofail_impossible},
 		{"nofail-timeout", nofail_timeout},
 		{"nesting", nesting},
