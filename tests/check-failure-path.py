@@ -28,7 +28,7 @@ FAILING = "budget_charge fault_should_fail_slow ladder_climb ladder_run oomrecla
 # affair.
 ROOTS = FAILING + ["dump_on_own_stack", "cxx_failed", "cxx_failed_nothrow"]
 # Where malloc leaves its fast path. Before anything has failed, and only there, oomreclaimd may be started.
-SLOW = ["malloc_slow_path", "calloc_slow_path", "aligned_slow_path"]
+SLOW = ["malloc_slow_path", "calloc_slow_path", "memalign_slow_path"]
 STARTS = {"pthread_create"}
 # Once, before the first allocation of the process.
 AT_START = {"malloc_init_hard", "malloc_init_hard_a0", "malloc_init_hard_a0_locked"}
