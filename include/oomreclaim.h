@@ -143,7 +143,7 @@ enum oomreclaim_callback_flags {
  */
 typedef size_t oomreclaim_callback(const struct oomreclaim_control *control, void *arg);
 
-/* Names one registration. Never 0, never used twice in a process. */
+/* Names one registration, of either kind. Never 0, never used twice in a process. */
 typedef uint64_t oomreclaim_handle;
 
 /*
@@ -175,7 +175,62 @@ OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned 
  */
 OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
 
-/* Counters of one registration. */
+/*
+ * A shrinker: a callback that says what it has, so that several of a priority
+ * lose in proportion; the kernel's struct shrinker. The struct is copied, the
+ * name too. New members are added at the end, and 0 is their default.
+ */
+struct oomreclaim_shrinker {
+	const char *name;           /* as for oomreclaim_register(), as are priority, */
+	int priority;               /* flags and arg */
+	unsigned flags;
+	oomreclaim_callback *count; /* returns the bytes that scan() could free now, 0 for none.
+	                               Cheap: it is called up to five times in a round */
+	oomreclaim_callback *scan;  /* frees about control->bytes_wanted; returns the bytes it
+	                               freed. More is welcome, less is asked for again */
+	void *arg;
+	unsigned cost; /* what it takes to get a byte back, 1 to OOMRECLAIM_COST_MAX, against the
+	                  others': of two that have as much, one that costs ten times as much
+	                  loses a tenth. The kernel's seeks */
+	size_t batch;  /* bytes that a scan() is asked for at once, at least 4096: less is put off
+	                  until it has come together, more is asked in several calls. 0: what is
+	                  due, in one call. One that has less than this is asked for all it has */
+};
+
+/* The cost of one that knows no better, the kernel's DEFAULT_SEEKS. It has to be given: 0 is an error. */
+#define OOMRECLAIM_COST_DEFAULT 2
+
+/* The highest cost; see struct oomreclaim_shrinker. */
+#define OOMRECLAIM_COST_MAX 1000
+
+/* From scan() or count(): not now, a lock is held, say. Others are asked in its place; what was due
+   is due in a later round. */
+#define OOMRECLAIM_STOP SIZE_MAX
+
+/*
+ * Registers a shrinker. size is sizeof *shrinker, of this header or an older one; oomreclaim_unregister()
+ * removes it. Both functions are under the rules of reclaim callbacks: no lock of the library is held over
+ * them, and one thread at a time is in one of the two. Of scan alone dlclose() finds that its file is gone:
+ * they belong into one file.
+ *
+ * Priorities are strict, as for callbacks, and within a priority the callbacks come first. The
+ * shrinkers of a priority share what is missing then: each is counted, and asked for a part in
+ * proportion to its count over its cost. Where that gives too little it is done again, up to five
+ * times, with parts that rise; in the last one each is asked for all it counted, so nothing is left
+ * that could be had. What a shrinker did not give of its part is due from it in the next rounds, and what
+ * it gave in place of others is taken off its part, each up to half of what it counts. Who begins changes
+ * from round to round. One whose scan() claims
+ * bytes of which the heap sees none, as where they are freed by munmap() or on another thread, is
+ * asked for half as much each time, down to a sixteenth, and for its whole part again once the heap
+ * sees some; the report says so.
+ * Returns 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for
+ * oomreclaim_register(), cost out of range, size too small), E2BIG (what this library does not know is
+ * not 0), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
+ */
+OOMRECLAIM_API int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker,
+                                                size_t size, oomreclaim_handle *handle);
+
+/* Counters of one registration. The calls of a shrinker are those of scan(). */
 struct oomreclaim_callback_stats {
 	uint64_t calls;
 	uint64_t bytes_claimed;  /* sum of what it returned */
@@ -184,7 +239,12 @@ struct oomreclaim_callback_stats {
 	                            thread.deallocated and thread.allocated; what
 	                            other threads freed or munmap() gave back is
 	                            not in it */
-	uint64_t longest_ns;     /* the longest call, in nanoseconds */
+	uint64_t longest_ns;     /* the longest call, in nanoseconds, that of count() included */
+	/* Of a shrinker; 0 for a callback. */
+	uint64_t counts;         /* calls of count() */
+	uint64_t stops;          /* OOMRECLAIM_STOP, from either */
+	uint64_t bytes_counted;  /* by count(), the last time */
+	uint64_t bytes_deferred; /* asked for and not given, and still due */
 };
 
 /*

@@ -22,30 +22,38 @@ struct dry_run {
 static atomic_uint dry_runs; /* under way */
 static OOM_TLS bool is_dry;
 
+static void call_all(const struct registry_walk *walk)
+{
+	const struct oomreclaim_control control = {.struct_size = sizeof control,
+	                                           .reason = OOMRECLAIM_REASON_MANUAL,
+	                                           .constraint = "NONE",
+	                                           .is_direct = !walk->is_background};
+	struct registry_call call = {.entry = NULL};
+
+	while (registry_begin_call(&call, walk)) {
+		if (call.is_group)
+			continue;
+		lockdep_callback_begin(call.name, call.handle, control.is_direct);
+		call.function(&control, call.arg);
+		lockdep_callback_end();
+		registry_end_call(&call, NULL);
+	}
+	registry_end_walk(&call);
+}
+
 /* In a thread of its own, since whoever registers may hold what the callback waits for. */
 static void *run_dry(void *given)
 {
 	struct dry_run *run = given;
-	struct registry_call call = {.entry = NULL};
-	const struct registry_walk walk = {.newest_handle = run->handle,
-	                                   .only_handle = run->handle,
-	                                   .is_background = run->is_background};
-	const struct oomreclaim_control control = {.struct_size = sizeof control,
-	                                           .reason = OOMRECLAIM_REASON_MANUAL,
-	                                           .constraint = "NONE",
-	                                           .is_direct = !run->is_background};
-	const struct registry_outcome outcome = {.claimed_bytes = 0};
+	struct registry_walk walk = {.newest_handle = run->handle,
+	                             .only_handle = run->handle,
+	                             .is_background = run->is_background};
 	struct scope_ladder enter;
 
 	is_dry = true;
 	scope_enter_ladder(&enter);
-	while (registry_begin_call(&call, &walk)) {
-		lockdep_callback_begin(call.name, run->handle, !run->is_background);
-		call.function(&control, call.arg);
-		lockdep_callback_end();
-		registry_end_call(&call, &outcome);
-	}
-	registry_end_walk(&call);
+	for (walk.step = REGISTRY_CALLBACKS; walk.step <= REGISTRY_SCAN; walk.step++)
+		call_all(&walk);
 	scope_leave_ladder(&enter);
 	free(run);
 	atomic_fetch_sub(&dry_runs, 1);

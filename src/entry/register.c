@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim_register() and oomreclaim_unregister(): they allocate, wait, and tell the
+/* oomreclaim_register(), _shrinker_register() and _unregister(): they allocate, wait, and tell the
    background. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,33 +18,89 @@
 /* DIRECT and BACKGROUND exclude each other: both set would exclude every call. */
 #define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
 
-OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flags,
-                                   oomreclaim_callback *function, void *arg,
-                                   oomreclaim_handle *handle)
+static int check(const struct registry_new *callback)
 {
-	const struct registry_new callback = {name, priority, flags, function, arg};
-	oomreclaim_handle given;
-	void *memory;
-	int saved;
+	const char *name = callback->name;
+	unsigned flags = callback->flags;
 
-	if (name == NULL || name[0] == '\0' || function == NULL || (flags & ~FLAGS_ALL) != 0 ||
-	    (flags & FLAGS_ALL) == FLAGS_ALL)
+	if (name == NULL || name[0] == '\0' || callback->function == NULL ||
+	    (flags & ~FLAGS_ALL) != 0 || (flags & FLAGS_ALL) == FLAGS_ALL)
 		return EINVAL;
-	if (strlen(name) > OOMRECLAIM_NAME_MAX)
-		return ENAMETOOLONG;
+	return strlen(name) > OOMRECLAIM_NAME_MAX ? ENAMETOOLONG : 0;
+}
+
+static int add(const struct registry_new *callback, oomreclaim_handle *handle)
+{
+	oomreclaim_handle given;
+	int error = check(callback), saved = errno;
+	void *memory;
+
+	if (error != 0)
+		return error;
 	/* An allocation like any other: it may climb the ladder, and from a callback it is served
 	   from the reserve. */
-	saved = errno;
 	memory = malloc(registry_entry_bytes);
 	errno = saved;
 	if (memory == NULL)
 		return ENOMEM;
-	given = registry_add(memory, &callback, free);
+	given = registry_add(memory, callback, free);
 	if (handle != NULL)
 		*handle = given;
-	dry_run_begin(given, flags);
+	dry_run_begin(given, callback->flags);
 	background_note_callback();
 	return 0;
+}
+
+OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flags,
+                                   oomreclaim_callback *function, void *arg,
+                                   oomreclaim_handle *handle)
+{
+	const struct registry_new callback = {.name = name,
+	                                      .priority = priority,
+	                                      .flags = flags,
+	                                      .function = function,
+	                                      .arg = arg};
+
+	return add(&callback, handle);
+}
+
+/* Members that came later are 0 where the program does not know them, and have to be 0 where this
+   library does not. */
+static int copy_shrinker(struct oomreclaim_shrinker *copy, const struct oomreclaim_shrinker *given,
+                         size_t size)
+{
+	const size_t oldest = offsetof(struct oomreclaim_shrinker, batch) + sizeof given->batch;
+
+	if (given == NULL || size < oldest)
+		return EINVAL;
+	for (size_t i = sizeof *copy; i < size; i++)
+		if (((const unsigned char *)given)[i] != 0)
+			return E2BIG;
+	memset(copy, 0, sizeof *copy);
+	memcpy(copy, given, size < sizeof *copy ? size : sizeof *copy);
+	return 0;
+}
+
+OOM_EXPORT int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker, size_t size,
+                                            oomreclaim_handle *handle)
+{
+	struct oomreclaim_shrinker copy;
+	struct registry_new callback;
+	int error = copy_shrinker(&copy, shrinker, size);
+
+	if (error != 0)
+		return error;
+	if (copy.count == NULL || copy.cost == 0 || copy.cost > OOMRECLAIM_COST_MAX)
+		return EINVAL;
+	callback = (struct registry_new){.name = copy.name,
+	                                 .priority = copy.priority,
+	                                 .flags = copy.flags,
+	                                 .function = copy.scan,
+	                                 .arg = copy.arg,
+	                                 .shrinker = {.count = copy.count,
+	                                              .cost = copy.cost,
+	                                              .batch = copy.batch}};
+	return add(&callback, handle);
 }
 
 #ifdef OOM_DEBUG

@@ -14,9 +14,8 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "lockdep/watch.h"
-#include "reclaim/guard.h"
-#include "reclaim/registry.h"
 #include "reclaim/scope.h"
+#include "reclaim/visit.h"
 
 /* The round that may be under way, one of each kind. All members are guarded by the turn's lock. */
 static struct round {
@@ -33,26 +32,25 @@ static struct round *round_of(bool is_background)
 	return &kinds[is_background];
 }
 
-/* Asked by the very thread, so it needs no lock. */
-static OOM_TLS bool is_caller;
+/* The calling thread's own. Asked by that very thread, so it needs no lock. */
+static OOM_TLS struct visit *own_visit;
 
 bool reclaim_is_caller(void)
 {
-	return is_caller;
+	return own_visit != NULL;
 }
 
 /* What is wanted grows while the round runs: each thread that joins it adds its own request. */
-static size_t bytes_missing(const struct reclaim_request *request, size_t claimed_bytes,
-                            const char *calling)
+void visit_update(struct visit *visit, const char *calling)
 {
-	struct round *round = round_of(request->is_background);
-	size_t wanted;
+	struct round *round = visit->round;
+	size_t claimed = visit->progress->claimed_bytes, wanted;
 
 	turn_lock(&round->turn);
-	wanted = add_saturated(request->wanted_bytes, round->joined_bytes);
+	wanted = add_saturated(visit->request->wanted_bytes, round->joined_bytes);
 	strcpy(round->calling, calling);
 	turn_unlock(&round->turn);
-	return claimed_bytes < wanted ? wanted - claimed_bytes : 0;
+	visit->control.bytes_wanted = claimed < wanted ? wanted - claimed : 0;
 }
 
 static void end_round(struct round *round, const struct reclaim_progress *progress)
@@ -65,15 +63,6 @@ static void end_round(struct round *round, const struct reclaim_progress *progre
 	turn_end(&round->turn);
 	turn_unlock(&round->turn);
 }
-
-/* A walk through the callbacks, on the stack of the thread that calls them. */
-struct visit {
-	struct guard guard;
-	struct round *round;
-	struct registry_call callback;
-	struct reclaim_progress *progress;
-	unsigned scope; /* of the thread, as it was before the callback */
-};
 
 /* A callback in the background may lock what the program forks with. */
 static void enter_gate(const struct visit *visit)
@@ -88,8 +77,8 @@ static void leave_gate(const struct visit *visit)
 		fork_gate_leave();
 }
 
-/* The thread is on its way out of a callback and of the ladder, and comes back to none of what is below. The
-   round ends with what there was before. */
+/* The thread is on its way out of a callback and of the ladder, and comes back to none of what is
+   below. The round ends with what there was before. */
 static void abandon(void *arg)
 {
 	const struct registry_outcome nothing = {.claimed_bytes = 0};
@@ -99,27 +88,29 @@ static void abandon(void *arg)
 	leave_gate(visit);
 	registry_end_call(&visit->callback, &nothing);
 	registry_end_walk(&visit->callback);
-	is_caller = false;
+	registry_end_walk(&visit->group);
+	own_visit = NULL;
 	end_round(visit->round, visit->progress);
 	scope_exchange(visit->scope);
 	scope_abandon_ladder();
 }
 
-/* False if the thread had left it for good. */
-static OOM_NOINLINE bool call(struct visit *visit, const struct oomreclaim_control *control,
-                              struct registry_outcome *outcome)
+OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
+                             struct registry_outcome *outcome)
 {
 	const struct registry_call *callback = &visit->callback;
 	uint64_t allocated[2], freed[2], began_ns;
 	int saved = errno;
 
-	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
-	       control->reason);
+	if (!callback->is_count)
+		TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
+		       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	enter_gate(visit);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
 	visit->scope = scope_exchange(0);
 	lockdep_callback_begin(callback->name, callback->handle, control->is_direct);
+	*outcome = (struct registry_outcome){.claimed_bytes = 0};
 	began_ns = now_ns();
 	guard_begin(&visit->guard, abandon, visit);
 	outcome->claimed_bytes = callback->function(control, callback->arg);
@@ -136,8 +127,9 @@ static OOM_NOINLINE bool call(struct visit *visit, const struct oomreclaim_contr
 	freed[1] -= freed[0];
 	allocated[1] -= allocated[0];
 	outcome->measured_bytes = freed[1] > allocated[1] ? (size_t)(freed[1] - allocated[1]) : 0;
-	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
-	       outcome->duration_ns);
+	if (!callback->is_count)
+		TRACE4(callback_end, callback->name, outcome->claimed_bytes,
+		       outcome->measured_bytes, outcome->duration_ns);
 	errno = saved;
 	return true;
 }
@@ -150,41 +142,53 @@ static void leave(struct visit *visit)
 
 enum walk_end { WALK_COMPLETE, WALK_HAS_SKIPPED, WALK_ABANDONED };
 
+void visit_gave(struct visit *visit, const struct registry_outcome *outcome)
+{
+	struct reclaim_progress *progress = visit->progress;
+
+	progress->claimed_bytes = add_saturated(progress->claimed_bytes, outcome->claimed_bytes);
+	progress->measured_bytes += outcome->measured_bytes;
+	visit_update(visit, "");
+}
+
+static bool visit_callback(struct visit *visit)
+{
+	struct registry_outcome outcome;
+
+	/* Read again, now that its name is known: others may have joined. */
+	visit_update(visit, visit->callback.name);
+	if (!visit_call(visit, &visit->control, &outcome))
+		return false;
+	registry_end_call(&visit->callback, &outcome);
+	visit_gave(visit, &outcome);
+	return true;
+}
+
 /* HAS_SKIPPED: a callback was left out because it was being called by a round of the other kind. */
 static enum walk_end run_callbacks(const struct reclaim_request *request,
                                    struct reclaim_progress *progress)
 {
-	struct visit visit
-		__attribute__((cleanup(leave))) = {.round = round_of(request->is_background),
-	                                           .progress = progress};
-	struct oomreclaim_control control = {.struct_size = sizeof control,
-	                                     .bytes_wanted = request->wanted_bytes,
-	                                     .size = request->size,
-	                                     .alignment = request->alignment,
-	                                     .reason = request->reason,
-	                                     .constraint = request->constraint,
-	                                     .attempt = request->attempt,
-	                                     .is_direct = !request->is_background};
-	const struct registry_walk walk = {.newest_handle = registry_newest(),
-	                                   .is_background = request->is_background};
+	struct visit visit __attribute__((
+		cleanup(leave))) = {.round = round_of(request->is_background),
+	                            .request = request,
+	                            .progress = progress,
+	                            .walk = {.newest_handle = registry_newest(),
+	                                     .is_background = request->is_background},
+	                            .control = {.struct_size = sizeof visit.control,
+	                                        .bytes_wanted = request->wanted_bytes,
+	                                        .size = request->size,
+	                                        .alignment = request->alignment,
+	                                        .reason = request->reason,
+	                                        .constraint = request->constraint,
+	                                        .attempt = request->attempt,
+	                                        .is_direct = !request->is_background}};
 
-	is_caller = true;
-	while (control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &walk)) {
-		struct registry_outcome outcome;
-
-		/* Read again, now that its name is known: others may have joined. */
-		control.bytes_wanted =
-			bytes_missing(request, progress->claimed_bytes, visit.callback.name);
-		if (!call(&visit, &control, &outcome))
+	own_visit = &visit;
+	while (visit.control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &visit.walk))
+		if (!(visit.callback.is_group ? visit_shrinkers(&visit) : visit_callback(&visit)))
 			return WALK_ABANDONED;
-		registry_end_call(&visit.callback, &outcome);
-		progress->claimed_bytes =
-			add_saturated(progress->claimed_bytes, outcome.claimed_bytes);
-		progress->measured_bytes += outcome.measured_bytes;
-		control.bytes_wanted = bytes_missing(request, progress->claimed_bytes, "");
-	}
 	registry_end_walk(&visit.callback);
-	is_caller = false;
+	own_visit = NULL;
 	return visit.callback.has_skipped ? WALK_HAS_SKIPPED : WALK_COMPLETE;
 }
 
@@ -326,6 +330,8 @@ void reclaim_fork_child(void)
 	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;) {
 		/* The round's thread does not exist in the child, unless it is the one that forked. */
 		kinds[i].joined_bytes = 0;
-		turn_fork_child(&kinds[i].turn, is_caller);
+		turn_fork_child(&kinds[i].turn, own_visit != NULL);
 	}
+	if (own_visit != NULL)
+		registry_fork_keep(&own_visit->group);
 }

@@ -27,6 +27,7 @@ struct registry_entry {
 	bool is_called; /* one of them is inside the function */
 	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
 	struct call_under_way call;
+	struct shrinker shrinker;
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	char file[REGISTRY_FILE_MAX + 1]; /* that the function is in; "": not known */
 };
@@ -49,11 +50,23 @@ static struct registry_entry **find(oomreclaim_handle handle)
 	return link;
 }
 
+static bool is_shrinker(const struct registry_entry *entry)
+{
+	return entry->shrinker.count != NULL;
+}
+
+static bool is_before(const struct registry_entry *entry, const struct registry_entry *other)
+{
+	if (entry->priority != other->priority)
+		return entry->priority > other->priority;
+	return !is_shrinker(entry) || is_shrinker(other);
+}
+
 static void insert(struct registry_entry *entry)
 {
 	struct registry_entry **link = &registry.first;
 
-	while (*link != NULL && (*link)->priority >= entry->priority)
+	while (*link != NULL && is_before(*link, entry))
 		link = &(*link)->next;
 	entry->next = *link;
 	*link = entry;
@@ -73,6 +86,7 @@ oomreclaim_handle registry_add(void *memory, const struct registry_new *callback
 		.function = callback->function,
 		.arg = callback->arg,
 		.release = release,
+		.shrinker = callback->shrinker,
 	};
 	strcpy(entry->name, callback->name);
 	lock_take(&registry.lock);
@@ -142,8 +156,50 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
 
 	return !entry->is_dead && entry->handle <= walk->newest_handle &&
+	       entry->handle >= walk->oldest_handle &&
 	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
+	       (walk->step == REGISTRY_CALLBACKS || is_shrinker(entry)) &&
 	       (entry->flags & other) == 0;
+}
+
+static struct registry_entry *from(const struct registry_call *call,
+                                   const struct registry_walk *walk)
+{
+	struct registry_entry *entry = call->entry;
+
+	if (entry == NULL)
+		return walk->group != NULL ? walk->group : registry.first;
+	/* Behind a place come the callbacks of the next priority. */
+	for (entry = entry->next; entry != NULL && call->is_group && is_shrinker(entry) &&
+	                          entry->priority == call->entry->priority;)
+		entry = entry->next;
+	return entry;
+}
+
+static bool is_behind(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	return entry == NULL || (walk->group != NULL && entry->priority != walk->group->priority);
+}
+
+static struct registry_entry *find_next(struct registry_call *call,
+                                        const struct registry_walk *walk)
+{
+	struct registry_entry *entry = from(call, walk);
+
+	while (!is_behind(entry, walk) && (!is_for(entry, walk) || entry->is_called)) {
+		call->has_skipped |= is_for(entry, walk);
+		entry = entry->next;
+	}
+	return is_behind(entry, walk) ? NULL : entry;
+}
+
+static void copy_out(const struct registry_entry *entry, struct registry_call *call)
+{
+	call->handle = entry->handle;
+	memcpy(call->name, entry->name, sizeof call->name);
+	call->function = call->is_count ? entry->shrinker.count : entry->function;
+	call->arg = entry->arg;
+	call->shrinker = entry->shrinker;
 }
 
 bool registry_begin_call(struct registry_call *call, const struct registry_walk *walk)
@@ -151,40 +207,66 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 	struct registry_entry *entry, *gone = NULL;
 
 	lock_take(&registry.lock);
-	entry = call->entry == NULL ? registry.first : call->entry->next;
-	while (entry != NULL && (!is_for(entry, walk) || entry->is_called)) {
-		call->has_skipped |= is_for(entry, walk);
-		entry = entry->next;
-	}
+	entry = find_next(call, walk);
 	if (call->entry != NULL)
 		gone = unpin(call->entry);
 	call->entry = entry;
+	call->is_count = walk->step == REGISTRY_COUNT;
+	call->is_group = entry != NULL && is_shrinker(entry) && walk->step == REGISTRY_CALLBACKS;
 	if (entry != NULL) {
 		entry->pins++;
-		entry->is_called = true;
-		calls_begin(&entry->call, entry->handle);
-		call->handle = entry->handle;
-		memcpy(call->name, entry->name, sizeof call->name);
-		call->function = entry->function;
-		call->arg = entry->arg;
+		if (!call->is_group) {
+			entry->is_called = true;
+			calls_begin(&entry->call, entry->handle);
+		}
+		copy_out(entry, call);
 	}
 	lock_release(&registry.lock);
 	release_gone(gone);
 	return entry != NULL;
 }
 
-void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome)
+/* With the lock held. */
+static void note(struct registry_call *call, const struct registry_outcome *outcome)
 {
 	struct oomreclaim_callback_stats *stats = &call->entry->stats;
 
-	lock_take(&registry.lock);
+	if (outcome->duration_ns > stats->longest_ns)
+		stats->longest_ns = outcome->duration_ns;
+	stats->stops += outcome->is_stop;
+	if (call->is_count) {
+		stats->counts++;
+		stats->bytes_counted = outcome->claimed_bytes;
+		return;
+	}
 	stats->calls++;
 	stats->bytes_claimed += outcome->claimed_bytes;
 	stats->bytes_measured += outcome->measured_bytes;
-	if (outcome->duration_ns > stats->longest_ns)
-		stats->longest_ns = outcome->duration_ns;
-	call->entry->is_called = false;
-	calls_end(&call->entry->call);
+}
+
+bool registry_note_call(struct registry_call *call, const struct registry_outcome *outcome)
+{
+	bool may_go_on;
+
+	lock_take(&registry.lock);
+	note(call, outcome);
+	may_go_on = !call->entry->is_dead;
+	lock_release(&registry.lock);
+	return may_go_on;
+}
+
+void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome)
+{
+	struct registry_entry *entry = call->entry;
+
+	lock_take(&registry.lock);
+	if (outcome != NULL)
+		note(call, outcome);
+	entry->shrinker = call->shrinker;
+	entry->stats.bytes_deferred =
+		call->shrinker.due_bytes > 0 ? (uint64_t)call->shrinker.due_bytes : 0;
+	entry->is_called = false;
+	calls_end(&entry->call);
 	lock_release(&registry.lock);
 }
 
@@ -237,6 +319,7 @@ unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *t
 			continue;
 		memcpy(lines[used].name, entry->name, sizeof lines[used].name);
 		lines[used].priority = entry->priority;
+		lines[used].doubts = entry->shrinker.doubts;
 		lines[used++].stats = entry->stats;
 	}
 	lock_release(&registry.lock);
@@ -295,4 +378,10 @@ void registry_fork_child(bool is_caller)
 		entry->is_called = is_here;
 		entry->pins = is_here;
 	}
+}
+
+void registry_fork_keep(const struct registry_call *place)
+{
+	if (place->entry != NULL)
+		place->entry->pins++;
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "oomreclaim.h"
+#include "reclaim/shrinker.h"
 
 struct registry_entry;
 
@@ -19,8 +20,9 @@ struct registry_new {
 	const char *name;
 	int priority;
 	unsigned flags;
-	oomreclaim_callback *function;
+	oomreclaim_callback *function; /* of a shrinker: scan() */
 	void *arg;
+	struct shrinker shrinker;
 };
 
 /* How much memory registry_add() takes over. `release` is called with it, and with no lock held,
@@ -42,6 +44,9 @@ struct registry_call {
 	oomreclaim_callback *function;
 	void *arg;
 	bool has_skipped; /* one that the walk is for was being called by another */
+	bool is_group; /* the first shrinker of a priority: a place to walk these from, and no call */
+	bool is_count;
+	struct shrinker shrinker; /* the caller's to change, until the call ends */
 };
 
 /* What one call came to. */
@@ -49,20 +54,29 @@ struct registry_outcome {
 	size_t claimed_bytes;
 	size_t measured_bytes;
 	uint64_t duration_ns;
+	bool is_stop; /* a shrinker's, which is not able to now */
 };
 
-/* Which callbacks a walk is for. */
+/* Which callbacks a walk is for. Within a priority shrinkers come behind the others. */
 struct registry_walk {
 	uint64_t newest_handle; /* those registered later are left out */
+	uint64_t oldest_handle; /* and those before */
 	uint64_t only_handle;   /* 0: all */
 	bool is_background;     /* made by oomreclaimd */
+	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
+	enum { REGISTRY_CALLBACKS, REGISTRY_COUNT, REGISTRY_SCAN } step;
+	struct registry_entry *group; /* from there on, and of its priority; NULL: all */
 };
 
 /* Moves to the first entry (call->entry NULL) or to the next that the walk is for and that no other
    walk is calling, and pins it: unregister waits until registry_end_call(). False at the end of the
    list. */
 bool registry_begin_call(struct registry_call *call, const struct registry_walk *walk);
+/* outcome may be NULL: none, or noted already. */
 void registry_end_call(struct registry_call *call, const struct registry_outcome *outcome);
+/* Where the function is called more than once. False if it may not be called again: the call has
+   unregistered it, or another thread waits for the end. */
+bool registry_note_call(struct registry_call *call, const struct registry_outcome *outcome);
 
 /* Gives up the place that begin/end keep between two calls. Needed where a walk is broken off. */
 void registry_end_walk(struct registry_call *call);
@@ -74,6 +88,7 @@ uint64_t registry_newest(void);
 struct registry_line {
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	int priority;
+	unsigned doubts; /* see struct shrinker */
 	struct oomreclaim_callback_stats stats;
 };
 
@@ -98,5 +113,7 @@ void registry_fork_lock(void);
 void registry_fork_unlock(void);
 /* is_caller: the forking thread is itself inside a callback and goes on with it in the child. */
 void registry_fork_child(bool is_caller);
+/* In the child, behind that: the place that the walk of the forking thread keeps. */
+void registry_fork_keep(const struct registry_call *place);
 
 #endif

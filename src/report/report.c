@@ -172,6 +172,9 @@ static OOM_NOINLINE void put_callbacks(struct io_buf *buf)
 		          (unsigned long long)kib(line->stats.bytes_measured),
 		          (unsigned long long)(line->stats.longest_ns / 1000));
 		io_puts_clean(buf, line->name);
+		if (line->doubts > 0)
+			io_printf(buf, " (claims and measures nothing: asked for 1/%u)",
+			          1U << line->doubts);
 		io_printf(buf, "\n");
 	}
 	if (count < total)

@@ -187,12 +187,19 @@ static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
 /* Until a slab is full, so that one of them maps. */
 static bool run_register(void)
 {
+	const struct oomreclaim_shrinker shrinker = {.name = "other",
+	                                             .count = give_nothing,
+	                                             .scan = give_nothing,
+	                                             .cost = 1};
 	oomreclaim_handle handles[400];
 	int error = 0;
 	size_t count = 0;
 
 	while (count < COUNT(handles) && !error)
-		error = oomreclaim_register("one", 0, 0, give_nothing, NULL, &handles[count++]);
+		error = count % 2 == 0 ? oomreclaim_register("one", 0, 0, give_nothing, NULL,
+		                                             &handles[count++])
+		                       : oomreclaim_shrinker_register(&shrinker, sizeof shrinker,
+		                                                      &handles[count++]);
 	CHECK(error == 0 || error == ENOMEM);
 	if (error)
 		count--;

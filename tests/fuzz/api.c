@@ -66,6 +66,32 @@ static size_t callback(const struct oomreclaim_control *control, void *arg)
 	return calls < CALLS_MAX ? claimed : 0;
 }
 
+static size_t count_any(const struct oomreclaim_control *control, void *arg)
+{
+	const struct slot *slot = arg;
+
+	MUST(slot->handle != 0 && slot->inside == 0 && control->bytes_wanted > 0);
+	errno = EIO;
+	/* OOMRECLAIM_STOP, and counts that can't be, among them. */
+	return (size_t)(int8_t)take();
+}
+
+static int enlist(struct slot *slot, int priority, unsigned flags)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = "fuzz",
+	                                             .priority = priority,
+	                                             .flags = flags,
+	                                             .count = count_any,
+	                                             .scan = callback,
+	                                             .arg = slot,
+	                                             .cost = 1U + slot->behaviour,
+	                                             .batch = slot->behaviour};
+
+	if ((slot->behaviour & 16) == 0)
+		return oomreclaim_register("fuzz", priority, flags, callback, slot, &slot->handle);
+	return oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &slot->handle);
+}
+
 static void do_register(uint8_t with)
 {
 	struct slot *slot = &slots[with % SLOTS];
@@ -78,7 +104,7 @@ static void do_register(uint8_t with)
 		return;
 	slot->behaviour = take();
 	slot->calls = slot->claimed_bytes = 0;
-	error = oomreclaim_register("fuzz", (int8_t)with, flags, callback, slot, &slot->handle);
+	error = enlist(slot, (int8_t)with, flags);
 	MUST(error == (flags == 3 ? EINVAL : 0));
 	MUST((slot->handle != 0) == (error == 0));
 }

@@ -196,10 +196,18 @@ static void wait_for_calls(unsigned count)
 /* Each by itself, whatever others have in common with it. */
 static void dry_run_each(void)
 {
+	const struct oomreclaim_shrinker shrinker = {.name = "count",
+	                                             .count = count_call,
+	                                             .scan = count_call,
+	                                             .cost = 1};
+
 	for (unsigned i = 0; i < 5; i++) {
 		CHECK_EQ(oomreclaim_register("count", 0, 0, count_call, NULL, NULL), 0);
 		wait_for_calls(i + 1);
 	}
+	/* count() and scan(). */
+	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
+	wait_for_calls(7);
 }
 
 static oomreclaim_handle again_handle;

@@ -121,6 +121,28 @@ static void prepare_callbacks(void)
 	CHECK_EQ(oomreclaim_register("lies", 1, 0, lie, NULL, NULL), 0);
 }
 
+static size_t count_much(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return 3 * MIB;
+}
+
+/* The first has one block, the second nothing of what it counts. */
+static void prepare_shrinkers(void)
+{
+	struct oomreclaim_shrinker shrinker = {.name = "gives up",
+	                                       .count = count_much,
+	                                       .scan = give_up,
+	                                       .cost = 1};
+
+	kept = malloc(3 * MIB);
+	CHECK(kept);
+	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
+	shrinker.scan = lie;
+	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
+}
+
 /* One that gives nothing, so that it comes to an end. */
 static void prepare_callback(void)
 {
@@ -308,6 +330,7 @@ static const struct tight_case cases[] = {
 	{"new", NULL, run_new},
 	{"callback", prepare_callback, run_malloc},
 	{"callbacks", prepare_callbacks, run_malloc},
+	{"shrinkers", prepare_shrinkers, run_malloc},
 	{"grow", prepare_callback, run_grow},
 	{"pressed", NULL, run_pressed},
 	{"closed", close_all, run_pressed},

@@ -214,6 +214,30 @@ Test(report, callbacks)
 	             "in the order of calling");
 }
 
+static size_t count_kib(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return 8 << 10;
+}
+
+Test(report, a_shrinker_that_claims_and_measures_nothing)
+{
+	const struct oom_control control = a_control();
+	const struct oomreclaim_shrinker shrinker = {.name = "liar",
+	                                             .count = count_kib,
+	                                             .scan = nothing,
+	                                             .cost = 1};
+
+	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
+	expect_match(written(&control, &returned), " liar$");
+	oomreclaim_reclaim(1 << 10);
+	oomreclaim_reclaim(1 << 10);
+	expect_match(written(&control, &returned),
+	             "^  \\[         0\\]        2           6           0 +[0-9]+ "
+	             "liar \\(claims and measures nothing: asked for 1/4\\)$");
+}
+
 Test(report, more_callbacks_than_fit)
 {
 	const struct oom_control control = a_control();

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's shrink_slab(): the shrinkers of one priority are counted, then scanned. What each is
+   asked for is in shrinker.c; no lock is held over count() and scan(). */
+#include "base/base.h"
+#include "reclaim/shrinker.h"
+#include "reclaim/visit.h"
+
+static size_t at_least_one(size_t bytes)
+{
+	return bytes > 0 ? bytes : 1;
+}
+
+static void take_stop(struct registry_outcome *outcome)
+{
+	outcome->is_stop = outcome->claimed_bytes == OOMRECLAIM_STOP;
+	if (outcome->is_stop)
+		outcome->claimed_bytes = 0;
+}
+
+static bool count(struct visit *visit, struct shrink_pass *pass)
+{
+	struct registry_call *callback = &visit->callback;
+	struct shrinker *shrinker = &callback->shrinker;
+	struct oomreclaim_control control;
+	struct registry_outcome outcome;
+
+	visit_update(visit, callback->name);
+	control = visit->control;
+	control.bytes_wanted = at_least_one(control.bytes_wanted);
+	if (!visit_call(visit, &control, &outcome))
+		return false;
+	take_stop(&outcome);
+	shrinker->counted_bytes = outcome.claimed_bytes;
+	if (shrinker->counted_bytes == 0 && !outcome.is_stop)
+		shrinker->due_bytes = 0;
+	shrink_pass_add(pass, shrinker, callback->handle);
+	registry_note_call(callback, &outcome);
+	registry_end_call(callback, NULL);
+	visit_update(visit, "");
+	return true;
+}
+
+static bool count_all(struct visit *visit, struct shrink_pass *pass)
+{
+	struct registry_walk walk = visit->walk;
+
+	walk.step = REGISTRY_COUNT;
+	walk.group = visit->group.entry;
+	while (registry_begin_call(&visit->callback, &walk))
+		if (!count(visit, pass))
+			return false;
+	return true;
+}
+
+/* Asks for `ask` bytes. goes_on: the shrinker is still registered, and may have more. */
+static bool scan(struct visit *visit, size_t ask, size_t *given, bool *goes_on)
+{
+	struct oomreclaim_control control = visit->control;
+	struct registry_outcome outcome;
+
+	control.bytes_wanted = ask;
+	visit_update(visit, visit->callback.name);
+	if (!visit_call(visit, &control, &outcome))
+		return false;
+	take_stop(&outcome);
+	shrinker_judge(&visit->callback.shrinker, outcome.claimed_bytes, outcome.measured_bytes);
+	*goes_on = registry_note_call(&visit->callback, &outcome) && outcome.claimed_bytes > 0;
+	*given = add_saturated(*given, outcome.claimed_bytes);
+	visit_gave(visit, &outcome);
+	return true;
+}
+
+/* A shrinker's part, in as many calls as its batch makes of it, until it gives nothing or no more
+   is wanted. */
+static bool scan_part(struct visit *visit, const struct shrink_pass *pass)
+{
+	struct shrinker *shrinker = &visit->callback.shrinker;
+	size_t share = shrinker_share(shrinker, pass), work = shrinker_work(shrinker, pass, share);
+	size_t given = 0, ask = 0;
+	bool goes_on = true;
+
+	while (goes_on && visit->control.bytes_wanted > 0 &&
+	       (ask = shrinker_ask(shrinker, work, visit->control.bytes_wanted)) > 0) {
+		if (!scan(visit, ask, &given, &goes_on))
+			return false;
+		work -= ask;
+	}
+	if (shrinker->counted_bytes > 0)
+		shrinker_defer(shrinker, pass, share, given);
+	shrinker->counted_bytes = 0;
+	if (visit->callback.handle == pass->first)
+		shrinker->turn = pass->latest_turn + 1;
+	registry_end_call(&visit->callback, NULL);
+	return true;
+}
+
+/* Those whose handles are from `oldest` to `newest`, which is their order within a priority. When
+   no more is wanted the others are not called, but what was due from them is put off. */
+static bool scan_range(struct visit *visit, const struct shrink_pass *pass, uint64_t oldest,
+                       uint64_t newest)
+{
+	struct registry_walk walk = visit->walk;
+
+	walk.step = REGISTRY_SCAN;
+	walk.group = visit->group.entry;
+	walk.oldest_handle = oldest;
+	walk.newest_handle = newest;
+	while (registry_begin_call(&visit->callback, &walk))
+		if (!scan_part(visit, pass))
+			return false;
+	return true;
+}
+
+static bool make_pass(struct visit *visit, unsigned pressure, bool *has_any)
+{
+	struct shrink_pass pass = {.pressure = pressure};
+
+	if (!count_all(visit, &pass))
+		return false;
+	*has_any = pass.first != 0;
+	if (!*has_any)
+		return true;
+	shrink_pass_aim(&pass, visit->control.bytes_wanted);
+	return scan_range(visit, &pass, pass.first, visit->walk.newest_handle) &&
+	       scan_range(visit, &pass, 0, pass.first - 1);
+}
+
+bool visit_shrinkers(struct visit *visit)
+{
+	bool has_any = true;
+
+	visit->group = visit->callback;
+	visit->callback = (struct registry_call){.has_skipped = visit->group.has_skipped};
+	for (unsigned pressure = 0;
+	     has_any && pressure <= SHRINK_PRESSURE_MAX && visit->control.bytes_wanted > 0;
+	     pressure++)
+		if (!make_pass(visit, pressure, &has_any))
+			return false;
+	visit->group.has_skipped = visit->callback.has_skipped;
+	visit->callback = visit->group;
+	visit->group.entry = NULL;
+	return true;
+}

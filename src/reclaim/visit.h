@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A walk through the callbacks, on the stack of the thread that calls them: what reclaim.c and
+ * shrink_walk.c share. reclaim.c has what calls.
+ */
+#ifndef OOM_VISIT_H
+#define OOM_VISIT_H
+
+#include "reclaim/guard.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+
+struct visit {
+	struct guard guard;
+	struct round *round;
+	const struct reclaim_request *request;
+	struct reclaim_progress *progress;
+	struct registry_walk walk;
+	struct registry_call callback; /* the one that is called */
+	struct registry_call
+		group; /* the place of shrinkers of a priority, while they are walked */
+	struct oomreclaim_control control; /* bytes_wanted: of the whole round */
+	unsigned scope;                    /* of the thread, as it was before the callback */
+};
+
+/* What is wanted is read again: others may have joined. `calling` is the callback's name, "" behind
+   it. */
+void visit_update(struct visit *visit, const char *calling);
+
+/* Calls visit->callback, and takes no note of the outcome. False if the thread had left it for
+   good: then the visit has ended, and is not to be touched. */
+bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
+                struct registry_outcome *outcome);
+
+/* What a call has given belongs to the round. */
+void visit_gave(struct visit *visit, const struct registry_outcome *outcome);
+
+/* visit->callback stands at the first shrinker of a priority: asks all of that priority. False as
+   above. */
+bool visit_shrinkers(struct visit *visit);
+
+#endif
