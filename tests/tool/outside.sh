@@ -27,7 +27,7 @@ flags()
 # By hand. Compilers and flags are words.
 # shellcheck disable=SC2046,SC2086
 {
-	for name in bufferpool filecache prefork; do
+	for name in bufferpool caches filecache prefork; do
 		$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o $name $name.c -pthread || fail "$name"
 	done
 	$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o dead deadlock/deadlock.c -pthread || fail deadlock
@@ -50,6 +50,13 @@ run_all()
 	is_like '^made [0-9]+, reused [1-9][0-9]*, given up 0, failed 0; then got 64 MiB$' "$tmp/out"
 	expect 0 "$tool" run --limit 40M -- "$1/bufferpool"
 	is_like 'given up [1-9][0-9]*, failed [0-9]+; then got [1-9][0-9]* MiB$' "$tmp/out"
+	expect 0 "$1/caches"
+	is_like '^pages: 64000 KiB, lost 0 KiB$' "$tmp/out"
+	expect 0 "$tool" run --limit 32M -- "$1/caches"
+	is_like '^failed: 0$' "$tmp/out"
+	# What costs four times as much is kept four times as much of, within a tenth.
+	awk '{ kib[$1] = $2 } END { part = kib["pages:"] / kib["thumbnails:"]; exit part < 3.6 || part > 4.4 }' \
+		"$tmp/out" || fail "the parts of caches: $(cat "$tmp/out")"
 	expect 0 "$1/filecache" --requests 5000 "$tmp/tree"
 	is_like '^reclaimed: 0 bytes$' "$tmp/out"
 	expect 0 "$tool" run --limit 20M -- "$1/filecache" --requests 5000 "$tmp/tree"
