@@ -77,13 +77,39 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	return freed;
 }
 
+/* Some of it is true; SIZE_MAX is OOMRECLAIM_STOP. */
+static size_t count_slots(const struct oomreclaim_control *control, void *arg)
+{
+	struct cache *cache = arg;
+	size_t bytes = SIZE_MAX >> dice_roll(&cache->dice, 64);
+
+	MUST(atomic_load(&cache->is_there) && control->bytes_wanted > 0);
+	MUST(atomic_exchange(&cache->inside, getpid()) != getpid());
+	atomic_store(&cache->inside, 0);
+	return bytes;
+}
+
+/* A callback or a shrinker. */
+static int enlist(struct dice *dice, struct cache *cache, oomreclaim_handle *handle)
+{
+	const int priority = (int)dice_roll(dice, 3);
+	const unsigned cost = 1 + (unsigned)dice_roll(dice, OOMRECLAIM_COST_MAX);
+	const struct oomreclaim_shrinker shrinker = {"shrinker", priority,
+	                                             0,          count_slots,
+	                                             evict,      cache,
+	                                             cost,       dice_roll(dice, 1 << 17)};
+
+	if (dice_once_in(dice, 2))
+		return oomreclaim_shrinker_register(&shrinker, sizeof(shrinker), handle);
+	return oomreclaim_register("passing", priority, 0, evict, cache, handle);
+}
+
 static void register_once(struct dice *dice)
 {
 	struct cache cache = {.is_there = true, .dice = {dice_roll(dice, 1U << 30)}};
 	const struct timespec pause = {.tv_nsec = (long)dice_roll(dice, 1000000)};
 	oomreclaim_handle handle;
-	int error =
-		oomreclaim_register("passing", (int)dice_roll(dice, 3), 0, evict, &cache, &handle);
+	int error = enlist(dice, &cache, &handle);
 
 	MUST(error == 0 || error == ENOMEM);
 	if (error != 0)
@@ -198,7 +224,7 @@ static void run_child(struct dice *dice)
 
 	alarm(STUCK_SECONDS);
 	slots_check();
-	if (oomreclaim_register("child", 1, 0, evict, &cache, &handle) == 0) {
+	if (enlist(dice, &cache, &handle) == 0) {
 		for (int i = 0; i < 200; i++) {
 			put(dice);
 			resize(dice);
