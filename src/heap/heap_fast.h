@@ -40,6 +40,11 @@ int je_mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_len
 
 struct heap_request;
 
+/* heap_defaults.c, before jemalloc reads the settings: what it would have otherwise; and for a process that has
+   this limit. */
+void heap_defaults(void);
+void heap_defaults_limit(size_t limit);
+
 /* heap_reserve.c: see struct heap_ops. */
 int heap_reserve_create(size_t bytes);
 void *heap_reserve_alloc(const struct heap_request *request);

@@ -2,7 +2,6 @@
 #include "heap/heap_ops.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,9 +15,6 @@
 #include "config/options.h"
 #include "heap/heap_glue.h"
 
-/* Arenas for each processor, as "narenas_ratio" in MALLOC_CONF; jemalloc declares it nowhere. */
-extern fxp_t opt_narenas_ratio;
-
 /* jemalloc's errno, which nobody reads: see heap_glue.h. */
 OOM_TLS int heap_errno;
 
@@ -30,49 +26,11 @@ static size_t min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/*
- * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
- * limit is small beside the number of processors, that is most of it: an arena for each so many
- * bytes will do.
- */
-#define LIMIT_BYTES_PER_ARENA (64UL << 20)
-
-static void limit_arenas(size_t limit)
-{
-	fxp_t arenas = (fxp_t)min_size(limit / LIMIT_BYTES_PER_ARENA, UINT16_MAX);
-	cpu_set_t set;
-	fxp_t ratio;
-
-	/* What jemalloc does to count them. */
-	if (sched_getaffinity(0, sizeof set, &set) != 0)
-		return;
-	ratio = FXP_INIT_INT(arenas > 0 ? arenas : 1) / (fxp_t)CPU_COUNT(&set);
-	if (ratio >= opt_narenas_ratio)
-		return;
-	opt_narenas_ratio = ratio;
-	/* Free pages side by side that are more than this are given back at once. In the first
-	   arena, which is made now, and where all threads may free, 8 MiB of them come together all
-	   the time. */
-	if (limit / 4 > oversize_threshold)
-		oversize_threshold = limit / 4;
-}
-
-/*
- * A freed extent of up to two to this power times the size of a request is cut up for it. With
- * jemalloc's 6 a program that frees all of a phase's small blocks has its next phase on new pages,
- * as the old ones lie together by then, and waits for these to decay: docs/benchmarks.md has the
- * figures.
- */
-#define LG_MAX_ACTIVE_FIT 8
-
 void heap_configure(void)
 {
 	size_t limit;
 
-	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
-	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so
-	   anyway. */
-	opt_abort = false;
+	heap_defaults();
 	limit = constraint_init();
 	/* Address space that an arena retains is charged to the limit and of no use to any other
 	   arena. (Our own budget counts pages, not addresses.) */
@@ -82,7 +40,7 @@ void heap_configure(void)
 	}
 	limit = min_size(limit, budget_max_bytes());
 	if (limit != SIZE_MAX)
-		limit_arenas(limit);
+		heap_defaults_limit(limit);
 }
 
 ssize_t heap_readlink(const char *path, char *buf, size_t size)
