@@ -181,8 +181,8 @@ OOMRECLAIM_API int oomreclaim_unregister(oomreclaim_handle handle);
  * name too. New members are added at the end, and 0 is their default.
  */
 struct oomreclaim_shrinker {
-	const char *name;           /* as for oomreclaim_register(), as are priority, */
-	int priority;               /* flags and arg */
+	const char *name; /* as for oomreclaim_register(), as are priority, */
+	int priority;     /* flags and arg */
 	unsigned flags;
 	oomreclaim_callback *count; /* returns the bytes that scan() could free now, 0 for none.
 	                               Cheap: it is called up to five times in a round */
@@ -197,7 +197,8 @@ struct oomreclaim_shrinker {
 	                  due, in one call. One that has less than this is asked for all it has */
 };
 
-/* The cost of one that knows no better, the kernel's DEFAULT_SEEKS. It has to be given: 0 is an error. */
+/* The cost of one that knows no better, the kernel's DEFAULT_SEEKS. It has to be given: 0 is an
+   error. */
 #define OOMRECLAIM_COST_DEFAULT 2
 
 /* The highest cost; see struct oomreclaim_shrinker. */
@@ -208,24 +209,23 @@ struct oomreclaim_shrinker {
 #define OOMRECLAIM_STOP SIZE_MAX
 
 /*
- * Registers a shrinker. size is sizeof *shrinker, of this header or an older one; oomreclaim_unregister()
- * removes it. Both functions are under the rules of reclaim callbacks: no lock of the library is held over
- * them, and one thread at a time is in one of the two. Of scan alone dlclose() finds that its file is gone:
- * they belong into one file.
+ * Registers a shrinker. size is sizeof *shrinker, of this header or an older one;
+ * oomreclaim_unregister() removes it. Both functions are under the rules of reclaim callbacks: no
+ * lock of the library is held over them, and one thread at a time is in one of the two. Of scan
+ * alone dlclose() finds that its file is gone: they belong into one file.
  *
  * Priorities are strict, as for callbacks, and within a priority the callbacks come first. The
  * shrinkers of a priority share what is missing then: each is counted, and asked for a part in
  * proportion to its count over its cost. Where that gives too little it is done again, up to five
  * times, with parts that rise; in the last one each is asked for all it counted, so nothing is left
- * that could be had. What a shrinker did not give of its part is due from it in the next rounds, and what
- * it gave in place of others is taken off its part, each up to half of what it counts. Who begins changes
- * from round to round. One whose scan() claims
- * bytes of which the heap sees none, as where they are freed by munmap() or on another thread, is
- * asked for half as much each time, down to a sixteenth, and for its whole part again once the heap
- * sees some; the report says so.
- * Returns 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for
- * oomreclaim_register(), cost out of range, size too small), E2BIG (what this library does not know is
- * not 0), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
+ * that could be had. What a shrinker did not give of its part is due from it in the next rounds,
+ * and what it gave in place of others is taken off its part, each up to half of what it counts. Who
+ * begins changes from round to round. One whose scan() claims bytes of which the heap sees none, as
+ * where they are freed by munmap() or on another thread, is asked for half as much each time, down
+ * to a sixteenth, and for its whole part again once the heap sees some; the report says so. Returns
+ * 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for oomreclaim_register(),
+ * cost out of range, size too small), E2BIG (what this library does not know is not 0),
+ * ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
  */
 OOMRECLAIM_API int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker,
                                                 size_t size, oomreclaim_handle *handle);

@@ -24,9 +24,9 @@
 #define PRESSURE_STEP_MIN_BYTES ((size_t)1 << 20)
 #define PRESSURE_INTERVAL_NS NSEC_PER_SEC
 
-/* Pressure and statistics wait until there is something to reclaim: a callback, or a heap of this size. A
-   thread before that is of no use, and in the way of what a small program may do only while it has no
-   other: setuid() after a change of its capabilities, unshare(CLONE_NEWUSER). */
+/* Pressure and statistics wait until there is something to reclaim: a callback, or a heap of this
+   size. A thread before that is of no use, and in the way of what a small program may do only while
+   it has no other: setuid() after a change of its capabilities, unshare(CLONE_NEWUSER). */
 #define DUE_BYTES ((size_t)16 << 20)
 
 /* How long the end of the process waits for a callback. */
@@ -131,7 +131,8 @@ static void work(void (*reclaim)(void))
 {
 	struct scope_ladder enter;
 
-	/* In one order with is_stopping: at the end of the process one of the two sees the other. */
+	/* In one order with is_stopping: at the end of the process one of the two sees the
+	   other. */
 	atomic_store(&thread.is_busy, true);
 	/* What a callback allocates here comes from the reserve if need be, as anywhere. */
 	scope_enter_ladder(&enter);

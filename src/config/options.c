@@ -158,7 +158,7 @@ bool options_describe(unsigned index, struct option *option)
 /* Levenshtein's distance, of words short enough for one row on the stack. */
 #define WORD_MAX 24
 
-/* Keys have no capitals; who types some means the same. */
+/* Keys have no capitals; with some, the same key is meant. */
 static int small(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c | 0x20 : c;

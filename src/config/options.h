@@ -19,7 +19,7 @@
 /* When the report is written: always, never, or if the policy is about to end the process. */
 enum report_when { REPORT_AUTO, REPORT_ALWAYS, REPORT_NEVER };
 
-/* Among whom policy kill chooses. */
+/* The processes among which policy kill chooses. */
 enum kill_target { KILL_SELF, KILL_CHILDREN, KILL_PGROUP, KILL_CGROUP };
 
 /* Of the debug library alone: what is done about a possible deadlock. */
@@ -80,7 +80,7 @@ struct options_error {
 	const char *suggestion; /* what was probably meant, or NULL */
 };
 
-/* One row of the table, for those who print it. */
+/* One row of the table, to be printed. */
 struct option {
 	const char *key;
 	const char *default_text;

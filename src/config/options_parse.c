@@ -9,7 +9,7 @@
 #include "base/base.h"
 #include "config/options.h"
 
-/* mm/page_alloc.c's PAGE_ALLOC_COSTLY_ORDER: whoever asks for more checks for NULL. */
+/* mm/page_alloc.c's PAGE_ALLOC_COSTLY_ORDER: a caller that asks for more checks for NULL. */
 #define COSTLY_ORDER 3
 #define COSTLY_ORDER_MAX 30
 #define COSTLY_OFF SIZE_MAX

@@ -112,7 +112,7 @@ static _Unwind_Reason_Code look_at_frame(struct _Unwind_Context *context, void *
 	return search->is_found ? _URC_NORMAL_STOP : _URC_NO_REASON;
 }
 
-/* The program's, as it comes first for everybody; or that of the nearest caller who has one. */
+/* The program's, as it comes first for everybody; or that of the nearest caller that has one. */
 static bool find(struct runtime *runtime)
 {
 	struct search search = {.runtime = runtime};

@@ -41,7 +41,7 @@ static void call_all(const struct registry_walk *walk)
 	registry_end_walk(&call);
 }
 
-/* In a thread of its own, since whoever registers may hold what the callback waits for. */
+/* In a thread of its own, since the thread that registers may hold what the callback waits for. */
 static void *run_dry(void *given)
 {
 	struct dry_run *run = given;

@@ -28,8 +28,9 @@
 /* How long fork() waits for a callback in the background. */
 #define FORK_WAIT_NS (500 * NSEC_PER_MSEC)
 
-/* glibc's, of the list of all streams; recursive. glibc itself takes it behind all handlers. But fflush(NULL)
-   holds it and waits for streams, and a thread that has a stream allocates: so the heap's locks come later. */
+/* glibc's, of the list of all streams; recursive. glibc itself takes it behind all handlers. But
+   fflush(NULL) holds it and waits for streams, and a thread that has a stream allocates: so the
+   heap's locks come later. */
 __attribute__((weak)) void _IO_list_lock(void);
 __attribute__((weak)) void _IO_list_unlock(void);
 __attribute__((weak)) void _IO_list_resetlock(void);
@@ -81,8 +82,8 @@ static void run(void (*function)(void))
 		function();
 }
 
-/* A signal whose handler forks would wait here for locks of its own thread. Those that the thread itself
-   causes end the process where they are blocked, and some programs live by them. */
+/* A signal whose handler forks would wait here for locks of its own thread. Those that the thread
+   itself causes end the process where they are blocked, and some programs live by them. */
 static void block_signals(sigset_t *old)
 {
 	static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
@@ -94,8 +95,8 @@ static void block_signals(sigset_t *old)
 	pthread_sigmask(SIG_BLOCK, &most, old);
 }
 
-/* Alone, a thread needs no lock, and may have interrupted itself where it holds one. As in glibc's own
-   malloc. fork() is no cancellation point, but what comes here is. */
+/* Alone, a thread needs no lock, and may have interrupted itself where it holds one. As in glibc's
+   own malloc. fork() is no cancellation point, but what comes here is. */
 static void prepare(void)
 {
 	bool is_locked = !__libc_single_threaded;

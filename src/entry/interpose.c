@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * malloc and its kind: to the heap, and only if that says NULL to the ladder. What can't fail (free,
- * sdallocx, malloc_usable_size, mallctl and so on) is jemalloc's own symbol, exported as it is.
+ * malloc and its kind: to the heap, and only if that says NULL to the ladder. What can't fail
+ * (free, sdallocx, malloc_usable_size, mallctl and so on) is jemalloc's own symbol, exported as it
+ * is.
  */
 #include "entry/interpose.h"
 #include "entry/fail_malloc.h"
@@ -105,7 +106,8 @@ static OOM_COLD void *climb_aligned(size_t size, size_t alignment)
 	return climb(size, alignment, 0);
 }
 
-/* With the arguments in the order of aligned_alloc(), whose fast path would move them to and fro. */
+/* With the arguments in the order of aligned_alloc(), whose fast path would move them to and
+   fro. */
 static OOM_NOINLINE void *memalign_slow_path(size_t alignment, size_t size)
 {
 	return aligned_slow_path(size, alignment, climb_aligned);

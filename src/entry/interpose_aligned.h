@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Aligned blocks: what memalign() and its kind share with the aligned forms of operator new. The alignment is
- * a power of two. slow_path: leads to a function out of line, made of aligned_slow_path(); failed: what comes
- * behind the heap.
+ * Aligned blocks: what memalign() and its kind share with the aligned forms of operator new. The
+ * alignment is a power of two. slow_path: leads to a function out of line, made of
+ * aligned_slow_path(); failed: what comes behind the heap.
  */
 #ifndef OOM_INTERPOSE_ALIGNED_H
 #define OOM_INTERPOSE_ALIGNED_H
@@ -15,7 +15,8 @@ typedef void *aligned_function(size_t size, size_t alignment);
 
 static inline void *aligned_slow_path(size_t size, size_t alignment, aligned_function *failed)
 {
-	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than that. */
+	/* jemalloc takes a size of 0 for the smallest block, which is not aligned to more than
+	   that. */
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
 	background_poll();

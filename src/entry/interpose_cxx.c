@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * C++'s operator new and delete, by their mangled names. Where the program has replaced some of these, the
- * forms that are made of a form that it has replaced lead there: a block from there would be none of the
- * heap's.
+ * C++'s operator new and delete, by their mangled names. Where the program has replaced some of
+ * these, the forms that are made of a form that it has replaced lead there: a block from there
+ * would be none of the heap's.
  */
 #include "background/background.h"
 #include "base/base.h"
@@ -47,9 +47,9 @@ static void not_known(void)
 {
 }
 
-/* What C++ makes this form of, where the program has replaced that, or what that is made of in turn; NULL in
-   all other programs. Constructors of other libraries run before those of this one, so the first call of a
-   form finds out for all forms; two threads at once find the same. */
+/* What C++ makes this form of, where the program has replaced that, or what that is made of in
+   turn; NULL in all other programs. Constructors of other libraries run before those of this one,
+   so the first call of a form finds out for all forms; two threads at once find the same. */
 static any_form *left[FORMS] = {[0 ... FORMS - 1] = not_known};
 
 static bool is_left(enum form form);
@@ -135,7 +135,8 @@ void *new_array(size_t size)
 	return heap_malloc_fast(size, &new_slow_path);
 }
 
-/* Where the program has replaced one of the two forms that come here, the other is still the library's. */
+/* Where the program has replaced one of the two forms that come here, the other is still the
+   library's. */
 static inline void *alloc_nothrow(enum form form, size_t size, const void *caller)
 {
 	(void)caller; /* only the debug library looks at it */
@@ -315,7 +316,8 @@ void delete_array_sized_aligned(void *memory, size_t size, align_val alignment)
 		free_aligned_sized(memory, alignment, size);
 }
 
-/* The public name of a form leads to the program's own, where it has one; this one is always the library's. */
+/* The public name of a form leads to the program's own, where it has one; this one is always the
+   library's. */
 #define OWN(name, mangled) \
 	extern __typeof__(name) own_##name __attribute__((alias(mangled), visibility("hidden")))
 OWN(new_plain, "_Znwm");

@@ -34,7 +34,7 @@
 /* Names take no parentheses where they are declared, as here and below. */
 /* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define MEMBER(function) __typeof__(&function) function
-/* libc's own; NULL: not looked up yet. Relaxed: whoever looks it up finds the same. */
+/* libc's own; NULL: not looked up yet. Relaxed: every thread that looks it up finds the same. */
 static struct {
 	MEMBER(dlopen);
 	MEMBER(dlmopen);

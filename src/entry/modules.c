@@ -52,7 +52,8 @@ const char *modules_distrust(const char *path)
 	if (path[0] != '/')
 		return "not an absolute path";
 	io_printf(&buf, "%s", path);
-	/* From the file up to the root: who may rename a directory may put another in its place. */
+	/* From the file up to the root: a user that may rename a directory may put another in its
+	   place. */
 	for (char *slash = part + strlen(part); slash != NULL; slash = strrchr(part, '/')) {
 		*slash = '\0';
 		if (lstat(part[0] != '\0' ? part : "/", &status) != 0)

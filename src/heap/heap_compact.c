@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the heap can do for a request without a system call: compact and borrow (the kernel's compaction,
- * mm/compaction.c). struct heap_ops has the contracts.
+ * What the heap can do for a request without a system call: compact and borrow (the kernel's
+ * compaction, mm/compaction.c). struct heap_ops has the contracts.
  */
 #include <stdatomic.h>
 
@@ -23,8 +23,8 @@ static bool may_fit(ecache_t *ecache, size_t bytes)
 
 /* ---- Compaction ---- */
 
-/* Every free extent once: to take it out merges it with what is free beside it. It goes back to the end of
-   the list, so that the list keeps its order. */
+/* Every free extent once: to take it out merges it with what is free beside it. It goes back to the
+   end of the list, so that the list keeps its order. */
 static void merge_free(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
 {
 	ehooks_t *ehooks = pac_ehooks_get(pac);
@@ -38,8 +38,8 @@ static void merge_free(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
 	}
 }
 
-/* As the kernel puts compaction off that was of no use: after each such time the next 1, 3, 7 ... 63
-   requests go without. Of all threads; a lost update costs one attempt. */
+/* As the kernel puts compaction off that was of no use: after each such time the next 1, 3, 7 ...
+   63 requests go without. Of all threads; a lost update costs one attempt. */
 #define DEFER_SHIFT_MAX 6
 static atomic_uint defer_shift, considered;
 
@@ -60,9 +60,9 @@ static void defer(void)
 		atomic_store_explicit(&defer_shift, shift + 1, memory_order_relaxed);
 }
 
-/* As the kernel has smaller batches for each processor where a zone is short: this thread's cache takes so many
-   blocks at a time, and has fewer to give back at the next failure. jemalloc doubles that again at each
-   collection, as long as the cache runs dry. */
+/* As the kernel has smaller batches for each processor where a zone is short: this thread's cache
+   takes so many blocks at a time, and has fewer to give back at the next failure. jemalloc doubles
+   that again at each collection, as long as the cache runs dry. */
 #define LG_FILL 2
 
 static void fill_little(tsd_t *tsd)
@@ -112,7 +112,8 @@ bool heap_compact(const struct heap_request *request)
 
 /* ---- Borrowing ---- */
 
-/* Whether a slab of this arena has room for the request, or a free extent does. All is read without locks. */
+/* Whether a slab of this arena has room for the request, or a free extent does. All is read without
+   locks. */
 static bool may_lend(arena_t *arena, const struct heap_request *request, size_t wanted)
 {
 	pac_t *pac = &arena->pa_shard.pac;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What jemalloc has other defaults for here. docs/benchmarks.md has the figures, and what was tried and left.
- * What the user says in malloc_conf, /etc/malloc.conf or MALLOC_CONF is applied after this, and wins.
+ * What jemalloc has other defaults for here. docs/benchmarks.md has the figures, and what was tried
+ * and left. What the user says in malloc_conf, /etc/malloc.conf or MALLOC_CONF is applied after
+ * this, and wins.
  */
 #include <sched.h>
 
@@ -14,32 +15,34 @@
 extern fxp_t opt_narenas_ratio;
 
 /*
- * An arena for each two processors. With their caches threads seldom meet in an arena; but each arena has free
- * pages that no other thread can use, and records of its own. jemalloc has four for each processor.
+ * An arena for each two processors. With their caches threads seldom meet in an arena; but each
+ * arena has free pages that no other thread can use, and records of its own. jemalloc has four for
+ * each processor.
  */
 #define PROCESSORS_PER_ARENA 2
 
 /*
- * After so many bytes that a thread has allocated, or freed, one size class of its cache gives back what was
- * of no use. With jemalloc's 64 KiB what a thread takes and frees in turns leaves the cache before it is
- * wanted again.
+ * After so many bytes that a thread has allocated, or freed, one size class of its cache gives back
+ * what was of no use. With jemalloc's 64 KiB what a thread takes and frees in turns leaves the
+ * cache before it is wanted again.
  */
 #define CACHE_CHECK_BYTES ((size_t)512 << 10)
 
-/* Of each size from 16 KiB on that many blocks are cached, in place of 20: they make up most of a cache, which is
-   looked through more seldom. */
+/* Of each size from 16 KiB on that many blocks are cached, in place of 20: they make up most of a
+   cache, which is looked through more seldom. */
 #define CACHE_LARGE_SLOTS 8
 
 /*
- * A freed extent of up to two to this power times the size of a request is cut up for it. With jemalloc's 6
- * a program that frees all of a phase's small blocks has its next phase on new pages, as the old ones lie
- * together by then, and waits for these to decay.
+ * A freed extent of up to two to this power times the size of a request is cut up for it. With
+ * jemalloc's 6 a program that frees all of a phase's small blocks has its next phase on new pages,
+ * as the old ones lie together by then, and waits for these to decay.
  */
 #define LG_MAX_ACTIVE_FIT 8
 
 /*
- * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a limit is
- * small beside the number of processors, that is most of it: an arena for each so many bytes will do.
+ * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
+ * limit is small beside the number of processors, that is most of it: an arena for each so many
+ * bytes will do.
  */
 #define LIMIT_BYTES_PER_ARENA (64UL << 20)
 
@@ -49,7 +52,8 @@ void heap_defaults(void)
 	opt_tcache_gc_incr_bytes = CACHE_CHECK_BYTES;
 	opt_tcache_nslots_large = CACHE_LARGE_SLOTS;
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
-	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so anyway. */
+	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so
+	   anyway. */
 	opt_abort = false;
 }
 
@@ -67,8 +71,9 @@ void heap_defaults_limit(size_t limit)
 	if (ratio >= opt_narenas_ratio)
 		return;
 	opt_narenas_ratio = ratio;
-	/* Free pages side by side that are more than this are given back at once. In the first arena, which
-	   is made now, and where all threads may free, 8 MiB of them come together all the time. */
+	/* Free pages side by side that are more than this are given back at once. In the first
+	   arena, which is made now, and where all threads may free, 8 MiB of them come together all
+	   the time. */
 	if (limit / 4 > oversize_threshold)
 		oversize_threshold = limit / 4;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the heap can give back to the system for a request: about what it lacks, oldest first (the kernel's
- * direct reclaim, mm/vmscan.c). struct heap_ops has the contracts.
+ * What the heap can give back to the system for a request: about what it lacks, oldest first (the
+ * kernel's direct reclaim, mm/vmscan.c). struct heap_ops has the contracts.
  */
 #include <stdatomic.h>
 #include <unistd.h>
@@ -15,8 +15,8 @@
 #include "limits/budget.h"
 #include "limits/pages.h"
 
-/* The addresses that were retained when none of them could be unmapped: as long as there are no more, nobody
-   looks again. Relaxed: a guess. */
+/* The addresses that were retained when none of them could be unmapped: as long as there are no
+   more, nobody looks again. Relaxed: a guess. */
 static atomic_size_t futile_bytes;
 
 /* One extent, the oldest. Bytes given back; 0 where there is none. */
@@ -42,7 +42,8 @@ static size_t evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
 	return bytes;
 }
 
-/* Takes a retained extent out, the oldest, so that nobody else sees it; NULL where there is none. */
+/* Takes a retained extent out, the oldest, so that nobody else sees it; NULL where there is
+   none. */
 static edata_t *take_retained(tsdn_t *tsdn, pac_t *pac, size_t *left)
 {
 	edata_t *extent = ecache_evict(tsdn, pac, pac_ehooks_get(pac), &pac->ecache_retained, 0);
@@ -204,8 +205,8 @@ static bool has_made_by_hand(void)
 	return narenas_total_get() > manual_arena_base + (options.reserve_bytes > 0);
 }
 
-/* What arenas made by hand have free can't be counted, nor taken piece by piece: they may be destroyed
-   meanwhile. The control interface keeps them. One of them is the reserve's. */
+/* What arenas made by hand have free can't be counted, nor taken piece by piece: they may be
+   destroyed meanwhile. The control interface keeps them. One of them is the reserve's. */
 static size_t purge_made_by_hand(void)
 {
 	size_t before = budget_charged(), after;
@@ -217,8 +218,8 @@ static size_t purge_made_by_hand(void)
 	return before > after ? before - after : 0;
 }
 
-/* What the block lacks where all that is free in the heap is given back: to unmap that takes it from smaller
-   blocks, and may help nobody. 0 where nobody can say. */
+/* What the block lacks where all that is free in the heap is given back: to unmap that takes it
+   from smaller blocks, and may help nobody. 0 where nobody can say. */
 static size_t lacking_bytes(const struct heap_request *request, size_t candidates)
 {
 	size_t needed = extent_bytes(request);
@@ -243,8 +244,8 @@ static bool lacks_pages(const struct heap_request *request, size_t candidates)
 	return lacking_bytes(request, candidates) > budget_room();
 }
 
-/* Where addresses are short, as the system refused a mapping. It refuses one for want of mappings too: then
-   to cut more of them in two would only make that worse. */
+/* Where addresses are short, as the system refused a mapping. It refuses one for want of mappings
+   too: then to cut more of them in two would only make that worse. */
 static size_t evict_addresses(tsdn_t *tsdn, const struct heap_request *request, size_t wanted)
 {
 	size_t candidates = candidate_bytes(tsdn, true), given = 0;

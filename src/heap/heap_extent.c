@@ -15,8 +15,9 @@
 
 /*
  * Of an address jemalloc's records keep LG_VADDR bits, the topmost as the sign: two blocks that
- * differ above them are one to it. The kernel's addresses end below that, but for those who ask it
- * for more by a hint (x86_64 with 57 bits, aarch64 with 52), or who have used up the rest (s390x).
+ * differ above them are one to it. The kernel's addresses end below that, but for programs that ask
+ * it for more by a hint (x86_64 with 57 bits, aarch64 with 52), or that have used up the rest
+ * (s390x).
  */
 bool heap_is_in_reach(const void *memory, size_t bytes)
 {

@@ -40,8 +40,8 @@ int je_mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_len
 
 struct heap_request;
 
-/* heap_defaults.c, before jemalloc reads the settings: what it would have otherwise; and for a process that has
-   this limit. */
+/* heap_defaults.c, before jemalloc reads the settings: what it would have otherwise; and for a
+   process that has this limit. */
 void heap_defaults(void);
 void heap_defaults_limit(size_t limit);
 
@@ -102,7 +102,7 @@ void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *eca
 void heap_grow_unmapped(size_t bytes);
 
 /* Retention ends, for good: while it is on, jemalloc takes it that no mapping is ever given back in
-   part, and merges with what lies next to a block without asking whose it is. */
+   part, and merges with what lies next to a block without asking which mapping that is of. */
 void heap_end_retention(void);
 
 /* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */

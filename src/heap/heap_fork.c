@@ -37,7 +37,7 @@ void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes
 	return memory;
 }
 
-/* Whoever forks has locks of the library's that come before. */
+/* The forking thread has locks of the library's that come before. */
 static bool has_heap_locks;
 
 void heap_fork_prepare(void)

@@ -6,8 +6,8 @@
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
 
-/* Only of arenas that jemalloc made by itself, with its own extent hooks: an arena made by hand may be
-   destroyed at any moment, and its hooks are the program's. */
+/* Only of arenas that jemalloc made by itself, with its own extent hooks: an arena made by hand may
+   be destroyed at any moment, and its hooks are the program's. */
 static inline pac_t *pac_of(tsdn_t *tsdn, unsigned index)
 {
 	arena_t *arena = arena_get(tsdn, index, false);

@@ -20,11 +20,13 @@ static size_t most = DEFAULT_MAX_MAP_COUNT / HEAP_PART; /* written before the fi
 
 static OOM_TLS bool may_split;
 
-/* The system refused to cut a mapping in two, or nobody has asked it yet whether there may be one more. */
+/* The system refused to cut a mapping in two, or nobody has asked it yet whether there may be one
+   more. */
 static atomic_bool may_be_scarce = true;
 
-/* What the system refused to unmap and nobody knows any more. A slot is empty where `bytes` is 0; it is
-   taken and emptied by way of BUSY, so that no lock is needed: the heap's own may be held here. */
+/* What the system refused to unmap and nobody knows any more. A slot is empty where `bytes` is 0;
+   it is taken and emptied by way of BUSY, so that no lock is needed: the heap's own may be held
+   here. */
 #define LOST_MAX 64
 #define BUSY 1
 static struct {
@@ -50,7 +52,8 @@ bool heap_maps_let_split(bool let)
 	return was;
 }
 
-/* Whether there is an extent of the heap at this address: at the boundaries of each there is a record. */
+/* Whether there is an extent of the heap at this address: at the boundaries of each there is a
+   record. */
 static bool has_extent(uintptr_t addr)
 {
 	emap_full_alloc_ctx_t found;

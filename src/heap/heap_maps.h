@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The mappings of the heap, counted: vm.max_map_count is a limit of the whole process, and what the heap
- * uses up of it the program's own mmap(), pthread_create() and fork() lack.
+ * The mappings of the heap, counted: vm.max_map_count is a limit of the whole process, and what the
+ * heap uses up of it the program's own mmap(), pthread_create() and fork() lack.
  *
- * Unmapping the middle of a mapping makes two of it. So addresses are unmapped only where they are what is
- * short, and as long as the heap has few mappings; elsewhere their pages are given back and the addresses
- * kept. The count is what the kernel's is where the heap's mappings touch none but each other. Between two
- * threads that map or unmap side by side at one moment it may be off by one.
+ * Unmapping the middle of a mapping makes two of it. So addresses are unmapped only where they are
+ * what is short, and as long as the heap has few mappings; elsewhere their pages are given back and
+ * the addresses kept. The count is what the kernel's is where the heap's mappings touch none but
+ * each other. Between two threads that map or unmap side by side at one moment it may be off by
+ * one.
  */
 #ifndef OOM_HEAP_MAPS_H
 #define OOM_HEAP_MAPS_H
@@ -14,8 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The part of vm.max_map_count that the heap takes at most: a fifth. Read from /proc where the process
-   has a limit on its addresses at its start; else the kernel's default is taken for granted. */
+/* The part of vm.max_map_count that the heap takes at most: a fifth. Read from /proc where the
+   process has a limit on its addresses at its start; else the kernel's default is taken for
+   granted. */
 void heap_maps_init(void);
 
 /* A mapping came to be. */
@@ -23,23 +25,23 @@ void heap_maps_added(const void *addr, size_t bytes);
 
 size_t heap_maps_count(void);
 
-/* Whether this thread may make a mapping two by unmapping its middle, as long as there are few. False at
-   first. Returns what it was. */
+/* Whether this thread may make a mapping two by unmapping its middle, as long as there are few.
+   False at first. Returns what it was. */
 bool heap_maps_let_split(bool let);
 
-/* Whether the process can have one mapping more, of one page. If so a mapping that was refused was too large:
-   addresses are short, and not mappings. */
+/* Whether the process can have one mapping more, of one page. If so a mapping that was refused was
+   too large: addresses are short, and not mappings. */
 bool heap_maps_has_slot(void);
 
 /* Whether the process can have so many bytes more, which are whole pages, for the heap. */
 bool heap_maps_has_room(size_t bytes);
 
-/* Unmaps what is in no extent any more, if that does not make too many mappings. False where it stays
-   mapped: then it is as it was. */
+/* Unmaps what is in no extent any more, if that does not make too many mappings. False where it
+   stays mapped: then it is as it was. */
 bool heap_maps_try_unmap(void *addr, size_t bytes);
 
-/* Unmaps what nobody will ask for again. What the system refuses to unmap is given back as pages, kept in
-   mind, and tried again by heap_maps_retry(). unmap is for what was never counted. */
+/* Unmaps what nobody will ask for again. What the system refuses to unmap is given back as pages,
+   kept in mind, and tried again by heap_maps_retry(). unmap is for what was never counted. */
 void heap_maps_drop(void *addr, size_t bytes);
 void heap_maps_unmap(void *addr, size_t bytes);
 void heap_maps_retry(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The heap as the ladder sees it: a table of functions. The library's own is jemalloc's (jemalloc_heap.c);
- * the unit tests link another that can be made to fail.
+ * The heap as the ladder sees it: a table of functions. The library's own is jemalloc's
+ * (jemalloc_heap.c); the unit tests link another that can be made to fail.
  *
  * None of these functions climbs the ladder or changes errno. All are thread-safe.
  */
@@ -29,28 +29,30 @@ struct heap_ops {
 	/* Resolves what the other functions need, once, before main(). */
 	void (*init)(void);
 	void *(*alloc)(const struct heap_request *request);
-	/* The same, after nothing was given back: a mapping that the system has just refused is not asked for
-	   again, unless something was unmapped meanwhile. */
+	/* The same, after nothing was given back: a mapping that the system has just refused is not
+	   asked for again, unless something was unmapped meanwhile. */
 	void *(*alloc_again)(const struct heap_request *request);
-	/* Gives the caches of this thread back to the arenas they came from. False where they were empty; but
-	   true after a fault that was injected, as another attempt may do then. */
+	/* Gives the caches of this thread back to the arenas they came from. False where they were
+	   empty; but true after a fault that was injected, as another attempt may do then. */
 	bool (*flush_thread)(void);
-	/* Merges the free extents of this thread's arena where they lie, and from now on lets a small
-	   request be cut from a free extent of any size: no system call. True where that may help. Put off
-	   for some requests after it was of no use. */
+	/* Merges the free extents of this thread's arena where they lie, and from now on lets a
+	   small request be cut from a free extent of any size: no system call. True where that may
+	   help. Put off for some requests after it was of no use. */
 	bool (*compact)(const struct heap_request *request);
 	/* Memory from another arena that has room, without a mapping; NULL where none has. */
 	void *(*borrow)(const struct heap_request *request);
-	/* Gives back what is free: the request's size and `bytes` more, oldest first, from the arenas that
-	   have most; SIZE_MAX: everything. Addresses are unmapped where this thread's last mapping was
-	   refused by the system, as long as that takes no more than a fifth of vm.max_map_count; else
-	   only their pages are given back. Returns the bytes given back, 0 where there was nothing. */
+	/* Gives back what is free: the request's size and `bytes` more, oldest first, from the
+	   arenas that have most; SIZE_MAX: everything. Addresses are unmapped where this thread's
+	   last mapping was refused by the system, as long as that takes no more than a fifth of
+	   vm.max_map_count; else only their pages are given back. Returns the bytes given back, 0
+	   where there was nothing. */
 	size_t (*evict)(const struct heap_request *request, size_t bytes);
 	/* What there is to evict, as far as that can be counted without a lock. */
 	size_t (*evictable)(void);
 	/* Gives the dirty and muzzy pages of all arenas back to the system. Adds no mapping. */
 	void (*purge_all)(void);
-	/* True where the heap has called out to the application (extent hooks) and may hold locks. */
+	/* True where the heap has called out to the application (extent hooks) and may hold
+	   locks. */
 	bool (*is_reentrant)(void);
 	/* True for a block of this heap. */
 	bool (*is_ours)(const void *memory);
@@ -60,8 +62,9 @@ struct heap_ops {
 	bool (*stats)(struct heap_stats *stats);
 	/* Statistics as JSON, in pieces. */
 	void (*print_stats)(void (*put)(void *arg, const char *text), void *arg);
-	/* A heap profile, into the descriptor that `open_file` returns for `path`, and closes it; not called
-	   where profiling is off. False where nothing, or not all, was written. Not for two threads at once. */
+	/* A heap profile, into the descriptor that `open_file` returns for `path`, and closes it;
+	   not called where profiling is off. False where nothing, or not all, was written. Not for
+	   two threads at once. */
 	bool (*dump_profile)(const char *path, int (*open_file)(const char *path));
 	/* Makes the reserve; 0 or -errno. Called once. */
 	int (*reserve_create)(size_t bytes);
@@ -80,18 +83,20 @@ struct heap_blocks {
 };
 void heap_count_blocks(struct heap_blocks *blocks);
 
-/* Our own defaults in place of jemalloc's, by the limits in force. From heap_conf_getenv() alone. */
+/* Our own defaults in place of jemalloc's, by the limits in force. From heap_conf_getenv()
+   alone. */
 void heap_configure(void);
-/* The heap calls this once, with its defaults set and before its first mapping, for the value of MALLOC_CONF. What that
-   and malloc_conf say is applied afterwards. Defined in entry/heap_conf.c. */
+/* The heap calls this once, with its defaults set and before its first mapping, for the value of
+   MALLOC_CONF. What that and malloc_conf say is applied afterwards. Defined in
+   entry/heap_conf.c. */
 char *heap_conf_getenv(const char *name);
 
 /* heap_fork.c: the heap's locks, around fork(). */
 void heap_fork_prepare(void);
 void heap_fork_parent(void);
 void heap_fork_child(void);
-/* The heap calls this before its first allocation: from now on it has locks. 0 or an error number. Defined where
-   the handlers of fork() are. */
+/* The heap calls this before its first allocation: from now on it has locks. 0 or an error number.
+   Defined where the handlers of fork() are. */
 int heap_wants_fork(void);
 
 #endif

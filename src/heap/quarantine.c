@@ -16,8 +16,8 @@
 #define SLOTS 65536
 #define GONE 4096
 
-/* All for who has the flag. A slot outside of the ring has what waited there before: a block that
-   was freed. */
+/* All for the thread that has the flag. A slot outside of the ring has what waited there before: a
+   block that was freed. */
 static struct {
 	table_flag flag;
 	size_t bytes_max, bytes;

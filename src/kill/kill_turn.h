@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whose turn it is to kill, and whether anybody may: the kernel's oom_lock and oom_killer_disabled.
- * The thread that has the turn also has what is static in the other files of kill/.
+ * Which thread may kill, one at a time, and whether any may: the kernel's oom_lock and
+ * oom_killer_disabled. The thread that has the turn also has what is static in the other files of
+ * kill/.
  */
 #ifndef OOM_KILL_TURN_H
 #define OOM_KILL_TURN_H

@@ -10,7 +10,7 @@
 #include "reclaim/control.h"
 
 enum killer_result {
-	KILLER_RETRY,  /* somebody was killed, or has gone by himself */
+	KILLER_RETRY,  /* a process was killed, or has gone by itself */
 	KILLER_OFF,    /* the killer is disabled */
 	KILLER_SPARED, /* there was memory after all */
 	KILLER_END,    /* it is this process: own_end_act() is to follow */

@@ -73,7 +73,7 @@ long oom_badness(const struct proc_pid *process, uint64_t total_pages)
 
 	if (process->oom_score_adj == OOM_SCORE_ADJ_MIN)
 		return VICTIM_NEVER;
-	/* Kernel threads and those who have exited already have nothing to give. */
+	/* Kernel threads and processes that have exited already have nothing to give. */
 	if (!process->has_memory)
 		return VICTIM_NEVER;
 	pages = process->rss_pages + process->swap_pages +

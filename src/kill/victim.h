@@ -16,7 +16,7 @@
 /* mm/oom_kill.c has is_global_init(); here it is the first process of whatever namespace. */
 #define INIT_PID 1
 
-/* Who may be chosen. */
+/* Which processes may be chosen. */
 struct victim_scope {
 	enum kill_target target;
 	pid_t self;
@@ -40,7 +40,7 @@ long oom_badness(const struct proc_pid *process, uint64_t total_pages);
    -errno: there may be somebody, but /proc can't be read. */
 int victim_select(const struct victim_scope *scope, struct proc_pid *chosen);
 
-/* True if the process, read again, is one of those who may be chosen. */
+/* True if the process, read again, is one of those that may be chosen. */
 bool victim_is_in_scope(const struct victim_scope *scope, const struct proc_pid *process);
 
 /* The process will not be chosen again: the kernel's MMF_OOM_SKIP. Of the last VICTIM_SKIPPED that

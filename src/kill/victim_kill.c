@@ -21,7 +21,8 @@
    ten times 100 ms. */
 #define REAP_MS 1000
 
-/* Where the kernel does not wake who waits: between two looks, from so long to so long. */
+/* Where the kernel does not wake a thread that waits: between two looks, from so long to so
+   long. */
 #define LOOK_MS_MIN 10
 #define LOOK_MS_MAX 100
 
@@ -111,7 +112,7 @@ bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgrou
 		return false;
 	if (options.is_kill_group)
 		return !proc_cgroup_is_everybody(group);
-	/* The highest of those that ask for it, but not above the one whose limit it was. */
+	/* The highest of those that ask for it, but not above the group that was at its limit. */
 	at = *group;
 	do {
 		if (proc_cgroup_has_oom_group(&at)) {
@@ -127,7 +128,7 @@ bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgrou
 struct group_kill {
 	const struct proc_cgroup *group;
 	const struct victim_scope *scope;
-	pid_t victim; /* who is seen to by himself; or 0 */
+	pid_t victim; /* that is seen to by itself; or 0 */
 	int signal;   /* 0: they are only counted */
 	unsigned left;
 };

@@ -46,7 +46,8 @@ static size_t wanted_bytes(const struct oom_control *control)
 	return mul_saturated(bytes > 0 ? bytes : 1, (size_t)1 << shift);
 }
 
-/* It takes reading /proc, so only for who asks: a callback, the policy, a report. */
+/* The constraint takes reading /proc, so it is found only for a callback, the policy or a
+   report. */
 static void know_constraint(struct oom_control *control)
 {
 	if (control->constraint == CONSTRAINT_UNKNOWN)

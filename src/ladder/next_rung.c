@@ -12,7 +12,7 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	/* No process's death would help either. */
 	if (control->facts.is_impossible)
 		return "no memory that is freed could be enough";
-	/* Whoever asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
+	/* A caller that asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
 	if (request_bytes(control->request) > options.costly_bytes)
 		return "the size is above the setting costly";
 	/* __GFP_RETRY_MAYFAIL */

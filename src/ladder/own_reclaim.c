@@ -29,13 +29,15 @@ static bool borrow(struct oom_control *control, void **memory)
 	return *memory != NULL;
 }
 
-/* A program that lives at its limit by what its callbacks give always has a few free pages. To unmap them at
-   each failure, and to map and fault in others, costs more than it gives: where callbacks have given something
-   lately and so small a part of the heap is free, they are asked before, and those pages go if it still fails. */
+/* A program that lives at its limit by what its callbacks give always has a few free pages. To
+   unmap them at each failure, and to map and fault in others, costs more than it gives: where
+   callbacks have given something lately and so small a part of the heap is free, they are asked
+   before, and those pages go if it still fails. */
 #define LG_FEW 5
 #define LATELY 32
 
-/* Failures until it is no longer lately. Relaxed: of all threads; a lost update is one more or less. */
+/* Failures until it is no longer lately. Relaxed: of all threads; a lost update is one more or
+   less. */
 static atomic_uint lately;
 
 void own_reclaim_note_round(bool has_given)
@@ -61,7 +63,8 @@ static bool is_put_off(const struct oom_control *control)
 	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
 }
 
-/* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as much. */
+/* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as
+   much. */
 static bool evict(struct oom_control *control, void **memory)
 {
 	size_t given;

@@ -35,7 +35,8 @@ static atomic_size_t auto_max_bytes = SIZE_MAX;
    with the heap's locks held, and a fork takes those after ours. */
 static atomic_flag is_reading = ATOMIC_FLAG_INIT;
 static _Atomic uint64_t read_ns; /* when the last reading ended */
-/* Who reads has it: the heap is in the middle of a mapping, and there may be little stack left. */
+/* The reading thread has it: the heap is in the middle of a mapping, and there may be little stack
+   left. */
 static struct proc_cgroup group;
 
 /* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got
@@ -43,9 +44,9 @@ static struct proc_cgroup group;
 static atomic_size_t high = SIZE_MAX;
 static atomic_size_t high_now = SIZE_MAX;
 static atomic_size_t low = SIZE_MAX;
-/* Above the high one, who is refused wakes oomreclaimd: what is free, but mapped, may be used again
-   and again without one mapping more. Not if it has just found nothing to reclaim: until somebody
-   else did. */
+/* Above the high one, a thread that is refused wakes oomreclaimd: what is free, but mapped, may be
+   used again and again without one mapping more. Not if it has just found nothing to reclaim: until
+   somebody else did. */
 static atomic_bool wakes_when_met;
 
 /* Wakes oomreclaimd. Set before the first mapping. */
@@ -353,8 +354,8 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 
 void budget_fork_child(void)
 {
-	/* Whoever was reading is in the parent, and so is oomreclaimd, which may have been on its
-	   way below the watermark. */
+	/* The thread that was reading is in the parent, and so is oomreclaimd, which may have been
+	   on its way below the watermark. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 	set(&high_now, get(&high));
 }

@@ -13,12 +13,13 @@
 /* Of this thread: what its last failure was due to, and whether it does without new mappings. */
 static OOM_TLS enum pages_refusal refusal;
 static OOM_TLS bool is_held;
-/* Of this thread: the length that the system refused last, at which state of `unmaps`, and whether that would
-   be so again. */
+/* Of this thread: the length that the system refused last, at which state of `unmaps`, and whether
+   that would be so again. */
 static OOM_TLS size_t refused_bytes, refused_at;
 static OOM_TLS bool expects_refusal;
 
-/* How often the heap has unmapped. Relaxed: what is unmapped at the same moment is not waited for. */
+/* How often the heap has unmapped. Relaxed: what is unmapped at the same moment is not waited
+   for. */
 static atomic_size_t unmaps;
 
 enum pages_refusal pages_last_refusal(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one place that maps memory: jemalloc's mmap, munmap, sbrk and madvise come here (heap_glue.h). As
- * the system calls, but errno stays what it was: a failure that the ladder turns into a success must
- * leave no trace.
+ * The one place that maps memory: jemalloc's mmap, munmap, sbrk and madvise come here
+ * (heap_glue.h). As the system calls, but errno stays what it was: a failure that the ladder turns
+ * into a success must leave no trace.
  */
 #ifndef OOM_PAGES_H
 #define OOM_PAGES_H
@@ -20,11 +20,12 @@ int pages_madvise(void *addr, size_t length, int advice);
 /* Before pages are taken into use: budget_charge(). A refusal is remembered. */
 bool pages_charge(size_t bytes);
 
-/* Whether a fault is injected here: before jemalloc looks at sbrk(), for which one failure is the last. */
+/* Whether a fault is injected here: before jemalloc looks at sbrk(), for which one failure is the
+   last. */
 bool pages_dss_should_fail(size_t bytes);
 
-/* What refused a mapping or a charge to this thread last: where the system did, addresses are short (or what
-   it may promise of memory); where the budget did, pages are. */
+/* What refused a mapping or a charge to this thread last: where the system did, addresses are short
+   (or what it may promise of memory); where the budget did, pages are. */
 enum pages_refusal {
 	PAGES_NOT_REFUSED,
 	PAGES_REFUSED_BY_BUDGET,
@@ -33,12 +34,13 @@ enum pages_refusal {
 };
 enum pages_refusal pages_last_refusal(void);
 
-/* Whether a mapping that the system has just refused to this thread would be refused again, so that nobody needs
-   to ask: set for attempts after nothing was given back. A smaller one may be had, and any once the heap has
-   unmapped something. Returns what it was. */
+/* Whether a mapping that the system has just refused to this thread would be refused again, so that
+   nobody needs to ask: set for attempts after nothing was given back. A smaller one may be had, and
+   any once the heap has unmapped something. Returns what it was. */
 bool pages_expect_refusal(bool expect);
 
-/* While held, this thread gets no new mapping, and no system call is made for one. Returns what it was. */
+/* While held, this thread gets no new mapping, and no system call is made for one. Returns what it
+   was. */
 bool pages_hold(bool hold);
 
 #endif

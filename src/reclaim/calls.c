@@ -156,7 +156,7 @@ void calls_fork_child(void)
 			link = &(*link)->next;
 		else
 			*link = (*link)->next;
-	/* Who waited is in the parent. */
+	/* The threads that waited are in the parent. */
 	calls.waits = NULL;
 	calls.ended = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 }

@@ -20,7 +20,7 @@
 /* The round that may be under way, one of each kind. All members are guarded by the turn's lock. */
 static struct round {
 	struct turn turn;
-	size_t joined_bytes; /* what those who wait want on top of the owner's */
+	size_t joined_bytes; /* what the waiting threads want on top of the owner's */
 	struct reclaim_progress last;
 	char calling[OOMRECLAIM_NAME_MAX + 1];
 	struct reclaim_totals totals;
@@ -107,7 +107,8 @@ OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_contro
 		       control->reason);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	enter_gate(visit);
-	/* What the failing thread asked for holds for what it wanted, not for what others do on it. */
+	/* What the failing thread asked for holds for what it wanted, not for what others do on
+	   it. */
 	visit->scope = scope_exchange(0);
 	lockdep_callback_begin(callback->name, callback->handle, control->is_direct);
 	*outcome = (struct registry_outcome){.claimed_bytes = 0};
@@ -206,7 +207,8 @@ static void join_round(struct round *round, const struct reclaim_request *reques
 	progress->has_timed_out = true;
 	memcpy(progress->waited_for, round->calling, sizeof progress->waited_for);
 	/* What this thread wanted is no longer wanted from the round that goes on. A sum that was
-	   cut off at SIZE_MAX can't be undone exactly; too small is safe, it only ends the round. */
+	   cut off at SIZE_MAX can't be undone exactly; too small is safe, it only ends the
+	   round. */
 	round->joined_bytes -= request->wanted_bytes < round->joined_bytes ? request->wanted_bytes
 	                                                                   : round->joined_bytes;
 }
@@ -243,12 +245,13 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 			return;
 		}
 
-		/* What the callbacks freed sits in this thread's caches; and what they took from the
-		   reserve has to go back there before anybody else is served from those caches. */
+		/* What the callbacks freed sits in this thread's caches; and what they took from
+		   the reserve has to go back there before anybody else is served from those
+		   caches. */
 		heap_ops.flush_thread();
 		end_round(round, progress);
-		/* Nothing: but not everybody was asked. Who was left out is busy in the background; if
-		   nothing comes of that either, he can be asked by now. */
+		/* Nothing: but not everybody was asked. A callback that was left out is busy in the
+		   background; if nothing comes of that either, it can be asked by now. */
 		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||
 		    request->is_background)
 			return;
@@ -328,7 +331,8 @@ void reclaim_fork_unlock(void)
 void reclaim_fork_child(void)
 {
 	for (size_t i = ARRAY_SIZE(kinds); i-- > 0;) {
-		/* The round's thread does not exist in the child, unless it is the one that forked. */
+		/* The round's thread does not exist in the child, unless it is the one that
+		   forked. */
 		kinds[i].joined_bytes = 0;
 		turn_fork_child(&kinds[i].turn, own_visit != NULL);
 	}

@@ -36,7 +36,7 @@ void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_pro
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);
 
-/* What has been done by whom. */
+/* What has been done, by rounds of one kind. */
 struct reclaim_totals {
 	uint64_t rounds;
 	uint64_t claimed_bytes;

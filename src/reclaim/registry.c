@@ -370,7 +370,7 @@ void registry_fork_unlock(void)
 void registry_fork_child(bool is_caller)
 {
 	for (struct registry_entry *entry = registry.first; entry; entry = entry->next) {
-		/* Of all walks only the one goes on whose thread has forked. */
+		/* Of all walks only that of the forking thread goes on. */
 		bool is_here = is_caller && entry->is_called && calls_is_own(entry->handle);
 
 		if (!is_here)

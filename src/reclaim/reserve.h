@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory set aside for those who are about to give memory back, or about to die: the kernel's
+ * Memory set aside for threads that are about to give memory back, or about to die: the kernel's
  * ALLOC_NO_WATERMARKS. It is taken at start, since it can't be had when it is needed.
  */
 #ifndef OOM_RESERVE_H

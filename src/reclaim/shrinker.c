@@ -107,7 +107,8 @@ size_t shrinker_ask(const struct shrinker *shrinker, size_t work, size_t missing
 void shrinker_defer(struct shrinker *shrinker, const struct shrink_pass *pass, size_t share,
                     size_t given_bytes)
 {
-	/* One that could not give for long is not emptied when it can, nor one spared that gave all. */
+	/* One that could not give for long is not emptied when it can, nor one spared that gave
+	   all. */
 	const sum most = (sum)(shrinker->counted_bytes / 2);
 	sum due = (sum)shrinker->due_bytes - (sum)given_bytes;
 

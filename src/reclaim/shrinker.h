@@ -42,7 +42,7 @@ struct shrink_pass {
 	uint64_t weight;          /* of all together */
 	struct shrink_rate ready; /* the lowest at which one of them is asked at all */
 	struct shrink_rate rate;
-	oomreclaim_handle first; /* whose turn it is to begin; 0: nobody has anything */
+	oomreclaim_handle first; /* the one that begins; 0: none has anything */
 	uint64_t first_turn, latest_turn;
 };
 

@@ -67,7 +67,7 @@ bool proc_read_number(const char *path, uint64_t *number);
 
 /* ---- Any process: one thread at a time; killer.c sees to that ---- */
 
-/* The kernel's: whom it must not kill, and whom first. */
+/* The kernel's: of a process that it must not kill, and of one that it kills first. */
 #define OOM_SCORE_ADJ_MIN (-1000)
 #define OOM_SCORE_ADJ_MAX 1000
 

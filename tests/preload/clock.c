@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Preloaded behind the library: the wall clock is set back by a day each time that anybody reads it, and who waits
- * by it ends the test. What counts on it waits for ever.
+ * Preloaded behind the library: the wall clock is set back by a day each time that anybody reads
+ * it, and who waits by it ends the test. What counts on it waits for ever.
  */
 #include <dlfcn.h>
 #include <pthread.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What jemalloc's settings are by default, on machines of any size, and that whoever sets one has it. The
- * program exports what the heap asks: sched_getaffinity() for the processors, readlink() for /etc/malloc.conf.
- * Each row of the table is a process of its own; without an argument the program starts them all.
+ * What jemalloc's settings are by default, on machines of any size, and that whoever sets one has
+ * it. The program exports what the heap asks: sched_getaffinity() for the processors, readlink()
+ * for /etc/malloc.conf. Each row of the table is a process of its own; without an argument the
+ * program starts them all.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What can't help is not done: neither is the system asked again, nor is anything taken from smaller blocks. */
+/* What can't help is not done: neither is the system asked again, nor is anything taken from
+   smaller blocks. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -72,7 +73,8 @@ static void refuse(size_t bytes)
 	CHECK_EQ(after.refused, before.refused + 1);
 }
 
-/* All that is free is not enough: it stays, for smaller blocks. Under RLIMIT_AS, RLIMIT_DATA or a budget. */
+/* All that is free is not enough: it stays, for smaller blocks. Under RLIMIT_AS, RLIMIT_DATA or a
+   budget. */
 static void too_little(void)
 {
 	leave_pages(64);
@@ -165,8 +167,8 @@ static size_t cached(void)
 	return bytes;
 }
 
-/* From a failure on this thread's cache takes a few blocks at a time: to flush it is cheap, and what it keeps
-   from the others little. */
+/* From a failure on this thread's cache takes a few blocks at a time: to flush it is cheap, and
+   what it keeps from the others little. */
 static void little_cached(void)
 {
 	void *one;

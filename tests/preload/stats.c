@@ -185,7 +185,8 @@ static void run_daemon(void)
 	CHECK_EQ(check_child(pid), 0);
 }
 
-/* EBUSY: just then oomreclaimd opens something by that number, in place of what was taken from it. */
+/* EBUSY: just then oomreclaimd opens something by that number, in place of what was taken from
+   it. */
 static void take_over(int fd, int number)
 {
 	int got;
@@ -249,8 +250,8 @@ static void run_with_fifo(const char *name)
 	rmdir(path);
 }
 
-/* The same, of the descriptor that pressure is watched by: nothing has happened to the source, and nothing
-   is said. */
+/* The same, of the descriptor that pressure is watched by: nothing has happened to the source, and
+   nothing is said. */
 static void run_low_numbers_pressure(void)
 {
 	run_with_fifo("low-numbers");

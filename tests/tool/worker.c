@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program with something to show: with limit:48M, a cache that gives back what it is asked for, and
- * one request that nothing can serve. Says "ready" and then waits to be ended; with the argument "leave",
- * on another thread than the first; with "close", with another thread and no descriptor but the
- * first three.
+ * A program with something to show: with limit:48M, a cache that gives back what it is asked for,
+ * and one request that nothing can serve. Says "ready" and then waits to be ended; with the
+ * argument "leave", on another thread than the first; with "close", with another thread and no
+ * descriptor but the first three.
  */
 #include <pthread.h>
 #include <stdint.h>
