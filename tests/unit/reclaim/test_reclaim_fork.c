@@ -175,7 +175,9 @@ Test(reclaim_fork, one_round_in_the_child_as_well)
 	oomreclaim_register("last", 1, 0, slow_last, NULL, NULL);
 	round_run(1000, now_ns() + FOR_EVER_NS, false);
 	if (getpid() != test)
-		_exit(slow_joiners.has_timed_out && strcmp(slow_joiners.waited_for, "fork") == 0 ? 0 : 1);
+		_exit(slow_joiners.has_timed_out && strcmp(slow_joiners.waited_for, "fork") == 0
+		              ? 0
+		              : 1);
 	cr_assert_eq(waitpid(child, &status, 0), child);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }
