@@ -8,7 +8,7 @@
  * callback evicts the oldest, at least a batch at a time; nothing else ever frees. Prints one line:
  *
  *     mallocs p50 p99 p99.9 max (ns)  direct rounds and MiB, background rounds and MiB  failed
- *     mallocs that climbed the ladder
+ *     mallocs that descended the ladder
  */
 #include <errno.h>
 #include <getopt.h>

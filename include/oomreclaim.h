@@ -513,7 +513,7 @@ struct oomreclaim_stats {
  * than that, an older one less: stats->struct_size says how much; what lies behind it is left
  * alone). Each member is right by itself; they are read one after the other, so a sum over several
  * may be off by what happens meanwhile. Takes some tens of microseconds, for the heap's own part.
- * It may be called from a callback or a policy callback, not from a signal handler; it never climbs
+ * It may be called from a callback or a policy callback, not from a signal handler; it never descends
  * the ladder. Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's counterpart is
  * mallctl("stats...") and glibc's mallinfo2(). malloc_stats_print() prints the same; the setting
  * stats:true puts it where other processes can read it (`oomreclaim stat`).

@@ -37,9 +37,9 @@ echo '#include "ladder/ladder.h"' >>"$tmp/src/limits/budget.c"
 finds 'limits includes ladder/ladder.h'
 
 anew
-echo 'void *ladder_climb(const void *); void *planted(void) { return ladder_climb(0); }' >"$tmp/planted.c"
+echo 'void *ladder_descend(const void *); void *planted(void) { return ladder_descend(0); }' >"$tmp/planted.c"
 "$@" -c -o "$tmp/objects/limits_planted.c.o" "$tmp/planted.c"
-finds 'limits uses ladder_climb of ladder'
+finds 'limits uses ladder_descend of ladder'
 
 anew
 echo 'void free(void *); void planted(void *memory) { free(memory); }' >"$tmp/planted.c"

@@ -68,8 +68,8 @@ static bool is_stopping(void)
 
 /* One round. Returns false when there is nothing left to give, or nothing measurable has come back
    for too long. */
-static bool reclaim_round(size_t wanted_bytes, enum oomreclaim_reason reason, unsigned attempt,
-                          unsigned *unmeasured)
+static bool background_round(size_t wanted_bytes, enum oomreclaim_reason reason, unsigned attempt,
+                             unsigned *unmeasured)
 {
 	const struct reclaim_request request = {
 		.wanted_bytes = wanted_bytes,
@@ -81,7 +81,7 @@ static bool reclaim_round(size_t wanted_bytes, enum oomreclaim_reason reason, un
 	};
 	struct reclaim_progress progress;
 
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	*unmeasured = progress.measured_bytes > 0 ? 0 : *unmeasured + 1;
 	return progress.claimed_bytes > 0 && *unmeasured < MAX_RECLAIM_RETRIES;
 }
@@ -106,7 +106,7 @@ static void reclaim_to_watermark(void)
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
-		if (!reclaim_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
+		if (!background_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
 			break;
 	budget_watermark_done(excess == 0);
 }
@@ -123,8 +123,8 @@ static void reclaim_by_pressure(void)
 	TRACE2(pressure, budget_charged(), step);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
-	reclaim_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,
-	              OOMRECLAIM_REASON_PRESSURE, 0, &unmeasured);
+	background_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,
+	                 OOMRECLAIM_REASON_PRESSURE, 0, &unmeasured);
 }
 
 static void work(void (*reclaim)(void))
@@ -186,7 +186,7 @@ static void give_up(void)
 /* Until it is due, the thread that comes by does what there is to do. */
 static void stand_in(void)
 {
-	stats_page_update_soon();
+	stats_page_update_if_due();
 	/* Somebody else may want it by now, for a watermark. */
 	if (has_duty())
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
@@ -239,7 +239,7 @@ void background_init(void)
 void background_note_callback(void)
 {
 	atomic_store_explicit(&thread.has_callback, true, memory_order_relaxed);
-	background_poll();
+	background_start_if_wanted();
 }
 
 void background_wake(void)

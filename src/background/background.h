@@ -24,7 +24,7 @@ void background_start(void);
 
 /* Called on the slow paths of malloc, where no lock is held: budget_charge() wants the thread where
    it can't be started. */
-static inline void background_poll(void)
+static inline void background_start_if_wanted(void)
 {
 	if (unlikely(atomic_load_explicit(&background_is_wanted, memory_order_relaxed)))
 		background_start();

@@ -13,7 +13,7 @@
 #include "heap/heap_ops.h"
 #include "ladder/ladder.h"
 
-static void *climb(const struct heap_request *request)
+static void *descend(const struct heap_request *request)
 {
 	struct oom_control control;
 	void *memory;
@@ -41,7 +41,7 @@ OOM_COLD void *cxx_failed(size_t size, size_t alignment)
 {
 	const struct heap_request request = {.size = size, .alignment = alignment};
 	int saved = errno;
-	void *memory = climb(&request);
+	void *memory = descend(&request);
 
 	if (memory == NULL)
 		cxx_runtime_throw_bad_alloc();
@@ -49,25 +49,25 @@ OOM_COLD void *cxx_failed(size_t size, size_t alignment)
 	return memory;
 }
 
-struct nothrow_climb {
+struct nothrow_descent {
 	struct heap_request request;
 	void *memory;
 };
 
-static void climb_into(void *arg)
+static void descend_into(void *arg)
 {
-	struct nothrow_climb *nothrow = arg;
+	struct nothrow_descent *nothrow = arg;
 
-	nothrow->memory = climb(&nothrow->request);
+	nothrow->memory = descend(&nothrow->request);
 }
 
 OOM_COLD void *cxx_failed_nothrow(size_t size, size_t alignment)
 {
-	struct nothrow_climb nothrow = {.request = {.size = size, .alignment = alignment}};
+	struct nothrow_descent nothrow = {.request = {.size = size, .alignment = alignment}};
 	int saved = errno;
 
 	/* What the new_handler throws. */
-	if (!cxx_runtime_try(climb_into, &nothrow))
+	if (!cxx_runtime_try(descend_into, &nothrow))
 		return NULL;
 	if (nothrow.memory != NULL)
 		errno = saved;

@@ -22,18 +22,18 @@
 /* Of the exported function in which it stands. */
 #define CALLER __builtin_return_address(0)
 
-static OOM_COLD void *climb(size_t size, size_t alignment, int flags)
+static OOM_COLD void *descend(size_t size, size_t alignment, int flags)
 {
 	const struct heap_request request = {.size = size, .alignment = alignment, .flags = flags};
 
-	return ladder_climb(&request);
+	return ladder_descend(&request);
 }
 
-static OOM_COLD void *climb_resize(void *old, size_t size)
+static OOM_COLD void *descend_resize(void *old, size_t size)
 {
 	const struct heap_request request = {.old = old, .size = size};
 
-	return ladder_climb(&request);
+	return ladder_descend(&request);
 }
 
 /* Where the fast path ends. Kept out of it, or malloc() would save a register for what comes here
@@ -42,8 +42,8 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_poll();
-	return likely(memory != NULL) ? memory : climb(size, 0, 0);
+	background_start_if_wanted();
+	return likely(memory != NULL) ? memory : descend(size, 0, 0);
 }
 
 OOM_EXPORT void *malloc(size_t size)
@@ -57,8 +57,9 @@ static OOM_NOINLINE void *calloc_slow_path(size_t count, size_t size)
 {
 	void *memory = heap_calloc(count, size);
 
-	background_poll();
-	return likely(memory != NULL) ? memory : climb(mul_saturated(count, size), 0, MALLOCX_ZERO);
+	background_start_if_wanted();
+	return likely(memory != NULL) ? memory
+	                              : descend(mul_saturated(count, size), 0, MALLOCX_ZERO);
 }
 
 OOM_EXPORT void *calloc(size_t count, size_t size)
@@ -79,12 +80,12 @@ OOM_EXPORT void *realloc(void *old, size_t size)
 	if ((size > 0 || old == NULL) && fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_realloc(old, size);
-	background_poll();
+	background_start_if_wanted();
 
 	/* realloc(old, 0) frees and has nothing to return. */
 	if (likely(memory != NULL) || (size == 0 && old != NULL))
 		return memory;
-	return climb_resize(old, size);
+	return descend_resize(old, size);
 }
 
 OOM_EXPORT void *reallocarray(void *old, size_t count, size_t size)
@@ -92,7 +93,7 @@ OOM_EXPORT void *reallocarray(void *old, size_t count, size_t size)
 	size_t bytes;
 
 	if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
-		return climb_resize(old, SIZE_MAX);
+		return descend_resize(old, SIZE_MAX);
 	return realloc(old, bytes);
 }
 
@@ -101,16 +102,16 @@ static bool is_power_of_two(size_t n)
 	return n != 0 && (n & (n - 1)) == 0;
 }
 
-static OOM_COLD void *climb_aligned(size_t size, size_t alignment)
+static OOM_COLD void *descend_aligned(size_t size, size_t alignment)
 {
-	return climb(size, alignment, 0);
+	return descend(size, alignment, 0);
 }
 
 /* With the arguments in the order of aligned_alloc(), whose fast path would move them to and
    fro. */
 static OOM_NOINLINE void *memalign_slow_path(size_t alignment, size_t size)
 {
-	return aligned_slow_path(size, alignment, climb_aligned);
+	return aligned_slow_path(size, alignment, descend_aligned);
 }
 
 static inline void *turn_to_slow_path(size_t size, size_t alignment)
@@ -215,7 +216,7 @@ OOM_EXPORT int mallctl(const char *name, void *old, size_t *old_length, void *ne
 	return heap_mallctl(name, old, old_length, new, new_length);
 }
 
-static OOM_COLD void *climb_extended(void *old, size_t size, int flags)
+static OOM_COLD void *descend_extended(void *old, size_t size, int flags)
 {
 	const struct heap_request request = {
 		.old = old,
@@ -226,7 +227,7 @@ static OOM_COLD void *climb_extended(void *old, size_t size, int flags)
 		.is_arena_explicit = (flags & MALLOCX_ARENA_MASK) != 0,
 	};
 
-	return ladder_climb(&request);
+	return ladder_descend(&request);
 }
 
 OOM_EXPORT void *mallocx(size_t size, int flags)
@@ -238,8 +239,8 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 	if (likely(flags == 0))
 		return heap_malloc_fast(size, &malloc_slow_path);
 	memory = heap_mallocx(size, flags);
-	background_poll();
-	return likely(memory != NULL) ? memory : climb_extended(NULL, size, flags);
+	background_start_if_wanted();
+	return likely(memory != NULL) ? memory : descend_extended(NULL, size, flags);
 }
 
 OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
@@ -249,6 +250,6 @@ OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 	if (fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_rallocx(old, size, flags);
-	background_poll();
-	return likely(memory != NULL) ? memory : climb_extended(old, size, flags);
+	background_start_if_wanted();
+	return likely(memory != NULL) ? memory : descend_extended(old, size, flags);
 }

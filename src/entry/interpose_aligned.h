@@ -19,7 +19,7 @@ static inline void *aligned_slow_path(size_t size, size_t alignment, aligned_fun
 	   that. */
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
-	background_poll();
+	background_start_if_wanted();
 	return likely(memory != NULL) ? memory : failed(size, alignment);
 }
 

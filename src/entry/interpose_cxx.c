@@ -91,7 +91,7 @@ static OOM_NOINLINE void *new_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_poll();
+	background_start_if_wanted();
 	return likely(memory != NULL) ? memory : cxx_failed(size, 0);
 }
 
@@ -99,7 +99,7 @@ static OOM_NOINLINE void *nothrow_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_poll();
+	background_start_if_wanted();
 	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, 0);
 }
 

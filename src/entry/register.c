@@ -37,7 +37,7 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 
 	if (error != 0)
 		return error;
-	/* An allocation like any other: it may climb the ladder, and from a callback it is served
+	/* An allocation like any other: it may descend the ladder, and from a callback it is served
 	   from the reserve. */
 	memory = malloc(registry_entry_bytes);
 	errno = saved;

@@ -16,7 +16,7 @@
 #include "base/base.h"
 
 #ifdef OOM_DEBUG
-/* ---- In place of malloc() and its kind; none climbs the ladder (blocks_calls.c) ---- */
+/* ---- In place of malloc() and its kind; none descends the ladder (blocks_calls.c) ---- */
 
 void *blocks_malloc(size_t size);
 void *blocks_calloc(size_t count, size_t size);

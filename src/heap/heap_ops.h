@@ -3,7 +3,7 @@
  * The heap as the ladder sees it: a table of functions. The library's own is jemalloc's
  * (jemalloc_heap.c); the unit tests link another that can be made to fail.
  *
- * None of these functions climbs the ladder or changes errno. All are thread-safe.
+ * None of these functions descends the ladder or changes errno. All are thread-safe.
  */
 #ifndef OOM_HEAP_H
 #define OOM_HEAP_H

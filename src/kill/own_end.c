@@ -17,7 +17,7 @@
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
 
-/* Relaxed: a thread that sees it late merely climbs one more rung. */
+/* Relaxed: a thread that sees it late merely takes one more rung. */
 static atomic_bool is_dying;
 
 /* When the grace of this process ends; 0 while there is none. Relaxed, as above. */

@@ -71,7 +71,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 	request.constraint = constraint_name(control->constraint);
 	request.reason = constraint_is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
 	                                                              : OOMRECLAIM_REASON_ALLOC;
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	stats_count(STATS_ROUNDS);
 	if (progress.has_timed_out)
 		stats_count(STATS_TIMEOUTS);
@@ -244,7 +244,7 @@ static void count_end(struct oom_control *control, bool is_served)
 	stats_verdict(control, is_served ? OOMRECLAIM_OUTCOME_SERVED : OOMRECLAIM_OUTCOME_NULL, 0);
 	/* Reading the heap's figures takes its locks, which may be held. */
 	if (!control->facts.in_heap)
-		stats_page_update_soon();
+		stats_page_update_if_due();
 }
 
 static void report_end(struct oom_control *control)
@@ -349,7 +349,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 	return memory;
 }
 
-OOM_NOINLINE void *ladder_climb(const struct heap_request *request)
+OOM_NOINLINE void *ladder_descend(const struct heap_request *request)
 {
 	struct oom_control control;
 

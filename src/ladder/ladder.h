@@ -18,6 +18,6 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 void *ladder_run(struct oom_control *control, enum rung until);
 
 /* Begin and run: what malloc and all of its kind do. */
-void *ladder_climb(const struct heap_request *request);
+void *ladder_descend(const struct heap_request *request);
 
 #endif

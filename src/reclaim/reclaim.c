@@ -229,7 +229,7 @@ static bool try_join(struct round *round, const struct reclaim_request *request,
 	return is_active;
 }
 
-void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress)
+void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
 	struct round *round = round_of(request->is_background);
 	unsigned in_vain = 0;
@@ -309,7 +309,7 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	heap_ops.purge_all();
 	scope_leave_ladder(&enter);
 	errno = saved;

@@ -31,7 +31,7 @@ struct reclaim_progress {
    There are two kinds, direct and background, which do not wait for each other: a direct round that
    finds nothing while a background round goes on waits for that one before it says so. To be called
    between scope_enter_ladder() and _leave(), and never from inside a callback. */
-void oom_reclaim_pages(const struct reclaim_request *request, struct reclaim_progress *progress);
+void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress);
 
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);

@@ -16,8 +16,8 @@ unsigned scope_current(void);
 /* Sets them, and returns what they were. */
 unsigned scope_exchange(unsigned to);
 
-/* The kernel's PF_MEMALLOC: set while the thread climbs the ladder, so that what it allocates there
-   never starts a second climb. */
+/* The kernel's PF_MEMALLOC: set while the thread descends the ladder, so that what it allocates there
+   never starts a second descent. */
 bool scope_is_in_ladder(void);
 
 /* Marks the thread and holds cancellation off until the matching leave. */

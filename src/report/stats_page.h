@@ -30,7 +30,7 @@ static inline void stats_page_update(void)
 /* At once, but not much more often than it pays: for what may happen a million times a second. */
 void stats_page_write_soon(void);
 
-static inline void stats_page_update_soon(void)
+static inline void stats_page_update_if_due(void)
 {
 	if (options.is_stats)
 		stats_page_write_soon();

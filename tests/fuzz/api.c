@@ -118,7 +118,7 @@ static void do_unregister(uint8_t with)
 	slot->handle = 0;
 }
 
-static void do_climb(uint8_t with)
+static void do_descend(uint8_t with)
 {
 	const struct heap_request request = {
 		.size = (size_t)1 << (with & 31),
@@ -129,7 +129,7 @@ static void do_climb(uint8_t with)
 
 	fake_heap_fail(with & 128 ? FAKE_HEAP_ALWAYS : with & 7);
 	errno = ERRNO_UNTOUCHED;
-	memory = ladder_climb(&request);
+	memory = ladder_descend(&request);
 	MUST(errno == (memory != NULL ? ERRNO_UNTOUCHED : ENOMEM));
 	MUST(memory == NULL || memory == fake_heap_block || memory == fake_heap_reserve_block);
 }
@@ -185,7 +185,7 @@ static void do_one(void)
 		break;
 	case 3 ... 4:
 		take();
-		do_climb(with);
+		do_descend(with);
 		return;
 	case 5:
 		errno = ERRNO_UNTOUCHED;

@@ -522,7 +522,7 @@ inline run_callbacks(k)
 	od
 }
 
-/* oom_reclaim_pages() */
+/* reclaim_round() */
 inline reclaim_pages(k)
 {
 	atomic { left[me] = WAIT; bound[me] = WAIT };

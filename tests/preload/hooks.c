@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Extent hooks are application code that runs inside the heap, perhaps with its locks held: what
-   fails there fails at once, and the ladder is climbed outside. */
+   fails there fails at once, and the ladder is descended outside. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -65,7 +65,7 @@ int main(void)
 	CHECK_EQ(errno, ENOMEM);
 	CHECK(hook_calls > 0 && callback_calls == 1);
 	CHECK(!mallocx(100, MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE));
-	/* No state is left behind: the ladder is climbed as before. */
+	/* No state is left behind: the ladder is descended as before. */
 	callback_calls = 0;
 	CHECK(!malloc(MIB));
 	CHECK_EQ(callback_calls, 1);

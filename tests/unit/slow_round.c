@@ -20,7 +20,7 @@ struct reclaim_progress round_run(size_t wanted_bytes, uint64_t deadline_ns, boo
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&round, &progress);
+	reclaim_round(&round, &progress);
 	scope_leave_ladder(&enter);
 	return progress;
 }

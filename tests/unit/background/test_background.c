@@ -40,7 +40,7 @@ TestSuite(background, .init = init, .timeout = WATCHDOG_SECONDS);
 static void charge(size_t bytes)
 {
 	cr_assert(budget_charge(bytes));
-	background_poll();
+	background_start_if_wanted();
 }
 
 /* ---- The watermark ---- */
@@ -61,7 +61,7 @@ Test(background, wanted_where_it_cannot_be_started)
 	cr_expect(atomic_load(&background_is_wanted));
 	cr_expect_eq(threads(), 0);
 	errno = ERRNO_UNTOUCHED;
-	background_poll();
+	background_start_if_wanted();
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_not(atomic_load(&background_is_wanted));
 	wait_for_thread();
@@ -100,7 +100,7 @@ Test(background, down_to_the_low_one)
 	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_WATERMARK);
 	cr_expect_str_eq(seen.asked[0].constraint, "NONE");
 	cr_expect_not(seen.asked[0].is_direct);
-	cr_expect(seen.was_in_ladder, "what it allocates does not climb");
+	cr_expect(seen.was_in_ladder, "what it allocates does not descend");
 	cr_expect_eq(fake_heap_count('a'), 0);
 	/* The heap's own first; what came back stays with it for the next allocation. */
 	cr_expect_str_eq(fake_heap_trace(), "fpf");
@@ -233,7 +233,7 @@ Test(background, the_starters_signals_are_as_before)
 
 	pthread_sigmask(SIG_SETMASK, NULL, &before);
 	background_wake();
-	background_poll();
+	background_start_if_wanted();
 	wait_for_thread();
 	pthread_sigmask(SIG_SETMASK, NULL, &after);
 	cr_expect_eq(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
@@ -278,7 +278,7 @@ static void use_in_child(void)
 		_exit(1);
 	if (!budget_charge(REREAD_BYTES + 2 * MIB) || !atomic_load(&background_is_wanted))
 		_exit(2);
-	background_poll();
+	background_start_if_wanted();
 	wait_for_calls(2);
 	if (threads() != 1)
 		_exit(3);

@@ -71,11 +71,11 @@ Test(background_pressure, no_thread_before_the_heap_has_a_size)
 	open_fifo();
 	cr_expect_eq(threads(), 0);
 	cr_assert(budget_charge(DUE_BYTES - 1));
-	background_poll();
+	background_start_if_wanted();
 	cr_expect_eq(threads(), 0);
 	cr_expect(atomic_load(&background_is_wanted), "it is looked at again");
 	cr_assert(budget_charge(1));
-	background_poll();
+	background_start_if_wanted();
 	wait_for_thread();
 	cr_expect_not(atomic_load(&background_is_wanted));
 }
@@ -97,7 +97,7 @@ Test(background_pressure, a_watermark_does_not_wait_for_that)
 	open_fifo();
 	set("high:2M,low:1M");
 	cr_assert(budget_charge(3 * MIB));
-	background_poll();
+	background_start_if_wanted();
 	wait_for_thread();
 }
 
@@ -157,7 +157,7 @@ static void press_in_child(void)
 {
 	if (!atomic_load(&background_is_wanted))
 		_exit(1);
-	background_poll();
+	background_start_if_wanted();
 	/* The parent's thread reads from it as well. */
 	while (calls() < 2)
 		press();

@@ -191,7 +191,7 @@ Test(killer, the_ladder_goes_on_after_a_kill)
 	set("policy:kill");
 	/* Own reclaim twice, and the attempt before the kill. */
 	fake_heap_fail(3);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	expect_killed(child, SIGKILL);
 	cr_expect_eq(reports(), 1);
 }
@@ -247,16 +247,16 @@ Test(killer, the_last_attempt_is_under_the_limit_of_now, .fini = fake_proc_end)
 	cr_expect_eq(oomreclaim_get_limit(), 2000 << 10);
 }
 
-static void climb(void)
+static void descend(void)
 {
 	set("policy:kill");
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
 Test(killer, nobody_to_kill_is_an_abort)
 {
-	int status = run_child(climb);
+	int status = run_child(descend);
 
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 	cr_expect_neq(strstr(capture_next(&capture),

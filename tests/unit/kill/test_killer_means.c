@@ -73,7 +73,7 @@ static void expect_status(void (*function)(void), int expected)
 
 /* ---- Descriptors ---- */
 
-static void climb_without_descriptors(void)
+static void descend_without_descriptors(void)
 {
 	const struct heap_request request = {.size = 1000};
 	const struct rlimit none = {.rlim_cur = STDERR_FILENO + 1, .rlim_max = 64};
@@ -82,7 +82,7 @@ static void climb_without_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &none);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	/* Not an abort: there is somebody, who just can't be found. */
-	if (ladder_climb(&request) != NULL || errno != ENOMEM)
+	if (ladder_descend(&request) != NULL || errno != ENOMEM)
 		_exit(2);
 	if (oomreclaim_kill(NULL) != EIO)
 		_exit(3);
@@ -93,14 +93,14 @@ static void climb_without_descriptors(void)
 
 Test(killer_means, no_descriptors)
 {
-	expect_status(climb_without_descriptors, 0);
+	expect_status(descend_without_descriptors, 0);
 	cr_expect_str_eq(
 		capture_next(&capture),
 		"oomreclaim: nobody can be chosen to be killed: /proc: Too many open files\n");
 }
 
 /* One: enough for the directory, and not for what is in it. */
-static void climb_with_one(void)
+static void descend_with_one(void)
 {
 	const struct rlimit one = {.rlim_cur = STDERR_FILENO + 2, .rlim_max = 64};
 	pid_t child = start_child();
@@ -114,7 +114,7 @@ static void climb_with_one(void)
 
 Test(killer_means, one_descriptor)
 {
-	expect_status(climb_with_one, 0);
+	expect_status(descend_with_one, 0);
 }
 
 /* ---- System calls ---- */

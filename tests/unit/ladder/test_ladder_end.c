@@ -61,20 +61,20 @@ TestSuite(ladder_end, .init = init, .timeout = WATCHDOG_SECONDS);
 static void expect_null(const struct heap_request *wanted, const char *trace)
 {
 	errno = ERRNO_UNTOUCHED;
-	cr_expect_null(ladder_climb(wanted));
+	cr_expect_null(ladder_descend(wanted));
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_str_eq(fake_heap_trace(), trace, "is %s, should be %s", fake_heap_trace(), trace);
 }
 
-/* Climbs in a child, and expects a signal to end it. */
-static void climb(void)
+/* Descends in a child, and expects a signal to end it. */
+static void descend(void)
 {
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
 static void expect_signal(int signal)
 {
-	int status = run_child(climb);
+	int status = run_child(descend);
 
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signal, "wait status %#x",
 	          (unsigned)status);
@@ -205,7 +205,7 @@ Test(ladder_end, one_more_attempt_before_the_end)
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	/* After both steps of own reclaim, after the callbacks, and after the purge. */
 	fake_heap_fail(4);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapaa");
 	cr_expect_not(own_end_is_dying());
 }
@@ -237,7 +237,7 @@ Test(ladder_end, retry_is_believed_16_times)
 {
 	answer = OOMRECLAIM_POLICY_RETRY;
 	oomreclaim_set_policy_callback(note_policy, NULL);
-	cr_expect_null(ladder_climb(&request));
+	cr_expect_null(ladder_descend(&request));
 	cr_expect_eq(fake_heap_count('d'), MAX_RECLAIM_RETRIES + 1);
 	cr_expect_eq(fake_heap_count('c'), MAX_RECLAIM_RETRIES + 1, "everybody is asked again");
 }
@@ -248,7 +248,7 @@ Test(ladder_end, retry_that_made_room)
 	oomreclaim_set_policy_callback(note_policy, NULL);
 	fake_heap_fail(4);
 	errno = ERRNO_UNTOUCHED;
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapada");
 }
@@ -293,7 +293,7 @@ Test(ladder_end, nofail_waits_for_memory)
 
 		fake_heap_fail(20);
 		errno = ERRNO_UNTOUCHED;
-		cr_expect(ladder_climb(&request) == fake_heap_block, "scope %#x", scopes[i]);
+		cr_expect(ladder_descend(&request) == fake_heap_block, "scope %#x", scopes[i]);
 		cr_expect_eq(errno, ERRNO_UNTOUCHED);
 		oomreclaim_scope_restore(old);
 	}
@@ -305,7 +305,7 @@ Test(ladder_end, nofail_asks_the_callbacks_again)
 	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim
 	   again. */
 	fake_heap_fail(7);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapaafapacfa");
 }
 
@@ -321,7 +321,7 @@ Test(ladder_end, nofail_takes_the_reserve_in_the_end)
 	set("nofail_ms:1");
 	fake_heap_fill_reserve(1);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
-	cr_expect(ladder_climb(&request) == fake_heap_reserve_block);
+	cr_expect(ladder_descend(&request) == fake_heap_reserve_block);
 	cr_expect_eq(fake_heap_count('r'), 1);
 }
 
@@ -349,12 +349,12 @@ Test(ladder_end, nofail_waits_for_other_threads_under_the_limit, .fini = fake_pr
 	set("nofail_ms:0");
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
 	fake_heap_fail(20);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 }
 
-static void climb_for_the_impossible(void)
+static void descend_for_the_impossible(void)
 {
-	ladder_climb(&(struct heap_request){.size = SIZE_MAX});
+	ladder_descend(&(struct heap_request){.size = SIZE_MAX});
 }
 
 Test(ladder_end, nofail_aborts_for_the_impossible)
@@ -364,7 +364,7 @@ Test(ladder_end, nofail_aborts_for_the_impossible)
 	set("nofail_ms:0");
 	fake_heap_fail(0);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
-	status = run_child(climb_for_the_impossible);
+	status = run_child(descend_for_the_impossible);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
@@ -375,25 +375,25 @@ Test(ladder_end, nofail_asks_the_reserve_again)
 	/* Own reclaim twice, callbacks and the purge behind them, the wait, and own reclaim
 	   again. */
 	fake_heap_fail(7);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	cr_expect_str_eq(fake_heap_trace(), "faparcfapaafaparcfa", "%s", fake_heap_trace());
 }
 
-static void climb_when_the_grace_is_over(void)
+static void descend_when_the_grace_is_over(void)
 {
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	signal(SIGTERM, SIG_IGN);
 	fake_clock_freeze();
 	own_end_mark();
 	own_end_act(OOMRECLAIM_POLICY_KILL);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	fake_clock_advance(3600 * NSEC_PER_SEC + 1);
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
 Test(ladder_end, the_dying_end_when_the_grace_is_over)
 {
-	int status = run_child(climb_when_the_grace_is_over);
+	int status = run_child(descend_when_the_grace_is_over);
 
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGKILL, "wait status %#x",
 	          (unsigned)status);

@@ -42,20 +42,20 @@ static void add_callback(oomreclaim_callback *function)
 	oomreclaim_register("callback", 0, 0, function, NULL, NULL);
 }
 
-static void *climb(void)
+static void *descend(void)
 {
 	errno = ERRNO_UNTOUCHED;
-	return ladder_climb(&request);
+	return ladder_descend(&request);
 }
 
-/* Climbs in a heap that fails `attempts` times, and expects this trace. */
+/* Descends in a heap that fails `attempts` times, and expects this trace. */
 static void expect_trace(unsigned attempts, const void *memory, const char *trace)
 {
 	void *is;
 
 	fake_heap_fail(attempts);
 	fake_heap_clear_trace();
-	is = climb();
+	is = descend();
 	cr_expect(is == memory, "after %u failures: %p", attempts, is);
 	cr_expect_str_eq(fake_heap_trace(), trace, "after %u failures: %s, should be %s", attempts,
 	                 fake_heap_trace(), trace);
@@ -153,7 +153,7 @@ Test(ladder_run, the_last_few_pages_once_callbacks_have_nothing)
 		fake_heap_evictions = 1;
 		fake_heap_fail(1);
 		fake_heap_clear_trace();
-		cr_assert_eq(climb(), fake_heap_block);
+		cr_assert_eq(descend(), fake_heap_block);
 	} while (fake_heap_trace()[2] == 'c' && failures++ < 1000);
 	cr_expect_str_eq(fake_heap_trace(), "faea");
 	cr_expect_eq(failures, 32);
@@ -185,7 +185,7 @@ Test(ladder_run, evictions_grow_by_what_they_gave)
 	fake_heap_evictions = 3;
 	fake_heap_has_dirty = false;
 	fake_heap_fail(3);
-	cr_expect(climb() == fake_heap_block);
+	cr_expect(descend() == fake_heap_block);
 	cr_expect_eq(fake_heap_evict_bytes, 2 * 4096, "two have given a page each");
 	cr_expect_str_eq(fake_heap_trace(), "faeaeaea");
 }
@@ -194,7 +194,7 @@ Test(ladder_run, evictions_end)
 {
 	fake_heap_evictions = UINT_MAX;
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_expect_null(climb());
+	cr_expect_null(descend());
 	cr_expect_eq(fake_heap_count('e'), 15);
 	cr_expect_eq(fake_heap_count('p'), 1, "then everything goes");
 }
@@ -231,7 +231,7 @@ Test(ladder_run, errno_on_every_rung)
 		calls_left = 5;
 		fake_heap_fail(attempts++);
 		errno = ERRNO_UNTOUCHED;
-		memory = ladder_climb(&request);
+		memory = ladder_descend(&request);
 		cr_expect_eq(errno, memory != NULL ? ERRNO_UNTOUCHED : ENOMEM);
 	} while (memory != NULL && attempts < 100);
 	/* Two of own reclaim, five rounds and a sixth that gives nothing, two for each. */
@@ -250,7 +250,7 @@ Test(ladder_run, errno_of_a_callback_does_not_show)
 {
 	add_callback(set_errno);
 	fake_heap_fail(2);
-	cr_expect(climb() == fake_heap_block);
+	cr_expect(descend() == fake_heap_block);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 }
 
@@ -259,7 +259,7 @@ Test(ladder_run, errno_of_a_callback_does_not_show)
 static void expect_impossible(const struct heap_request *wanted)
 {
 	errno = ERRNO_UNTOUCHED;
-	cr_expect_null(ladder_climb(wanted));
+	cr_expect_null(ladder_descend(wanted));
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_str_eq(fake_heap_trace(), "", "nothing is tried for it");
 }
@@ -282,7 +282,7 @@ Test(ladder_run, impossible_under_the_limit)
 	add_callback(give);
 	oomreclaim_set_limit(4096);
 	expect_impossible(&(struct heap_request){.size = 4097});
-	cr_expect(ladder_climb(&(struct heap_request){.size = 4096}) == fake_heap_block);
+	cr_expect(ladder_descend(&(struct heap_request){.size = 4096}) == fake_heap_block);
 }
 
 Test(ladder_run, impossible_alignment_under_the_limit)
@@ -294,10 +294,10 @@ Test(ladder_run, impossible_alignment_under_the_limit)
 	expect_impossible(&(struct heap_request){.size = 1, .alignment = 128 * mib});
 	/* Each is below it, but they are not together. */
 	expect_impossible(&(struct heap_request){.size = 40 * mib, .alignment = 32 * mib});
-	cr_expect(ladder_climb(&(struct heap_request){.size = 30 * mib, .alignment = 32 * mib}) ==
+	cr_expect(ladder_descend(&(struct heap_request){.size = 30 * mib, .alignment = 32 * mib}) ==
 	          fake_heap_block);
 	/* The kernel may align to so much by itself. */
-	cr_expect(ladder_climb(&(struct heap_request){.size = 64 * mib, .alignment = 2 * mib}) ==
+	cr_expect(ladder_descend(&(struct heap_request){.size = 64 * mib, .alignment = 2 * mib}) ==
 	          fake_heap_block);
 }
 
@@ -310,7 +310,7 @@ static size_t allocate_inside(const struct oomreclaim_control *control, void *ar
 {
 	give(control, arg);
 	errno = ERRNO_UNTOUCHED;
-	nested_memory = ladder_climb(&request);
+	nested_memory = ladder_descend(&request);
 	nested_errno = errno;
 	return 0;
 }
@@ -417,7 +417,7 @@ static unsigned rounds_until_null(void)
 {
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	calls = 0;
-	cr_expect_null(climb());
+	cr_expect_null(descend());
 	return calls;
 }
 
@@ -498,7 +498,7 @@ Test(ladder_run, cancellation_is_held_off)
 
 	add_callback(look_at_cancel_state);
 	fake_heap_fail(2);
-	climb();
+	descend();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	cr_expect_eq(state_inside, PTHREAD_CANCEL_DISABLE);
 	cr_expect_eq(state, PTHREAD_CANCEL_ENABLE);

@@ -30,7 +30,7 @@ Test(ladder_told, what_a_callback_is_told)
 {
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	cr_assert_eq(calls, MAX_RECLAIM_RETRIES);
 	for (unsigned i = 0; i < calls; i++) {
 		cr_expect_eq(seen[i].struct_size, sizeof seen[i]);
@@ -52,7 +52,7 @@ Test(ladder_told, what_is_wanted_includes_the_alignment)
 
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(2);
-	ladder_climb(&aligned);
+	ladder_descend(&aligned);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].bytes_wanted, 1000 + 63 * page);
 	cr_expect_eq(seen[0].size, 1000);
@@ -78,7 +78,7 @@ Test(ladder_told, what_stands_in_the_way_of_an_alignment)
 	oomreclaim_set_limit((size_t)24 << 20);
 	cr_assert(budget_charge((size_t)10 << 20));
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	ladder_climb(&aligned);
+	ladder_descend(&aligned);
 	cr_expect_str_eq(constraint_told, "BUDGET");
 }
 
@@ -87,7 +87,7 @@ Test(ladder_told, at_the_budget_the_reason_is_limit)
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	oomreclaim_set_limit(65536);
 	fake_heap_fail(2);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
 	cr_expect_str_eq(seen[0].constraint, "BUDGET");
@@ -99,7 +99,7 @@ Test(ladder_told, above_the_limit_the_rest_is_wanted_too)
 	oomreclaim_set_limit(65536);
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(2);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].bytes_wanted, request.size + 100000 - 65536);
 	/* And given back before it is used again. */
@@ -113,7 +113,7 @@ Test(ladder_told, a_request_for_nothing_wants_something)
 
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(2);
-	ladder_climb(&nothing);
+	ladder_descend(&nothing);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].bytes_wanted, 1);
 }
@@ -127,7 +127,7 @@ Test(ladder_told, at_a_cgroup_s_limit_it_is_as_well, .fini = fake_proc_end)
 	fake_proc_write("/cg/own/memory.current", "4096\n");
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(2);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	cr_assert_eq(calls, 1);
 	cr_expect_eq(seen[0].reason, OOMRECLAIM_REASON_LIMIT);
 	cr_expect_str_eq(seen[0].constraint, "CGROUP");
@@ -157,7 +157,7 @@ Test(ladder_told, the_policy_hears_what_stands_in_the_way_now)
 	oomreclaim_register("give", 0, 0, give_once, NULL, NULL);
 	oomreclaim_set_policy_callback(look_at_verdict, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	cr_expect_str_eq(told, "BUDGET");
 }
 
@@ -180,7 +180,7 @@ static void wake(void)
 static void expect_wakes(unsigned expected)
 {
 	fake_heap_fail(2);
-	cr_expect(ladder_climb(&request) == fake_heap_block);
+	cr_expect(ladder_descend(&request) == fake_heap_block);
 	cr_expect_not(budget_charge(1));
 	cr_expect_eq(wakes, expected, "%u, should be %u", wakes, expected);
 }

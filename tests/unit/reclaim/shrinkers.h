@@ -119,7 +119,7 @@ static struct reclaim_progress want(size_t bytes)
 
 	scope_enter_ladder(&enter);
 	errno = ERRNO_UNTOUCHED;
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	scope_leave_ladder(&enter);
 	return progress;

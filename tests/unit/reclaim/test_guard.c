@@ -51,16 +51,16 @@ static void end_thread(void)
 
 /* With a frame of its own, as malloc() has: what is inlined into the function that jumps back to
    itself is not left by the jump. */
-__attribute__((noinline)) static void climb_below(void)
+__attribute__((noinline)) static void descend_below(void)
 {
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
-static void climb(void)
+static void descend(void)
 {
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	if (setjmp(outside) == 0)
-		climb_below();
+		descend_below();
 }
 
 static bool is_cancellable(void)
@@ -86,7 +86,7 @@ static void expect_as_before(void)
 	cr_expect_not(scope_is_in_ladder());
 	cr_expect_not(reclaim_is_caller());
 	/* Rounds and the callback go on. */
-	climb();
+	descend();
 	cr_expect_eq(atomic_load(&calls), 2);
 	cr_expect_eq(oomreclaim_unregister(handle), 0);
 }
@@ -95,7 +95,7 @@ Test(guard, a_jump)
 {
 	begin(jump);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_RETRY_MAYFAIL);
-	climb();
+	descend();
 	cr_expect_eq(atomic_load(&calls), 1);
 	cr_expect(is_cancellable());
 	cr_expect_eq(scope_current(), OOMRECLAIM_SCOPE_RETRY_MAYFAIL);
@@ -107,7 +107,7 @@ Test(guard, a_thread_that_ends)
 	struct thread thread = {0};
 
 	begin(end_thread);
-	thread_start(&thread, climb);
+	thread_start(&thread, descend);
 	thread_join(&thread);
 	expect_as_before();
 }
@@ -136,7 +136,7 @@ Test(guard, those_who_wait_for_the_round_go_on)
 	struct thread leaving = {0}, waiting = {0}, draining = {0};
 
 	begin(jump_late);
-	thread_start(&leaving, climb);
+	thread_start(&leaving, descend);
 	gate_wait(&inside);
 	thread_start(&waiting, reclaim_by_hand);
 	thread_wait_asleep(&waiting);
@@ -157,7 +157,7 @@ __attribute__((noinline)) static void reclaim_below(void)
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&in_background, &progress);
+	reclaim_round(&in_background, &progress);
 	scope_leave_ladder(&enter);
 }
 
@@ -231,7 +231,7 @@ static void expect_policy_as_before(void)
 	struct thread removing = {0};
 
 	cr_expect_not(scope_is_in_ladder());
-	climb();
+	descend();
 	cr_expect_eq(atomic_load(&calls), 2);
 	/* By another thread: it would wait for a call that had not ended. */
 	thread_start(&removing, remove_policy);
@@ -242,7 +242,7 @@ Test(guard, a_jump_out_of_the_policy_s)
 {
 	leave = jump;
 	oomreclaim_set_policy_callback(leave_policy, NULL);
-	climb();
+	descend();
 	cr_expect(is_cancellable());
 	expect_policy_as_before();
 }
@@ -253,7 +253,7 @@ Test(guard, a_thread_that_ends_in_the_policy_s)
 
 	leave = end_thread;
 	oomreclaim_set_policy_callback(leave_policy, NULL);
-	thread_start(&thread, climb);
+	thread_start(&thread, descend);
 	thread_join(&thread);
 	expect_policy_as_before();
 }

@@ -48,7 +48,7 @@ static struct reclaim_progress run(const struct reclaim_request *request)
 
 	scope_enter_ladder(&enter);
 	errno = ERRNO_UNTOUCHED;
-	oom_reclaim_pages(request, &progress);
+	reclaim_round(request, &progress);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	scope_leave_ladder(&enter);
 	return progress;

@@ -34,14 +34,14 @@ static size_t healing(const struct oomreclaim_control *control, void *arg)
 }
 
 /* The ladder of the child works: its callbacks are called, nobody is waited for. */
-static void child_climbs(void)
+static void child_descends(void)
 {
 	options_apply("test", "wait_ms:3600000", &options, NULL);
 	gate_open(&slow_go_on);
 	fake_heap_clear_trace();
 	fake_heap_fail(2);
 	oomreclaim_register("healing", 3, 0, healing, NULL, NULL);
-	if (ladder_climb(&request) != fake_heap_block)
+	if (ladder_descend(&request) != fake_heap_block)
 		_exit(1);
 	if (strcmp(fake_heap_trace(), "fapaHSLfa") != 0)
 		_exit(2);
@@ -55,7 +55,7 @@ Test(reclaim_fork, fork_in_the_middle_of_a_round)
 	thread_start(&slow_joiner, slow_join);
 	thread_wait_asleep(&slow_joiner);
 	thread_wait_asleep(&slow_owner);
-	status = run_child(child_climbs);
+	status = run_child(child_descends);
 	slow_end();
 	thread_join(&slow_joiner);
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
@@ -70,7 +70,7 @@ Test(reclaim_fork, fork_in_the_middle_of_a_background_round)
 	thread_start(&slow_owner, own_background);
 	gate_wait(&slow_inside);
 	thread_wait_asleep(&slow_owner);
-	status = run_child(child_climbs);
+	status = run_child(child_descends);
 	slow_end();
 	cr_expect_eq(status, 0, "wait status %#x", (unsigned)status);
 }

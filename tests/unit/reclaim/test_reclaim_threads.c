@@ -112,7 +112,7 @@ Test(reclaim_threads, giving_up_is_a_line_and_never_the_policy)
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	capture_begin(&capture);
 	errno = ERRNO_UNTOUCHED;
-	cr_expect_null(ladder_climb(&request));
+	cr_expect_null(ladder_descend(&request));
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_str_eq(capture_next(&capture),
 	                 "oomreclaim: no memory for 1000 bytes: gave up after 1 ms of waiting for "
@@ -133,7 +133,7 @@ Test(reclaim_threads, a_scope_in_which_nobody_is_waited_for)
 	for (size_t i = 0; i < ARRAY_SIZE(scopes); i++) {
 		unsigned old = oomreclaim_scope_save(scopes[i]);
 
-		cr_expect_null(ladder_climb(&request));
+		cr_expect_null(ladder_descend(&request));
 		oomreclaim_scope_restore(old);
 	}
 	slow_end();

@@ -268,7 +268,7 @@ static void make_background_round(void)
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	scope_leave_ladder(&enter);
 }
 

@@ -110,7 +110,7 @@ static void run_background(void)
 	struct scope_ladder enter;
 
 	scope_enter_ladder(&enter);
-	oom_reclaim_pages(&request, &progress);
+	reclaim_round(&request, &progress);
 	scope_leave_ladder(&enter);
 }
 

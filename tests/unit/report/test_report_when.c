@@ -16,20 +16,20 @@ TestSuite(report_when, .init = support_init, .timeout = WATCHDOG_SECONDS);
 static const struct heap_request request = {.size = 1000};
 static const struct heap_request impossible = {.size = SIZE_MAX};
 
-static void climb(void)
+static void descend(void)
 {
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
-static void climb_for_the_impossible(void)
+static void descend_for_the_impossible(void)
 {
-	ladder_climb(&impossible);
+	ladder_descend(&impossible);
 }
 
 #define REPORT "? invoked oom-reclaim: size=1000, "
 #define ABORTING "Out of memory: aborting process "
 
-/* Runs a climb that fails, in a child, and expects one write that begins and goes on like this; or
+/* Runs a descent that fails, in a child, and expects one write that begins and goes on like this; or
    nothing, for NULL. */
 static void expect_said(void (*function)(void), const char *conf, const char *first,
                         const char *further)
@@ -54,26 +54,26 @@ static void expect_said(void (*function)(void), const char *conf, const char *fi
 
 Test(report_when, silent_by_default)
 {
-	expect_said(climb, "policy:return", NULL, NULL);
+	expect_said(descend, "policy:return", NULL, NULL);
 }
 
 Test(report_when, auto_is_before_the_end)
 {
-	expect_said(climb, "policy:abort", REPORT, ABORTING);
-	expect_said(climb, "policy:kill", REPORT, "Out of memory: Killed process ");
+	expect_said(descend, "policy:abort", REPORT, ABORTING);
+	expect_said(descend, "policy:kill", REPORT, "Out of memory: Killed process ");
 }
 
 Test(report_when, never)
 {
-	expect_said(climb, "report:never,policy:abort", NULL, NULL);
-	expect_said(climb, "policy:kill", NULL, NULL);
-	expect_said(climb, "policy:return", NULL, NULL);
+	expect_said(descend, "report:never,policy:abort", NULL, NULL);
+	expect_said(descend, "policy:kill", NULL, NULL);
+	expect_said(descend, "policy:return", NULL, NULL);
 }
 
 Test(report_when, always)
 {
-	expect_said(climb, "report:always", REPORT, "Out of memory: returning NULL to process ");
-	expect_said(climb, "policy:abort", REPORT, ABORTING);
+	expect_said(descend, "report:always", REPORT, "Out of memory: returning NULL to process ");
+	expect_said(descend, "policy:abort", REPORT, ABORTING);
 }
 
 Test(report_when, verbose_is_a_line)
@@ -81,21 +81,21 @@ Test(report_when, verbose_is_a_line)
 	const char *line = "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of "
 			   "callbacks claimed 0 bytes\n";
 
-	expect_said(climb, "verbose:true", line, "");
-	expect_said(climb, "report:always", REPORT, "");
+	expect_said(descend, "verbose:true", line, "");
+	expect_said(descend, "report:always", REPORT, "");
 }
 
 /* Accepted as it stands, and then: no. */
 Test(report_when, why_it_is_not_allowed)
 {
-	expect_said(climb, "policy:kill,costly:999,report:always", REPORT,
+	expect_said(descend, "policy:kill,costly:999,report:always", REPORT,
 	            "\n  policy kill not allowed: the size is above the setting costly\n"
 	            "Out of memory: returning NULL to process ");
-	expect_said(climb, "policy:abort,report:auto,verbose:true",
+	expect_said(descend, "policy:abort,report:auto,verbose:true",
 	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of callbacks "
 	            "claimed 0 bytes; no kill: the size is above the setting costly\n",
 	            "");
-	expect_said(climb, "policy:return",
+	expect_said(descend, "policy:return",
 	            "oomreclaim: no memory for 1000 bytes (constraint=NONE): 0 rounds of callbacks "
 	            "claimed 0 bytes\n",
 	            "");
@@ -103,31 +103,31 @@ Test(report_when, why_it_is_not_allowed)
 
 Test(report_when, the_impossible)
 {
-	expect_said(climb_for_the_impossible, "policy:abort", NULL, NULL);
-	expect_said(climb_for_the_impossible, "verbose:true",
+	expect_said(descend_for_the_impossible, "policy:abort", NULL, NULL);
+	expect_said(descend_for_the_impossible, "verbose:true",
 	            "oomreclaim: no memory for 18446744073709551615 bytes (constraint=NONE): an "
 	            "impossible request; no kill: no memory that is freed could be enough\n",
 	            "");
-	expect_said(climb_for_the_impossible, "policy:return,report:always",
+	expect_said(descend_for_the_impossible, "policy:return,report:always",
 	            "? invoked oom-reclaim: size=18446744073709551615, order=52, ",
 	            "\nImpossible request: returning NULL to process ");
 }
 
-static void climb_above_the_limit(void)
+static void descend_above_the_limit(void)
 {
 	const struct heap_request above = {.size = 10, .alignment = (size_t)1 << 30};
 
 	oomreclaim_set_limit((size_t)64 << 20);
-	ladder_climb(&above);
+	ladder_descend(&above);
 }
 
 Test(report_when, an_alignment_above_the_limit)
 {
-	expect_said(climb_above_the_limit, "verbose:true",
+	expect_said(descend_above_the_limit, "verbose:true",
 	            "oomreclaim: no memory for 10 bytes, aligned to 1073741824 "
 	            "(constraint=BUDGET): an impossible request\n",
 	            "");
-	expect_said(climb_above_the_limit, "report:always",
+	expect_said(descend_above_the_limit, "report:always",
 	            "? invoked oom-reclaim: size=10, alignment=1073741824, order=18, scope=0, "
 	            "constraint=BUDGET, policy=return\n",
 	            "\nImpossible request: returning NULL to process ");
@@ -136,21 +136,21 @@ Test(report_when, an_alignment_above_the_limit)
 Test(report_when, nothing_where_the_heap_may_be_locked)
 {
 	fake_heap_is_reentrant = true;
-	expect_said(climb, "verbose:true,report:always", NULL, NULL);
+	expect_said(descend, "verbose:true,report:always", NULL, NULL);
 }
 
-static void climb_in_nofail(void)
+static void descend_in_nofail(void)
 {
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
-	ladder_climb(&request);
+	ladder_descend(&request);
 }
 
 Test(report_when, before_nofail_aborts)
 {
-	expect_said(climb_in_nofail, "nofail_ms:1", REPORT, ABORTING);
+	expect_said(descend_in_nofail, "nofail_ms:1", REPORT, ABORTING);
 }
 
-static void climb_in_vain(void)
+static void descend_in_vain(void)
 {
 	struct oom_control control;
 
@@ -160,7 +160,7 @@ static void climb_in_vain(void)
 
 Test(report_when, not_before_the_caller_is_through)
 {
-	expect_said(climb_in_vain, "verbose:true,report:always", NULL, NULL);
+	expect_said(descend_in_vain, "verbose:true,report:always", NULL, NULL);
 }
 
 Test(report_when, always_but_not_without_end)
@@ -173,7 +173,7 @@ Test(report_when, always_but_not_without_end)
 	fake_clock_freeze();
 	capture_begin(&capture);
 	for (int i = 0; i < 15; i++)
-		ladder_climb(&request);
+		ladder_descend(&request);
 	while (strncmp(capture_next(&capture), REPORT, strlen(REPORT)) == 0)
 		reports++;
 	capture_end(&capture);

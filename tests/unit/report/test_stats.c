@@ -59,7 +59,7 @@ Test(stats, own_reclaim_is_enough)
 {
 	struct oomreclaim_stats stats;
 
-	cr_assert_eq(ladder_climb(&request), fake_heap_block);
+	cr_assert_eq(ladder_descend(&request), fake_heap_block);
 	stats = now();
 	cr_expect_eq(stats.failures, 1);
 	cr_expect_eq(stats.served, 1);
@@ -78,7 +78,7 @@ Test(stats, callbacks_that_give_and_then_have_no_more)
 
 	oomreclaim_register("giver", 0, 0, give, &left, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_assert_null(ladder_climb(&request));
+	cr_assert_null(ladder_descend(&request));
 	stats = now();
 	cr_expect_eq(stats.failures, 1);
 	cr_expect_eq(stats.served, 0);
@@ -99,7 +99,7 @@ Test(stats, an_impossible_request)
 	const struct heap_request huge = {.size = SIZE_MAX};
 	struct oomreclaim_stats stats;
 
-	cr_assert_null(ladder_climb(&huge));
+	cr_assert_null(ladder_descend(&huge));
 	stats = now();
 	cr_expect_eq(stats.failures, 1);
 	cr_expect_eq(stats.impossible, 1);
@@ -108,7 +108,7 @@ Test(stats, an_impossible_request)
 	cr_expect_eq(stats.last_size, SIZE_MAX);
 	cr_expect_str_eq(stats.last_constraint, "NONE");
 	oomreclaim_set_limit(1 << 20);
-	cr_assert_null(ladder_climb(&huge));
+	cr_assert_null(ladder_descend(&huge));
 	cr_expect_str_eq(now().last_constraint, "BUDGET");
 }
 
@@ -117,7 +117,7 @@ Test(stats, the_reserve)
 	fake_heap_fill_reserve(1);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_RESERVE);
-	cr_assert_eq(ladder_climb(&request), fake_heap_reserve_block);
+	cr_assert_eq(ladder_descend(&request), fake_heap_reserve_block);
 	cr_expect_eq(now().reserve_uses, 1);
 	cr_expect_eq(now().served, 1);
 }
@@ -143,7 +143,7 @@ Test(stats, a_kill_of_this_process)
 	options_apply("test", "policy:kill,kill_signal:USR1,kill_grace_ms:3600000,report:never",
 	              &options, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_assert_null(ladder_climb(&request));
+	cr_assert_null(ladder_descend(&request));
 	stats = now();
 	cr_expect_eq(stats.kills, 1);
 	cr_expect_eq(stats.refused, 1);
@@ -200,7 +200,7 @@ Test(stats, a_child_goes_on_from_its_parents)
 {
 	int status;
 
-	cr_assert_not_null(ladder_climb(&request));
+	cr_assert_not_null(ladder_descend(&request));
 	status = run_child(expect_inherited);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -252,7 +252,7 @@ Test(stats, as_text)
 
 	oomreclaim_register("a \"name\\", -3, 0, give, &left, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	printed(false);
 	cr_expect_not_null(strstr(text, "\nlimit: none\n"));
 	cr_expect_not_null(strstr(text, "\nfailures: 1\n"));

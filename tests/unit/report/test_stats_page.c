@@ -57,9 +57,9 @@ static void read_page(void)
 Test(stats_page, none_without_the_setting)
 {
 	stats_page_update();
-	stats_page_update_soon();
+	stats_page_update_if_due();
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_expect_null(ladder_climb(&request));
+	cr_expect_null(ladder_descend(&request));
 	cr_expect_eq(page_fd(), -1);
 }
 
@@ -92,7 +92,7 @@ Test(stats_page, a_failure_is_in_it_at_once)
 	options.is_stats = true;
 	oomreclaim_register("nothing", 5, 0, give_nothing, NULL, NULL);
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_expect_null(ladder_climb(&request));
+	cr_expect_null(ladder_descend(&request));
 	read_page();
 	cr_expect_eq(page.stats.refused, 1);
 	cr_expect_eq(page.stats.last_outcome, OOMRECLAIM_OUTCOME_NULL);
@@ -109,11 +109,11 @@ Test(stats_page, many_failures_are_few_updates)
 	stats_page_update();
 	read_page();
 	cr_assert_eq(page.stats.failures, 0);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	read_page();
 	cr_expect_eq(page.stats.failures, 0);
 	fake_clock_advance(10 * NSEC_PER_MSEC);
-	ladder_climb(&request);
+	ladder_descend(&request);
 	read_page();
 	cr_expect_eq(page.stats.failures, 2);
 }
@@ -123,7 +123,7 @@ Test(stats_page, not_where_the_heap_may_be_locked)
 	options.is_stats = true;
 	fake_heap_is_reentrant = true;
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
-	cr_expect_null(ladder_climb(&request));
+	cr_expect_null(ladder_descend(&request));
 	cr_expect_eq(page_fd(), -1);
 }
 
@@ -322,7 +322,7 @@ static void keep_writing(void)
 {
 	while (!atomic_load(&is_done)) {
 		fake_heap_fail(1);
-		ladder_climb(&request);
+		ladder_descend(&request);
 		stats_page_update();
 	}
 }
