@@ -4,8 +4,8 @@
  * counters, and has a table of descriptors of its own for both. There is none where neither is
  * asked for, nor for a page that the program leaves alone.
  */
-#ifndef OOM_WATCH_H
-#define OOM_WATCH_H
+#ifndef OOM_BACKGROUND_WATCH_H
+#define OOM_BACKGROUND_WATCH_H
 
 #include <stdbool.h>
 

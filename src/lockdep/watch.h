@@ -3,8 +3,8 @@
  * By these the rest of the library tells the lock checker of callbacks, and of waits for callbacks.
  * In the release library they are nothing.
  */
-#ifndef OOM_WATCH_H
-#define OOM_WATCH_H
+#ifndef OOM_LOCKDEP_WATCH_H
+#define OOM_LOCKDEP_WATCH_H
 
 #include <stdbool.h>
 
