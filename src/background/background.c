@@ -251,13 +251,11 @@ void background_wake(void)
 
 void background_stop(void)
 {
-	const struct timespec pause = {.tv_nsec = 1000 * 1000};
-
 	atomic_store(&thread.is_stopping, true);
 	for (int i = 0; i < STOP_WAIT_MS; i++) {
 		if (!atomic_load(&thread.is_busy))
 			break;
-		nanosleep(&pause, NULL);
+		pause_ns(NSEC_PER_MSEC);
 	}
 }
 

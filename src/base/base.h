@@ -39,6 +39,11 @@ static inline struct timespec timespec_of_ns(uint64_t ns)
 	                         .tv_nsec = (long)(ns % NSEC_PER_SEC)};
 }
 
+static inline size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 static inline size_t add_saturated(size_t a, size_t b)
 {
 	size_t sum;

@@ -21,11 +21,6 @@ OOM_TLS int heap_errno;
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
 
-static size_t min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 void heap_configure(void)
 {
 	size_t limit;

@@ -15,11 +15,6 @@
 /* A mapping may be cut in two before there is one more. */
 #define MAP_COUNT_SLACK 2
 
-static size_t min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The lower of the hard limits, and of the soft ones: what is above these is worth a question,
    since the program may have raised them. Written once, before the first mapping. */
 static size_t hard_bytes = SIZE_MAX, soft_bytes = SIZE_MAX;

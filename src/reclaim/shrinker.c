@@ -10,11 +10,6 @@ __extension__ typedef __int128 sum;
 /* More than a process can have: so a count that is wrong leaves the sums right. */
 #define COUNT_MAX ((size_t)1 << 47)
 
-static size_t min(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 static size_t max(size_t a, size_t b)
 {
 	return a > b ? a : b;
@@ -28,7 +23,7 @@ static bool is_lower(const struct shrink_rate *a, const struct shrink_rate *b)
 /* Its size over its cost. */
 static uint64_t weight_of(const struct shrinker *shrinker)
 {
-	uint64_t weight = min(shrinker->counted_bytes, COUNT_MAX) * OOMRECLAIM_COST_MAX;
+	uint64_t weight = min_size(shrinker->counted_bytes, COUNT_MAX) * OOMRECLAIM_COST_MAX;
 
 	return max(weight / shrinker->cost >> shrinker->doubts, 1);
 }
@@ -36,7 +31,7 @@ static uint64_t weight_of(const struct shrinker *shrinker)
 /* Less is not asked for. */
 static size_t least_of(const struct shrinker *shrinker)
 {
-	return min(max(shrinker->batch, SHRINK_LEAST), shrinker->counted_bytes);
+	return min_size(max(shrinker->batch, SHRINK_LEAST), shrinker->counted_bytes);
 }
 
 static sum clamp(sum value, sum low, sum high)
@@ -101,7 +96,7 @@ size_t shrinker_ask(const struct shrinker *shrinker, size_t work, size_t missing
 
 	if (work < least)
 		return 0;
-	return min(work, shrinker->batch != 0 ? least : max(missing_bytes, least));
+	return min_size(work, shrinker->batch != 0 ? least : max(missing_bytes, least));
 }
 
 void shrinker_defer(struct shrinker *shrinker, const struct shrink_pass *pass, size_t share,
