@@ -141,7 +141,8 @@ static bool has_own_table(const char *task)
 	char path[PATH_BYTES], name[32] = "";
 	FILE *comm;
 
-	snprintf(path, sizeof path, "%s/comm", task);
+	if (snprintf(path, sizeof path, "%s/comm", task) >= PATH_BYTES)
+		return false;
 	comm = fopen(path, "re");
 	if (comm == NULL)
 		return false;
