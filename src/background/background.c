@@ -14,8 +14,8 @@
 #include "heap/heap_ops.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
-#include "reclaim/scope.h"
 #include "report/stats_page.h"
 
 /* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
@@ -129,16 +129,16 @@ static void reclaim_by_pressure(void)
 
 static void work(void (*reclaim)(void))
 {
-	struct scope_ladder enter;
+	struct descent descent;
 
 	/* In one order with is_stopping: at the end of the process one of the two sees the
 	   other. */
 	atomic_store(&thread.is_busy, true);
 	/* What a callback allocates here comes from the reserve if need be, as anywhere. */
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	if (!is_stopping())
 		reclaim();
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
 }
 

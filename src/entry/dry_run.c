@@ -11,8 +11,8 @@
 #include "base/io.h"
 #include "config/options.h"
 #include "lockdep/watch.h"
+#include "reclaim/descent.h"
 #include "reclaim/registry.h"
-#include "reclaim/scope.h"
 
 struct dry_run {
 	oomreclaim_handle handle;
@@ -48,13 +48,13 @@ static void *run_dry(void *given)
 	struct registry_walk walk = {.newest_handle = run->handle,
 	                             .only_handle = run->handle,
 	                             .is_background = run->is_background};
-	struct scope_ladder enter;
+	struct descent descent;
 
 	is_dry = true;
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	for (walk.step = REGISTRY_CALLBACKS; walk.step <= REGISTRY_SCAN; walk.step++)
 		call_all(&walk);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	free(run);
 	atomic_fetch_sub(&dry_runs, 1);
 	return NULL;

@@ -12,6 +12,7 @@
 #include "limits/fault.h"
 #include "lockdep/lockdep.h"
 #include "lockdep/watch.h"
+#include "reclaim/descent.h"
 #include "reclaim/scope.h"
 
 static struct fault fault_malloc;
@@ -39,7 +40,7 @@ bool fail_malloc_strikes(size_t bytes, const void *caller)
 {
 	unsigned scope = scope_current();
 
-	if (scope_is_in_ladder())
+	if (descent_is_open())
 		return false;
 	/* For the impossible nobody is asked. */
 	if ((scope & (OOMRECLAIM_SCOPE_NORECLAIM | OOMRECLAIM_SCOPE_NORETRY)) == 0 &&

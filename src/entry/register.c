@@ -12,8 +12,8 @@
 #include "lockdep/watch.h"
 #include "oomreclaim.h"
 #include "reclaim/calls.h"
+#include "reclaim/descent.h"
 #include "reclaim/registry.h"
-#include "reclaim/scope.h"
 
 /* DIRECT and BACKGROUND exclude each other: both set would exclude every call. */
 #define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
@@ -107,7 +107,7 @@ OOM_EXPORT int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *sh
 /* Nobody is waited for where there is no such callback, nor from inside the ladder. */
 static void watch_unregister(oomreclaim_handle handle)
 {
-	if (!scope_is_in_ladder() && registry_has(handle))
+	if (!descent_is_open() && registry_has(handle))
 		lockdep_might_unregister(handle);
 }
 #else

@@ -14,50 +14,52 @@
 #include "kill/victim_kill.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "reclaim/descent.h"
 #include "reclaim/scope.h"
 #include "report/report.h"
 #include "report/stats.h"
 
 static const struct proc_cgroup *full_group(const struct oom_control *control,
-                                            const struct victim_scope *scope)
+                                            const struct victim_domain *domain)
 {
-	return control->constraint == CONSTRAINT_CGROUP && scope->has_group ? &scope->group : NULL;
+	return control->constraint == CONSTRAINT_CGROUP && domain->has_group ? &domain->group
+	                                                                     : NULL;
 }
 
 /* mem_cgroup_get_oom_group(). Nobody else goes with a process for a limit of that process alone,
    unless somebody asks by hand: with a reason. */
-static bool find_group(const struct oom_control *control, const struct victim_scope *scope,
+static bool find_group(const struct oom_control *control, const struct victim_domain *domain,
                        pid_t pid, const char *reason, struct proc_cgroup *group)
 {
 	if (reason == NULL && constraint_is_per_process(control->constraint))
 		return false;
-	return victim_group(scope, pid, group);
+	return victim_group(domain, pid, group);
 }
 
 /* oom_kill_allocating_task */
 static OOM_NOINLINE enum killer_result kill_self(const struct oom_control *control,
-                                                 const struct victim_scope *scope,
+                                                 const struct victim_domain *domain,
                                                  const struct proc_pid *found, const char *reason)
 {
 	static struct proc_cgroup group;
 	static struct proc_pid self;
-	bool has_group = find_group(control, scope, scope->self, reason, &group);
+	bool has_group = find_group(control, domain, domain->self, reason, &group);
 	struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                 .victim = &self,
-	                                 .full_group = full_group(control, scope),
+	                                 .full_group = full_group(control, domain),
 	                                 .group = has_group ? &group : NULL,
 	                                 .reason = reason};
 
-	self = (struct proc_pid){.pid = scope->self, .uid = getuid()};
+	self = (struct proc_pid){.pid = domain->self, .uid = getuid()};
 	proc_name(self.name);
 	if (found != NULL) {
 		self = *found;
 		verdict.tasks = victim_candidates(&verdict.task_count);
-	} else if (scope->proc_error == 0) {
-		proc_pid_read(scope->self, &self);
+	} else if (domain->proc_error == 0) {
+		proc_pid_read(domain->self, &self);
 	}
 	if (own_end_claim(control, &verdict) && has_group)
-		victim_kill_group(scope, &group);
+		victim_kill_group(domain, &group);
 	return KILLER_END;
 }
 
@@ -70,26 +72,27 @@ static void count_other(const struct oom_control *control, pid_t pid)
 /* oom_kill_process(): victim_kill()'s word, and whether this process goes with the victim's
    group. */
 static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
-                                    const struct victim_scope *scope, const struct proc_pid *chosen,
-                                    const char *reason, bool *goes_too)
+                                    const struct victim_domain *domain,
+                                    const struct proc_pid *chosen, const char *reason,
+                                    bool *goes_too)
 {
 	static struct proc_cgroup group;
-	bool has_group = find_group(control, scope, chosen->pid, reason, &group);
+	bool has_group = find_group(control, domain, chosen->pid, reason, &group);
 	struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
 	                                 .victim = chosen,
-	                                 .full_group = full_group(control, scope),
+	                                 .full_group = full_group(control, domain),
 	                                 .group = has_group ? &group : NULL,
 	                                 .reason = reason};
 	int error;
 
 	verdict.tasks = victim_candidates(&verdict.task_count);
 	own_end_report(control, &verdict);
-	*goes_too = has_group && proc_cgroup_contains(&group, scope->self);
+	*goes_too = has_group && proc_cgroup_contains(&group, domain->self);
 	/* Before the first of them dies: what this process may still have to do it does
 	   meanwhile. */
 	if (*goes_too && own_end_mark())
 		stats_count(STATS_KILLS);
-	error = victim_kill(scope, chosen, has_group ? &group : NULL);
+	error = victim_kill(domain, chosen, has_group ? &group : NULL);
 	if (error == 0 || error == -ETIMEDOUT)
 		count_other(control, chosen->pid);
 	return error;
@@ -97,7 +100,7 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
 
 /* select_bad_process(), until one of those there are could be killed. */
 static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *control,
-                                                  const struct victim_scope *scope,
+                                                  const struct victim_domain *domain,
                                                   const char *reason)
 {
 	static struct proc_pid chosen;
@@ -109,14 +112,14 @@ static OOM_NOINLINE enum killer_result kill_other(const struct oom_control *cont
 		return KILLER_RETRY;
 	/* More of them than can be skipped would come round again. */
 	for (unsigned i = 0; error == -EPERM && !goes_too && i < VICTIM_SKIPPED; i++) {
-		error = victim_select(scope, &chosen);
+		error = victim_select(domain, &chosen);
 		if (error == -ESRCH)
 			return KILLER_NOBODY;
 		if (error != 0)
 			break;
-		if (chosen.pid == scope->self)
-			return kill_self(control, scope, &chosen, reason);
-		error = kill_chosen(control, scope, &chosen, reason, &goes_too);
+		if (chosen.pid == domain->self)
+			return kill_self(control, domain, &chosen, reason);
+		error = kill_chosen(control, domain, &chosen, reason, &goes_too);
 		/* Gone by itself: that will do as well. */
 		error = error == -ESRCH || error == -ETIMEDOUT ? 0 : error;
 	}
@@ -134,15 +137,15 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
                                                const char *reason)
 {
 	/* Not on the stack, as no other group here: there may be little of it left. */
-	static struct victim_scope scope;
+	static struct victim_domain domain;
 
-	victim_scope(&scope, control->constraint == CONSTRAINT_CGROUP);
+	victim_domain_find(&domain, control->constraint == CONSTRAINT_CGROUP);
 	/* By hand init is nobody's to kill; SysRq-f leaves it alone, too. */
-	if (reason != NULL && scope.target == KILL_SELF && scope.self == INIT_PID)
+	if (reason != NULL && domain.target == KILL_SELF && domain.self == INIT_PID)
 		return KILLER_NOBODY;
-	if (scope.target == KILL_SELF)
-		return kill_self(control, &scope, NULL, reason);
-	return kill_other(control, &scope, reason);
+	if (domain.target == KILL_SELF)
+		return kill_self(control, &domain, NULL, reason);
+	return kill_other(control, &domain, reason);
 }
 
 /* False where it is not this thread's turn. *result is what comes of that. */
@@ -197,17 +200,17 @@ OOM_EXPORT int oomreclaim_kill(const char *reason)
 	struct oom_control control = {.request = &request,
 	                              .scope = scope_current(),
 	                              .facts.began_ns = now_ns()};
-	struct scope_ladder enter;
+	struct descent descent;
 	enum killer_result result;
 
 	/* To read files is a cancellation point. */
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	control.constraint = constraint_find(0);
 	if (begin(&result)) {
 		result = do_kill(&control, reason != NULL ? reason : "Killed by hand");
 		kill_turn_end();
 	}
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	switch (result) {
 	case KILLER_OFF:
 		return EPERM;

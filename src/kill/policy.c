@@ -10,8 +10,8 @@
 #include "limits/constraint.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
+#include "reclaim/descent.h"
 #include "reclaim/guard.h"
-#include "reclaim/scope.h"
 
 /* Whether there is a policy callback, where the heap's locks may be held. Relaxed, as above. */
 static atomic_bool has_callback;
@@ -39,7 +39,7 @@ static uint64_t current_generation(void)
 /* The calling thread is about to wait for the callback that there is. */
 static void watch_replace(void)
 {
-	if (!scope_is_in_ladder())
+	if (!descent_is_open())
 		lockdep_might_unregister(CALL_OF_POLICY(current_generation()));
 }
 #else
@@ -69,7 +69,7 @@ static void abandon(void *arg)
 {
 	lockdep_callback_end();
 	calls_end(arg);
-	scope_abandon_ladder();
+	descent_abandon();
 }
 
 OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *control)

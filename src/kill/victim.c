@@ -26,45 +26,45 @@ static struct {
 } state;
 
 /* The nearest group that has a limit, or else the own one. True if there is a limit. */
-static bool find_group(struct victim_scope *scope, uint64_t *limit_bytes)
+static bool find_group(struct victim_domain *domain, uint64_t *limit_bytes)
 {
 	struct proc_cgroup *at = &state.at;
 
 	if (!proc_cgroup_self(at))
 		return false;
-	scope->group = *at;
-	scope->has_group = true;
+	domain->group = *at;
+	domain->has_group = true;
 	do
 		if (proc_cgroup_limit(at, limit_bytes) && *limit_bytes != UINT64_MAX) {
-			scope->group = *at;
+			domain->group = *at;
 			return true;
 		}
 	while (proc_cgroup_up(at));
 	return false;
 }
 
-void victim_scope(struct victim_scope *scope, bool is_group_full)
+void victim_domain_find(struct victim_domain *domain, bool is_group_full)
 {
 	uint64_t total = 0, swap = 0, limit = 0;
 
-	memset(scope, 0, sizeof *scope);
-	scope->target = options.kill_target;
-	scope->self = getpid();
-	scope->pgrp = getpgrp();
-	scope->proc_error = proc_check_numbers();
+	memset(domain, 0, sizeof *domain);
+	domain->target = options.kill_target;
+	domain->self = getpid();
+	domain->pgrp = getpgrp();
+	domain->proc_error = proc_check_numbers();
 	if (proc_meminfo("MemTotal", &total) && proc_meminfo("SwapTotal", &swap))
 		total += swap;
-	if ((scope->target == KILL_CGROUP || is_group_full) && find_group(scope, &limit) &&
+	if ((domain->target == KILL_CGROUP || is_group_full) && find_group(domain, &limit) &&
 	    (limit < total || total == 0))
 		total = limit;
 	/* Treat the root cgroup, or an unknown one, as kill_target:self. */
-	if (scope->target == KILL_CGROUP &&
-	    (!scope->has_group || proc_cgroup_is_everybody(&scope->group)))
-		scope->target = KILL_SELF;
+	if (domain->target == KILL_CGROUP &&
+	    (!domain->has_group || proc_cgroup_is_everybody(&domain->group)))
+		domain->target = KILL_SELF;
 	/* Led from outside of the namespace, where all such groups have the number 0. */
-	if (scope->target == KILL_PGROUP && scope->pgrp == 0)
-		scope->target = KILL_SELF;
-	scope->total_pages = total / (uint64_t)sysconf(_SC_PAGESIZE);
+	if (domain->target == KILL_PGROUP && domain->pgrp == 0)
+		domain->target = KILL_SELF;
+	domain->total_pages = total / (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 long oom_badness(const struct proc_pid *process, uint64_t total_pages)
@@ -108,21 +108,21 @@ static bool shares_memory(pid_t pid, pid_t self)
 	return is_same;
 }
 
-bool victim_is_in_scope(const struct victim_scope *scope, const struct proc_pid *process)
+bool victim_is_eligible(const struct victim_domain *domain, const struct proc_pid *process)
 {
 	if (process->pid == INIT_PID)
 		return false;
-	switch (scope->target) {
+	switch (domain->target) {
 	case KILL_SELF:
-		return process->pid == scope->self;
+		return process->pid == domain->self;
 	case KILL_CHILDREN:
-		return process->ppid == scope->self && !shares_memory(process->pid, scope->self);
+		return process->ppid == domain->self && !shares_memory(process->pid, domain->self);
 	case KILL_PGROUP:
-		return process->pgrp == scope->pgrp &&
-		       (process->pid == scope->self || !shares_memory(process->pid, scope->self));
+		return process->pgrp == domain->pgrp &&
+		       (process->pid == domain->self || !shares_memory(process->pid, domain->self));
 	case KILL_CGROUP:
-		return proc_cgroup_contains(&scope->group, process->pid) &&
-		       (process->pid == scope->self || !shares_memory(process->pid, scope->self));
+		return proc_cgroup_contains(&domain->group, process->pid) &&
+		       (process->pid == domain->self || !shares_memory(process->pid, domain->self));
 	}
 	return false;
 }
@@ -140,7 +140,7 @@ static bool may_be_killed(pid_t pid)
 }
 
 struct selection {
-	const struct victim_scope *scope;
+	const struct victim_domain *domain;
 	struct proc_pid *chosen;
 	long points;
 	int error; /* that says nothing about a process, but that this one can't look */
@@ -180,11 +180,11 @@ static bool evaluate(pid_t pid, void *arg)
 		note_unread(selection, pid, error);
 		return true;
 	}
-	if (!victim_is_in_scope(selection->scope, &process) || is_skipped(&process))
+	if (!victim_is_eligible(selection->domain, &process) || is_skipped(&process))
 		return true;
 	if (state.candidates < VICTIM_TABLE)
 		state.table[state.candidates++] = process;
-	points = oom_badness(&process, selection->scope->total_pages);
+	points = oom_badness(&process, selection->domain->total_pages);
 	if (points != VICTIM_NEVER && points >= selection->points && may_be_killed(pid)) {
 		*selection->chosen = process;
 		selection->points = points;
@@ -192,13 +192,13 @@ static bool evaluate(pid_t pid, void *arg)
 	return true;
 }
 
-OOM_NOINLINE int victim_select(const struct victim_scope *scope, struct proc_pid *chosen)
+OOM_NOINLINE int victim_select(const struct victim_domain *domain, struct proc_pid *chosen)
 {
-	struct selection selection = {.scope = scope, .chosen = chosen, .points = VICTIM_NEVER};
+	struct selection selection = {.domain = domain, .chosen = chosen, .points = VICTIM_NEVER};
 	int error;
 
 	state.candidates = 0;
-	error = scope->proc_error != 0 ? scope->proc_error : proc_walk(evaluate, &selection);
+	error = domain->proc_error != 0 ? domain->proc_error : proc_walk(evaluate, &selection);
 	if (selection.points != VICTIM_NEVER)
 		return 0;
 	if (error != 0)

@@ -16,8 +16,8 @@
 /* mm/oom_kill.c has is_global_init(); here it is the first process of whatever namespace. */
 #define INIT_PID 1
 
-/* Which processes may be chosen. */
-struct victim_scope {
+/* Which processes may be chosen, as the kernel's constrained_alloc() finds out. */
+struct victim_domain {
 	enum kill_target target;
 	pid_t self;
 	pid_t pgrp;
@@ -27,9 +27,9 @@ struct victim_scope {
 	uint64_t total_pages; /* that oom_score_adj is a thousandth of */
 };
 
-/* The process's own scope, by the setting kill_target. is_group_full: it is a memory cgroup that
+/* The domain of this process, by the setting kill_target. is_group_full: it is a memory cgroup that
    has nothing left, so its limit is all there is to share. */
-void victim_scope(struct victim_scope *scope, bool is_group_full);
+void victim_domain_find(struct victim_domain *domain, bool is_group_full);
 
 /* mm/oom_kill.c's oom_badness(): how much memory a process's end would free, in pages, moved by its
    oom_score_adj. VICTIM_NEVER for one that must not be chosen. */
@@ -38,10 +38,10 @@ long oom_badness(const struct proc_pid *process, uint64_t total_pages);
 
 /* select_bad_process(). At equal badness the one found last. -ESRCH: there is nobody; another
    -errno: there may be somebody, but /proc can't be read. */
-int victim_select(const struct victim_scope *scope, struct proc_pid *chosen);
+int victim_select(const struct victim_domain *domain, struct proc_pid *chosen);
 
 /* True if the process, read again, is one of those that may be chosen. */
-bool victim_is_in_scope(const struct victim_scope *scope, const struct proc_pid *process);
+bool victim_is_eligible(const struct victim_domain *domain, const struct proc_pid *process);
 
 /* The process will not be chosen again: the kernel's MMF_OOM_SKIP. Of the last VICTIM_SKIPPED that
    much is remembered. */

@@ -34,13 +34,13 @@ static struct {
 	struct own_fd fd;
 } dying = {.fd = OWN_FD_NONE};
 
-/* What has been chosen is still the same process, and still in scope. */
-static bool is_unchanged(const struct victim_scope *scope, const struct proc_pid *process)
+/* What has been chosen is still the same process, and still eligible. */
+static bool is_unchanged(const struct victim_domain *domain, const struct proc_pid *process)
 {
 	struct proc_pid now;
 
 	return proc_pid_read(process->pid, &now) == 0 && now.start_time == process->start_time &&
-	       victim_is_in_scope(scope, &now);
+	       victim_is_eligible(domain, &now);
 }
 
 /* 0 or -errno. fd -1: a kernel before 5.3, which has no pidfds; the check just before is what is
@@ -103,12 +103,12 @@ static void reap(int fd)
 
 /* ---- The group ---- */
 
-bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgroup *group)
+bool victim_group(const struct victim_domain *domain, pid_t pid, struct proc_cgroup *group)
 {
 	static struct proc_cgroup at; /* used by one thread at a time, see the header */
 	bool is_found = false;
 
-	if (scope->proc_error != 0 || !proc_cgroup_self(&at) || !proc_cgroup_of(pid, &at, group))
+	if (domain->proc_error != 0 || !proc_cgroup_self(&at) || !proc_cgroup_of(pid, &at, group))
 		return false;
 	if (options.is_kill_group)
 		return !proc_cgroup_is_everybody(group);
@@ -119,7 +119,7 @@ bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgrou
 			*group = at;
 			is_found = true;
 		}
-		if (scope->has_group && strcmp(at.path, scope->group.path) == 0)
+		if (domain->has_group && strcmp(at.path, domain->group.path) == 0)
 			break;
 	} while (proc_cgroup_up(&at));
 	return is_found;
@@ -127,7 +127,7 @@ bool victim_group(const struct victim_scope *scope, pid_t pid, struct proc_cgrou
 
 struct group_kill {
 	const struct proc_cgroup *group;
-	const struct victim_scope *scope;
+	const struct victim_domain *domain;
 	pid_t victim; /* that is seen to by itself; or 0 */
 	int signal;   /* 0: they are only counted */
 	unsigned left;
@@ -140,7 +140,7 @@ static bool kill_member(pid_t pid, void *arg)
 	struct proc_pid process;
 	int saved = errno, fd;
 
-	if (pid == INIT_PID || pid == members->scope->self || pid == members->victim)
+	if (pid == INIT_PID || pid == members->domain->self || pid == members->victim)
 		return true;
 	/* First the handle, then the question whether it is the right one. */
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -178,9 +178,9 @@ static void end_members(struct group_kill *members, uint64_t deadline_ns)
 	}
 }
 
-void victim_kill_group(const struct victim_scope *scope, const struct proc_cgroup *group)
+void victim_kill_group(const struct victim_domain *domain, const struct proc_cgroup *group)
 {
-	struct group_kill members = {.group = group, .scope = scope};
+	struct group_kill members = {.group = group, .domain = domain};
 	uint64_t deadline_ns = now_ns() + options.kill_grace_ms * NSEC_PER_MSEC;
 
 	signal_members(&members, options.kill_signal);
@@ -190,10 +190,10 @@ void victim_kill_group(const struct victim_scope *scope, const struct proc_cgrou
 
 /* ---- The victim ---- */
 
-static int kill_by(int fd, const struct victim_scope *scope, const struct proc_pid *process,
+static int kill_by(int fd, const struct victim_domain *domain, const struct proc_pid *process,
                    const struct proc_cgroup *group)
 {
-	struct group_kill members = {.group = group, .scope = scope, .victim = process->pid};
+	struct group_kill members = {.group = group, .domain = domain, .victim = process->pid};
 	uint64_t deadline_ns = now_ns() + options.kill_grace_ms * NSEC_PER_MSEC;
 	bool is_gone = false;
 	int error;
@@ -220,16 +220,16 @@ static int kill_by(int fd, const struct victim_scope *scope, const struct proc_p
 	return is_gone ? 0 : -ETIMEDOUT;
 }
 
-OOM_NOINLINE int victim_kill(const struct victim_scope *scope, const struct proc_pid *process,
+OOM_NOINLINE int victim_kill(const struct victim_domain *domain, const struct proc_pid *process,
                              const struct proc_cgroup *group)
 {
 	int saved = errno, fd = (int)syscall(SYS_pidfd_open, process->pid, 0), error;
 
 	/* No more descriptors to be had: killing by number still works. */
-	if ((fd < 0 && errno == ESRCH) || !is_unchanged(scope, process))
+	if ((fd < 0 && errno == ESRCH) || !is_unchanged(domain, process))
 		error = -ESRCH;
 	else
-		error = kill_by(fd, scope, process, group);
+		error = kill_by(fd, domain, process, group);
 	/* Whatever the reason: the next attempt would come to the same. */
 	if (error != 0 && error != -ESRCH && error != -ETIMEDOUT) {
 		victim_skip(process->pid, process->start_time);

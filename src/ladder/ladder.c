@@ -16,6 +16,7 @@
 #include "ladder/own_reclaim.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
@@ -110,15 +111,15 @@ static void start_over(struct oom_control *control)
    never come back. It gets the reserve all the same, since the process counts as dying. Returns
    memory if the last attempt before the end found some. */
 static void *act(struct oom_control *control, enum oomreclaim_policy policy,
-                 struct scope_ladder *enter)
+                 struct descent *descent)
 {
 	void *memory = NULL;
 
 	switch (killer_act(control, &policy, &memory)) {
 	case KILLER_END:
-		scope_leave_ladder(enter);
+		descent_end(descent);
 		own_end_act(policy);
-		scope_enter_ladder(enter);
+		descent_begin(descent);
 		break;
 	case KILLER_OFF:
 	case KILLER_BLIND:
@@ -134,7 +135,7 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 	return memory;
 }
 
-static void *apply_policy(struct oom_control *control, struct scope_ladder *enter,
+static void *apply_policy(struct oom_control *control, struct descent *descent,
                           bool *is_attempt_due)
 {
 	enum oomreclaim_policy policy;
@@ -156,7 +157,7 @@ static void *apply_policy(struct oom_control *control, struct scope_ladder *ente
 		control->tried.retries++;
 		start_over(control);
 	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
-		return act(control, policy, enter);
+		return act(control, policy, descent);
 	} else {
 		control->tried.is_policy_done = true;
 	}
@@ -187,7 +188,7 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 
 /* Does one step. Returns memory if that found some by itself. is_attempt_due: false where another
    attempt would be in vain. */
-static void *take_step(struct oom_control *control, enum rung rung, struct scope_ladder *enter,
+static void *take_step(struct oom_control *control, enum rung rung, struct descent *descent,
                        bool *is_attempt_due)
 {
 	switch (rung) {
@@ -218,7 +219,7 @@ static void *take_step(struct oom_control *control, enum rung rung, struct scope
 	}
 	case RUNG_POLICY:
 		stats_count(STATS_POLICIES);
-		return apply_policy(control, enter, is_attempt_due);
+		return apply_policy(control, descent, is_attempt_due);
 	case RUNG_WAIT:
 		stats_count(STATS_WAITS);
 		wait_for_memory(control);
@@ -226,7 +227,7 @@ static void *take_step(struct oom_control *control, enum rung rung, struct scope
 	case RUNG_ABORT:
 		/* If another thread is ending the process, this one can't go on all the same. */
 		own_end_claim(control, &(struct report_verdict){.policy = OOMRECLAIM_POLICY_ABORT});
-		scope_leave_ladder(enter);
+		descent_end(descent);
 		own_end_act(OOMRECLAIM_POLICY_ABORT);
 		break;
 	case RUNG_FAIL:
@@ -283,7 +284,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 		.scope = scope_current(),
 		.facts.is_impossible = is_impossible(request, asks),
 		.facts.may_ask = asks,
-		.facts.in_callback = scope_is_in_ladder(),
+		.facts.in_callback = descent_is_open(),
 		.facts.in_heap = heap_ops.is_reentrant(),
 		.facts.began_ns = now_ns(),
 	};
@@ -321,11 +322,11 @@ void *ladder_run(struct oom_control *control, enum rung until)
 {
 	const bool is_end = until == RUNGS;
 	int saved = errno;
-	struct scope_ladder enter;
+	struct descent descent;
 	void *memory = NULL;
 
 	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	while (memory == NULL) {
 		bool is_attempt_due = true;
 		enum rung rung;
@@ -335,7 +336,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 		if (rung == RUNG_FAIL || rung >= until)
 			break;
 		TRACE3(rung, rung, control->request->size, control->tried.claimed_bytes);
-		memory = take_step(control, rung, &enter, &is_attempt_due);
+		memory = take_step(control, rung, &descent, &is_attempt_due);
 		if (memory == NULL && is_attempt_due)
 			memory = attempt(control);
 		TRACE3(retry, control->request->size, memory, control->tried.rounds);
@@ -344,7 +345,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 		report_end(control);
 	if (memory != NULL || is_end)
 		count_end(control, memory != NULL);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	errno = memory != NULL ? saved : ENOMEM;
 	return memory;
 }

@@ -14,6 +14,7 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "lockdep/watch.h"
+#include "reclaim/descent.h"
 #include "reclaim/scope.h"
 #include "reclaim/visit.h"
 
@@ -92,7 +93,7 @@ static void abandon(void *arg)
 	own_visit = NULL;
 	end_round(visit->round, visit->progress);
 	scope_exchange(visit->scope);
-	scope_abandon_ladder();
+	descent_abandon();
 }
 
 OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
@@ -120,7 +121,7 @@ OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_contro
 	outcome->duration_ns = now_ns() - began_ns;
 	lockdep_callback_end();
 	leave_gate(visit);
-	oom_assert(scope_is_in_ladder() && !heap_ops.is_reentrant());
+	oom_assert(descent_is_open() && !heap_ops.is_reentrant());
 	scope_exchange(visit->scope);
 	heap_ops.thread_counters(&allocated[1], &freed[1]);
 	/* What it freed less what it took: else a callback that allocates and frees one block would
@@ -298,20 +299,19 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	                                  .reason = OOMRECLAIM_REASON_MANUAL,
 	                                  .constraint = "NONE"};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 	int saved = errno;
 
-	if (bytes == 0 || scope_is_in_ladder() ||
-	    (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
+	if (bytes == 0 || descent_is_open() || (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
 		return 0;
 	lockdep_might_reclaim();
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
 	reclaim_round(&request, &progress);
 	heap_ops.purge_all();
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	errno = saved;
 	return progress.claimed_bytes;
 }

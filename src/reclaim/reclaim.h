@@ -30,7 +30,7 @@ struct reclaim_progress {
 /* One round: highest priority first, until wanted_bytes is claimed, or another thread's round.
    There are two kinds, direct and background, which do not wait for each other: a direct round that
    finds nothing while a background round goes on waits for that one before it says so. To be called
-   between scope_enter_ladder() and _leave(), and never from inside a callback. */
+   between descent_begin() and descent_end(), and never from inside a callback. */
 void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress);
 
 /* True on the thread that runs the callbacks, at any depth. */

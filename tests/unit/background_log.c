@@ -10,7 +10,7 @@
 
 #include "fake_heap.h"
 #include "limits/budget.h"
-#include "reclaim/scope.h"
+#include "reclaim/descent.h"
 #include "support.h"
 
 struct background_log seen = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -22,7 +22,7 @@ static void note(const struct oomreclaim_control *control)
 	if (seen.calls < CALLS_MAX)
 		seen.asked[seen.calls] = *control;
 	seen.calls++;
-	seen.was_in_ladder = scope_is_in_ladder();
+	seen.was_in_ladder = descent_is_open();
 	seen.tid = gettid();
 	pthread_cond_broadcast(&seen.called);
 	pthread_mutex_unlock(&seen.lock);

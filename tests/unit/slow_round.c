@@ -3,7 +3,7 @@
 
 #include "base/base.h"
 #include "fake_heap.h"
-#include "reclaim/scope.h"
+#include "reclaim/descent.h"
 
 struct gate slow_inside = GATE, slow_go_on = GATE;
 size_t slow_wanted_from_last;
@@ -17,11 +17,11 @@ struct reclaim_progress round_run(size_t wanted_bytes, uint64_t deadline_ns, boo
 	                                      .is_background = is_background,
 	                                      .deadline_ns = deadline_ns};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	reclaim_round(&round, &progress);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	return progress;
 }
 

@@ -161,19 +161,19 @@ Test(killer, self)
 Test(killer, a_pid_that_is_somebody_else_s_by_now)
 {
 	pid_t child = start_child(false);
-	struct victim_scope scope;
+	struct victim_domain domain;
 	struct proc_pid process;
 	int status;
 
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 	cr_assert_eq(proc_pid_read(child, &process), 0);
 	process.start_time++;
-	cr_expect_eq(victim_kill(&scope, &process, NULL), -ESRCH);
+	cr_expect_eq(victim_kill(&domain, &process, NULL), -ESRCH);
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");
 	process.start_time--;
-	cr_expect_eq(victim_kill(&scope, &process, NULL), 0);
+	cr_expect_eq(victim_kill(&domain, &process, NULL), 0);
 	expect_killed(child, SIGKILL);
-	cr_expect_eq(victim_kill(&scope, &process, NULL), -ESRCH, "gone");
+	cr_expect_eq(victim_kill(&domain, &process, NULL), -ESRCH, "gone");
 }
 
 /* ---- By way of the ladder ---- */

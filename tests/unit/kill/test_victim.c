@@ -14,10 +14,10 @@
 /* Pids that no process has. */
 enum { SELF = 1 << 30, FIRST };
 
-static struct victim_scope scope = {.target = KILL_CHILDREN,
-                                    .self = SELF,
-                                    .pgrp = SELF,
-                                    .total_pages = 1000000};
+static struct victim_domain domain = {.target = KILL_CHILDREN,
+                                      .self = SELF,
+                                      .pgrp = SELF,
+                                      .total_pages = 1000000};
 
 static void init(void)
 {
@@ -102,7 +102,7 @@ static int chosen(void)
 {
 	struct proc_pid process;
 
-	int error = victim_select(&scope, &process);
+	int error = victim_select(&domain, &process);
 
 	cr_expect(error == 0 || error == -ESRCH);
 	return error == 0 ? process.pid : 0;
@@ -156,7 +156,7 @@ Test(victim, negative_points_are_better_than_nobody)
 
 Test(victim, init_is_never_chosen)
 {
-	scope.self = SELF;
+	domain.self = SELF;
 	add((struct fake_process){.pid = 1, .ppid = SELF, .pgrp = SELF, .rss_kib = 4000});
 	cr_expect_eq(chosen(), 0);
 }
@@ -208,7 +208,7 @@ Test(victim, what_is_not_understood_is_a_line_in_verbose)
 
 Test(victim, process_group)
 {
-	scope.target = KILL_PGROUP;
+	domain.target = KILL_PGROUP;
 	add((struct fake_process){.pid = FIRST, .ppid = 7, .pgrp = SELF, .rss_kib = 8000});
 	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .pgrp = 9, .rss_kib = 9000});
 	add((struct fake_process){.pid = SELF, .ppid = 7, .pgrp = SELF, .rss_kib = 4});
@@ -219,9 +219,9 @@ Test(victim, process_group)
 
 Test(victim, cgroup)
 {
-	scope.target = KILL_CGROUP;
-	scope.has_group = true;
-	scope.group = (struct proc_cgroup){.is_v2 = true, .mount = "/cg", .path = "/own"};
+	domain.target = KILL_CGROUP;
+	domain.has_group = true;
+	domain.group = (struct proc_cgroup){.is_v2 = true, .mount = "/cg", .path = "/own"};
 	add((struct fake_process){.pid = FIRST, .ppid = 7, .rss_kib = 4});
 	add((struct fake_process){.pid = FIRST + 1, .ppid = SELF, .rss_kib = 9000});
 	fake_proc_write("/proc/1073741825/cgroup", "0::/own/below\n");
@@ -259,11 +259,11 @@ Test(victim, no_proc)
 	struct proc_pid process;
 
 	fake_proc_end();
-	cr_expect_eq(victim_select(&scope, &process), -ENOENT);
-	scope.proc_error = -EXDEV;
+	cr_expect_eq(victim_select(&domain, &process), -ENOENT);
+	domain.proc_error = -EXDEV;
 	fake_proc_begin();
 	add((struct fake_process){.pid = FIRST, .ppid = SELF, .rss_kib = 4});
-	cr_expect_eq(victim_select(&scope, &process), -EXDEV);
+	cr_expect_eq(victim_select(&domain, &process), -EXDEV);
 }
 
 /* The start time tells a process from the one that had its number before. */
@@ -277,7 +277,7 @@ Test(victim, who_was_tried_in_vain_is_not_chosen_again)
 	cr_expect_eq(chosen(), FIRST);
 }
 
-/* ---- The scope ---- */
+/* ---- The domain ---- */
 
 Test(victim, scope_of_the_settings)
 {
@@ -285,11 +285,11 @@ Test(victim, scope_of_the_settings)
 
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 100000 kB\n");
 	options.kill_target = KILL_PGROUP;
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_PGROUP);
-	cr_expect_eq(scope.self, getpid());
-	cr_expect_eq(scope.pgrp, getpgrp());
-	cr_expect_eq(scope.total_pages, 500000 * 1024 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_PGROUP);
+	cr_expect_eq(domain.self, getpid());
+	cr_expect_eq(domain.pgrp, getpgrp());
+	cr_expect_eq(domain.total_pages, 500000 * 1024 / page);
 }
 
 Test(victim, scope_of_the_nearest_group_with_a_limit)
@@ -300,22 +300,22 @@ Test(victim, scope_of_the_nearest_group_with_a_limit)
 	fake_proc_write("/proc/self/cgroup", "0::/upper/own\n");
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 0 kB\n");
 	options.kill_target = KILL_CGROUP;
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_CGROUP);
-	cr_expect_str_eq(scope.group.path, "/upper/own", "no limit anywhere");
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_CGROUP);
+	cr_expect_str_eq(domain.group.path, "/upper/own", "no limit anywhere");
 	fake_proc_write("/cg/upper/memory.max", "65536000\n");
-	victim_scope(&scope, false);
-	cr_expect_str_eq(scope.group.path, "/upper");
-	cr_expect_eq(scope.total_pages, 65536000 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_str_eq(domain.group.path, "/upper");
+	cr_expect_eq(domain.total_pages, 65536000 / page);
 	fake_proc_write("/proc/self/cgroup", "0::/\n");
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_SELF, "the root group is everybody");
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_SELF, "the root group is everybody");
 	/* The machine's own can't have one. */
 	fake_proc_write("/cg/memory.max", "40960000\n");
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_CGROUP, "a container's root group is the container");
-	cr_expect_str_eq(scope.group.path, "");
-	cr_expect_eq(scope.total_pages, 40960000 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_CGROUP, "a container's root group is the container");
+	cr_expect_str_eq(domain.group.path, "");
+	cr_expect_eq(domain.total_pages, 40960000 / page);
 }
 
 /* The group's limit is what oom_score_adj is a part of, where that is what stands in the way. */
@@ -328,11 +328,11 @@ Test(victim, scope_of_a_group_that_is_full)
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\nSwapTotal: 0 kB\n");
 	fake_proc_write("/cg/own/memory.max", "65536000\n");
 	options.kill_target = KILL_CHILDREN;
-	victim_scope(&scope, true);
-	cr_expect_eq(scope.target, KILL_CHILDREN);
-	cr_expect_eq(scope.total_pages, 65536000 / page);
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
+	victim_domain_find(&domain, true);
+	cr_expect_eq(domain.target, KILL_CHILDREN);
+	cr_expect_eq(domain.total_pages, 65536000 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.total_pages, 400000 * 1024 / page);
 }
 
 /* Without a number for the whole, oom_score_adj moves nobody; and without a group there is only
@@ -342,20 +342,20 @@ Test(victim, scope_where_nothing_can_be_read)
 	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
 	options.kill_target = KILL_CGROUP;
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_SELF);
-	cr_expect_eq(scope.total_pages, 0);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_SELF);
+	cr_expect_eq(domain.total_pages, 0);
 	fake_proc_write("/proc/meminfo", "MemTotal: 400000 kB\n");
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.total_pages, 400000 * 1024 / page);
 	/* A group's limit above all there is, or all there is to know. */
 	fake_proc_write("/proc/self/mountinfo", "29 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
 	fake_proc_write("/proc/self/cgroup", "0::/own\n");
 	fake_proc_write("/cg/own/memory.max", "655360000\n");
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.target, KILL_CGROUP);
-	cr_expect_eq(scope.total_pages, 400000 * 1024 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.target, KILL_CGROUP);
+	cr_expect_eq(domain.total_pages, 400000 * 1024 / page);
 	fake_proc_remove("/proc/meminfo");
-	victim_scope(&scope, false);
-	cr_expect_eq(scope.total_pages, 655360000 / page);
+	victim_domain_find(&domain, false);
+	cr_expect_eq(domain.total_pages, 655360000 / page);
 }

@@ -137,49 +137,49 @@ static bool is_reported(const char *line)
 
 /* ---- Which group ---- */
 
-static void expect_group(const struct victim_scope *scope, pid_t pid, const char *path)
+static void expect_group(const struct victim_domain *domain, pid_t pid, const char *path)
 {
 	struct proc_cgroup group = {.path = "none"};
 
-	cr_expect_eq(victim_group(scope, pid, &group), strcmp(path, "none") != 0);
+	cr_expect_eq(victim_group(domain, pid, &group), strcmp(path, "none") != 0);
 	if (strcmp(path, "none") != 0)
 		cr_expect_str_eq(group.path, path);
 }
 
 Test(victim_group, the_highest_that_asks_for_it)
 {
-	struct victim_scope scope;
+	struct victim_domain domain;
 
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 	fake_proc_write("/proc/77/cgroup", "0::/own/below/app\n");
-	expect_group(&scope, 77, "/own/below");
+	expect_group(&domain, 77, "/own/below");
 	fake_proc_write("/cg/own/below/app/memory.oom.group", "1\n");
-	expect_group(&scope, 77, "/own/below");
+	expect_group(&domain, 77, "/own/below");
 	fake_proc_write("/cg/own/below/memory.oom.group", "0\n");
-	expect_group(&scope, 77, "/own/below/app");
+	expect_group(&domain, 77, "/own/below/app");
 	fake_proc_write("/cg/memory.oom.group", "1\n");
-	expect_group(&scope, 77, "");
+	expect_group(&domain, 77, "");
 	/* But not above the one whose limit it was. */
-	scope.has_group = true;
-	scope.group = (struct proc_cgroup){.is_v2 = true, .mount = "/cg", .path = "/own/below"};
-	expect_group(&scope, 77, "/own/below/app");
+	domain.has_group = true;
+	domain.group = (struct proc_cgroup){.is_v2 = true, .mount = "/cg", .path = "/own/below"};
+	expect_group(&domain, 77, "/own/below/app");
 	fake_proc_write("/proc/77/cgroup", "0::/elsewhere\n");
-	scope.has_group = false;
+	domain.has_group = false;
 	fake_proc_write("/cg/memory.oom.group", "0\n");
-	expect_group(&scope, 77, "none");
-	expect_group(&scope, 78, "none");
+	expect_group(&domain, 77, "none");
+	expect_group(&domain, 78, "none");
 }
 
 Test(victim_group, kill_group_is_the_victim_s_own)
 {
-	struct victim_scope scope;
+	struct victim_domain domain;
 
 	set("kill_group:true");
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 	fake_proc_write("/proc/77/cgroup", "0::/own/below/app\n");
-	expect_group(&scope, 77, "/own/below/app");
+	expect_group(&domain, 77, "/own/below/app");
 	fake_proc_write("/proc/77/cgroup", "0::/\n");
-	expect_group(&scope, 77, "none");
+	expect_group(&domain, 77, "none");
 }
 
 /* ---- Who goes ---- */

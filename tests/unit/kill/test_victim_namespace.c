@@ -17,7 +17,7 @@ TestSuite(victim_namespace, .timeout = WATCHDOG_SECONDS, .init = support_init);
 /* /proc is left as it was: its numbers are other processes' here. */
 static void stay_blind(void)
 {
-	struct victim_scope scope;
+	struct victim_domain domain;
 	struct proc_cgroup group;
 	struct proc_pid chosen;
 	pid_t child;
@@ -25,15 +25,15 @@ static void stay_blind(void)
 	proc_root = "";
 	options.kill_target = KILL_CHILDREN;
 	options.is_kill_group = true;
-	victim_scope(&scope, false);
-	if (scope.proc_error != -EXDEV)
+	victim_domain_find(&domain, false);
+	if (domain.proc_error != -EXDEV)
 		_exit(3);
 	child = fork();
 	while (child == 0)
 		pause();
-	if (victim_select(&scope, &chosen) != -EXDEV)
+	if (victim_select(&domain, &chosen) != -EXDEV)
 		_exit(4);
-	if (victim_group(&scope, getpid(), &group))
+	if (victim_group(&domain, getpid(), &group))
 		_exit(5);
 	if (oomreclaim_kill(NULL) != EIO)
 		_exit(6);
@@ -47,15 +47,15 @@ static void stay_blind(void)
 /* Led from outside of the namespace, a process group has no number that tells it from others. */
 static void be_init(void)
 {
-	struct victim_scope scope;
+	struct victim_domain domain;
 
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("proc", "/proc", "proc", 0, NULL) != 0)
 		_exit(2);
 	proc_root = "";
 	options.kill_target = KILL_PGROUP;
-	victim_scope(&scope, false);
-	if (scope.proc_error != 0 || scope.pgrp != 0 || scope.target != KILL_SELF)
+	victim_domain_find(&domain, false);
+	if (domain.proc_error != 0 || domain.pgrp != 0 || domain.target != KILL_SELF)
 		_exit(3);
 	/* By hand it is nobody's to kill: not even its own. */
 	if (oomreclaim_kill(NULL) != ESRCH)

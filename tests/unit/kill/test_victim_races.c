@@ -77,7 +77,7 @@ static void end(pid_t pid)
 	cr_assert(waitpid(pid, &status, 0) == pid);
 }
 
-/* A process whose children are not ours: out of scope, and next to the victims by number. */
+/* A process whose children are not ours: not eligible, and next to the victims by number. */
 static pid_t start_innocents(void)
 {
 	pid_t parent = fork();
@@ -105,7 +105,7 @@ static pid_t start_innocents(void)
 
 Test(victim_races, ten_thousand_that_exit_meanwhile)
 {
-	struct victim_scope scope;
+	struct victim_domain domain;
 	struct proc_pid chosen;
 	char proc[64];
 	pid_t innocents;
@@ -118,7 +118,7 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 	innocents = start_innocents();
 	options.kill_target = KILL_CHILDREN;
 	proc_root = "";
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 	proc_root = root;
 	srandom(1);
 	for (int i = 0; i < RUNS; i++) {
@@ -127,11 +127,11 @@ Test(victim_races, ten_thousand_that_exit_meanwhile)
 		bool is_chosen, is_killed;
 
 		show(pid);
-		is_chosen = victim_select(&scope, &chosen) == 0;
+		is_chosen = victim_select(&domain, &chosen) == 0;
 		cr_assert(!is_chosen || chosen.pid == pid);
 		if (fate == GONE_WHEN_CHOSEN)
 			end(pid);
-		is_killed = is_chosen && victim_kill(&scope, &chosen, NULL) == 0;
+		is_killed = is_chosen && victim_kill(&domain, &chosen, NULL) == 0;
 		if (is_killed)
 			killed++;
 		cr_assert(fate != STAYS || is_killed);
@@ -166,7 +166,7 @@ static bool set_last_pid(pid_t last)
 static void reuse(void)
 {
 	struct timespec tick = {.tv_nsec = 50 * 1000 * 1000};
-	struct victim_scope scope;
+	struct victim_domain domain;
 	struct proc_pid chosen;
 	pid_t victim, other;
 
@@ -175,9 +175,9 @@ static void reuse(void)
 		_exit(2);
 	proc_root = "";
 	options.kill_target = KILL_CHILDREN;
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 	victim = start(STAYS, 0);
-	if (victim_select(&scope, &chosen) != 0 || chosen.pid != victim)
+	if (victim_select(&domain, &chosen) != 0 || chosen.pid != victim)
 		_exit(3);
 	end(victim);
 	/* The start time, by which they differ, counts hundredths of a second. */
@@ -187,7 +187,7 @@ static void reuse(void)
 	other = start(STAYS, 0);
 	if (other != victim)
 		_exit(5);
-	if (victim_kill(&scope, &chosen, NULL) != -ESRCH)
+	if (victim_kill(&domain, &chosen, NULL) != -ESRCH)
 		_exit(6);
 	if (waitpid(other, NULL, WNOHANG) != 0)
 		_exit(7);

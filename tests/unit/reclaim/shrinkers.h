@@ -8,9 +8,9 @@
 
 #include "base/base.h"
 #include "fake_heap.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
-#include "reclaim/scope.h"
 #include "support.h"
 
 #define KIB ((size_t)1 << 10)
@@ -115,13 +115,13 @@ static struct reclaim_progress want(size_t bytes)
 	                                        .reason = OOMRECLAIM_REASON_ALLOC,
 	                                        .deadline_ns = now_ns() + 3600 * NSEC_PER_SEC};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	errno = ERRNO_UNTOUCHED;
 	reclaim_round(&request, &progress);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	return progress;
 }
 

@@ -10,6 +10,7 @@
 #include "fake_heap.h"
 #include "kill/policy.h"
 #include "ladder/ladder.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/scope.h"
 #include "support.h"
@@ -83,7 +84,7 @@ static void expect_as_before(void)
 
 	cr_expect_eq(oomreclaim_callback_stats(handle, &stats, sizeof stats), 0);
 	cr_expect_eq(stats.calls, 1, "it has ended");
-	cr_expect_not(scope_is_in_ladder());
+	cr_expect_not(descent_is_open());
 	cr_expect_not(reclaim_is_caller());
 	/* Rounds and the callback go on. */
 	descend();
@@ -154,11 +155,11 @@ __attribute__((noinline)) static void reclaim_below(void)
 {
 	const struct reclaim_request in_background = {.wanted_bytes = 1000, .is_background = true};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	reclaim_round(&in_background, &progress);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 }
 
 static void reclaim_in_background(void)
@@ -199,7 +200,7 @@ static size_t jump_within(const struct oomreclaim_control *control, void *arg)
 	(void)arg;
 	if (setjmp(within) == 0)
 		longjmp(within, 1);
-	cr_expect(scope_is_in_ladder());
+	cr_expect(descent_is_open());
 	fake_heap_freed(1000);
 	return 1000;
 }
@@ -230,7 +231,7 @@ static void expect_policy_as_before(void)
 {
 	struct thread removing = {0};
 
-	cr_expect_not(scope_is_in_ladder());
+	cr_expect_not(descent_is_open());
 	descend();
 	cr_expect_eq(atomic_load(&calls), 2);
 	/* By another thread: it would wait for a call that had not ended. */

@@ -6,8 +6,8 @@
 
 #include "base/base.h"
 #include "fake_heap.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
-#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(reclaim, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -44,13 +44,13 @@ static void add_three(void)
 static struct reclaim_progress run(const struct reclaim_request *request)
 {
 	struct reclaim_progress progress = {.claimed_bytes = 4711, .has_timed_out = true};
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	errno = ERRNO_UNTOUCHED;
 	reclaim_round(request, &progress);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 	return progress;
 }
 
@@ -235,7 +235,7 @@ Test(reclaim, by_hand)
 	cr_expect_eq(a.told.alignment, 0);
 	cr_expect_eq(a.told.attempt, 0);
 	cr_expect_str_eq(a.told.constraint, "NONE");
-	cr_expect_not(scope_is_in_ladder());
+	cr_expect_not(descent_is_open());
 }
 
 Test(reclaim, by_hand_of_nothing)

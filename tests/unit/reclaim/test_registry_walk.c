@@ -10,9 +10,9 @@
 
 #include "base/base.h"
 #include "fake_heap.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
-#include "reclaim/scope.h"
 #include "support.h"
 
 TestSuite(registry_walk, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -265,11 +265,11 @@ static void make_background_round(void)
 	                                        .constraint = "NONE",
 	                                        .is_background = true};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	reclaim_round(&request, &progress);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 }
 
 Test(registry_walk, a_callback_is_never_called_twice_at_once)

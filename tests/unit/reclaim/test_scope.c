@@ -10,7 +10,6 @@ TestSuite(scope, .timeout = WATCHDOG_SECONDS);
 Test(scope, begins_empty)
 {
 	cr_expect_eq(scope_current(), 0);
-	cr_expect_not(scope_is_in_ladder());
 }
 
 Test(scope, save_adds_and_returns_what_was)
@@ -54,70 +53,18 @@ Test(scope, unknown_bits_are_ignored)
 }
 
 static unsigned seen_by_thread = ~0U;
-static bool is_thread_in_ladder = true;
 
 static void look(void)
 {
 	seen_by_thread = scope_current();
-	is_thread_in_ladder = scope_is_in_ladder();
 }
 
 Test(scope, belongs_to_the_thread)
 {
-	struct scope_ladder enter;
 	struct thread thread;
 
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORECLAIM);
-	scope_enter_ladder(&enter);
 	thread_start(&thread, look);
 	thread_join(&thread);
-	scope_leave_ladder(&enter);
 	cr_expect_eq(seen_by_thread, 0);
-	cr_expect_not(is_thread_in_ladder);
-}
-
-Test(scope, ladders_nest)
-{
-	struct scope_ladder outer, inner;
-
-	scope_enter_ladder(&outer);
-	cr_expect(scope_is_in_ladder());
-	scope_enter_ladder(&inner);
-	scope_leave_ladder(&inner);
-	cr_expect(scope_is_in_ladder());
-	scope_leave_ladder(&outer);
-	cr_expect_not(scope_is_in_ladder());
-}
-
-static int cancel_state(void)
-{
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_setcancelstate(state, NULL);
-	return state;
-}
-
-Test(scope, a_ladder_holds_cancellation_off)
-{
-	struct scope_ladder outer, inner;
-
-	scope_enter_ladder(&outer);
-	scope_enter_ladder(&inner);
-	cr_expect_eq(cancel_state(), PTHREAD_CANCEL_DISABLE);
-	scope_leave_ladder(&inner);
-	cr_expect_eq(cancel_state(), PTHREAD_CANCEL_DISABLE);
-	scope_leave_ladder(&outer);
-	cr_expect_eq(cancel_state(), PTHREAD_CANCEL_ENABLE);
-}
-
-Test(scope, a_ladder_leaves_cancellation_off_that_was_off)
-{
-	struct scope_ladder enter;
-	int old;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-	scope_enter_ladder(&enter);
-	scope_leave_ladder(&enter);
-	cr_expect_eq(cancel_state(), PTHREAD_CANCEL_DISABLE);
 }

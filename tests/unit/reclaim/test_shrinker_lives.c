@@ -107,11 +107,11 @@ static void run_background(void)
 	                                        .is_background = true,
 	                                        .deadline_ns = now_ns() + 3600 * NSEC_PER_SEC};
 	struct reclaim_progress progress;
-	struct scope_ladder enter;
+	struct descent descent;
 
-	scope_enter_ladder(&enter);
+	descent_begin(&descent);
 	reclaim_round(&request, &progress);
-	scope_leave_ladder(&enter);
+	descent_end(&descent);
 }
 
 static size_t slow_in_the_background(const struct oomreclaim_control *control, void *arg)
@@ -289,7 +289,7 @@ static void jump_out_of(oomreclaim_callback *count, oomreclaim_callback *scan)
 		cr_assert_fail("it came back");
 	}
 	jumps = false;
-	cr_expect_not(scope_is_in_ladder());
+	cr_expect_not(descent_is_open());
 	cr_expect_not(reclaim_is_caller());
 	cr_expect_gt(want(4 * MIB).claimed_bytes, 0, "the round is over");
 	/* Nobody stands at them. */

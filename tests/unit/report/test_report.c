@@ -87,7 +87,7 @@ Test(report, the_first_line)
 	                            "scope=NOFAIL, constraint=UNKNOWN, policy=return\n");
 	control.scope = ~0U;
 	expect_first_line(&control,
-	                  "a-program invoked oom-reclaim: size=70000, order=5, scope=NORETRY|"
+	                  "a-program invoked oom-reclaim: size=70000, order=5, domain=NORETRY|"
 	                  "RETRY_MAYFAIL|NOFAIL|NORECLAIM|RESERVE, constraint=UNKNOWN, "
 	                  "policy=return\n");
 }
@@ -326,9 +326,9 @@ static const char *a_kill(void)
 	static const struct proc_cgroup below = {.is_v2 = true,
 	                                         .mount = "/cg",
 	                                         .path = "/own/below"};
-	const struct victim_scope scope = {.target = KILL_CHILDREN,
-	                                   .self = SELF,
-	                                   .total_pages = 1000000};
+	const struct victim_domain domain = {.target = KILL_CHILDREN,
+	                                     .self = SELF,
+	                                     .total_pages = 1000000};
 	struct oom_control control = a_control();
 	struct proc_pid victim;
 	struct report_verdict verdict = {.policy = OOMRECLAIM_POLICY_KILL,
@@ -348,7 +348,7 @@ static const char *a_kill(void)
 	fake_proc_write("/proc/self/cgroup", "0::/own\n");
 	oomreclaim_register("cache", 5, 0, nothing, NULL, NULL);
 	add_process(FIRST, "big (worker) one", 8192, 300);
-	victim_select(&scope, &victim);
+	victim_select(&domain, &victim);
 	verdict.tasks = victim_candidates(&verdict.task_count);
 	cr_assert_eq(verdict.task_count, 1);
 	return written(&control, &verdict);
@@ -361,7 +361,7 @@ Test(report, as_a_whole)
 	if (sysconf(_SC_PAGESIZE) != 4096)
 		cr_skip("the figures are for pages of 4 KiB");
 	snprintf(expected, sizeof expected,
-	         "a-program invoked oom-reclaim: size=70000, order=5, scope=0, constraint=CGROUP, "
+	         "a-program invoked oom-reclaim: size=70000, order=5, domain=0, constraint=CGROUP, "
 	         "policy=kill\n"
 	         "  tried: 3 rounds of callbacks, 4K claimed, 7 ms; pid %d, 1 threads\n"
 	         "  heap: allocated:1K active:2K dirty:7K metadata:3K resident:4K mapped:5K "

@@ -14,7 +14,7 @@
 #include "support.h"
 #include "system/proc.h"
 
-static struct victim_scope scope;
+static struct victim_domain domain;
 
 static void init(void)
 {
@@ -29,7 +29,7 @@ static const int pidfds[] = {SYS_pidfd_open, SYS_pidfd_send_signal, SYS_process_
 static void set(const char *conf)
 {
 	cr_assert_eq(options_apply("test", conf, &options, NULL), 0, "%s", conf);
-	victim_scope(&scope, false);
+	victim_domain_find(&domain, false);
 }
 
 /* A child that does with SIGTERM what `action` says, and is ready for it. */
@@ -60,7 +60,7 @@ static int kill_it(const struct proc_pid *process)
 	int error;
 
 	errno = ERRNO_UNTOUCHED;
-	error = victim_kill(&scope, process, NULL);
+	error = victim_kill(&domain, process, NULL);
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	return error;
 }
