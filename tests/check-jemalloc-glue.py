@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import sys
 
-# The compiler calls these by itself, or in place of what stands in the source.
-BY_COMPILER = re.compile(r"__|mem|str|_GLOBAL_OFFSET_TABLE_")
+# The compiler calls these by itself, or in place of what stands in the source; or it knows them,
+# and then objects for link-time optimisation don't name them while others do.
+BY_COMPILER = re.compile(r"__|mem|str|abort$|_exit$|_GLOBAL_OFFSET_TABLE_")
 # jemalloc's own names: the private ones, and the public ones, which the library exports.
 OWN = re.compile(r"je_|mallctl|malloc_message$")
 # The library's, by which its calls are redirected.
