@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # check-layers-planted.sh CHECK SRC OBJECTS NM COMPILER...: CHECK passes as it is, and finds an
-# include that leads to a later room, a call that does, a call of the heap, and a file in no room.
+# include that leads to a later room, a call that does, a call of the heap, a file in no room, and an include guard
+# that two headers have.
 set -eu
 check=$1 src=$2 objects=$3 nm=$4
 shift 4
@@ -49,3 +50,11 @@ finds 'report uses free of entry'
 anew
 : >"$tmp/src/stray.c"
 finds 'stray.c: in no room'
+
+anew
+sed 's/OOM_BUDGET_H/OOM_FAULT_H/' "$src/limits/budget.h" >"$tmp/src/limits/budget.h"
+finds 'fault.h: has the include guard of'
+
+anew
+sed '/#ifndef OOM_BUDGET_H/d' "$src/limits/budget.h" >"$tmp/src/limits/budget.h"
+finds 'budget.h: no include guard'

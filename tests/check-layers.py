@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """check-layers.py SRC OBJECTS NM: each file of SRC is in a room, and a room knows itself and the rooms before it in ROOMS
 alone: by what it includes, and by what it calls or reads, as NM finds it in the objects of the debug library in
-the directory OBJECTS. An include names the room ("heap/heap_ops.h")."""
+the directory OBJECTS. An include names the room ("heap/heap_ops.h"). No two headers have the same include guard."""
 import pathlib
 import re
 import subprocess
@@ -37,6 +37,19 @@ def check_includes(src):
                 yield f"{path}:{number}: includes {match[1]} without a room"
             elif to > room:
                 yield f"{path}:{number}: {parts[0]} includes {match[1]}{match[2]}"
+
+
+def check_guards(src):
+    """The second of two headers with one guard is empty to a file that includes both."""
+    seen = {}
+    for path in sorted(src.rglob("*.h")):
+        guard = re.search(r"^#ifndef (\w+)\n#define \1$", path.read_text(), re.MULTILINE)
+        if not guard:
+            yield f"{path}: no include guard"
+        elif guard[1] in seen:
+            yield f"{path}: has the include guard of {seen[guard[1]]}"
+        else:
+            seen[guard[1]] = path
 
 
 def symbols(objects, nm):
@@ -78,10 +91,10 @@ def main():
     src, objects, nm = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3]
     exports = (src / "oomreclaim.map").read_text() + (src / "lockdep/exports.txt").read_text()
     libc = {name for name in re.findall(r"\b(\w+);", exports) if not name.startswith("oomreclaim_")}
-    wrong = list(check_includes(src)) + list(check_symbols(objects, nm, libc))
+    wrong = [*check_includes(src), *check_guards(src), *check_symbols(objects, nm, libc)]
     for line in wrong:
         print(line)
-    print(f"{len(wrong)} against the order of the rooms")
+    print(f"{len(wrong)} against the rules of the rooms")
     return 1 if wrong else 0
 
 
