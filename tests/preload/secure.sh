@@ -12,6 +12,17 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 # shellcheck source=tests/tool/common.sh
 . "$(dirname "$0")/../tool/common.sh"
+
+# wait_until_ready PID: until it has written to $tmp/ready; it is killed at the end.
+wait_until_ready()
+{
+	children="$children $1"
+	until [ -s "$tmp/ready" ]; do
+		kill -0 "$1"
+		sleep 0.1
+	done
+}
+
 as_nobody()
 {
 	# By way of env: setpriv itself still has all capabilities when it executes.
@@ -132,11 +143,7 @@ for kind in set-user-ID set-group-ID capability; do
 	rm -f "$tmp/ready"
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/$kind-program" "$tmp/fifo" stay >"$tmp/ready" &
 	pid=$!
-	children="$children $pid"
-	until [ -s "$tmp/ready" ]; do
-		kill -0 $pid
-		sleep 0.1
-	done
+	wait_until_ready $pid
 	status=0
 	as_nobody "$tmp/oomreclaim" stat $pid >"$tmp/out" 2>"$tmp/err" || status=$?
 	[ "$status$(cat "$tmp/out")" = 1 ] || fail "$kind: nobody reads its page"
@@ -172,11 +179,7 @@ cp "$tmp/program" "$tmp/$(printf 'a\033[2Jb')"
 rm -f "$tmp/ready"
 "$tmp/$(printf 'a\033[2Jb')" "$tmp/fifo" stay >"$tmp/ready" &
 pid=$!
-children="$children $pid"
-until [ -s "$tmp/ready" ]; do
-	kill -0 $pid
-	sleep 0.1
-done
+wait_until_ready $pid
 # In the report as well.
 OOMRECLAIM_CONF=limit:64M,report:always "$tmp/$(printf 'a\033[2Jb')" "$tmp/fifo" fail >/dev/null 2>"$tmp/report"
 "$tmp/oomreclaim" stat $pid >"$tmp/out" 2>&1 || fail "stat: $(cat "$tmp/out")"
