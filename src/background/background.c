@@ -44,10 +44,10 @@ static struct {
 	uint64_t last_pressure_ns; /* the thread's own */
 } thread = {.is_starting = ATOMIC_FLAG_INIT};
 
-/* What it is called for, beside watch.h's. */
+/* The reason for which oomreclaimd is woken, beside those of watch.h. */
 #define CALL_WATERMARK 1U
 
-/* What it is there for, whatever the heap does. */
+/* Whether oomreclaimd has work even where no watermark is crossed. */
 static bool has_duty(void)
 {
 	return watch_is_wanted() || options.is_stats;
@@ -187,7 +187,7 @@ static void give_up(void)
 static void stand_in(void)
 {
 	stats_page_update_if_due();
-	/* Somebody else may want it by now, for a watermark. */
+	/* A watermark may have asked for the thread by now. */
 	if (has_duty())
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 }
@@ -196,7 +196,7 @@ static void start(void)
 {
 	/* As long as there is one thread, the page of counters takes none of its own. */
 	stats_page_update();
-	/* There is a reason to look. */
+	/* The thread looks at the watermark first: it may have been crossed already. */
 	own_thread_call(CALL_WATERMARK);
 	atomic_store(&thread.is_there, true);
 	if (own_thread_start(run) == 0)

@@ -36,8 +36,8 @@ static struct source {
 	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
 } source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
 
-/* What is of no use any more in the program's table, where it can't be closed; source is in
-   another then. */
+/* The descriptor that is of no use any more in the program's table, and can't be closed from the
+   thread with a table of its own, in which `source` lies by then. */
 static struct own_fd left_behind = OWN_FD_NONE;
 static bool has_left;
 
@@ -187,7 +187,7 @@ static int open_fifo(const char *path, bool is_written)
 	return fd >= 0 ? fd : -errno;
 }
 
-/* By what it is: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
+/* The kind of the file decides: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
 static int open_source(const char *path, const char *text, size_t bytes)
 {
 	struct stat file;

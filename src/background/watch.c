@@ -146,7 +146,7 @@ static void *run(void *arg)
 	int error;
 
 	own_thread_begin("oomreclaim-poll");
-	/* What is half done is not for a child. */
+	/* No child may find this half done. */
 	fork_gate_enter(FORK_GATE_ENTER_NS);
 	error = unshare_table();
 	if (error == 0) {
@@ -168,7 +168,7 @@ void watch_start(void)
 {
 	if (atomic_load(&watch.is_started) || (!watch_is_wanted() && !stats_page_is_wanting()))
 		return;
-	/* What pthread_create() holds has to be free in a child. */
+	/* The locks of pthread_create() have to be free in a child. */
 	fork_gate_enter(FORK_GATE_ENTER_NS);
 	atomic_store(&watch.is_started, true);
 	if (own_thread_start(run) != 0) {

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* What it calls oomreclaimd for. */
+/* The reasons for which oomreclaim-poll wakes oomreclaimd. */
 #define WATCH_PRESSURE 2U
 #define WATCH_ENDED 4U
 
@@ -23,10 +23,11 @@ bool watch_is_wanted(void);
 /* Starts the thread if it is needed. On oomreclaimd alone. */
 void watch_start(void);
 
-/* There is no thread for it: says so, once, and lets go of what is open, to be looked for anew. */
+/* No thread could be started to poll: says so, once, and closes the sources, to be opened anew. */
 void watch_give_up(void);
 
-/* Says why it has ended. Not on that thread: its table has no standard error. */
+/* Says why oomreclaim-poll has ended. Called on another thread: the table of descriptors of
+   oomreclaim-poll has no standard error. */
 void watch_say_end(void);
 
 void watch_fork_child(void);

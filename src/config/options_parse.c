@@ -153,7 +153,7 @@ static const char *parse_limit_auto(const struct value *margin, struct options *
 }
 
 #define LIMIT_MIN_BYTES (8ULL << 20)
-/* What there are addresses for, on the largest of today's machines as programs use them. */
+/* The addresses that programs have on the largest of today's machines. */
 #define LIMIT_MAX_BYTES (1ULL << 48)
 
 const char *parse_limit(const struct value *value, void *field)
@@ -172,7 +172,7 @@ const char *parse_limit(const struct value *value, void *field)
 		problem = parse_number(value, true, &number);
 		if (problem != NULL)
 			return problem;
-		/* What jemalloc takes for its first blocks. */
+		/* jemalloc takes about that much for its first blocks. */
 		if (number < LIMIT_MIN_BYTES)
 			return "less than 8M, which a heap needs to start; off is no limit";
 		if (number > LIMIT_MAX_BYTES)

@@ -29,7 +29,7 @@ static void *descend(const struct heap_request *request)
 		handler = cxx_runtime_new_handler();
 		if (handler == NULL)
 			return ladder_run(&control, RUNGS);
-		/* It makes room, throws, or ends the program. */
+		/* A new_handler makes room, throws, or ends the program. */
 		handler();
 		memory = heap_ops.alloc(request);
 		if (memory != NULL)
@@ -66,7 +66,7 @@ OOM_COLD void *cxx_failed_nothrow(size_t size, size_t alignment)
 	struct nothrow_descent nothrow = {.request = {.size = size, .alignment = alignment}};
 	int saved = errno;
 
-	/* What the new_handler throws. */
+	/* Catches what the new_handler throws. */
 	if (!cxx_runtime_try(descend_into, &nothrow))
 		return NULL;
 	if (nothrow.memory != NULL)

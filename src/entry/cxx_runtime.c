@@ -69,8 +69,8 @@ static bool is_runtime(const struct elf_object *object, struct runtime *runtime)
 	return is_complete(runtime);
 }
 
-/* What a frame's file throws with is in the file itself, or in a file that something in it is bound
-   to. */
+/* The runtime that a file throws with is in the file itself, or in a file to which one of its
+   symbols is bound. */
 static bool is_bound_to_runtime(const struct elf_object *object, struct runtime *runtime)
 {
 	struct elf_object other = *object;

@@ -94,6 +94,6 @@ void dry_run_stop(void)
 
 void dry_run_fork_child(void)
 {
-	/* Those threads are in the parent. */
+	/* The threads that were in a dry run are in the parent. */
 	atomic_store(&dry_runs, 0);
 }

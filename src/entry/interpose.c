@@ -174,7 +174,7 @@ OOM_EXPORT void *pvalloc(size_t size)
 {
 	size_t page = page_bytes(), rounded = add_saturated(size, page - 1);
 
-	/* What can't be rounded up can't be had either: it stays as large as it is. */
+	/* A size that can't be rounded up can't be had either, and stays as it is. */
 	if (rounded != SIZE_MAX)
 		rounded &= ~(page - 1);
 	return ALIGNED(rounded, page);
@@ -211,7 +211,7 @@ OOM_EXPORT void free_aligned_sized(void *memory, size_t alignment, size_t size)
 OOM_EXPORT int mallctl(const char *name, void *old, size_t *old_length, void *new,
                        size_t new_length)
 {
-	/* It may count what there is, or destroy what blocks are in. */
+	/* A control may count the blocks, or destroy an arena that has some. */
 	blocks_drain();
 	return heap_mallctl(name, old, old_length, new, new_length);
 }

@@ -47,9 +47,10 @@ static void not_known(void)
 {
 }
 
-/* What C++ makes this form of, where the program has replaced that, or what that is made of in
-   turn; NULL in all other programs. Constructors of other libraries run before those of this one,
-   so the first call of a form finds out for all forms; two threads at once find the same. */
+/* The form that C++ defines this form by, where the program has replaced that one, or one further
+   down the chain; NULL in all other programs. Constructors of other libraries run before those of
+   this one, so the first call of a form finds out for all forms; two threads at once find the
+   same. */
 static any_form *left[FORMS] = {[0 ... FORMS - 1] = not_known};
 
 static bool is_left(enum form form);

@@ -111,7 +111,7 @@ static void warn_of_gone(const char *callback, const char *file)
 	        callback, file);
 }
 
-/* Not of all callbacks: the code of some is made as the program runs, and in no file at all. */
+/* Notes the file of each callback's code. Code that is made as the program runs is in no file. */
 static void note_files(void)
 {
 	struct registry_code code = {.handle = 0};

@@ -109,7 +109,7 @@ OOM_EXPORT int malloc_info(int options, FILE *stream)
 	return written < 0 ? -1 : 0;
 }
 
-/* What it tunes does not exist here, so that it is tuned already: 1 for what glibc knows. */
+/* The heap has none of the parameters of glibc's malloc: success (1) for those that glibc knows. */
 OOM_EXPORT int mallopt(int param, int value)
 {
 	(void)value;

@@ -103,7 +103,7 @@ static const char *find(struct module *module)
 	}
 	if (getauxval(AT_SECURE) == 0)
 		return NULL;
-	/* What is looked at is what is loaded, whatever links lead there. */
+	/* The file that is checked is the file that is loaded: links are resolved once. */
 	if (realpath(module->file, resolved) == NULL)
 		return strerrordesc_np(errno);
 	if (strlen(resolved) >= sizeof module->file)

@@ -104,7 +104,7 @@ OOM_EXPORT int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *sh
 }
 
 #ifdef OOM_DEBUG
-/* Nobody is waited for where there is no such callback, nor from inside the ladder. */
+/* oomreclaim_unregister() waits neither for a handle that does not exist, nor inside a descent. */
 static void watch_unregister(oomreclaim_handle handle)
 {
 	if (!descent_is_open() && registry_has(handle))
@@ -119,6 +119,6 @@ OOM_EXPORT int oomreclaim_unregister(oomreclaim_handle handle)
 	watch_unregister(handle);
 	if (!registry_remove(handle))
 		return EINVAL;
-	/* It is not called again: what is under way now is the last call. */
+	/* The callback is not called again: a call that is under way now is the last. */
 	return calls_wait(handle, handle);
 }

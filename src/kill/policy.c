@@ -58,7 +58,7 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	callback.arg = arg;
 	former = callback.generation++;
 	lock_release(&callback.lock);
-	/* Those before the former one may still be running as well. */
+	/* Policy callbacks that were replaced earlier may still be running as well. */
 	error = calls_wait(CALL_OF_POLICY(0), CALL_OF_POLICY(former));
 	lockdep_unregistered(CALL_OF_POLICY(former));
 	return error;

@@ -153,8 +153,8 @@ static void note_unread(struct selection *selection, pid_t pid, int error)
 	case -ENOENT:
 	case -ESRCH:
 		return;
-	/* Not ours to read, or not understood: not a candidate. What can't be read by us would not
-	   take our signal either. */
+	/* A process that can't be read, or whose files are not understood, is no candidate. The
+	   permission to read it is the permission to send it a signal. */
 	case -EACCES:
 	case -EPERM:
 	case -EINVAL:

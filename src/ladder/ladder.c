@@ -34,9 +34,9 @@ static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_at
 	return memory;
 }
 
-/* What the callbacks are asked for. The request itself; but where the first rounds gave that much
-   and it still fails, what they gave was in pieces: then twice as much each time, as the kernel
-   scans more of its lists at each lower priority. */
+/* The bytes that callbacks are asked for: the request's. Where the first rounds gave that much and
+   the request still fails, the memory came back in pieces: each further round asks for twice as
+   much, as the kernel scans more of its lists at each lower priority. */
 #define WANTED_SHIFT_MAX 10
 static size_t wanted_bytes(const struct oom_control *control)
 {
@@ -94,7 +94,8 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 		report_timeout(control, progress.waited_for);
 	if (budget_excess() > 0)
 		heap_ops.purge_all();
-	/* What has come back may lie where it is of no use. */
+	/* The memory that came back may lie in extents of other arenas, or in pieces: own reclaim
+	   makes it usable. */
 	control->tried.is_again_due = true;
 	own_reclaim_begin(control, OWN_COMPACT);
 }
@@ -107,9 +108,9 @@ static void start_over(struct oom_control *control)
 	control->tried.is_reserve_done = false;
 }
 
-/* What ends this process is done here, outside of the ladder: a signal handler may
-   never come back. It gets the reserve all the same, since the process counts as dying. Returns
-   memory if the last attempt before the end found some. */
+/* Ends this process, outside of the descent: a handler of the signal may never return. The handler
+   gets the reserve all the same, since the process counts as dying. Returns memory if the last
+   attempt before the end found some. */
 static void *act(struct oom_control *control, enum oomreclaim_policy policy,
                  struct descent *descent)
 {
@@ -202,7 +203,7 @@ static void *take_step(struct oom_control *control, enum rung rung, struct desce
 		*is_attempt_due = false; /* that would not be an attempt at the reserve */
 		return reserve_alloc(control->request);
 	case RUNG_CALLBACKS:
-		/* Nobody has ever registered anything: nothing comes of asking. */
+		/* No callback has ever been registered: a round would call none. */
 		if (registry_newest() == 0) {
 			control->tried.callbacks = CALLBACKS_GAVE_NOTHING;
 			*is_attempt_due = false;
@@ -258,7 +259,7 @@ static void report_end(struct oom_control *control)
 		returned.reason = "Impossible request";
 	else
 		control->constraint = ladder_constraint(control);
-	/* What the policy itself has decided needs no reason. */
+	/* Where the policy itself decided to return, the report needs no reason. */
 	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->tried.is_policy_done)
 		returned.refusal = ladder_kill_refusal(control);
 	if (options.report == REPORT_ALWAYS && report_may_write())
@@ -295,7 +296,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	stats_count(STATS_IMPOSSIBLE);
 }
 
-/* What other threads may have changed since the last rung. */
+/* Reads again the facts that other threads may have changed since the last rung. */
 static void refresh(struct oom_control *control)
 {
 	control->now.is_dying = own_end_is_dying();

@@ -11,7 +11,8 @@
 /* Does it matter to anybody which limit it was? */
 bool ladder_may_ask(unsigned scope);
 
-/* What stands in the way; by what is known without asking, if nobody wants to know. */
+/* The constraint that stands in the way. Where no report, policy or callback will read it, only
+   what is known without a system call. */
 enum constraint ladder_constraint(const struct oom_control *control);
 
 /* Is there no other thread that could free anything? Our own that sleep could not. False where the

@@ -30,7 +30,7 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	/* The caller insists on one arena: __GFP_THISNODE. */
 	if (control->request->is_arena_explicit)
 		return "the request is for one arena";
-	/* That is no proof that they have nothing left. */
+	/* Callbacks that took too long may still have memory to give. */
 	if (control->tried.callbacks == CALLBACKS_TIMED_OUT)
 		return "another thread's callbacks took too long";
 	return NULL;

@@ -98,8 +98,8 @@ static uint64_t less_margin(uint64_t bytes)
 	return bytes / 100 * (100 - options.limit_margin_percent);
 }
 
-/* What of the group's usage is not this heap's: other processes, and our own stacks, libraries and
-   kernel memory. */
+/* The part of the group's usage that is not this heap: other processes, and this one's stacks,
+   libraries and kernel memory. */
 static OOM_NOINLINE uint64_t usage_of_others(void)
 {
 	uint64_t usage, ours = budget_charged();
@@ -172,7 +172,7 @@ static void reread(size_t now_bytes)
 
 void budget_refresh(void)
 {
-	/* What another thread is reading may be from before. */
+	/* The figures that another thread is reading now may be older than this call. */
 	while (has_auto() && !try_reread(budget_charged()))
 		pause_ns(NSEC_PER_MSEC / 10);
 }

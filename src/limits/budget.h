@@ -38,11 +38,11 @@ void budget_set_limit(size_t bytes);
    none. */
 size_t budget_above_low(void);
 
-/* Both of them in bytes; SIZE_MAX: none. */
+/* The watermarks high and low in bytes; SIZE_MAX: none is set. */
 void budget_watermarks(size_t *high_bytes, size_t *low_bytes);
 
-/* oomreclaimd has done what it could: the high one wakes it again. is_below: and that was
-   enough. */
+/* oomreclaimd has done what it could; the watermark high wakes it again. is_below: the charge is
+   below low now. */
 void budget_watermark_done(bool is_below);
 
 /* A callback was called directly and something came of it: so oomreclaimd may find something, too.
@@ -52,10 +52,10 @@ void budget_reclaimed(void);
 /* Bytes counted. */
 size_t budget_charged(void);
 
-/* What is left below the limit, as last read. */
+/* The bytes that may still be charged before the limit, as last read. */
 size_t budget_room(void);
 
-/* Of these, what is above the limit: it was lowered, or others in the cgroup have grown. */
+/* The bytes charged above the limit: the limit was lowered, or others in the cgroup have grown. */
 size_t budget_excess(void);
 
 void budget_fork_child(void);

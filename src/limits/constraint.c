@@ -139,7 +139,7 @@ enum constraint constraint_find(size_t bytes)
 	uint64_t wanted = add_saturated(bytes, bytes / 4 + HEAP_GRAIN_BYTES);
 	enum constraint constraint, budget = budget_constraint(bytes);
 
-	/* What is certain first: the budget is asked before the kernel is. */
+	/* The budget comes first: its answer is certain, the kernel's is a guess. */
 	if (budget != CONSTRAINT_NONE)
 		return budget;
 	constraint = find_rlimit(wanted);

@@ -26,7 +26,7 @@ struct fault {
 	_Atomic uint64_t injected;
 };
 
-/* What is not valid was refused before. */
+/* The caller has checked the attributes. */
 void fault_arm(struct fault *fault, const struct oomreclaim_fault *attributes);
 
 static inline bool fault_is_armed(const struct fault *fault)

@@ -112,8 +112,8 @@ int pages_munmap(void *addr, size_t length)
 	return result;
 }
 
-/* What jemalloc turns to when mmap() fails, or with dss:primary before that: its "dss". It only
-   ever grows. */
+/* Serves jemalloc's "dss", which it turns to when mmap() fails, or before that with dss:primary.
+   The break only ever grows. */
 void *pages_sbrk(intptr_t increment)
 {
 	int saved = errno;

@@ -24,8 +24,8 @@ bool pages_charge(size_t bytes);
    last. */
 bool pages_dss_should_fail(size_t bytes);
 
-/* What refused a mapping or a charge to this thread last: where the system did, addresses are short
-   (or what it may promise of memory); where the budget did, pages are. */
+/* Which side refused a mapping or a charge to this thread last. The system refuses where addresses
+   are short (or the memory that it may promise); the budget refuses where pages are. */
 enum pages_refusal {
 	PAGES_NOT_REFUSED,
 	PAGES_REFUSED_BY_BUDGET,

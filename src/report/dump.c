@@ -92,7 +92,7 @@ static int open_profile(const char *path)
 		return -1;
 	if (own_fd_copy(&copy, own_fd_get(&profile)))
 		return own_fd_get(&copy);
-	/* It could not be cut off. */
+	/* jemalloc closes its descriptor; without a copy the file can't be cut to its maximum. */
 	unlink(path);
 	own_fd_close(&profile);
 	return -1;
