@@ -228,8 +228,13 @@ static bool join(char path[PATH_MAX], const char *directory, const char *between
 
 static bool find_beside(char path[PATH_MAX], const char *name)
 {
-	/* In one directory; as installed, wherever to; as built. */
-	static const char *const places[] = {"", "/" OOMRECLAIM_BIN_TO_LIB, "/../lib", "/../src"};
+	/* In one directory; as installed, wherever to; as other distributions have it; as built. */
+	static const char *const places[] = {"",
+	                                     "/" OOMRECLAIM_BIN_TO_LIB,
+	                                     "/../lib64",
+	                                     "/../lib",
+	                                     "/../lib/" OOMRECLAIM_MULTIARCH,
+	                                     "/../src"};
 	char self[PATH_MAX], *slash;
 	ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
 

@@ -29,6 +29,16 @@ expect 0 "$tool" run --limit 64M -- env
 is_like "^LD_PRELOAD=$(realpath "$root/$libdir/liboomreclaim.so.0")\$" "$tmp/out"
 expect 0 "$tool" run --limit 64M -- grep -c liboomreclaim /proc/self/maps
 
+# Moved to where another distribution has libraries.
+for place in lib lib64 "lib/$(uname -m)-linux-gnu"; do
+	mkdir -p "$tmp/moved/bin" "$tmp/moved/$place"
+	cp "$tool" "$tmp/moved/bin"
+	cp "$root/$libdir/liboomreclaim.so.0" "$tmp/moved/$place"
+	expect 0 "$tmp/moved/bin/oomreclaim" run --limit 64M -- env
+	is_like "^LD_PRELOAD=$(realpath "$tmp/moved/$place/liboomreclaim.so.0")\$" "$tmp/out"
+	rm -r "$tmp/moved"
+done
+
 # Without a library, it says where it has looked.
 mkdir "$tmp/alone"
 cp "$tool" "$tmp/alone"
