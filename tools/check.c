@@ -2,9 +2,11 @@
 /* oomreclaim check: would the library work in a program, without running it. */
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "program.h"
+#include "runtimes.h"
 #include "tool.h"
 
 static const struct option options_of_check[] = {{"help", no_argument, NULL, 'h'},
@@ -45,6 +47,29 @@ static void print_malloc(const struct elf_facts *elf)
 		printf("malloc:     unknown\n");
 }
 
+/* What its file does not say, but its name. */
+static void print_runtime(const struct program *program, const struct runtime *runtime)
+{
+	if (runtime == NULL && (program->script[0] != '\0' || !program->elf.is_elf))
+		printf("starts:     what the script starts has the library too; check that as well\n");
+	if (runtime != NULL && runtime->memory != NULL)
+		printf("memory:     %s\n", runtime->memory);
+	if (runtime != NULL && runtime->policy != NULL)
+		printf("policy:     %s\n", runtime->policy);
+}
+
+/* A library in LD_AUDIT takes what ld.so has left for thread-local storage, and this one then does
+   not fit: the program does not start. */
+static void print_audit(void)
+{
+	const char *audit = getenv("LD_AUDIT");
+
+	if (audit != NULL && audit[0] != '\0')
+		printf("LD_AUDIT:   is set: no program starts with the preload then, unless "
+		       "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 is as well; oomreclaim run "
+		       "sets it\n");
+}
+
 static void print_settings(const struct elf_facts *elf)
 {
 	if (elf->misses_oomreclaim)
@@ -62,7 +87,7 @@ static void print_settings(const struct elf_facts *elf)
 		printf("plugins:    what it opens with RTLD_DEEPBIND is opened without, unless deepbind:true\n");
 }
 
-static void print_verdict(const struct program *program)
+static void print_verdict(const struct program *program, const struct runtime *runtime)
 {
 	const char *library = program_allocator(&program->elf);
 
@@ -73,12 +98,16 @@ static void print_verdict(const struct program *program)
 	else if (program->elf.is_go)
 		printf("verdict:    the preload works for C code alone: Go has a heap of its own; set "
 		       "GOMEMLIMIT for that\n");
+	else if (runtime != NULL && runtime->has_own_heap)
+		printf("verdict:    the preload works, but not for the memory that %s maps by itself\n",
+		       runtime->name);
 	else
 		printf("verdict:    the preload works\n");
 }
 
 static int check_program(const char *command)
 {
+	const struct runtime *runtime;
 	struct program program;
 	const char *obstacle;
 	int status = program_find(command, &program);
@@ -94,8 +123,11 @@ static int check_program(const char *command)
 		tool_flush();
 		return TOOL_FAILED;
 	}
+	runtime = runtime_find(&program);
 	print_settings(&program.elf);
-	print_verdict(&program);
+	print_runtime(&program, runtime);
+	print_audit();
+	print_verdict(&program, runtime);
 	return tool_flush();
 }
 
@@ -119,6 +151,6 @@ const struct tool_command command_check = {
 	.options =
 		"It looks at the file and runs nothing. Exit status: 0 if it would, 1 if not.\n"
 		"It is about the preload. A program that opens the library by dlopen(), or that has\n"
-		"it in LD_AUDIT, needs GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 as well.\n",
+		"LD_AUDIT, needs GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096 as well.\n",
 	.run = run,
 };

@@ -12,6 +12,8 @@
 #include "settings.h"
 #include "tool.h"
 
+#define TUNABLE "glibc.rtld.optional_static_tls="
+
 enum {
 	OPTION_LIMIT = 256,
 	OPTION_POLICY,
@@ -123,14 +125,31 @@ static int put_variable(const char *name, const char *first, const char *separat
 	return error == 0 ? TOOL_OK : tool_fail("%s: %s", name, strerror(errno));
 }
 
+/* With a library in LD_AUDIT, ld.so has no room left for the thread-local storage of one that is
+   preloaded, unless it is told to leave some: the program would not start. */
+static int leave_room(void)
+{
+	const char *audit = getenv("LD_AUDIT"), *tunables = getenv("GLIBC_TUNABLES");
+
+	if (tunables == NULL)
+		tunables = "";
+	if (audit == NULL || audit[0] == '\0' || strstr(tunables, TUNABLE) != NULL)
+		return TOOL_OK;
+	/* Enough for the debug library. */
+	return put_variable("GLIBC_TUNABLES", tunables, tunables[0] != '\0' ? ":" : "",
+	                    TUNABLE "8192");
+}
+
 static int set_environment(const struct plan *plan, const char *library)
 {
 	const char *preload = getenv("LD_PRELOAD"), *conf = getenv("OOMRECLAIM_CONF");
-	int status;
+	int status = leave_room();
 
 	if (preload == NULL)
 		preload = "";
-	status = put_variable("LD_PRELOAD", library, preload[0] != '\0' ? ":" : "", preload);
+	if (status == TOOL_OK)
+		status =
+			put_variable("LD_PRELOAD", library, preload[0] != '\0' ? ":" : "", preload);
 	if (status != TOOL_OK || plan->conf[0] == '\0')
 		return status;
 	if (conf == NULL)

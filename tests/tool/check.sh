@@ -96,6 +96,7 @@ chmod +x "$tmp/script"
 verdict_of 0 'the preload works$' "$tmp/script"
 is_like "^script:     $tmp/script\$" "$tmp/out"
 is_like '^program:    /.*/sh$' "$tmp/out"
+is_like '^starts:     what the script starts has the library too' "$tmp/out"
 printf '#!%s\n' "$tmp/static" >"$tmp/static-script"
 chmod +x "$tmp/static-script"
 verdict_of 1 'the preload does not work: it is linked statically' "$tmp/static-script"
@@ -107,6 +108,51 @@ echo 'exit 0' >"$tmp/plain"
 chmod +x "$tmp/plain"
 expect 0 "$tool" check "$tmp/plain"
 is_like '^format:     no ELF file; /bin/sh runs it$' "$tmp/out"
+is_like '^starts:     what the script starts has the library too' "$tmp/out"
+
+# ---- Programs of which more is known: by name, behind links, and by a library ----
+# known_as NAME LABEL PATTERN [VERDICT]
+known_as()
+{
+	cp "$worker" "$tmp/$1"
+	verdict_of 0 "the preload works${4-}\$" "$tmp/$1"
+	is_like "^$2: +$3" "$tmp/out"
+	printf '#!%s\n' "$tmp/$1" >"$tmp/wrapper"
+	chmod +x "$tmp/wrapper"
+	verdict_of 0 "the preload works${4-}\$" "$tmp/wrapper"
+	is_like "^$2: +$3" "$tmp/out"
+	! grep -q '^starts:' "$tmp/out" || fail "$1: an interpreter that is known"
+}
+known_as java memory '.*-Xmx' ', but not for the memory that Java maps by itself'
+known_as node memory '.*--max-old-space-size' ', but not for the memory that node maps by itself'
+known_as php8.2 memory '.*USE_ZEND_ALLOC=0' ', but not for the memory that PHP maps by itself'
+known_as python3.11 memory '.*PYTHONMALLOC=malloc'
+known_as postgres memory '.*shared_buffers'
+known_as redis-server policy 'abort '
+mkdir "$tmp/links"
+ln -s "$tmp/php8.2" "$tmp/links/interpreter"
+verdict_of 0 'the preload works, but not for the memory that PHP maps by itself$' "$tmp/links/interpreter"
+$cc -shared -fPIC -Wl,-soname,libpython3.99.so "$tmp/own.c" -o "$tmp/libpython3.99.so"
+$cc -Wl,--no-as-needed "$tmp/empty.c" -o "$tmp/embeds" "$tmp/libpython3.99.so"
+verdict_of 0 'the preload works$' "$tmp/embeds"
+is_like '^memory: .*PYTHONMALLOC' "$tmp/out"
+verdict_of 0 'the preload works$' ls
+if grep -Eq '^(memory|policy|starts|LD_AUDIT):' "$tmp/out"; then
+	fail "ls: more than is known"
+fi
+
+# ---- LD_AUDIT takes the room for thread-local storage; run sees to it that there is some ----
+echo 'unsigned la_version(unsigned version) { return version; }' >"$tmp/audit.c"
+$cc -shared -fPIC "$tmp/audit.c" -o "$tmp/audit.so"
+expect 0 env LD_AUDIT="$tmp/audit.so" "$tool" check ls
+is_like '^LD_AUDIT: .*GLIBC_TUNABLES=glibc.rtld.optional_static_tls=4096' "$tmp/out"
+expect 0 env LD_AUDIT="$tmp/audit.so" GLIBC_TUNABLES=glibc.malloc.check=0 "$tool" run -- env
+is_like '^GLIBC_TUNABLES=glibc.malloc.check=0:glibc.rtld.optional_static_tls=' "$tmp/out"
+[ ! -s "$tmp/err" ] || fail "with LD_AUDIT: $(cat "$tmp/err")"
+expect 0 env LD_AUDIT="$tmp/audit.so" GLIBC_TUNABLES=glibc.rtld.optional_static_tls=9999 "$tool" run -- env
+is_like '^GLIBC_TUNABLES=glibc.rtld.optional_static_tls=9999$' "$tmp/out"
+expect 0 "$tool" run -- env
+! grep -q GLIBC_TUNABLES "$tmp/out" || fail "a tunable without LD_AUDIT"
 
 # ---- Files that are damaged: an answer, whichever ----
 for bytes in 0 1 4 5 20 63 64 65 200 1000 4000 8000 12000; do
