@@ -187,15 +187,24 @@ static size_t edit_distance(const struct value *typed, const char *key)
 	return row[length];
 }
 
+/* One slip in three letters, and one more where a word of more than three begins as it should: two
+   letters that change places are two. */
+static size_t slips_allowed(const struct value *typed, const char *key)
+{
+	bool begins_right = typed->length > 3 && small(typed->text[0]) == key[0];
+
+	return typed->length / 3 + begins_right;
+}
+
 static const char *nearest_key(const struct value *typed)
 {
 	const char *nearest = NULL;
-	size_t least = typed->length / 3 + 2; /* one slip in three letters, and one more */
+	size_t least = SIZE_MAX;
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		size_t distance = edit_distance(typed, table[i].option.key);
 
-		if (distance < least) {
+		if (distance < least && distance <= slips_allowed(typed, table[i].option.key)) {
 			least = distance;
 			nearest = table[i].option.key;
 		}

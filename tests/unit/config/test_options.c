@@ -262,6 +262,39 @@ Test(options, a_very_long_key_gets_no_suggestion)
 	cr_expect_str_eq(complaints, "test|ppppppppppppppppppppppppp:1|unknown setting|\n");
 }
 
+Test(options, a_suggestion_is_near)
+{
+	static const struct {
+		const char *typed, *suggestion;
+	} words[] = {{"foo", ""},
+	             {"bar", ""},
+	             {"lab", ""},
+	             {"x", ""},
+	             {"frob", ""},
+	             {"narenas", ""},
+	             {"lo", ""},
+	             {"lwo", ""},
+	             {"hgh", "high"},
+	             {"hihg", "high"},
+	             {"lov", "low"},
+	             {"limti", "limit"},
+	             {"lmit", "limit"},
+	             {"imit", "limit"},
+	             {"reverse", "reserve"},
+	             {"waitms", "wait_ms"},
+	             {"Log", "log"},
+	             {"modul", "modules"}};
+	char text[64], complaint[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		snprintf(text, sizeof text, "%s:?", words[i].typed);
+		snprintf(complaint, sizeof complaint, "test|%s:?|unknown setting|%s\n",
+		         words[i].typed, words[i].suggestion);
+		cr_expect_eq(apply(text), 1);
+		cr_expect_str_eq(complaints, complaint);
+	}
+}
+
 Test(options, nobody_to_complain_to)
 {
 	cr_expect_eq(options_apply("test", "x:1,policy:abort", &options, NULL), 1);
