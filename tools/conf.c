@@ -188,7 +188,7 @@ static int run(int argc, char **argv)
 	wrong = form == FORM_KEYS ? 0 : apply("OOMRECLAIM_CONF", getenv("OOMRECLAIM_CONF"));
 	wrong += apply("--conf", conf);
 	flushed = print(form);
-	return wrong > 0 ? TOOL_FAILED : flushed;
+	return wrong > 0 ? TOOL_USAGE : flushed;
 }
 
 const struct tool_command command_conf = {
@@ -199,6 +199,6 @@ const struct tool_command command_conf = {
 	.options = "  --conf KEY:VALUE,...  as oomreclaim run would add it\n"
 		   "  --json                a list of objects\n"
 		   "  --keys                key, values and meaning, with tabulators between them\n"
-		   "Exit status: 1 if a pair is wrong, which the library would ignore.\n",
+		   "Exit status: 2 if a pair is wrong, as that of oomreclaim run.\n",
 	.run = run,
 };

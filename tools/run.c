@@ -14,6 +14,8 @@
 
 #define TUNABLE "glibc.rtld.optional_static_tls="
 
+#define SIZE_LEAST ((uint64_t)8 << 20)
+
 enum {
 	OPTION_LIMIT = 256,
 	OPTION_POLICY,
@@ -57,9 +59,15 @@ static void add(struct plan *plan, const char *key, const char *value)
 
 static int take_size(uint64_t *bytes, const char *option)
 {
-	if (tool_parse_size(optarg, bytes) && *bytes > 0 && *bytes < UINT64_MAX)
-		return TOOL_OK;
-	return tool_usage(&command_run, "run: %s %s: not a size (like 512M, 1G)", option, optarg);
+	if (!tool_parse_size(optarg, bytes) || *bytes == 0 || *bytes == UINT64_MAX)
+		return tool_usage(&command_run, "run: %s %s: not a size (like 512M, 1G)", option,
+		                  optarg);
+	/* As --limit has it; with less the program ends with a line of ld.so's. */
+	if (*bytes < SIZE_LEAST)
+		return tool_usage(&command_run,
+		                  "run: %s %s: less than 8M, which a heap needs to start", option,
+		                  optarg);
+	return TOOL_OK;
 }
 
 static int take_option(struct plan *plan, int option)

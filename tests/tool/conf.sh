@@ -31,11 +31,13 @@ expect 0 env MALLOC_CONF=narenas:2,retain:true "$tool" conf --conf limit:1G
 is_like '"narenas:2,retain:true"; retain is true, by MALLOC_CONF$' "$tmp/out"
 
 # ---- Mistakes: what the library would say ----
-expect 1 env OOMRECLAIM_CONF=polcy:kill,wait_ms:5 "$tool" conf
+expect 2 env OOMRECLAIM_CONF=polcy:kill,wait_ms:5 "$tool" conf
 is_like '^oomreclaim: OOMRECLAIM_CONF: "polcy:kill": unknown setting; did you mean "policy"\?$' \
 	"$tmp/err"
 is_like '^wait_ms +5 +OOMRECLAIM_CONF ' "$tmp/out"
-expect 1 "$tool" conf --conf reserve:2G
+# As run does.
+refuses 2 'run: "reserve:2G": more than 1G; .*' "$tool" run --conf reserve:2G true
+expect 2 "$tool" conf --conf reserve:2G
 is_like '^oomreclaim: --conf: "reserve:2G": more than 1G; ' "$tmp/err"
 is_like '^reserve +1M +default ' "$tmp/out"
 

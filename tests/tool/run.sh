@@ -47,6 +47,11 @@ is_like '^Max data size +134217728 +134217728 ' "$tmp/out"
 expect 0 "$tool" run --data 1T -- true
 refuses 2 'run: --as 0: not a size .*' "$tool" run --as 0 true
 refuses 2 'run: --as 1X: not a size .*' "$tool" run --as 1X true
+for option in --as --data; do
+	refuses 2 "run: $option 8191K: less than 8M, which a heap needs to start; .*" "$tool" run $option 8191K true
+done
+refuses 2 'run: "limit:8191K": less than 8M, which a heap needs to start; .*' "$tool" run --limit 8191K true
+expect 0 "$tool" run --data 8M true
 refuses 2 'run: --data -1: not a size .*' "$tool" run --data -1 true
 refuses 2 'run: --as 99999999999T: not a size .*' "$tool" run --as 99999999999T true
 if [ "$(id -u)" -eq 0 ]; then

@@ -21,8 +21,10 @@ for command in run check conf top stat; do
 done
 expect 0 "$tool" -h
 expect 0 "$tool" help
-expect 0 "$tool" --version
-is_like '^oomreclaim [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/out"
+for option in --version -V; do
+	expect 0 "$tool" $option
+	is_like '^oomreclaim [0-9]+\.[0-9]+\.[0-9]+$' "$tmp/out"
+done
 
 refuses 2 'run: no program to run; .*' "$tool" run
 refuses 2 'run: no program to run; .*' "$tool" run --limit 1G --
