@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A module to begin with. In place of lib_... put the library that the program uses; link with it.
+ * A module to begin yours with: callbacks for a program that can't be rebuilt. In place of lib_... put the
+ * library that the program uses, and which caches something; link with it. Here that cache is a block of as
+ * many MiB as the argument says.
  *
  *     cc -shared -fPIC -o mine.so mine.c $(pkg-config --cflags oomreclaim)
  *     OOMRECLAIM_CONF=modules:/path/to/mine.so oomreclaim run --limit 512M -- program

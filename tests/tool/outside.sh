@@ -15,6 +15,7 @@ meson install -C "$build" --no-rebuild --destdir "$tmp/root" >"$tmp/log" 2>&1 ||
 	exit 1
 }
 root=$tmp/root$prefix
+here=$(cd "$(dirname "$0")" && pwd)
 cp -r "$source/examples" "$tmp/examples"
 cd "$tmp/examples"
 export LD_LIBRARY_PATH="$root/$libdir" PKG_CONFIG_PATH="$root/$libdir/pkgconfig"
@@ -34,6 +35,8 @@ flags()
 	$cc -O2 $(flags --cflags) -o graceful graceful.c $(flags --libs) || fail graceful
 	$cxx -std=c++17 -O2 $(flags --cflags) -o pmr pmr.cpp || fail pmr
 	$cc -D_GNU_SOURCE -O2 -shared -fPIC $(flags --cflags) -o mine.so module/mine.c || fail mine
+	sed 's/return oomreclaim_register(.*/return (void)reclaim, 0;/' module/mine.c >"$tmp/keeps.c"
+	$cc -D_GNU_SOURCE -O2 -shared -fPIC $(flags --cflags) -o "$tmp/keeps.so" "$tmp/keeps.c" || fail keeps
 }
 
 # 30 MiB of files.
@@ -76,10 +79,39 @@ run_all()
 	is_like 'constraint=BUDGET, policy=kill$' "$tmp/err"
 	expect 0 "$tool" run --limit 64M --conf "modules:$1/mine.so=10" -- true
 	[ ! -s "$tmp/err" ] || fail "mine.so: $(cat "$tmp/err")"
+	# What its cache takes is missing where it does not register its callback.
+	expect 0 "$tool" run --limit 64M --conf "modules:$1/mine.so=20" -- /usr/bin/python3 -c 'bytearray(50 << 20)'
+	expect 1 "$tool" run --limit 64M --conf "modules:$tmp/keeps.so=20" -- /usr/bin/python3 -c 'bytearray(50 << 20)'
+}
+
+# prefork's line in README.md, in a group of as many MiB as it says.
+try_prefork()
+{
+	# Backquotes of Markdown:
+	# shellcheck disable=SC2016
+	line=$(sed -n 's/^| \[prefork.c\].* MemoryMax=\([0-9]*\)M .*`oomreclaim run --conf \([^ ]*\) -- \([^`]*\)`.*/\1 \2 \3/p' \
+		README.md)
+	# Words, one for each child:
+	# shellcheck disable=SC2086
+	set -- $line
+	[ $# -gt 4 ] || exit 1
+	mib=$1 conf=$2
+	shift 2
+	# shellcheck source=tests/preload/cgroup.sh
+	. "$here/../preload/cgroup.sh"
+	make_group "$mib"
+	in_group "$conf" "$root/$libdir/liboomreclaim.so.0" "$@"
 }
 run_all "$PWD"
 expect 0 "$root/bin/oomreclaim" run -- ./dead trylock
 is_like '^20000 entries$' "$tmp/out"
+status=0
+(try_prefork) >"$tmp/out" 2>"$tmp/err" || status=$?
+case $status in
+0) is_like '^child 5 \(48 MiB, oom_score_adj 300\) died of signal 9$' "$tmp/out" ;;
+77) echo "prefork: no memory cgroup to be had here" ;;
+*) fail "prefork: $(cat "$tmp/out" "$tmp/err")" ;;
+esac
 
 # Each has a line that says what it is for.
 for name in *.c *.cpp */*.c container/* systemd/*; do
