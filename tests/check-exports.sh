@@ -1,14 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# check-exports.sh LIST SHARED MAP LIBRARY...
+# check-exports.sh LIST SHARED MAP SYMBOLS LIBRARY...
 # The libraries, shared or static, define what LIST names and nothing more, but
 # for what SHARED names, which the shared library has as well; the version script
-# MAP lists both. A name too many lands in every program the library is preloaded
+# MAP lists both, and so does Debian's file of SYMBOLS. A name too many lands in every program the library is preloaded
 # into; one too few goes to glibc's heap.
 set -eu
 
-list=$1 shared=$2 map=$3
-shift 3
+list=$1 shared=$2 map=$3 debian=$4
+shift 4
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 LC_ALL=C
@@ -33,6 +33,9 @@ sort "$list" "$shared" >"$tmp/expected-shared"
 sed -e 's,/\*.*\*/,,' -e '/^local:/,$d' -n -e 's/^[[:space:]]*\([A-Za-z_0-9]*\);.*/\1/p' "$map" \
 	>"$tmp/names"
 compare "$map" "$tmp/names" "$tmp/expected-shared"
+
+sed -n 's/^ \([A-Za-z_0-9]*\)@Base .*/\1/p' "$debian" >"$tmp/names"
+compare "$debian" "$tmp/names" "$tmp/expected-shared"
 
 for library; do
 	case $library in
