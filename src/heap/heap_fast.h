@@ -45,6 +45,16 @@ struct heap_request;
 void heap_defaults(void);
 void heap_defaults_limit(size_t limit);
 
+/* heap_start.c: what jemalloc calls to set up a set of extents, and to have memory for its control
+   interface. */
+void heap_eset_init(eset_t *eset, extent_state_t state);
+void *heap_ctl_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment);
+/* Before main(): puts aside the memory that the control interface will need. */
+void heap_control_prepare(void);
+/* Makes an arena, without the control interface as long as that is not in use. Returns 0 or an
+   error number. */
+int heap_arena_create(const arena_config_t *config, unsigned *arena);
+
 /* heap_reserve.c: see struct heap_ops. */
 int heap_reserve_create(size_t bytes);
 void *heap_reserve_alloc(const struct heap_request *request);

@@ -36,7 +36,7 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c, heap_charge.c and heap_fork.c. */
+   to heap_thread.c, heap_extent.c, heap_charge.c, heap_fork.c, heap_start.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -63,6 +63,21 @@
 #define je_base_prefork heap_base_prefork
 #define je_base_postfork_parent heap_base_postfork_parent
 #define je_base_postfork_child heap_base_postfork_child
+#endif
+#ifdef OOM_HEAP_GLUE_ECACHE
+#define je_eset_init heap_eset_init
+#endif
+#ifdef OOM_HEAP_GLUE_CTL
+#define je_base_alloc heap_ctl_alloc
+#endif
+#ifdef OOM_HEAP_GLUE_PROF
+#include <math.h>
+#define log(x) heap_log(x)
+#define exp(x) heap_exp(x)
+#define round(x) heap_round(x)
+double heap_log(double x);
+double heap_exp(double x);
+double heap_round(double x);
 #endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard

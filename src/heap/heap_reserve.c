@@ -85,7 +85,7 @@ static int reserve_flags(void)
 int heap_reserve_create(size_t bytes)
 {
 	arena_config_t config = {.extent_hooks = &reserve.hooks, .metadata_use_hooks = false};
-	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0, length = sizeof reserve.arena;
+	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0;
 	void *region, *whole;
 
 	if (size == 0)
@@ -106,8 +106,7 @@ int heap_reserve_create(size_t bytes)
 	}
 	reserve.region = region;
 	reserve.begin = (uintptr_t)region;
-	if (je_mallctl("experimental.arenas_create_ext", &reserve.arena, &length, &config,
-	               sizeof config) != 0) {
+	if (heap_arena_create(&config, &reserve.arena) != 0) {
 		pages_munmap(region, reserve.region_bytes);
 		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;

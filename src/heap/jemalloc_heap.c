@@ -49,11 +49,8 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size)
 
 static void init(void)
 {
-	uint64_t epoch = 1;
-
-	/* The control interface sets itself up at its first use, which needs memory: not to be left
-	   for the day when there is none. */
-	je_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
+	if (malloc_initialized())
+		heap_control_prepare();
 }
 
 static int flags_of(const struct heap_request *request)
