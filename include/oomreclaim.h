@@ -71,6 +71,8 @@ static inline bool oomreclaim_available(void)
 
 /* Priorities are any int; the highest is called first. */
 #define OOMRECLAIM_PRIORITY_DEFAULT 0
+/* Purgeable blocks (below) are asked with the highest there is. */
+#define OOMRECLAIM_PRIORITY_PURGEABLE 2147483647
 
 /* Why a callback is called. */
 enum oomreclaim_reason {
@@ -282,6 +284,81 @@ struct oomreclaim_reclaim_stats {
 /* Reads them, up to stats_size bytes. Returns 0, or EINVAL for a NULL stats. */
 OOMRECLAIM_API int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats,
                                             size_t stats_size);
+
+/* ---- Purgeable blocks -------------------------------------------------- */
+
+/*
+ * Memory that the library may take away while nobody has it pinned: a cache of images, say, without
+ * a callback. The functions hand out a struct that stands for the memory and stays until it is
+ * freed; the block itself is one of malloc()'s, and may be gone. After Chromium's discardable
+ * memory and macOS's NSPurgeableData; pins are counted, and any number of threads may hold some:
+ *
+ *     image = oomreclaim_purgeable_alloc(bytes, OOMRECLAIM_COST_DEFAULT);
+ *     decode(file, oomreclaim_purgeable_block(image));
+ *     oomreclaim_purgeable_unpin(image);
+ *     ...
+ *     pixels = oomreclaim_purgeable_pin(image);
+ *     if (pixels == NULL) { it was taken: oomreclaim_purgeable_free(image), and decode again }
+ *
+ * Blocks are taken when callbacks would be called, and before: the library is a shrinker with the
+ * priority OOMRECLAIM_PRIORITY_PURGEABLE, the highest. What is not pinned is what the program has
+ * said that it can do without, and to free it takes no code of the program and no lock of it; so no
+ * callback has to give anything dearer as long as there is some. A program that has something
+ * cheaper still registers it with that priority: callbacks come first within one, and shrinkers
+ * share. The shrinker is registered with the first block, by the name "purgeable blocks", in either
+ * context.
+ *
+ * Of all that are not pinned goes first the one that was unpinned first, if they cost the same. One
+ * that costs twice as much stays twice as long. Costs are told apart by powers of two (2 and 3 are
+ * the same). All functions take the same short time however many blocks there are.
+ *
+ * A child of fork() has blocks of its own, pinned as the parent's were. None of these functions is
+ * async-signal-safe, and of all these only oomreclaim_purgeable_alloc() may reclaim.
+ */
+struct oomreclaim_purgeable;
+
+/*
+ * A block of `size` bytes as from malloc(), pinned once; `cost` is what it takes to make its
+ * content again, per byte, 1 to OOMRECLAIM_COST_MAX, as of a shrinker. NULL with errno EINVAL (cost) or
+ * ENOMEM. Takes some 64 bytes more than malloc(), and these stay when the block is taken.
+ */
+OOMRECLAIM_API struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, unsigned cost);
+
+/*
+ * The block of one that is pinned; NULL if it is not. It does not move as long as a pin is held.
+ * As long as it is pinned the block is an ordinary one: malloc_usable_size() says how much of it
+ * may be used. It belongs to `purgeable`: free() and realloc() are for one that was taken out by
+ * oomreclaim_purgeable_take(). While it is not pinned the block is not to be touched at all, nor
+ * given to any of the three: it may be freed at any moment, and be somebody else's.
+ */
+OOMRECLAIM_API void *oomreclaim_purgeable_block(const struct oomreclaim_purgeable *purgeable);
+
+/*
+ * Pins it, and returns the block with what was in it; or NULL if it was taken away. Then it is not
+ * pinned, will never be again, and is good for oomreclaim_purgeable_free() alone. NULL for NULL.
+ * Pins are counted: each needs an oomreclaim_purgeable_unpin().
+ */
+OOMRECLAIM_API void *oomreclaim_purgeable_pin(struct oomreclaim_purgeable *purgeable);
+
+/*
+ * Undoes one pin, of whatever thread; with the last one the block may be taken. Returns 0, or
+ * EINVAL: NULL, or it is not pinned.
+ */
+OOMRECLAIM_API int oomreclaim_purgeable_unpin(struct oomreclaim_purgeable *purgeable);
+
+/*
+ * Parts the block from `purgeable`, which is freed: from now on it is an ordinary block, for free()
+ * and realloc(). The caller has to have the only pin. NULL, and nothing is done, if it is not
+ * pinned or more than once, or for NULL.
+ */
+OOMRECLAIM_API void *oomreclaim_purgeable_take(struct oomreclaim_purgeable *purgeable);
+
+/*
+ * Frees it, and its block if that is still there, pinned or not: no other thread may use either any
+ * more. NULL is nothing to do. Using it afterwards is as wrong as for a block that was freed;
+ * liboomreclaim-debug.so reports it, with both places.
+ */
+OOMRECLAIM_API void oomreclaim_purgeable_free(struct oomreclaim_purgeable *purgeable);
 
 /* ---- Scopes ------------------------------------------------------------ */
 
@@ -506,6 +583,10 @@ struct oomreclaim_stats {
 	/* See struct oomreclaim_verdict; UNKNOWN, unless it was the budget, where nothing was
 	   registered, set or read before: to find out takes system calls. */
 	char last_constraint[OOMRECLAIM_CONSTRAINT_MAX];
+
+	/* Purgeable blocks, in bytes: that could be taken now, and that were taken. */
+	uint64_t purgeable;
+	uint64_t purged;
 };
 
 /*

@@ -59,6 +59,9 @@ const struct field fields[] = {
 	{"background_bytes_measured", "oomreclaim_background_measured_bytes_total", "counter",
          "Bytes that the heap saw freed in background rounds.",
          offsetof(struct oomreclaim_stats, background_bytes_measured)},
+	BYTES(purgeable, "Bytes of purgeable blocks that could be taken now."),
+	{"purged", "oomreclaim_purged_bytes_total", "counter", "Bytes of purgeable blocks taken.",
+         offsetof(struct oomreclaim_stats, purged)},
 	{"callbacks", "oomreclaim_callbacks", "gauge", "Callbacks registered.",
          offsetof(struct oomreclaim_stats, callbacks)},
 };

@@ -87,6 +87,9 @@ static void put_ladder(FILE *to, const struct oomreclaim_stats *stats)
 	fprintf(to, "          background: %" PRIu64 " rounds, %s claimed, %s measured\n",
 	        stats->background_rounds, tool_size(stats->background_bytes_claimed),
 	        tool_size(stats->background_bytes_measured));
+	if (stats->purgeable > 0 || stats->purged > 0)
+		fprintf(to, "          purgeable blocks: %s, %s purged\n",
+		        tool_size(stats->purgeable), tool_size(stats->purged));
 }
 
 static void put_last(FILE *to, const struct oomreclaim_stats *stats)

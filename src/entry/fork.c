@@ -18,6 +18,7 @@
 #include "kill/policy.h"
 #include "limits/budget.h"
 #include "reclaim/calls.h"
+#include "reclaim/purgeable.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "report/dump.h"
@@ -58,6 +59,7 @@ static const struct fork_part parts[] = {
 	{report_fork_lock, report_fork_unlock, NULL, report_fork_unlock},
 	{policy_fork_lock, policy_fork_unlock, NULL, policy_fork_unlock},
 	{reclaim_fork_lock, reclaim_fork_unlock, reclaim_fork_child, reclaim_fork_unlock},
+	{purgeable_fork_lock, purgeable_fork_unlock, NULL, purgeable_fork_unlock},
 	{registry_fork_lock, registry_fork_unlock, registry_reset, registry_fork_unlock},
 	{calls_fork_lock, calls_fork_unlock, calls_fork_child, calls_fork_unlock},
 	{NULL, NULL, own_end_fork_child, NULL},

@@ -33,6 +33,10 @@ void blocks_free_sized(void *memory, size_t size);
 void blocks_sdallocx(void *memory, size_t size, int flags);
 void blocks_dallocx(void *memory, int flags);
 
+/* Where the program is about to do with it what `what` says: it has to be a block in use. NULL is
+   fine. */
+void blocks_look_at(const void *memory, const char *what);
+
 /* ---- The quarantine (quarantine.c) ---- */
 
 /* Gives all of it to jemalloc: before the ladder tries again, and before somebody looks at
@@ -44,6 +48,7 @@ int64_t blocks_kept_bytes(void);
 /* At the end of the program: looks at all that waits. */
 void blocks_stop(void);
 #else
+#define blocks_look_at(memory, what) ((void)0)
 #define blocks_drain() ((void)0)
 #define blocks_kept_bytes() 0
 #define blocks_stop() ((void)0)

@@ -220,6 +220,12 @@ size_t blocks_size(const void *memory)
 	return take(memory, "asks for the size of").size;
 }
 
+void blocks_look_at(const void *memory, const char *what)
+{
+	if (memory != NULL && is_on())
+		take(memory, what);
+}
+
 /* ---- Free ---- */
 
 static void free_checked(void *memory, int flags)

@@ -48,7 +48,7 @@ void *const *block_stack(const struct block *block, enum block_state which);
 
 /* ---- What is said; all but one abort (blocks_report.c) ---- */
 
-/* `what` is "frees", "resizes" or "asks for the size of". */
+/* `what` is "frees", "resizes", "asks for the size of" or "pins", say. */
 _Noreturn void block_report_twice(const struct block *block, const char *what);
 _Noreturn void block_report_none(const void *memory, const char *what);
 _Noreturn void block_report_overflow(const struct block *block, size_t at);

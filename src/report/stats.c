@@ -8,6 +8,7 @@
 #include "config/options.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "reclaim/purgeable.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 
@@ -148,6 +149,15 @@ static void put_reclaim(struct oomreclaim_stats *stats)
 	stats->callbacks = callbacks;
 }
 
+static void put_purgeable(struct oomreclaim_stats *stats)
+{
+	struct purgeable_totals totals;
+
+	purgeable_totals(&totals);
+	stats->purgeable = totals.bytes;
+	stats->purged = totals.purged_bytes;
+}
+
 void stats_gather(struct oomreclaim_stats *stats)
 {
 	memset(stats, 0, sizeof *stats);
@@ -156,6 +166,7 @@ void stats_gather(struct oomreclaim_stats *stats)
 	put_budget(stats);
 	put_ladder(stats);
 	put_reclaim(stats);
+	put_purgeable(stats);
 	put_last(stats);
 }
 

@@ -51,6 +51,8 @@ static const struct {
 	ROW(background_rounds),
 	ROW(background_bytes_claimed),
 	ROW(background_bytes_measured),
+	ROW(purgeable),
+	ROW(purged),
 	ROW(last_time_ns),
 	ROW(last_size),
 };

@@ -209,6 +209,23 @@ static bool run_register(void)
 	return !error;
 }
 
+/* The block is had or not, and then nothing is left of it. */
+static bool run_purgeable(void)
+{
+	struct oomreclaim_purgeable *made = oomreclaim_purgeable_alloc(BIG, 1);
+	void *block;
+
+	if (!made)
+		return !nth_refused(NULL);
+	CHECK_EQ(errno, ERRNO_UNTOUCHED);
+	block = oomreclaim_purgeable_block(made);
+	nth_fill(block, BIG);
+	CHECK_EQ(oomreclaim_purgeable_unpin(made), 0);
+	CHECK(oomreclaim_purgeable_pin(made) == block);
+	nth_check(block, BIG);
+	return take(oomreclaim_purgeable_take(made), BIG, 16);
+}
+
 static void drop(void *arg, const char *text)
 {
 	*(size_t *)arg += strlen(text);
@@ -309,6 +326,7 @@ int main(int argc, char **argv)
 		{"pages", run_pages, NULL, 1},
 		{"new", run_new, NULL, 1},
 		{"register", run_register, NULL, 1},
+		{"purgeable", run_purgeable, NULL, 1},
 		{"tell", run_tell, NULL, 1},
 		{"arena", run_arena, NULL, 0},
 		{"thread", run_thread, NULL, 0},

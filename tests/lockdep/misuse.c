@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../preload/check.h"
+#include "oomreclaim.h"
 
 __attribute__((weak)) void sdallocx(void *memory, size_t size, int flags);
 
@@ -148,6 +149,65 @@ static void *nothing(void *unused)
 	return unused;
 }
 
+/* ---- Purgeable blocks ---- */
+
+static struct oomreclaim_purgeable *volatile purgeable;
+
+static void free_purgeable(void)
+{
+	purgeable = oomreclaim_purgeable_alloc(size, 1);
+	oomreclaim_purgeable_free(purgeable);
+}
+
+static void *pin_freed(void *unused)
+{
+	free_purgeable();
+	oomreclaim_purgeable_pin(purgeable);
+	return unused;
+}
+
+static void *unpin_freed(void *unused)
+{
+	free_purgeable();
+	oomreclaim_purgeable_unpin(purgeable);
+	return unused;
+}
+
+static void *free_freed(void *unused)
+{
+	free_purgeable();
+	oomreclaim_purgeable_free(purgeable);
+	return unused;
+}
+
+static void *pin_none(void *unused)
+{
+	oomreclaim_purgeable_pin((struct oomreclaim_purgeable *)0x123450);
+	return unused;
+}
+
+/* It is taken in between, though nobody sees that. */
+static void *write_unpinned(void *unused)
+{
+	purgeable = oomreclaim_purgeable_alloc(size, 1);
+	free(block);
+	block = oomreclaim_purgeable_block(purgeable);
+	oomreclaim_purgeable_unpin(purgeable);
+	oomreclaim_reclaim(size);
+	block[size / 2] = 1;
+	use_again();
+	return unused;
+}
+
+/* And the block is freed once more. */
+static void *free_with_block(void *unused)
+{
+	purgeable = oomreclaim_purgeable_alloc(size, 1);
+	free(oomreclaim_purgeable_block(purgeable));
+	oomreclaim_purgeable_free(purgeable);
+	return unused;
+}
+
 static const struct {
 	const char *name;
 	void *(*second)(void *);
@@ -167,6 +227,12 @@ static const struct {
 	{"resize-freed", resize_freed, true},
 	{"wrong-size", wrong_size, false},
 	{"nothing", nothing, false},
+	{"pin-freed", pin_freed, false},
+	{"unpin-freed", unpin_freed, false},
+	{"free-freed", free_freed, false},
+	{"pin-none", pin_none, false},
+	{"write-unpinned", write_unpinned, false},
+	{"free-with-block", free_with_block, false},
 };
 
 int main(int argc, char **argv)

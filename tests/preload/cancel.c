@@ -32,7 +32,7 @@ static bool fails;
 #define AS(type, ...) (((type(*)(__VA_ARGS__))(uintptr_t)function))
 
 /* Made before memory is short. */
-static void *block, *aligned_block;
+static void *block, *aligned_block, *purgeable;
 static oomreclaim_handle registered;
 
 /* The block, to be freed by who takes it. */
@@ -229,6 +229,27 @@ static bool call_registry(void)
 	return true;
 }
 
+static bool call_purgeable(void)
+{
+	struct oomreclaim_purgeable *made = NULL;
+
+	if (is("oomreclaim_purgeable_alloc")) {
+		made = AS(struct oomreclaim_purgeable *, size_t, unsigned)(BIG, 1);
+		CHECK(!made == fails);
+		oomreclaim_purgeable_free(made);
+	} else if (is("oomreclaim_purgeable_take"))
+		free(AS(void *, void *)(take(&purgeable)));
+	else if (is("oomreclaim_purgeable_free"))
+		AS(void, void *)(take(&purgeable));
+	else if (is("oomreclaim_purgeable_unpin"))
+		CHECK_EQ(AS(int, void *)(purgeable), 0);
+	else if (is("oomreclaim_purgeable_pin") || is("oomreclaim_purgeable_block"))
+		CHECK(AS(void *, void *)(purgeable));
+	else
+		return false;
+	return true;
+}
+
 static bool call_policy(void)
 {
 	if (is("oomreclaim_set_policy"))
@@ -283,9 +304,10 @@ static bool has_come_back;
 
 static void *call(void *arg)
 {
-	static bool (*const kinds[])(
-		void) = {call_new,     call_delete, call_alloc,    call_free,   call_on_block,
-	                 call_control, call_tell,   call_registry, call_policy, call_rest};
+	static bool (*const kinds[])(void) = {call_new,    call_delete,   call_alloc,
+	                                      call_free,   call_on_block, call_control,
+	                                      call_tell,   call_registry, call_purgeable,
+	                                      call_policy, call_rest};
 	struct oomreclaim_limit_stats charge;
 	bool is_known = false;
 
@@ -293,7 +315,8 @@ static void *call(void *arg)
 	malloc_trim(0);
 	block = malloc(128);
 	aligned_block = aligned_alloc(64, 128);
-	CHECK(block && aligned_block);
+	purgeable = oomreclaim_purgeable_alloc(128, 1);
+	CHECK(block && aligned_block && purgeable);
 	CHECK_EQ(oomreclaim_register("one", 0, 0, give_nothing, NULL, &registered), 0);
 	CHECK_EQ(pthread_cancel(pthread_self()), 0);
 	CHECK_EQ(oomreclaim_limit_stats(&charge, sizeof charge), 0);
@@ -308,6 +331,7 @@ static void *call(void *arg)
 	has_come_back = true;
 	free(block);
 	free(aligned_block);
+	oomreclaim_purgeable_free(purgeable);
 	oomreclaim_unregister(registered);
 	if (!is_known)
 		fprintf(stderr, "no call for %s\n", name);

@@ -143,6 +143,12 @@ static void prepare_shrinkers(void)
 	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
 }
 
+static void prepare_purgeable(void)
+{
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(oomreclaim_purgeable_unpin(oomreclaim_purgeable_alloc(MIB, 1)), 0);
+}
+
 /* One that gives nothing, so that it comes to an end. */
 static void prepare_callback(void)
 {
@@ -331,6 +337,7 @@ static const struct tight_case cases[] = {
 	{"callback", prepare_callback, run_malloc},
 	{"callbacks", prepare_callbacks, run_malloc},
 	{"shrinkers", prepare_shrinkers, run_malloc},
+	{"purgeable", prepare_purgeable, run_malloc},
 	{"grow", prepare_callback, run_grow},
 	{"pressed", NULL, run_pressed},
 	{"closed", close_all, run_pressed},

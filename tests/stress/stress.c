@@ -22,6 +22,7 @@
 
 #include "blocks.h"
 #include "oomreclaim.h"
+#include "purgeables.h"
 
 #define WORKERS_MAX 64
 /* Nobody takes that long for a step, however slow the machine. */
@@ -228,6 +229,7 @@ static void run_child(struct dice *dice)
 		for (int i = 0; i < 200; i++) {
 			put(dice);
 			resize(dice);
+			purgeables_use(dice);
 		}
 		MUST(oomreclaim_unregister(handle) == 0);
 	}
@@ -273,7 +275,11 @@ static void do_something(struct dice *dice)
 	case 46 ... 245:
 		put_in_scope(dice);
 		break;
-	case 246 ... 6999:
+	case 246 ... 1245:
+		if (!purgeables_use(dice))
+			count(&failures);
+		break;
+	case 1246 ... 6999:
 		resize(dice);
 		break;
 	case 7000 ... 9999:
@@ -389,6 +395,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < want.threads; i++)
 		MUST(pthread_join(workers[i].id, NULL) == 0);
 	slots_evict(&dice, SIZE_MAX);
+	purgeables_free();
 	MUST(blocks_count() == 0);
 	MUST(allocated_bytes() < before + LEFT_BYTES_MAX);
 	printf("%lu operations, %lu got no memory, %lu calls, %lu registrations, %lu forks, "
