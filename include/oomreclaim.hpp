@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oomreclaim for C++17: a registration that ends with its object, a scope that ends with its block,
- * and a memory resource for std::pmr. Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL
- * everything here does nothing where the library is absent. It needs exceptions; without RTTI a
- * memory resource equals itself only.
+ * oomreclaim for C++17: a registration or a shrinker that ends with its object, a pointer to what
+ * may be taken away, a scope that ends with its block, and a memory resource for std::pmr.
+ * Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL everything here does nothing where the
+ * library is absent. It needs exceptions; without RTTI a memory resource equals itself only.
  */
 #ifndef OOMRECLAIM_HPP
 #define OOMRECLAIM_HPP
 
+#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include <oomreclaim.h>
@@ -22,51 +24,32 @@
 namespace oomreclaim
 {
 
-/*
- * A callback for as long as the object lives. Its function is called as size_t(const
- * oomreclaim_control &) and follows the rules of oomreclaim_callback; what it throws all the same
- * counts as "nothing given back". The destructor waits for a call on another thread: hold no lock
- * there that the function waits for.
- */
-class registration
+/* What registrations and shrinkers share: functions that stay where they are when the object moves,
+   and the handle. */
+template <class Functions> class registered
 {
 public:
-	using function = std::function<std::size_t(const oomreclaim_control &)>;
+	registered() noexcept = default;
 
-	registration() noexcept = default;
-
-	/* Throws std::system_error with oomreclaim_register()'s error. */
-	registration(const std::string &name, function callback,
-	             int priority = OOMRECLAIM_PRIORITY_DEFAULT, unsigned flags = 0)
-	    : callback_(std::make_unique<function>(std::move(callback)))
-	{
-		if (!oomreclaim_available())
-			return;
-		if (int error = oomreclaim_register(name.c_str(), priority, flags, call,
-		                                    callback_.get(), &handle_))
-			throw std::system_error(error, std::generic_category(),
-			                        "oomreclaim_register");
-	}
-
-	registration(registration &&other) noexcept
-	    : callback_(std::move(other.callback_)), handle_(std::exchange(other.handle_, 0))
+	registered(registered &&other) noexcept
+	    : functions_(std::move(other.functions_)), handle_(std::exchange(other.handle_, 0))
 	{
 	}
 
-	registration &operator=(registration &&other) noexcept
+	registered &operator=(registered &&other) noexcept
 	{
 		if (this != &other) {
 			reset();
-			callback_ = std::move(other.callback_);
+			functions_ = std::move(other.functions_);
 			handle_ = std::exchange(other.handle_, 0);
 		}
 		return *this;
 	}
 
-	registration(const registration &) = delete;
-	registration &operator=(const registration &) = delete;
+	registered(const registered &) = delete;
+	registered &operator=(const registered &) = delete;
 
-	~registration()
+	~registered()
 	{
 		reset();
 	}
@@ -75,7 +58,7 @@ public:
 	{
 		if (handle_ != 0)
 			oomreclaim_unregister(std::exchange(handle_, 0));
-		callback_.reset();
+		functions_.reset();
 	}
 
 	/* False where the library is absent, or after a move or reset(). */
@@ -94,6 +77,46 @@ public:
 		return stats;
 	}
 
+protected:
+	explicit registered(Functions functions)
+	    : functions_(std::make_unique<Functions>(std::move(functions)))
+	{
+	}
+
+	static void check(int error, const char *what)
+	{
+		if (error != 0)
+			throw std::system_error(error, std::generic_category(), what);
+	}
+
+	std::unique_ptr<Functions> functions_;
+	oomreclaim_handle handle_ = 0;
+};
+
+/*
+ * A callback for as long as the object lives. Its function is called as size_t(const
+ * oomreclaim_control &) and follows the rules of oomreclaim_callback; what it throws all the same
+ * counts as "nothing given back". The destructor waits for a call on another thread: hold no lock
+ * there that the function waits for.
+ */
+class registration : public registered<std::function<std::size_t(const oomreclaim_control &)>>
+{
+public:
+	using function = std::function<std::size_t(const oomreclaim_control &)>;
+
+	registration() noexcept = default;
+
+	/* Throws std::system_error with oomreclaim_register()'s error. */
+	registration(const std::string &name, function callback,
+	             int priority = OOMRECLAIM_PRIORITY_DEFAULT, unsigned flags = 0)
+	    : registered(std::move(callback))
+	{
+		if (oomreclaim_available())
+			check(oomreclaim_register(name.c_str(), priority, flags, call,
+			                          functions_.get(), &handle_),
+			      "oomreclaim_register");
+	}
+
 private:
 	static std::size_t call(const oomreclaim_control *control, void *arg)
 	{
@@ -103,9 +126,278 @@ private:
 			return 0; /* no frame above could catch it */
 		}
 	}
+};
 
-	std::unique_ptr<function> callback_; /* where it stays when the object moves */
-	oomreclaim_handle handle_ = 0;
+/* How the shrinkers of a priority are compared; the members of oomreclaim_shrinker. */
+struct shrinker_options {
+	unsigned cost = OOMRECLAIM_COST_DEFAULT;
+	std::size_t batch = 0;
+	int priority = OOMRECLAIM_PRIORITY_DEFAULT;
+	unsigned flags = 0;
+};
+
+/*
+ * A shrinker for as long as the object lives: count() says what there is, as size_t(), and scan()
+ * frees about so much, as size_t(size_t bytes_wanted) or size_t(const oomreclaim_control &). Both
+ * are under the rules of registration's function, and may return OOMRECLAIM_STOP; what they throw
+ * counts as that.
+ */
+struct shrinker_functions {
+	std::function<std::size_t()> count;
+	std::function<std::size_t(const oomreclaim_control &)> scan;
+};
+
+class shrinker : public registered<shrinker_functions>
+{
+public:
+	shrinker() noexcept = default;
+
+	/* Throws std::system_error with oomreclaim_shrinker_register()'s error. */
+	template <class Count, class Scan>
+	shrinker(const std::string &name, Count count, Scan scan,
+	         const shrinker_options &options = {})
+	    : registered({std::move(count), with_control(std::move(scan))})
+	{
+		struct oomreclaim_shrinker made {
+		};
+
+		made.name = name.c_str();
+		made.priority = options.priority;
+		made.flags = options.flags;
+		made.count = call_count;
+		made.scan = call_scan;
+		made.arg = functions_.get();
+		made.cost = options.cost;
+		made.batch = options.batch;
+		if (oomreclaim_available())
+			check(oomreclaim_shrinker_register(&made, sizeof made, &handle_),
+			      "oomreclaim_shrinker_register");
+	}
+
+private:
+	template <class Scan> static auto with_control(Scan scan)
+	{
+		if constexpr (std::is_invocable_v<Scan &, const oomreclaim_control &>)
+			return scan;
+		else
+			return [scan = std::move(scan)](const oomreclaim_control &control) mutable {
+				return static_cast<std::size_t>(scan(control.bytes_wanted));
+			};
+	}
+
+	static std::size_t call_count(const oomreclaim_control *, void *arg)
+	{
+		try {
+			return static_cast<shrinker_functions *>(arg)->count();
+		} catch (...) {
+			return OOMRECLAIM_STOP;
+		}
+	}
+
+	static std::size_t call_scan(const oomreclaim_control *control, void *arg)
+	{
+		try {
+			return static_cast<shrinker_functions *>(arg)->scan(*control);
+		} catch (...) {
+			return OOMRECLAIM_STOP;
+		}
+	}
+};
+
+/*
+ * A T, or a T[], that the library may take away while nobody has it locked; see
+ * oomreclaim_purgeable_alloc(). No destructor is called then, so T has to need none.
+ *
+ *     oomreclaim::purgeable_ptr<char[]> pixels;
+ *     ...
+ *     auto held = pixels.lock();
+ *     if (!held) {
+ *             held = pixels.make(bytes);
+ *             decode(held.get());
+ *     }
+ *
+ * lock() may be called from any thread; make(), a move and the end of the object take it that
+ * nobody has it locked. Where the library is absent nothing is taken.
+ */
+template <class T> class purgeable_ptr
+{
+public:
+	using element_type = std::remove_extent_t<T>;
+
+	static_assert(std::is_trivially_destructible_v<element_type>,
+	              "what is taken away is not destroyed");
+	static_assert(alignof(element_type) <= alignof(std::max_align_t));
+	static_assert(!std::is_array_v<T> || std::extent_v<T> == 0, "T[], with make(count)");
+
+	/* It stays as long as one of these does. */
+	class [[nodiscard]] pin
+	{
+	public:
+		pin() noexcept = default;
+
+		pin(pin &&other) noexcept
+		    : element_(std::exchange(other.element_, nullptr)),
+		      purgeable_(std::exchange(other.purgeable_, nullptr))
+		{
+		}
+
+		pin &operator=(pin &&other) noexcept
+		{
+			if (this != &other) {
+				reset();
+				element_ = std::exchange(other.element_, nullptr);
+				purgeable_ = std::exchange(other.purgeable_, nullptr);
+			}
+			return *this;
+		}
+
+		pin(const pin &) = delete;
+		pin &operator=(const pin &) = delete;
+
+		~pin()
+		{
+			reset();
+		}
+
+		void reset() noexcept
+		{
+			if (purgeable_ != nullptr)
+				oomreclaim_purgeable_unpin(std::exchange(purgeable_, nullptr));
+			element_ = nullptr;
+		}
+
+		explicit operator bool() const noexcept
+		{
+			return element_ != nullptr;
+		}
+
+		element_type *get() const noexcept
+		{
+			return element_;
+		}
+
+		element_type &operator*() const noexcept
+		{
+			return *element_;
+		}
+
+		element_type *operator->() const noexcept
+		{
+			return element_;
+		}
+
+		element_type &operator[](std::size_t at) const noexcept
+		{
+			return element_[at];
+		}
+
+	private:
+		friend class purgeable_ptr;
+
+		pin(void *block, struct oomreclaim_purgeable *purgeable) noexcept
+		    : element_(static_cast<element_type *>(block)), purgeable_(purgeable)
+		{
+		}
+
+		element_type *element_ = nullptr;
+		struct oomreclaim_purgeable *purgeable_ = nullptr;
+	};
+
+	purgeable_ptr() noexcept = default;
+
+	/* `cost` is what make() is given the elements for: see oomreclaim_purgeable_alloc(). */
+	explicit purgeable_ptr(unsigned cost) noexcept : cost_(cost)
+	{
+	}
+
+	purgeable_ptr(purgeable_ptr &&other) noexcept
+	    : purgeable_(std::exchange(other.purgeable_, nullptr)),
+	      plain_(std::exchange(other.plain_, nullptr)), cost_(other.cost_)
+	{
+	}
+
+	purgeable_ptr &operator=(purgeable_ptr &&other) noexcept
+	{
+		if (this != &other) {
+			reset();
+			purgeable_ = std::exchange(other.purgeable_, nullptr);
+			plain_ = std::exchange(other.plain_, nullptr);
+			cost_ = other.cost_;
+		}
+		return *this;
+	}
+
+	purgeable_ptr(const purgeable_ptr &) = delete;
+	purgeable_ptr &operator=(const purgeable_ptr &) = delete;
+
+	~purgeable_ptr()
+	{
+		reset();
+	}
+
+	void reset() noexcept
+	{
+		if (purgeable_ != nullptr)
+			oomreclaim_purgeable_free(std::exchange(purgeable_, nullptr));
+		::operator delete(std::exchange(plain_, nullptr));
+	}
+
+	/* Empty if it was taken, or never made. */
+	pin lock() const noexcept
+	{
+		if (purgeable_ != nullptr) {
+			void *block = oomreclaim_purgeable_pin(purgeable_);
+
+			return block != nullptr ? pin(block, purgeable_) : pin();
+		}
+		return pin(plain_, nullptr);
+	}
+
+	/* A new T from these arguments, in place of what there was. Throws std::bad_alloc,
+	   std::system_error (EINVAL: the cost), and what T throws. */
+	template <class... Args, class Element = T,
+	          std::enable_if_t<!std::is_array_v<Element>, int> = 0>
+	pin make(Args &&...args)
+	{
+		pin made = allocate(sizeof(T));
+
+		new (static_cast<void *>(made.get())) T(std::forward<Args>(args)...);
+		return made;
+	}
+
+	/* So many new elements, as `new T[count]` makes them. Throws as above, and
+	   std::bad_array_new_length. */
+	template <class Element = T, std::enable_if_t<std::is_array_v<Element>, int> = 0>
+	pin make(std::size_t count)
+	{
+		if (count > static_cast<std::size_t>(-1) / 2 / sizeof(element_type))
+			throw std::bad_array_new_length();
+		pin made = allocate(count * sizeof(element_type));
+
+		std::uninitialized_default_construct_n(made.get(), count);
+		return made;
+	}
+
+private:
+	pin allocate(std::size_t bytes)
+	{
+		reset();
+		if (!oomreclaim_available()) {
+			plain_ = ::operator new(bytes);
+			return pin(plain_, nullptr);
+		}
+		if (cost_ == 0 || cost_ > OOMRECLAIM_COST_MAX)
+			throw std::system_error(EINVAL, std::generic_category(),
+			                        "oomreclaim_purgeable_alloc");
+		purgeable_ = oomreclaim_purgeable_alloc(bytes, cost_);
+		if (purgeable_ == nullptr)
+			throw std::bad_alloc();
+		return pin(oomreclaim_purgeable_block(purgeable_), purgeable_);
+	}
+
+	struct oomreclaim_purgeable *purgeable_ = nullptr;
+	void *plain_ = nullptr; /* in its place, where the library is absent */
+	unsigned cost_ = OOMRECLAIM_COST_DEFAULT;
 };
 
 /* `flags`, of enum oomreclaim_scope, until the end of the block. On the thread that made it. */

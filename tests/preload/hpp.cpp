@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* oomreclaim.hpp: registrations, scopes, the memory resource. Under a limit, with and without the
    library. */
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -147,8 +148,134 @@ void scopes()
 	CHECK(oomreclaim_kill_enable() == EINVAL);
 }
 
+void shrinkers()
+{
+	cache cheap, dear;
+	unsigned counts = 0;
+	bool is_locked = true;
+	for (int i = 0; i < 16; i++) {
+		cheap.blocks.emplace_back(new char[block_bytes]());
+		dear.blocks.emplace_back(new char[block_bytes]());
+	}
+	auto count = [&counts](const cache &of) {
+		counts++;
+		return of.blocks.size() * block_bytes;
+	};
+	auto drop = [](cache &of, std::size_t wanted) {
+		std::size_t freed = 0;
+
+		while (freed < wanted && !of.blocks.empty()) {
+			of.blocks.pop_front();
+			freed += block_bytes;
+		}
+		return freed;
+	};
+	oomreclaim::shrinker kept;
+	{
+		oomreclaim::shrinker made(
+			"cheap", [&] { return count(cheap); },
+			[&](std::size_t wanted) { return drop(cheap, wanted); }, {1});
+		kept = std::move(made);
+		CHECK(!made && kept);
+	}
+	oomreclaim::shrinker other(
+		"dear", [&] { return count(dear); },
+		[&](const oomreclaim_control &control) {
+			if (is_locked)
+				throw std::runtime_error("");
+			return drop(dear, control.bytes_wanted);
+		},
+		{1000});
+
+	CHECK(oomreclaim_reclaim(4 * block_bytes) >= 4 * block_bytes);
+	CHECK(counts > 0 && cheap.blocks.size() <= 12 && dear.blocks.size() == 16);
+	is_locked = false;
+	CHECK(fill() > 0);
+	CHECK(cheap.blocks.empty() && dear.blocks.empty());
+	CHECK(kept.stats().counts > 0 && kept.stats().bytes_claimed == 16 * block_bytes);
+	kept.reset();
+	other.reset();
+	counts = 0;
+	CHECK(oomreclaim_reclaim(1) == 0 && counts == 0);
+	try {
+		oomreclaim::shrinker wrong(
+			"wrong", [] { return 0; }, [](std::size_t) { return 0; }, {1001});
+		CHECK(false);
+	} catch (const std::system_error &error) {
+		CHECK(error.code().value() == EINVAL);
+	}
+	oomreclaim::shrinker throws(
+		"throws", []() -> std::size_t { throw 1; }, [](std::size_t) { return 0; });
+	CHECK(oomreclaim_reclaim(1) == 0 && throws.stats().stops > 0);
+}
+
+struct point {
+	long x, y;
+};
+
+void pointers()
+{
+	oomreclaim::purgeable_ptr<char[]> block, moved(1000);
+	oomreclaim::purgeable_ptr<point> single;
+
+	CHECK(!block.lock());
+	{
+		auto held = block.make(block_bytes);
+		std::fill_n(held.get(), block_bytes, 'a');
+		CHECK(oomreclaim_reclaim(1) == 0);
+		auto again = block.lock();
+		CHECK(again && again.get() == held.get() && again[block_bytes - 1] == 'a');
+		held.reset();
+		CHECK(!held && oomreclaim_reclaim(1) == 0);
+		held = std::move(again);
+		CHECK(held && !again && oomreclaim_reclaim(1) == 0);
+	}
+	CHECK(block.lock()[0] == 'a');
+	moved = std::move(block);
+	CHECK(!block.lock() && moved.lock());
+	CHECK(oomreclaim_reclaim(1) >= block_bytes);
+	CHECK(!moved.lock());
+	CHECK(moved.make(10) && moved.lock());
+
+	CHECK(single.make(point{1, 2})->y == 2 && (*single.lock()).x == 1);
+	CHECK(oomreclaim_reclaim(2 * block_bytes) > 0 && !single.lock() && !moved.lock());
+	single.reset();
+	CHECK(!single.lock());
+
+	try {
+		(void)moved.make(static_cast<std::size_t>(-1));
+		CHECK(false);
+	} catch (const std::bad_array_new_length &) {
+	}
+	try {
+		(void)moved.make(static_cast<std::size_t>(-1) / 4);
+		CHECK(false);
+	} catch (const std::bad_alloc &) {
+	}
+	CHECK(!moved.lock());
+	try {
+		(void)oomreclaim::purgeable_ptr<int>{1001}.make(1);
+		CHECK(false);
+	} catch (const std::system_error &error) {
+		CHECK(error.code().value() == EINVAL);
+	}
+	/* Under the limit: nothing fails for what is not held. */
+	std::vector<oomreclaim::purgeable_ptr<char[]>> many(200);
+	for (auto &one : many)
+		std::fill_n(one.make(block_bytes).get(), block_bytes, 'b');
+	CHECK(!many.front().lock() && many.back().lock()[0] == 'b');
+}
+
 void absent()
 {
+	oomreclaim::shrinker shrinks(
+		"", [] { return 0; }, [](std::size_t) { return 0; });
+	oomreclaim::purgeable_ptr<long[]> block;
+	CHECK(!shrinks && shrinks.stats().calls == 0 && !block.lock());
+	block.make(10)[9] = 7;
+	auto moved = std::move(block);
+	CHECK(!block.lock() && moved.lock()[9] == 7);
+
 	oomreclaim::registration made("", [](const auto &) { return std::size_t{0}; });
 	oomreclaim::scope guard(OOMRECLAIM_SCOPE_NORETRY);
 	oomreclaim::scoped_resource memory(OOMRECLAIM_SCOPE_NORETRY);
@@ -171,6 +298,10 @@ int main(int argc, char **argv)
 		thrown_out();
 	else if (name == "scopes")
 		scopes();
+	else if (name == "shrinkers")
+		shrinkers();
+	else if (name == "pointers")
+		pointers();
 	else if (name == "absent")
 		absent();
 	else

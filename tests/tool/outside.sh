@@ -33,6 +33,7 @@ flags()
 	done
 	$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o dead deadlock/deadlock.c -pthread || fail deadlock
 	$cc -O2 $(flags --cflags) -o graceful graceful.c $(flags --libs) || fail graceful
+	$cxx -std=c++17 -O2 $(flags --cflags) -o images images.cpp || fail images
 	$cxx -std=c++17 -O2 $(flags --cflags) -o pmr pmr.cpp || fail pmr
 	$cc -D_GNU_SOURCE -O2 -shared -fPIC $(flags --cflags) -o mine.so module/mine.c || fail mine
 	sed 's/return oomreclaim_register(.*/return (void)reclaim, 0;/' module/mine.c >"$tmp/keeps.c"
@@ -67,6 +68,13 @@ run_all()
 	is_like '^result: finished$' "$tmp/out"
 	expect 0 "$1/prefork" 8 4 4
 	is_like '^parent: got 8 of 8 MiB, 0 of 2 children died$' "$tmp/out"
+	expect 0 "$1/images"
+	cp "$tmp/out" "$tmp/total"
+	# Each once.
+	awk '{ exit $2 != $6 }' "$tmp/out" || fail "images without a limit: $(cat "$tmp/out")"
+	expect 0 "$tool" run --limit 40M -- "$1/images"
+	awk '{ exit $2 <= 2 * $6 }' "$tmp/out" || fail "images: $(cat "$tmp/out")"
+	[ "$(cut -d: -f1 "$tmp/out")" = "$(cut -d: -f1 "$tmp/total")" ] || fail "images: another sum"
 	expect 0 "$1/pmr"
 	is_like '^total [0-9]+, [1-9][0-9]* remembered, 0 forgotten$' "$tmp/out"
 	cp "$tmp/out" "$tmp/total"
