@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "background/stall.h"
 #include "base/io.h"
 #include "base/own_fd.h"
 #include "config/options.h"
@@ -33,6 +34,7 @@ static struct source {
 		level; /* of version 1: memory.pressure_level, open as long as the eventfd is */
 	short events;
 	bool has_data; /* a stream whose data has to be read away */
+	struct stall stall;
 	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
 } source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
 
@@ -206,6 +208,8 @@ static int open_source(const char *path, const char *text, size_t bytes)
 		return -EINVAL;
 	if (fd < 0)
 		return fd;
+	/* Before it is told, so that nothing is missed. */
+	stall_begin(&source.stall, fd, S_ISREG(file.st_mode) && bytes > 0 ? text : "");
 	error = configure(fd, S_ISSOCK(file.st_mode), text, bytes);
 	if (error != 0) {
 		close(fd);
@@ -292,8 +296,8 @@ static int open_automatic(void)
 static struct {
 	bool has_path;
 	char path[sizeof source.path];
-	int error; /* what is wrong with them */
-	char text[WRITE_MAX];
+	int error;                /* what is wrong with them */
+	char text[WRITE_MAX + 1]; /* terminated */
 	size_t bytes;
 } variable;
 
@@ -309,8 +313,9 @@ void pressure_init(void)
 		return;
 	io_printf(&path, "%s", watch);
 	if (encoded != NULL)
-		bytes = decode_base64(encoded, variable.text, sizeof variable.text);
+		bytes = decode_base64(encoded, variable.text, WRITE_MAX);
 	variable.bytes = bytes > 0 ? (size_t)bytes : 0;
+	variable.text[variable.bytes] = '\0';
 	/* The protocol's own conditions. */
 	if (strcmp(watch, "/dev/null") == 0)
 		variable.error = -ENODEV;
@@ -347,7 +352,7 @@ int pressure_open(const char **path)
 	return open_source(source.path, NULL, 0);
 }
 
-bool pressure_take(short revents)
+enum pressure_news pressure_take(short revents)
 {
 	int fd = own_fd_get(&source.file);
 	char data[512];
@@ -355,10 +360,12 @@ bool pressure_take(short revents)
 
 	/* What was watched is gone: a cgroup that was removed, a peer that hung up. */
 	if (fd < 0 || (revents & (POLLERR | POLLNVAL)) != 0)
-		got = 0;
-	for (int i = 0; source.has_data && got > 0 && i < 64; i++)
+		return PRESSURE_GONE;
+	if (!source.has_data)
+		return stall_is_enough(&source.stall, fd) ? PRESSURE_FELT : PRESSURE_NONE;
+	for (int i = 0; got > 0 && i < 64; i++)
 		got = read(fd, data, sizeof data);
-	if (source.has_data && got < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	return got > 0;
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return PRESSURE_FELT;
+	return got > 0 ? PRESSURE_FELT : PRESSURE_GONE;
 }

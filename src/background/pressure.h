@@ -29,9 +29,14 @@ bool pressure_is_open(void);
 int pressure_fd(void);
 short pressure_events(void);
 
-/* Takes the event off, given what poll() said. False if the source is of no more use: the other end
-   has closed it, or it fails: it is to be closed then. */
-bool pressure_take(short revents);
+enum pressure_news {
+	PRESSURE_GONE, /* the other end has closed it, or it fails: it is to be closed */
+	PRESSURE_NONE, /* a false event */
+	PRESSURE_FELT
+};
+
+/* Takes the event off, given what poll() said. */
+enum pressure_news pressure_take(short revents);
 
 /* In the table in which it was opened, and where no other thread uses that. */
 void pressure_close(void);

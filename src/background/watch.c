@@ -109,12 +109,17 @@ static void open_late(void)
 
 static void take(short revents)
 {
-	if (!pressure_take(revents)) {
+	switch (pressure_take(revents)) {
+	case PRESSURE_GONE:
 		pressure_close();
 		say_end(0);
 		return;
+	case PRESSURE_FELT:
+		own_thread_call(WATCH_PRESSURE);
+		break;
+	case PRESSURE_NONE:
+		break;
 	}
-	own_thread_call(WATCH_PRESSURE);
 	pause_ns(PAUSE_NS);
 }
 

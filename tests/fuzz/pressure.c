@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(writer >= 0);
 		if (end != NULL)
 			(void)!write(writer, end + 1, size - length - 1);
-		MUST(pressure_take(POLLIN));
+		MUST(pressure_take(POLLIN) == PRESSURE_FELT);
 		close(writer);
 		pressure_close();
 	}

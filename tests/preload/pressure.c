@@ -120,6 +120,43 @@ static void wait_for_close(void)
 	usleep(500000);
 }
 
+/* As PSI counts it for the machine, in microseconds. */
+static uint64_t stall_us(void)
+{
+	char text[512] = "";
+	int fd = open("/proc/pressure/memory", O_RDONLY | O_CLOEXEC);
+	const char *total;
+
+	CHECK(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+	close(fd);
+	total = strstr(text, "total=");
+	CHECK(total);
+	return strtoull(total + strlen("total="), NULL, 10);
+}
+
+/* That of the machine, before this program was started. */
+#define STALL_BEFORE "PRESSURE_STALL_BEFORE"
+
+/* No event is believed before the stall is what was asked for, also where the kernel sends one. */
+static void wait_for_stall(void)
+{
+	uint64_t before_us = strtoull(getenv(STALL_BEFORE), NULL, 10);
+
+	wait_for_event();
+	CHECK(stall_us() - before_us >= 200000);
+}
+
+static void stall(void)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%llu", (unsigned long long)stall_us());
+	setenv(STALL_BEFORE, text, 1);
+	setenv("OOMRECLAIM_CONF", "pressure:/proc/pressure/memory", 1);
+	execl("/proc/self/exe", "pressure", "wait-for-stall", (char *)NULL);
+	CHECK(!"executed");
+}
+
 /* Starts the case with the setting, and waits until it is ready. */
 static pid_t start_case(const char *name, const char *setting, const char *watch,
                         const char *written)
@@ -314,6 +351,8 @@ int main(int argc, char **argv)
 		{"wait", wait_for_event},
 		{"wait-for-two", wait_for_two},
 		{"wait-for-close", wait_for_close},
+		{"wait-for-stall", wait_for_stall},
+		{"stall", stall},
 		{"fifo", fifo},
 		{"variable", variable},
 		{"socket", unix_socket},

@@ -117,11 +117,11 @@ Test(pressure, fifo)
 	for (int i = 0; i < 2; i++) {
 		send_to_fifo(1024);
 		cr_expect_eq(ready(), POLLIN);
-		cr_expect(pressure_take(POLLIN));
+		cr_expect_eq(pressure_take(POLLIN), PRESSURE_FELT);
 		cr_expect_eq(ready(), 0, "all taken");
 	}
 	/* Somebody else was faster. */
-	cr_expect(pressure_take(POLLIN));
+	cr_expect_eq(pressure_take(POLLIN), PRESSURE_FELT);
 }
 
 /* Another user's FIFO, for us to read. */
@@ -141,10 +141,10 @@ Test(pressure, fifo_that_may_only_be_read)
 	cr_expect_eq(ready(), 0);
 	cr_assert_eq(write(writer, "x", 1), 1);
 	cr_expect_eq(ready(), POLLIN);
-	cr_expect(pressure_take(POLLIN));
+	cr_expect_eq(pressure_take(POLLIN), PRESSURE_FELT);
 	cr_expect_eq(ready(), 0);
 	close(writer);
-	cr_expect_not(pressure_take(ready()), "the last writer is gone");
+	cr_expect_eq(pressure_take(ready()), PRESSURE_GONE, "the last writer is gone");
 	pressure_close();
 	/* What is to be written there can't be. */
 	setenv("MEMORY_PRESSURE_WATCH", path, 1);
@@ -158,8 +158,8 @@ Test(pressure, what_is_gone_is_of_no_use)
 {
 	open_fifo();
 	send_to_fifo(1);
-	cr_expect_not(pressure_take(POLLERR));
-	cr_expect_not(pressure_take(POLLNVAL | POLLIN));
+	cr_expect_eq(pressure_take(POLLERR), PRESSURE_GONE);
+	cr_expect_eq(pressure_take(POLLNVAL | POLLIN), PRESSURE_GONE);
 	pressure_close();
 	cr_expect_eq(pressure_fd(), -1);
 }
@@ -212,7 +212,7 @@ static void expect_told(const char *encoded, const char *expected, size_t bytes)
 	/* The peer hangs up. */
 	cr_expect_eq(ready(), 0);
 	close(fd);
-	cr_expect_not(pressure_take(ready()));
+	cr_expect_eq(pressure_take(ready()), PRESSURE_GONE);
 	pressure_close();
 }
 
@@ -349,8 +349,68 @@ Test(pressure, psi_by_its_path)
 	expect_content("/psi", TRIGGER, sizeof TRIGGER);
 	cr_expect_eq(pressure_events(), POLLPRI);
 	/* Nothing is read from it. */
-	cr_expect(pressure_take(POLLPRI));
-	cr_expect_not(pressure_take(POLLPRI | POLLERR), "the group was removed");
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
+	cr_expect_eq(pressure_take(POLLPRI | POLLERR), PRESSURE_GONE, "the group was removed");
+}
+
+/* In the kernel's form, in microseconds. */
+static void set_stall(unsigned some, unsigned full_stop)
+{
+	char text[256];
+
+	snprintf(text, sizeof text,
+	         "some avg10=0.00 avg60=1.50 avg300=0.41 total=%u\n"
+	         "full avg10=0.00 avg60=0.00 avg300=0.10 total=%u\n",
+	         some, full_stop);
+	fake_proc_write("/psi", text);
+}
+
+/* The kernel's first event may count all stall since boot. */
+Test(pressure, psi_counts_from_its_beginning)
+{
+	set_stall(5000000, 4000000);
+	set_file("/psi");
+	cr_assert_eq(open_source(), 0);
+	set_stall(5000000, 4000000);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_NONE);
+	set_stall(5199999, 4199999);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_NONE);
+	set_stall(5200000, 4000000);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
+	/* And from each one that was believed. */
+	set_stall(5399999, 9000000);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_NONE);
+	set_stall(5400000, 9000000);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
+	/* What has no total is believed. */
+	fake_proc_write("/psi", "some\n");
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
+}
+
+/* systemd names the stall. */
+Test(pressure, psi_is_asked_for_another_stall)
+{
+	set_stall(7, 100000);
+	setenv("MEMORY_PRESSURE_WATCH", full("/psi"), 1);
+	/* full 150000 2000000, with its NUL. */
+	setenv("MEMORY_PRESSURE_WRITE", "ZnVsbCAxNTAwMDAgMjAwMDAwMAA=", 1);
+	set("auto");
+	cr_assert_eq(open_source(), 0);
+	set_stall(9000000, 249999);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_NONE);
+	set_stall(9000000, 250000);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
+}
+
+Test(pressure, psi_is_asked_for_what_is_not_known)
+{
+	set_stall(0, 0);
+	setenv("MEMORY_PRESSURE_WATCH", full("/psi"), 1);
+	/* medium */
+	setenv("MEMORY_PRESSURE_WRITE", "bWVkaXVt", 1);
+	set("auto");
+	cr_assert_eq(open_source(), 0);
+	cr_expect_eq(pressure_take(POLLPRI), PRESSURE_FELT);
 }
 
 Test(pressure, no_such_psi)
@@ -425,7 +485,7 @@ static void expect_level(void)
 	cr_expect_eq(ready(), 0);
 	cr_assert_eq(write(fd, &one, sizeof one), sizeof one);
 	cr_expect_eq(ready(), POLLIN);
-	cr_expect(pressure_take(POLLIN));
+	cr_expect_eq(pressure_take(POLLIN), PRESSURE_FELT);
 	cr_expect_eq(ready(), 0);
 	pressure_close();
 	cr_expect(fcntl(level, F_GETFD) < 0);
