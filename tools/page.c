@@ -231,6 +231,8 @@ static void sanitize(struct stats_page *page)
 	tool_clean(page->library);
 	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
 	tool_clean(page->stats.last_constraint);
+	page->pressure_path[STATS_PAGE_PATH_MAX] = '\0';
+	tool_clean(page->pressure_path);
 	if (page->callbacks > CALLBACKS_SHOWN)
 		page->callbacks = CALLBACKS_SHOWN;
 	for (uint32_t i = 0; i < page->callbacks; i++) {

@@ -92,6 +92,8 @@ static void put_json(const struct sample *sample)
 	       stats->last_time_ns, stats->last_size, view_outcome(stats->last_outcome),
 	       stats->last_pid);
 	put_quoted(stats->last_constraint);
+	printf(", \"pressure\": \"%s\", \"pressure_path\": ", view_pressure(sample->page.pressure));
+	put_quoted(sample->page.pressure_path);
 	printf(", ");
 	put_json_callbacks(&sample->page);
 	putchar('}');

@@ -22,6 +22,13 @@ const char *view_policy(uint32_t policy)
 	return policy < COUNT(names) ? names[policy] : "?";
 }
 
+const char *view_pressure(uint32_t pressure)
+{
+	static const char *const names[] = {"none", "event", "stall", "events", "usage"};
+
+	return pressure < COUNT(names) ? names[pressure] : "?";
+}
+
 uint64_t view_age_ms(const struct stats_page *page)
 {
 	struct timespec now;
@@ -92,6 +99,22 @@ static void put_ladder(FILE *to, const struct oomreclaim_stats *stats)
 		        tool_size(stats->purgeable), tool_size(stats->purged));
 }
 
+static void put_pressure(FILE *to, const struct stats_page *page)
+{
+	static const char *const meanings[] = {
+		"not watched",
+		"told by",
+		"looked for in the total of",
+		"looked for in, beside the usage,",
+		"looked for in, beside the usage,",
+	};
+
+	if (page->pressure == STATS_PRESSURE_NONE || page->pressure >= COUNT(meanings))
+		fprintf(to, "pressure  %s\n", meanings[STATS_PRESSURE_NONE]);
+	else
+		fprintf(to, "pressure  %s %s\n", meanings[page->pressure], page->pressure_path);
+}
+
 static void put_last(FILE *to, const struct oomreclaim_stats *stats)
 {
 	time_t seconds = (time_t)(stats->last_time_ns / 1000000000);
@@ -150,6 +173,7 @@ void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 	        tool_size(stats->heap_retained));
 	put_budget(to, stats);
 	put_ladder(to, stats);
+	put_pressure(to, page);
 	put_last(to, stats);
 	put_callbacks(to, page);
 }

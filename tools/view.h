@@ -11,6 +11,8 @@
 /* "served" and so on; "return" and so on; "?" for what is neither. */
 const char *view_outcome(uint32_t outcome);
 const char *view_policy(uint32_t policy);
+/* "event", "stall" and so on: by what pressure is known. */
+const char *view_pressure(uint32_t pressure);
 
 /* How old it is. */
 uint64_t view_age_ms(const struct stats_page *page);

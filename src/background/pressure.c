@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -15,7 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "background/polled.h"
 #include "background/stall.h"
+#include "background/systemd_watch.h"
 #include "base/io.h"
 #include "base/own_fd.h"
 #include "config/options.h"
@@ -25,8 +25,6 @@
 /* systemd's default, and what an unprivileged process may ask for: 200 ms of stall in 2 s. */
 #define PSI_TRIGGER "some 200000 2000000"
 
-#define WRITE_MAX 256
-
 /* The open source. Used by one thread. */
 static struct source {
 	struct own_fd file; /* what poll() watches */
@@ -35,7 +33,7 @@ static struct source {
 	short events;
 	bool has_data; /* a stream whose data has to be read away */
 	struct stall stall;
-	char path[OPTIONS_PATH_MAX + PROC_CGROUP_MAX];
+	char path[PRESSURE_PATH_BYTES];
 } source = {.file = OWN_FD_NONE, .level = OWN_FD_NONE};
 
 /* The descriptor that is of no use any more in the program's table, and can't be closed from the
@@ -63,8 +61,21 @@ short pressure_events(void)
 	return source.events;
 }
 
+enum stats_pressure pressure_means(void)
+{
+	if (!pressure_is_open())
+		return STATS_PRESSURE_NONE;
+	return polled_means() != STATS_PRESSURE_NONE ? polled_means() : STATS_PRESSURE_EVENT;
+}
+
+int pressure_wait_ms(void)
+{
+	return pressure_is_open() && polled_means() != STATS_PRESSURE_NONE ? polled_wait_ms() : -1;
+}
+
 void pressure_close(void)
 {
+	polled_end();
 	own_fd_close(&source.file);
 	own_fd_close(&source.level);
 }
@@ -87,38 +98,8 @@ void pressure_fork_child(void)
 	own_fd_close(has_left ? &left_behind : &source.file);
 	own_fd_forget(&source.file);
 	own_fd_forget(&source.level);
+	polled_end();
 	has_left = false;
-}
-
-static int digit_of(char c)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-	return at != NULL ? (int)(at - digits) : -1;
-}
-
-/* Bytes decoded, or -EINVAL. */
-static ssize_t decode_base64(const char *text, char *bytes, size_t size)
-{
-	uint32_t bits = 0;
-	unsigned have = 0;
-	size_t used = 0;
-
-	for (; *text != '\0' && *text != '='; text++) {
-		int digit = digit_of(*text);
-
-		if (digit < 0 || used == size)
-			return -EINVAL;
-		bits = bits << 6 | (uint32_t)digit;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			bytes[used++] = (char)(bits >> have & 0xff);
-		}
-	}
-	return strspn(text, "=") == strlen(text) ? (ssize_t)used : -EINVAL;
 }
 
 static int connect_socket(const char *path)
@@ -189,8 +170,27 @@ static int open_fifo(const char *path, bool is_written)
 	return fd >= 0 ? fd : -errno;
 }
 
+/* Takes over what has begun to be polled, or closes it. */
+static int take_polled(int fd, bool has_begun)
+{
+	if (!has_begun) {
+		close(fd);
+		return -EINVAL;
+	}
+	source.has_data = false;
+	source.events = polled_events();
+	return own_fd_take(&source.file, fd) ? 0 : -EBADF;
+}
+
+static int open_stall(const char *path, const char *trigger)
+{
+	int fd = open_file(path, O_RDONLY);
+
+	return fd < 0 ? fd : take_polled(fd, polled_begin_stall(fd, trigger));
+}
+
 /* The kind of the file decides: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
-static int open_source(const char *path, const char *text, size_t bytes)
+static int open_stream(const char *path, const char *text, size_t bytes)
 {
 	struct stat file;
 	int fd, error;
@@ -217,6 +217,16 @@ static int open_source(const char *path, const char *text, size_t bytes)
 	}
 	source.events = source.has_data ? POLLIN : POLLPRI;
 	return own_fd_take(&source.file, fd) ? 0 : -EBADF;
+}
+
+/* PSI that may not be written to can be read. */
+static int open_source(const char *path, const char *text, size_t bytes)
+{
+	int error = open_stream(path, text, bytes);
+
+	if (error == 0 || bytes == 0 || open_stall(path, text) != 0)
+		return error;
+	return 0;
 }
 
 #define LEVEL_NAME "memory.pressure_level"
@@ -268,7 +278,19 @@ static int open_psi(void)
 	return open_source(source.path, PSI_TRIGGER, sizeof PSI_TRIGGER);
 }
 
-/* Without anybody's word: the own group's PSI, version 1's levels, the machine's PSI. */
+static int open_group(void)
+{
+	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
+	int fd;
+
+	if (!polled_find_group(&path))
+		return -ENOENT;
+	fd = open_file(source.path, O_RDONLY);
+	return fd < 0 ? fd : take_polled(fd, polled_begin_group(fd));
+}
+
+/* Without anybody's word: the own group's PSI, version 1's levels, how near the group is to its
+   limit, the machine's PSI. */
 static int open_automatic(void)
 {
 	struct proc_cgroup group;
@@ -284,6 +306,8 @@ static int open_automatic(void)
 		io_printf(&path, "%s%s%s/" LEVEL_NAME, proc_root, group.mount, group.path);
 		error = open_level();
 	}
+	if (error != 0)
+		error = open_group();
 	if (error != 0) {
 		path.used = 0;
 		io_printf(&path, "%s/proc/pressure/memory", proc_root);
@@ -292,47 +316,19 @@ static int open_automatic(void)
 	return error;
 }
 
-/* systemd's variables. */
-static struct {
-	bool has_path;
-	char path[sizeof source.path];
-	int error;                /* what is wrong with them */
-	char text[WRITE_MAX + 1]; /* terminated */
-	size_t bytes;
-} variable;
-
 void pressure_init(void)
 {
-	const char *watch = secure_getenv("MEMORY_PRESSURE_WATCH"),
-		   *encoded = secure_getenv("MEMORY_PRESSURE_WRITE");
-	struct io_buf path = {.text = variable.path, .bytes = sizeof variable.path};
-	ssize_t bytes = 0;
-
-	variable.has_path = watch != NULL;
-	if (watch == NULL)
-		return;
-	io_printf(&path, "%s", watch);
-	if (encoded != NULL)
-		bytes = decode_base64(encoded, variable.text, WRITE_MAX);
-	variable.bytes = bytes > 0 ? (size_t)bytes : 0;
-	variable.text[variable.bytes] = '\0';
-	/* The protocol's own conditions. */
-	if (strcmp(watch, "/dev/null") == 0)
-		variable.error = -ENODEV;
-	else if (watch[0] != '/' || strlen(watch) >= sizeof variable.path)
-		variable.error = -EINVAL;
-	else
-		variable.error = bytes < 0 ? (int)bytes : 0;
+	systemd_watch_init();
 }
 
 static int open_variable(void)
 {
 	struct io_buf path = {.text = source.path, .bytes = sizeof source.path};
 
-	io_printf(&path, "%s", variable.path);
-	if (variable.error != 0)
-		return variable.error;
-	return open_source(source.path, variable.text, variable.bytes);
+	io_printf(&path, "%s", systemd_watch.path);
+	if (systemd_watch.error != 0)
+		return systemd_watch.error;
+	return open_source(source.path, systemd_watch.text, systemd_watch.bytes);
 }
 
 int pressure_open(const char **path)
@@ -342,7 +338,7 @@ int pressure_open(const char **path)
 
 	*path = source.path;
 	if (strcmp(options.pressure_path, "auto") == 0)
-		return variable.has_path ? open_variable() : open_automatic();
+		return systemd_watch.has_path ? open_variable() : open_automatic();
 	io_printf(&buf, "%s", options.pressure_path);
 	if (is_level(source.path))
 		return open_level();
@@ -359,6 +355,8 @@ enum pressure_news pressure_take(short revents)
 	ssize_t got = 1;
 
 	/* What was watched is gone: a cgroup that was removed, a peer that hung up. */
+	if (fd >= 0 && polled_means() != STATS_PRESSURE_NONE)
+		return polled_look(fd);
 	if (fd < 0 || (revents & (POLLERR | POLLNVAL)) != 0)
 		return PRESSURE_GONE;
 	if (!source.has_data)

@@ -2,12 +2,15 @@
 /*
  * Where memory pressure is reported: systemd's protocol ($MEMORY_PRESSURE_WATCH and
  * $MEMORY_PRESSURE_WRITE), PSI of the own cgroup or of the machine, or version 1's
- * memory.pressure_level. One source in a process, used by one thread.
+ * memory.pressure_level; and what polled.h looks at where nothing can be written. One source in a
+ * process, used by one thread.
  */
 #ifndef OOM_PRESSURE_H
 #define OOM_PRESSURE_H
 
 #include <stdbool.h>
+
+#include "report/stats_layout.h"
 
 struct own_fd;
 
@@ -25,7 +28,13 @@ bool pressure_is_wanted(void);
 /* True from pressure_open() to pressure_close(). */
 bool pressure_is_open(void);
 
-/* For poll(): -1 while no source is open, or where the program has closed it. */
+/* By what it is known: report/stats_layout.h. */
+enum stats_pressure pressure_means(void);
+
+/* Until the source is to be looked at without an event, by pressure_take(0); -1: never. */
+int pressure_wait_ms(void);
+
+/* For poll(), with nothing to wait for where pressure_events() is 0. -1 while no source is open, or where the program has closed it. */
 int pressure_fd(void);
 short pressure_events(void);
 

@@ -15,11 +15,15 @@ struct stall {
 	bool is_known; /* there is a total */
 	bool is_full;  /* all tasks have to stall, not some */
 	uint64_t least_us;
+	uint64_t window_us;
 	uint64_t before_us; /* the total when it was enough last, or at the beginning */
 };
 
 /* `trigger` is what the file is told: "some 200000 2000000", say. */
 void stall_begin(struct stall *stall, int fd, const char *trigger);
+
+/* The total by now. False if there is none. */
+bool stall_read(const struct stall *stall, int fd, uint64_t *total_us);
 
 /* True if as much has come since as the trigger asks for, or if nobody can tell. */
 bool stall_is_enough(struct stall *stall, int fd);

@@ -58,6 +58,7 @@ static int open_source(void)
 	int error = pressure_open(&watch.path);
 
 	atomic_store(&watch.has_failed, error != 0);
+	stats_page_note_pressure(pressure_means(), watch.path);
 	return error;
 }
 
@@ -96,6 +97,7 @@ static void say_end(int error)
 {
 	atomic_store(&watch.error, error);
 	atomic_store(&watch.has_failed, true);
+	stats_page_note_pressure(STATS_PRESSURE_NONE, NULL);
 	own_thread_call(WATCH_ENDED);
 }
 
@@ -131,14 +133,28 @@ static int wait_for(struct pollfd *fd, int wait_ms)
 	return ready >= 0 || errno == EINTR ? ready : poll(NULL, 0, AGAIN_MS);
 }
 
-/* For ever, if it holds the page: the table goes with its thread, and the page with it. */
+/* -1: for ever. */
+static int wait_ms(bool has_all)
+{
+	int look_ms = pressure_wait_ms();
+
+	if (has_all)
+		return look_ms;
+	return look_ms >= 0 && look_ms < AGAIN_MS ? look_ms : AGAIN_MS;
+}
+
+/* Till the process ends, if it holds the page: the table goes with its thread, and the page with
+   it. */
 static void wait_for_events(void)
 {
 	while (pressure_is_open() || options.is_stats) {
 		struct pollfd fd = {.fd = pressure_fd(), .events = pressure_events()};
 		bool has_all = !options.is_stats || stats_page_is_held();
 
-		if (wait_for(&fd, has_all ? -1 : AGAIN_MS) > 0)
+		/* PSI that was told nothing is always ready. */
+		if (fd.events == 0)
+			fd.fd = -1;
+		if (wait_for(&fd, wait_ms(has_all)) > 0 || pressure_wait_ms() >= 0)
 			take(fd.revents);
 		if (!has_all)
 			stats_page_hold();

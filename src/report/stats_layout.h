@@ -22,8 +22,18 @@
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 1
+#define STATS_PAGE_VERSION 2
 #define CALLBACKS_SHOWN 40
+#define STATS_PAGE_PATH_MAX 255
+
+/* By what pressure is known. */
+enum stats_pressure {
+	STATS_PRESSURE_NONE,
+	STATS_PRESSURE_EVENT,  /* the source tells of it */
+	STATS_PRESSURE_STALL,  /* PSI's total is looked at again and again */
+	STATS_PRESSURE_EVENTS, /* memory.events and memory.current are */
+	STATS_PRESSURE_USAGE   /* version 1's memory.failcnt and memory.usage_in_bytes are */
+};
 
 struct stats_page_callback {
 	char name[OOMRECLAIM_NAME_MAX + 1];
@@ -46,6 +56,8 @@ struct stats_page {
 	uint64_t updated_ns;  /* CLOCK_MONOTONIC */
 	uint32_t policy;      /* enum oomreclaim_policy */
 	uint32_t callbacks;   /* in the table below; stats.callbacks are all there are */
+	uint32_t pressure;    /* enum stats_pressure */
+	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 	struct oomreclaim_stats stats;
 	struct stats_page_callback callback[CALLBACKS_SHOWN];
 };

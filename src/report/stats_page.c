@@ -30,6 +30,8 @@ static struct {
 	struct own_fd file;
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct oomreclaim_stats stats;
+	enum stats_pressure pressure;
+	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 } shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
 
 static void drop(void)
@@ -122,6 +124,8 @@ static void fill(void)
 	page->stats = shared.stats;
 	page->policy = oomreclaim_get_policy();
 	page->callbacks = count;
+	page->pressure = shared.pressure;
+	memcpy(page->pressure_path, shared.pressure_path, sizeof page->pressure_path);
 	for (unsigned i = 0; i < count; i++)
 		put_callback(&page->callback[i], &shared.lines[i]);
 	page->updated_ns = now_ns();
@@ -179,6 +183,24 @@ struct own_fd *stats_page_file(void)
 	return &shared.file;
 }
 
+/* How long it waits for a thread that is at the page; in a signal handler that may be its own. */
+#define NOTE_TRIES 100
+
+void stats_page_note_pressure(enum stats_pressure pressure, const char *path)
+{
+	int saved = errno, tries = 0;
+
+	while (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire)) {
+		if (++tries == NOTE_TRIES)
+			return;
+		pause_ns(NSEC_PER_MSEC);
+	}
+	shared.pressure = pressure;
+	stpncpy(shared.pressure_path, path != NULL ? path : "", sizeof shared.pressure_path - 1);
+	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	errno = saved;
+}
+
 void stats_page_hold(void)
 {
 	int saved = errno;
@@ -207,6 +229,8 @@ void stats_page_fork_child(void)
 	atomic_flag_clear_explicit(&shared.is_taken, memory_order_relaxed);
 	atomic_store(&shared.is_held, false);
 	atomic_store(&shared.is_wanting, false);
+	shared.pressure = STATS_PRESSURE_NONE;
+	shared.pressure_path[0] = '\0';
 	if (shared.page != NULL)
 		drop();
 	errno = saved;

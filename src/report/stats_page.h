@@ -13,9 +13,14 @@
 
 #include "config/options.h"
 
+#include "report/stats_layout.h"
+
 struct own_fd;
 
 #define STATS_PAGE_INTERVAL_MS 1000
+
+/* By what pressure is known from now on, for the page. The path, cut, is copied; NULL is none. */
+void stats_page_note_pressure(enum stats_pressure pressure, const char *path);
 
 /* At once; makes the page where there is none and the process has one thread. 0, or -errno. Not
    with any lock of the heap held. Where another thread is at it there is nothing to do. */

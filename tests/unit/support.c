@@ -319,7 +319,7 @@ static void make_parents(char *full)
 	for (char *slash = strchr(full + strlen(root) + 1, '/'); slash != NULL;
 	     slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		mkdir(full, 0700);
+		mkdir(full, 0755);
 		*slash = '/';
 	}
 }
@@ -343,7 +343,7 @@ void fake_proc_mkdir(const char *path)
 
 	fake_proc_path(full, sizeof full, path);
 	make_parents(full);
-	MUST(mkdir(full, 0700) == 0);
+	MUST(mkdir(full, 0755) == 0);
 }
 
 void fake_proc_remove(const char *path)

@@ -63,13 +63,39 @@ Test(stats_page, none_without_the_setting)
 	cr_expect_eq(page_fd(), -1);
 }
 
+Test(stats_page, by_what_pressure_is_known)
+{
+	char longest[1024];
+
+	options.is_stats = true;
+	stats_page_update();
+	read_page();
+	cr_expect_eq(page.pressure, STATS_PRESSURE_NONE);
+	cr_expect_str_eq(page.pressure_path, "");
+	memset(longest, 'x', sizeof longest);
+	longest[sizeof longest - 1] = '\0';
+	stats_page_note_pressure(STATS_PRESSURE_EVENT, longest);
+	stats_page_update();
+	read_page();
+	cr_expect_eq(strlen(page.pressure_path), STATS_PAGE_PATH_MAX);
+	stats_page_note_pressure(STATS_PRESSURE_STALL, "/x");
+	stats_page_update();
+	read_page();
+	cr_expect_eq(page.pressure, STATS_PRESSURE_STALL);
+	cr_expect_str_eq(page.pressure_path, "/x");
+	stats_page_note_pressure(STATS_PRESSURE_NONE, NULL);
+	stats_page_update();
+	read_page();
+	cr_expect_str_eq(page.pressure_path, "");
+}
+
 Test(stats_page, what_is_in_it)
 {
 	options.is_stats = true;
 	stats_page_update();
 	read_page();
 	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
-	cr_expect_eq(page.version, 1);
+	cr_expect_eq(page.version, 2);
 	cr_expect_eq(page.bytes, sizeof page);
 	cr_expect_eq(page.sequence % 2, 0);
 	cr_expect_eq(page.pid, getpid());
