@@ -87,7 +87,7 @@ Test(report, the_first_line)
 	                            "scope=NOFAIL, constraint=UNKNOWN, policy=return\n");
 	control.scope = ~0U;
 	expect_first_line(&control,
-	                  "a-program invoked oom-reclaim: size=70000, order=5, domain=NORETRY|"
+	                  "a-program invoked oom-reclaim: size=70000, order=5, scope=NORETRY|"
 	                  "RETRY_MAYFAIL|NOFAIL|NORECLAIM|RESERVE, constraint=UNKNOWN, "
 	                  "policy=return\n");
 }
@@ -361,7 +361,7 @@ Test(report, as_a_whole)
 	if (sysconf(_SC_PAGESIZE) != 4096)
 		cr_skip("the figures are for pages of 4 KiB");
 	snprintf(expected, sizeof expected,
-	         "a-program invoked oom-reclaim: size=70000, order=5, domain=0, constraint=CGROUP, "
+	         "a-program invoked oom-reclaim: size=70000, order=5, scope=0, constraint=CGROUP, "
 	         "policy=kill\n"
 	         "  tried: 3 rounds of callbacks, 4K claimed, 7 ms; pid %d, 1 threads\n"
 	         "  heap: allocated:1K active:2K dirty:7K metadata:3K resident:4K mapped:5K "
