@@ -68,16 +68,19 @@ int heap_arena_create(const arena_config_t *config, unsigned *arena)
 {
 	tsdn_t *tsdn = tsdn_fetch();
 	size_t length = sizeof *arena;
-	bool is_in_use, has_failed = false;
+	bool is_in_use = true, has_failed = false;
 
-	ctl_prefork(tsdn);
-	is_in_use = control.is_in_use;
-	if (!is_in_use) {
-		/* The interface finds the arena when it sets itself up. */
-		*arena = narenas_total_get();
-		has_failed = arena_init(tsdn, *arena, config) == NULL;
+	/* jemalloc may have had no memory to start with: then the interface tries once more. */
+	if (malloc_initialized()) {
+		ctl_prefork(tsdn);
+		is_in_use = control.is_in_use;
+		if (!is_in_use) {
+			/* The interface finds the arena when it sets itself up. */
+			*arena = narenas_total_get();
+			has_failed = arena_init(tsdn, *arena, config) == NULL;
+		}
+		ctl_postfork_parent(tsdn);
 	}
-	ctl_postfork_parent(tsdn);
 	if (is_in_use)
 		return je_mallctl("experimental.arenas_create_ext", arena, &length, (void *)config,
 		                  sizeof *config);
