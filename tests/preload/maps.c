@@ -183,6 +183,29 @@ static void addresses(void)
 		works();
 }
 
+/* Unmapped in the middle of the heap and mapped elsewhere, over and over: mappings that the system
+   merges are one, or there were soon too many to unmap another. */
+static void again(void)
+{
+	size_t count = 0;
+
+	while (count < 128 && (blocks[count] = malloc(MIB)) != NULL)
+		count++;
+	CHECK(count > 64);
+	for (size_t round = 0; round < max_maps() / 4; round++) {
+		void **one = &blocks[round * 7 % count], **other = &blocks[(round * 7 + 3) % count];
+		void *both;
+
+		free(*one);
+		free(*other);
+		both = malloc(2 * MIB);
+		CHECK(both);
+		free(both);
+		CHECK((*one = malloc(MIB)) && (*other = malloc(MIB)));
+	}
+	CHECK(count_maps() < 3 * count + 100);
+}
+
 /* Two protections side by side, over and over, until there can be no mapping more. */
 static void *use_up(size_t *bytes)
 {
@@ -289,6 +312,7 @@ int main(int argc, char **argv)
 	                                          {"reclaim-random", reclaim_random},
 	                                          {"limit", limit},
 	                                          {"addresses", addresses},
+	                                          {"again", again},
 	                                          {"used-up", used_up},
 	                                          {"used-up-addresses", used_up_addresses},
 	                                          {"locked", locked}};
