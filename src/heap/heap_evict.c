@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "heap/heap_extend.h"
 #include "heap/heap_free.h"
 #include "heap/heap_maps.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
@@ -244,11 +245,32 @@ static bool lacks_pages(const struct heap_request *request, size_t candidates)
 	return lacking_bytes(request, candidates) > budget_room();
 }
 
+/* What is missing beside an extent that is free already, where there is one: of addresses that were
+   given back before, some may be left. */
+static size_t evict_beside(tsdn_t *tsdn, const struct heap_request *request, size_t wanted)
+{
+	struct heap_extension extension;
+	size_t given;
+
+	if (!heap_extend_begin(tsdn, request, &extension))
+		return evict(tsdn, wanted, true);
+	if (heap_extend_map(tsdn, &extension)) {
+		given = extension.missing_bytes;
+	} else {
+		given = evict(tsdn, extension.missing_bytes, true);
+		if (given > 0)
+			heap_extend_map(tsdn, &extension);
+	}
+	heap_extend_end(tsdn, &extension);
+	return given;
+}
+
 /* Where addresses are short, as the system refused a mapping. It refuses one for want of mappings
    too: then to cut more of them in two would only make that worse. */
-static size_t evict_addresses(tsdn_t *tsdn, const struct heap_request *request, size_t wanted)
+static size_t evict_addresses(tsdn_t *tsdn, const struct heap_request *request, size_t bytes)
 {
-	size_t candidates = candidate_bytes(tsdn, true), given = 0;
+	size_t wanted = add_saturated(bytes, extent_bytes(request)), given = 0;
+	size_t candidates = candidate_bytes(tsdn, true);
 	bool could_split;
 
 	if (candidates == 0 || lacks_addresses(request, candidates))
@@ -262,14 +284,17 @@ static size_t evict_addresses(tsdn_t *tsdn, const struct heap_request *request, 
 		given = evict(tsdn, 1, true);
 		heap_maps_let_split(heap_maps_has_slot());
 	}
-	if (given < wanted)
+	if (given == 0 && bytes == 0)
+		given = evict_beside(tsdn, request, wanted);
+	else if (given < wanted)
 		given += evict(tsdn, wanted - given, true);
 	heap_maps_let_split(could_split);
 	return given;
 }
 
-static size_t evict_pages(tsdn_t *tsdn, const struct heap_request *request, size_t wanted)
+static size_t evict_pages(tsdn_t *tsdn, const struct heap_request *request, size_t bytes)
 {
+	size_t wanted = add_saturated(bytes, extent_bytes(request));
 	size_t candidates = candidate_bytes(tsdn, false);
 
 	return candidates == 0 || lacks_pages(request, candidates)
@@ -284,7 +309,7 @@ size_t heap_evictable(void)
 
 size_t heap_evict(const struct heap_request *request, size_t bytes)
 {
-	size_t wanted = add_saturated(bytes, extent_bytes(request)), given;
+	size_t given;
 	bool is_all = bytes == SIZE_MAX, was_expected;
 	tsdn_t *tsdn;
 
@@ -294,9 +319,9 @@ size_t heap_evict(const struct heap_request *request, size_t bytes)
 	/* What was asked when a part was to be evicted would be refused again. */
 	was_expected = pages_expect_refusal(is_all);
 	if (pages_last_refusal() == PAGES_REFUSED_BY_SYSTEM)
-		given = evict_addresses(tsdn, request, wanted);
+		given = evict_addresses(tsdn, request, bytes);
 	else
-		given = evict_pages(tsdn, request, wanted);
+		given = evict_pages(tsdn, request, bytes);
 	pages_expect_refusal(was_expected);
 	if (is_all) {
 		given += purge_made_by_hand();

@@ -16,6 +16,7 @@
 
 /* Counters that stand for themselves alone: all orders are relaxed. */
 static atomic_size_t count;
+static atomic_uintptr_t top; /* the end of the uppermost mapping that there ever was */
 static size_t most = DEFAULT_MAX_MAP_COUNT / HEAP_PART; /* written before the first mapping */
 
 static OOM_TLS bool may_split;
@@ -52,9 +53,7 @@ bool heap_maps_let_split(bool let)
 	return was;
 }
 
-/* Whether there is an extent of the heap at this address: at the boundaries of each there is a
-   record. */
-static bool has_extent(uintptr_t addr)
+bool heap_maps_has_extent(const void *addr)
 {
 	emap_full_alloc_ctx_t found;
 
@@ -66,9 +65,10 @@ static bool has_extent(uintptr_t addr)
 
 static size_t neighbours(const void *addr, size_t bytes)
 {
-	uintptr_t begin = (uintptr_t)addr;
+	const char *begin = addr;
 
-	return (size_t)has_extent(begin - PAGE) + (size_t)has_extent(begin + bytes);
+	return (size_t)heap_maps_has_extent(begin - PAGE) +
+	       (size_t)heap_maps_has_extent(begin + bytes);
 }
 
 static void add(size_t mappings)
@@ -76,8 +76,20 @@ static void add(size_t mappings)
 	atomic_fetch_add_explicit(&count, mappings, memory_order_relaxed);
 }
 
+static void raise_top(uintptr_t end)
+{
+	if (end > atomic_load_explicit(&top, memory_order_relaxed))
+		atomic_store_explicit(&top, end, memory_order_relaxed);
+}
+
+bool heap_maps_is_below_top(const void *addr)
+{
+	return (uintptr_t)addr < atomic_load_explicit(&top, memory_order_relaxed);
+}
+
 void heap_maps_added(const void *addr, size_t bytes)
 {
+	raise_top((uintptr_t)addr + bytes);
 	/* The kernel merges it with each neighbour. */
 	add(1 - neighbours(addr, bytes));
 }

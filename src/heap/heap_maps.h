@@ -25,6 +25,13 @@ void heap_maps_added(const void *addr, size_t bytes);
 
 size_t heap_maps_count(void);
 
+/* Whether there is an extent of the heap at this address: there is a record at the boundaries of
+   each. */
+bool heap_maps_has_extent(const void *addr);
+
+/* Whether the heap has, or had, a mapping above this address. */
+bool heap_maps_is_below_top(const void *addr);
+
 /* Whether this thread may make a mapping two by unmapping its middle, as long as there are few.
    False at first. Returns what it was. */
 bool heap_maps_let_split(bool let);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,13 +31,17 @@ static void fill(void)
 }
 
 /* Takes so much, which fails at first and is served by a later step. */
-static void take(size_t bytes, int flags)
+static void *take(size_t bytes, int flags)
 {
+	void *memory;
+
 	read_stats(&before);
-	CHECK(mallocx(bytes, flags));
+	memory = mallocx(bytes, flags);
+	CHECK(memory);
 	read_stats(&after);
 	CHECK(after.failures > before.failures);
 	CHECK_EQ(after.refused, before.refused);
+	return memory;
 }
 
 /* The cache of this very thread has it. */
@@ -118,7 +123,55 @@ static void evict(void)
 	CHECK(after.heap_dirty >= 4 * MIB);
 }
 
-/* All of it is needed. */
+static bool is_beside(const char *block, const char *other)
+{
+	size_t bytes = (size_t)(block > other ? block - other : other - block);
+
+	return bytes <= MIB + 2 * PAGE_BLOCK;
+}
+
+static bool is_between(char *const *blocks, size_t i)
+{
+	return is_beside(blocks[i - 1], blocks[i]) && is_beside(blocks[i], blocks[i + 1]);
+}
+
+static size_t charged(void)
+{
+	struct oomreclaim_limit_stats stats;
+
+	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
+	return stats.charged;
+}
+
+/* What is free lies beside addresses that were given back: what is missing comes from elsewhere, and
+   the pages that are free stay. */
+static void extend(void)
+{
+	static char *blocks[128];
+	size_t count = 0, i = 4, before_bytes, far;
+	char *both;
+
+	while (count < COUNT(blocks) && (blocks[count] = mallocx(MIB, MALLOCX_TCACHE_NONE)) != NULL)
+		memset(blocks[count++], 1, MIB);
+	CHECK(count > 32);
+	while (i < count / 2 && !is_between(blocks, i))
+		i++;
+	for (far = i + 4; far < count - 4 && !is_between(blocks, far);)
+		far++;
+	CHECK(is_between(blocks, i) && is_between(blocks, far));
+	dallocx(blocks[i - 1], MALLOCX_TCACHE_NONE);
+	dallocx(blocks[i + 1], MALLOCX_TCACHE_NONE);
+	take(2 * MIB, MALLOCX_TCACHE_NONE);
+	dallocx(blocks[i], MALLOCX_TCACHE_NONE);
+	dallocx(blocks[far], MALLOCX_TCACHE_NONE);
+	before_bytes = charged();
+	both = take(2 * MIB, MALLOCX_TCACHE_NONE);
+	CHECK(both <= blocks[i] + PAGE_BLOCK && blocks[i] < both + 2 * MIB);
+	CHECK_EQ(after.full_evictions, before.full_evictions);
+	memset(both, 1, 2 * MIB);
+	CHECK(charged() + 64 * KIB >= before_bytes && charged() <= before_bytes + 64 * KIB);
+}
+
 /* The heap's record of a GiB of addresses takes 4 MiB, which is more than this test leaves. Where the
    addresses that it is going to use are of two GiB, it starts anew, and the system puts it elsewhere. */
 static void stay_in_one_gib(void)
@@ -132,6 +185,7 @@ static void stay_in_one_gib(void)
 		execv("/proc/self/exe", arguments);
 }
 
+/* All of it is needed. */
 static void evict_all(void)
 {
 	stay_in_one_gib();
@@ -145,11 +199,9 @@ static void evict_all(void)
 
 int main(int argc, char **argv)
 {
-	static const struct check_case cases[] = {{"flush", flush},
-	                                          {"compact", compact},
-	                                          {"borrow", borrow},
-	                                          {"evict", evict},
-	                                          {"evict-all", evict_all}};
+	static const struct check_case cases[] = {{"flush", flush},   {"compact", compact},
+	                                          {"borrow", borrow}, {"evict", evict},
+	                                          {"extend", extend}, {"evict-all", evict_all}};
 
 	return check_main(argc, argv, cases, COUNT(cases));
 }
