@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * malloc and its kind: to the heap, and only if that says NULL to the ladder. What can't fail
- * (free, sdallocx, malloc_usable_size, mallctl and so on) is jemalloc's own symbol, exported as it
- * is.
+ * (sdallocx, malloc_usable_size, mallctlbymib and so on) is jemalloc's own symbol, exported as it
+ * is; free() is not, since its fast path is the heap's own.
  */
 #include "entry/interpose.h"
 #include "entry/fail_malloc.h"
@@ -180,8 +180,7 @@ OOM_EXPORT void *pvalloc(size_t size)
 	return ALIGNED(rounded, page);
 }
 
-/* jemalloc's free as a whole, not a jump to it. */
-OOM_EXPORT __attribute__((flatten)) void free(void *memory)
+OOM_EXPORT void free(void *memory)
 {
 	heap_free(memory);
 }

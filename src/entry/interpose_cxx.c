@@ -222,12 +222,12 @@ void delete_sized_aligned(void *memory, size_t size, align_val alignment)
 void delete_array_sized_aligned(void *memory, size_t size, align_val alignment)
 	MANGLED("_ZdaPvmSt11align_val_t");
 
-__attribute__((flatten)) void delete_plain(void *memory)
+void delete_plain(void *memory)
 {
 	heap_free(memory);
 }
 
-__attribute__((flatten)) void delete_array(void *memory)
+void delete_array(void *memory)
 {
 	if (IS_LEFT(DELETE_ARRAY))
 		LEFT_DELETE(DELETE_ARRAY, memory);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jemalloc's fast path, inlined into our own malloc and operator new: jemalloc's C++ file is built
- * on the same extension point. What it can't serve from the thread's cache goes to `slow`, by a
- * tail call; that is jemalloc's slow path and, behind it, the ladder. So an allocation that
- * succeeds executes the very instructions it does in plain jemalloc.
+ * The heap as malloc and operator new call it. The fast path (heap_bins.h) is inlined into these.
+ * A request that the thread's cache can't serve goes to `slow`, by a tail call: that is jemalloc's
+ * slow path and, behind it, the ladder.
  *
- * With heap*.c the only file that names jemalloc's internals.
+ * With heap_bins.h and heap*.c the only file that names jemalloc's internals.
  */
 #ifndef OOM_HEAP_FAST_H
 #define OOM_HEAP_FAST_H
@@ -15,6 +14,7 @@
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
 #include "heap/blocks.h"
+#include "heap/heap_bins.h"
 
 /* What the build takes out of jemalloc's public names: what can fail, and what we call ourselves,
    which must be jemalloc's even where another library comes first and takes the public name.
@@ -147,11 +147,11 @@ void heap_tcache_retry(void);
 #define heap_memalign je_memalign
 #define heap_mallocx je_mallocx
 #define heap_rallocx je_rallocx
-#define heap_free je_free
-#define heap_sized_free je_sdallocx_noflags
+#define heap_free heap_bins_free
+#define heap_sized_free heap_bins_free_sized
 #define heap_sdallocx je_sdallocx
 #define heap_size(memory) isalloc(tsdn_fetch(), memory)
-#define heap_malloc_fast(size, slow) imalloc_fastpath(size, slow)
+#define heap_malloc_fast(size, slow) heap_bins_alloc(size, slow)
 #define heap_malloc_slow malloc_default
 #endif
 #define heap_mallctl je_mallctl
