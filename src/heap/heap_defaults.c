@@ -4,7 +4,9 @@
  * and left. What the user says in malloc_conf, /etc/malloc.conf or MALLOC_CONF is applied after
  * this, and wins.
  */
+#include <errno.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
@@ -46,6 +48,26 @@ extern fxp_t opt_narenas_ratio;
  */
 #define LIMIT_BYTES_PER_ARENA (64UL << 20)
 
+/*
+ * jemalloc counts the processors in the set, whatever the call said. It fails where the kernel has
+ * more processors than the set has bits: then these are the ones that are online.
+ */
+int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
+{
+	int saved = errno;
+	long online;
+
+	if (sched_getaffinity(process, bytes, set) == 0)
+		return 0;
+	online = sysconf(_SC_NPROCESSORS_ONLN);
+	CPU_ZERO_S(bytes, set);
+	CPU_SET_S(0, bytes, set);
+	for (long i = 1; i < online && i < CPU_SETSIZE; i++)
+		CPU_SET_S((size_t)i, bytes, set);
+	errno = saved;
+	return 0;
+}
+
 void heap_defaults(void)
 {
 	opt_narenas_ratio = FXP_INIT_INT(1) / PROCESSORS_PER_ARENA;
@@ -65,8 +87,7 @@ void heap_defaults_limit(size_t limit)
 	fxp_t ratio;
 
 	/* What jemalloc does to count them. */
-	if (sched_getaffinity(0, sizeof set, &set) != 0)
-		return;
+	heap_getaffinity(0, sizeof set, &set);
 	ratio = FXP_INIT_INT(arenas) / (fxp_t)CPU_COUNT(&set);
 	if (ratio >= opt_narenas_ratio)
 		return;

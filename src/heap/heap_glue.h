@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ int heap_open(const char *path, int flags);
 int heap_close(int fd);
 ssize_t heap_write(int fd, const void *text, size_t bytes);
 int heap_wants_fork(void);
+int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set);
 
 /* jemalloc_heap.c, which defines these, takes the declarations alone. */
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
@@ -108,6 +110,7 @@ int heap_wants_fork(void);
 #define readlink(path, buf, size) heap_readlink(path, buf, size)
 /* Its handlers are called from the library's: heap_fork.c. */
 #define pthread_atfork(prepare, parent, child) heap_wants_fork()
+#define sched_getaffinity(process, bytes, set) heap_getaffinity(process, bytes, set)
 #define creat(path, mode) heap_creat(path, mode)
 #define open(path, flags) heap_open(path, flags)
 #define close(fd) heap_close(fd)

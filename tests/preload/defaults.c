@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,14 +18,18 @@
 #include "check.h"
 #include "je.h"
 
+/* The argument of a process whose set of processors changes. */
+#define CHANGE "change"
+
 struct row {
-	const char *processors;
+	const char *processors;                /* how many, or FIRST-LAST; "none": the call fails */
 	const char *conf, *malloc_conf, *link; /* OOMRECLAIM_CONF, MALLOC_CONF, /etc/malloc.conf */
 	unsigned arenas;
 	size_t cache_check_bytes, lg_fit;
 };
 
-enum { USUAL_CHECK = 512 << 10, USUAL_FIT = 8 };
+/* BY_ONLINE: half of the processors that are online. */
+enum { USUAL_CHECK = 512 << 10, USUAL_FIT = 8, BY_ONLINE = 0 };
 
 static const struct row rows[] = {
 	{"1", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
@@ -34,6 +39,12 @@ static const struct row rows[] = {
 	{"64", "", "", "", 32, USUAL_CHECK, USUAL_FIT},
 	{"256", "", "", "", 128, USUAL_CHECK, USUAL_FIT},
 	{"1024", "", "", "", 512, USUAL_CHECK, USUAL_FIT},
+	/* A few of a large machine's. */
+	{"255-255", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"1020-1023", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	/* More processors than a set has bits. */
+	{"none", "", "", "", BY_ONLINE, USUAL_CHECK, USUAL_FIT},
+	{"none", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	/* An arena for each 64 MiB. */
 	{"1", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"2", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
@@ -57,12 +68,24 @@ __attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t b
                                                              cpu_set_t *set)
 {
 	const char *processors = getenv("PROCESSORS");
-	long count = processors ? strtol(processors, NULL, 10) : 0;
+	long first = 0, last;
+	char *rest;
 
-	if (!count)
-		return syscall(SYS_sched_getaffinity, pid, bytes, set) < 0 ? -1 : 0;
+	/* The system call leaves alone what the kernel has no processors for. */
 	CPU_ZERO_S(bytes, set);
-	for (int i = 0; i < count; i++)
+	if (!processors)
+		return syscall(SYS_sched_getaffinity, pid, bytes, set) < 0 ? -1 : 0;
+	if (!strcmp(processors, "none")) {
+		memset(set, 0xff, bytes);
+		errno = EINVAL;
+		return -1;
+	}
+	last = strtol(processors, &rest, 10) - 1;
+	if (*rest) {
+		first = last + 1;
+		last = strtol(rest + 1, NULL, 10);
+	}
+	for (long i = first; i <= last; i++)
 		CPU_SET_S((size_t)i, bytes, set);
 	return 0;
 }
@@ -86,12 +109,12 @@ __attribute__((visibility("default"))) ssize_t readlink(const char *path, char *
 static void check_row(const struct row *row)
 {
 	size_t cache_check_bytes, lg_fit;
-	unsigned arenas;
+	unsigned arenas, online = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 
 	JE_READ("opt.narenas", &arenas);
 	JE_READ("opt.tcache_gc_incr_bytes", &cache_check_bytes);
 	JE_READ("opt.lg_extent_max_active_fit", &lg_fit);
-	CHECK_EQ(arenas, row->arenas);
+	CHECK_EQ(arenas, row->arenas == BY_ONLINE ? (online + 1) / 2 : row->arenas);
 	CHECK_EQ(cache_check_bytes, row->cache_check_bytes);
 	CHECK_EQ(lg_fit, row->lg_fit);
 }
@@ -128,13 +151,92 @@ static void start_row(char *program, size_t index)
 	exit(1);
 }
 
+static void *use_heap(void *arg)
+{
+	void *blocks[100];
+
+	for (size_t round = 0; round < 20; round++) {
+		for (size_t i = 0; i < COUNT(blocks); i++) {
+			blocks[i] = malloc(i * 300 + 1);
+			CHECK(blocks[i]);
+			memset(blocks[i], 1, i * 300 + 1);
+		}
+		for (size_t i = 0; i < COUNT(blocks); i++)
+			free(blocks[i]);
+	}
+	return arg;
+}
+
+static void use_heap_of(const cpu_set_t *set)
+{
+	pthread_t threads[4];
+
+	CHECK(sched_setaffinity(0, sizeof(*set), set) == 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		CHECK(pthread_create(&threads[i], NULL, use_heap, NULL) == 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+/* The first processor of the set, or the last. */
+static cpu_set_t one_of(const cpu_set_t *set, bool is_last)
+{
+	cpu_set_t one;
+	int found = -1;
+
+	for (int i = 0; i < CPU_SETSIZE && (is_last || found < 0); i++)
+		if (CPU_ISSET((size_t)i, set))
+			found = i;
+	CHECK(found >= 0);
+	CPU_ZERO(&one);
+	CPU_SET((size_t)found, &one);
+	return one;
+}
+
+/* Started with one processor: there are more, and then there is another one alone. */
+static void change(void)
+{
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof(set));
+	use_heap_of(&set);
+	CHECK(sched_getaffinity(0, sizeof(set), &set) == 0);
+	set = one_of(&set, true);
+	use_heap_of(&set);
+}
+
+static void start_change(char *program, const char *malloc_conf)
+{
+	char *words[] = {program, CHANGE, NULL};
+	cpu_set_t processors;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid > 0) {
+		CHECK_EQ(check_child(pid), 0);
+		return;
+	}
+	CHECK(sched_getaffinity(0, sizeof(processors), &processors) == 0);
+	processors = one_of(&processors, false);
+	CHECK(sched_setaffinity(0, sizeof(processors), &processors) == 0);
+	set("MALLOC_CONF", malloc_conf);
+	execv("/proc/self/exe", words);
+	_exit(127);
+}
+
 int main(int argc, char **argv)
 {
+	if (argc == 2 && !strcmp(argv[1], CHANGE)) {
+		change();
+		return 0;
+	}
 	if (argc == 2) {
 		check_row(&rows[strtoul(argv[1], NULL, 10)]);
 		return 0;
 	}
 	for (size_t i = 0; i < COUNT(rows); i++)
 		start_row(argv[0], i);
+	start_change(argv[0], "");
+	start_change(argv[0], "narenas:4");
 	return 0;
 }
