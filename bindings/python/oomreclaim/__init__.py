@@ -18,7 +18,10 @@ background, only takes note of how much is wanted, and a thread of the interpret
 need a watermark (OOMRECLAIM_CONF=limit:512M,high:80%) or a source of pressure. A thread that allocates faster than
 callbacks can free still meets the limit, and gets MemoryError.
 
-Where the program runs without the library, available() is False, registering does nothing, and limit() raises.
+`cache` is functools.lru_cache() that needs no size: it drops its oldest results by such a callback.
+
+Where the program runs without the library, available() is False; registering, limit() and scope() do nothing, and what
+asks the library for a value raises RuntimeError.
 """
 
 import contextlib
@@ -27,10 +30,17 @@ import os
 import re
 import sys
 import threading
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, Union, overload
 
-__all__ = ["available", "callback", "get_limit", "limit", "parse_size", "reclaim", "scope",
-           "set_limit", "stats", "unregister", "version",
+__version__ = "0.1.0"
+
+__all__ = ["CacheInfo", "available", "cache", "callback", "get_limit", "limit", "parse_size", "reclaim", "scope",
+           "set_limit", "stats", "unregister", "version", "__version__",
            "NORETRY", "RETRY_MAYFAIL", "NOFAIL", "NORECLAIM", "RESERVE"]
+
+Size = Union[int, str]
+Callback = Callable[[int], Optional[int]]
+_F = TypeVar("_F", bound=Callback)
 
 NORETRY, RETRY_MAYFAIL, NOFAIL, NORECLAIM, RESERVE = 1, 2, 4, 8, 16
 
@@ -47,10 +57,11 @@ class _Stats(ctypes.Structure):
         background_bytes_claimed background_bytes_measured callbacks last_time_ns
         last_size""".split()] + [
             ("last_outcome", ctypes.c_uint32), ("last_pid", ctypes.c_int32),
-            ("last_constraint", ctypes.c_char * 24)]
+            ("last_constraint", ctypes.c_char * 24),
+            ("purgeable", ctypes.c_uint64), ("purged", ctypes.c_uint64)]
 
 
-def _find_library():
+def _find_library() -> Optional[ctypes.CDLL]:
     library = ctypes.CDLL(None)
     try:
         library.oomreclaim_version.restype = ctypes.c_char_p
@@ -72,23 +83,23 @@ def _find_library():
 _library = _find_library()
 
 
-def _require():
+def _require() -> ctypes.CDLL:
     if _library is None:
         raise RuntimeError("oomreclaim is not in this process; start it by `oomreclaim run`")
     return _library
 
 
-def available():
+def available() -> bool:
     """True where the program runs on the library."""
     return _library is not None
 
 
-def version():
-    """The library's version."""
-    return _require().oomreclaim_version().decode()
+def version() -> str:
+    """The library's version; __version__ is the package's."""
+    return str(_require().oomreclaim_version().decode())
 
 
-def parse_size(text):
+def parse_size(text: Size) -> int:
     """Bytes of 512, "512", "512K", "512M", "1G" or "1T"."""
     if isinstance(text, int) and not isinstance(text, bool):
         size = text
@@ -102,22 +113,26 @@ def parse_size(text):
     return size
 
 
-def get_limit():
+def get_limit() -> Optional[int]:
     """The heap's limit in bytes, or None."""
-    bytes_ = _require().oomreclaim_get_limit()
+    bytes_ = int(_require().oomreclaim_get_limit())
     return None if bytes_ == _NO_LIMIT else bytes_
 
 
-def set_limit(size):
+def set_limit(size: Optional[Size]) -> int:
     """Limits the heap; None for no limit. Returns the bytes by which it is above that already."""
-    return _require().oomreclaim_set_limit(_NO_LIMIT if size is None else parse_size(size))
+    return int(_require().oomreclaim_set_limit(_NO_LIMIT if size is None else parse_size(size)))
 
 
 @contextlib.contextmanager
-def limit(size):
+def limit(size: Optional[Size]) -> Iterator[None]:
     """The heap's limit within a `with` block. It is the process's, not the thread's."""
+    wanted = None if size is None else parse_size(size)
+    if _library is None:
+        yield
+        return
     before = get_limit()
-    set_limit(size)
+    set_limit(wanted)
     try:
         yield
     finally:
@@ -125,22 +140,24 @@ def limit(size):
 
 
 @contextlib.contextmanager
-def scope(flags):
+def scope(flags: int) -> Iterator[None]:
     """How hard the allocator tries for what this thread allocates in the block."""
-    library = _require()
-    before = library.oomreclaim_scope_save(flags)
+    if _library is None:
+        yield
+        return
+    before = _library.oomreclaim_scope_save(flags)
     try:
         yield
     finally:
-        library.oomreclaim_scope_restore(before)
+        _library.oomreclaim_scope_restore(before)
 
 
-def stats():
+def stats() -> Dict[str, Any]:
     """All counters as a dict; None for a limit or a watermark that is not set."""
     raw = _Stats()
     if _require().oomreclaim_stats_get(ctypes.byref(raw), ctypes.sizeof(raw)) != 0:
         raise RuntimeError("oomreclaim_stats_get() failed")
-    values = {name: getattr(raw, name) for name, *_ in _Stats._fields_}
+    values: Dict[str, Any] = {field[0]: getattr(raw, field[0]) for field in _Stats._fields_}
     for name in ("limit", "high", "low"):
         if values[name] == 2**64 - 1:
             values[name] = None
@@ -150,15 +167,15 @@ def stats():
 
 # ---- Callbacks -----------------------------------------------------------
 
-_callbacks = []  # (priority, function), highest first
+_callbacks: List[Tuple[int, Callback]] = []  # highest priority first
 _lock = threading.RLock()  # a signal handler may fork while its thread has it
-_waker = None
+_waker: Any = None
 # A child would never get it where another thread has it at this moment.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release,
                     after_in_child=_lock.release)
 
 
-def _call_all(bytes_wanted):
+def _call_all(bytes_wanted: int) -> int:
     with _lock:
         functions = [function for _, function in _callbacks]
     freed = 0
@@ -172,7 +189,15 @@ def _call_all(bytes_wanted):
     return freed
 
 
-def callback(function=None, *, priority=0):
+@overload
+def callback(function: _F, *, priority: int = 0) -> _F: ...
+
+
+@overload
+def callback(function: None = None, *, priority: int = 0) -> Callable[[_F], _F]: ...
+
+
+def callback(function: Any = None, *, priority: int = 0) -> Any:
     """Decorator: calls function(bytes_wanted) in the background when memory is wanted.
 
     It runs on a thread of its own, with the interpreter's lock, like any Python code, and returns the bytes that
@@ -190,7 +215,7 @@ def callback(function=None, *, priority=0):
     return function
 
 
-def unregister(function):
+def unregister(function: Callback) -> None:
     """Removes it; a call that is under way ends by itself."""
     with _lock:
         for index, (_, registered) in enumerate(_callbacks):
@@ -200,17 +225,20 @@ def unregister(function):
     raise ValueError("not registered")
 
 
-def reclaim(size):
+def reclaim(size: Size) -> int:
     """Asks all callbacks of the program, those of Python on this thread; returns the bytes they claimed."""
     wanted = parse_size(size)
     freed = _call_all(wanted)
     if freed < wanted and _library is not None:
-        freed += _library.oomreclaim_reclaim(wanted - freed)
+        freed += int(_library.oomreclaim_reclaim(wanted - freed))
     return freed
 
 
-def _start():
+def _start() -> None:
     global _waker
     if _waker is None:
         from ._waker import Waker
         _waker = Waker(_call_all)
+
+
+from ._cache import CacheInfo, cache  # noqa: E402  behind what it needs

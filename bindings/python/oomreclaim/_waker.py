@@ -11,13 +11,14 @@ import ctypes
 import os
 import re
 import threading
+from typing import Callable, Tuple
 
 # Where other threads allocate as fast as callbacks free, nothing is seen to come back: then oomreclaimd is to look
 # again soon.
 _WAIT_MS = 50
 
 
-def _module_path():
+def _module_path() -> str:
     with open("/proc/self/maps") as maps:
         for line in maps:
             path = line[line.find("/"):].rstrip() if "/" in line else ""
@@ -26,7 +27,7 @@ def _module_path():
     raise RuntimeError("liboomreclaim.so is not a file of its own in this process")
 
 
-def _pipe():
+def _pipe() -> Tuple[int, int]:
     read, write = os.pipe()
     # It is opened by its path: by others too, if the process becomes another user's. Who that may be the kernel
     # decides by the directory.
@@ -37,7 +38,7 @@ def _pipe():
 class Waker:
     """Calls call(bytes_wanted) on a thread of its own whenever oomreclaimd wants memory."""
 
-    def __init__(self, call):
+    def __init__(self, call: Callable[[int], object]) -> None:
         self._call = call
         self._read, self._write = _pipe()
         module = ctypes.CDLL(_module_path())
@@ -47,17 +48,17 @@ class Waker:
         self._start()
         os.register_at_fork(after_in_child=self._after_fork)
 
-    def _start(self):
+    def _start(self) -> None:
         threading.Thread(target=self._run, name="oomreclaim", daemon=True).start()
 
-    def _after_fork(self):
+    def _after_fork(self) -> None:
         # A pipe of the child's own in the place of the parent's, which the C side knows by its number.
         for end, of_child in zip((self._read, self._write), _pipe()):
             os.dup2(of_child, end, inheritable=False)
             os.close(of_child)
         self._start()
 
-    def _run(self):
+    def _run(self) -> None:
         # Every write is one line of less than 48 bytes, and goes in whole.
         while line := os.read(self._read, 48):
             self._call(int(line.split()[1]))

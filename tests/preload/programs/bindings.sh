@@ -22,6 +22,10 @@ env LD_PRELOAD="$tmp/liboomreclaim-debug.so.0" OOMRECLAIM_CONF=limit:128M,high:6
 	/usr/bin/python3 "$root/tests/preload/programs/bindings.py" With.test_callback_in_background
 mv "$tmp/liboomreclaim-debug.so.0" "$tmp/liboomreclaim.so.0"
 
+example=$root/bindings/python/examples/cached.py
+/usr/bin/python3 "$example" | grep ' misses, \([0-9]*\) kept, 0 dropped, library: False$'
+env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:96M,high:60% \
+	/usr/bin/python3 "$example" | grep '^[1-9][0-9]* hits, .* [1-9][0-9]* kept, [1-9][0-9]* dropped, library: True$'
 example=$root/bindings/python/examples/thumbnails.py
 /usr/bin/python3 "$example" | grep '^3000 in the cache, 0 dropped, library: False$'
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:96M,high:60% \
