@@ -12,6 +12,7 @@
 
 /* One a module: each has a copy of this file. */
 static struct {
+	size_t (*count)(void); /* NULL: a callback */
 	bool (*tell)(const char *what, size_t bytes);
 	char *what;
 	unsigned long wait_ms;
@@ -61,7 +62,29 @@ const char *await_what(const char *argument)
 	return argument[digits] == '\0' ? argument + digits : argument;
 }
 
-int await_register(const char *name, const char *argument,
+static size_t count(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	(void)arg;
+	return own.count();
+}
+
+static int enlist(const char *name)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = name,
+	                                             .priority = OOMRECLAIM_PRIORITY_DEFAULT,
+	                                             .flags = OOMRECLAIM_CALLBACK_BACKGROUND,
+	                                             .count = count,
+	                                             .scan = reclaim,
+	                                             .cost = OOMRECLAIM_COST_DEFAULT};
+
+	if (own.count != NULL)
+		return oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL);
+	return oomreclaim_register(name, OOMRECLAIM_PRIORITY_DEFAULT,
+	                           OOMRECLAIM_CALLBACK_BACKGROUND, reclaim, NULL, NULL);
+}
+
+int await_register(const char *name, const char *argument, size_t (*count_free)(void),
                    bool (*tell)(const char *what, size_t bytes))
 {
 	int error;
@@ -69,6 +92,7 @@ int await_register(const char *name, const char *argument,
 	/* Loaded already, by the setting or by a program itself. */
 	if (own.tell != NULL)
 		return EBUSY;
+	own.count = count_free;
 	own.tell = tell;
 	own.wait_ms = DEFAULT_WAIT_MS;
 	if (await_what(argument) != argument)
@@ -78,8 +102,7 @@ int await_register(const char *name, const char *argument,
 	own.what = strdup(await_what(argument));
 	if (own.what == NULL)
 		return ENOMEM;
-	error = oomreclaim_register(name, OOMRECLAIM_PRIORITY_DEFAULT,
-	                            OOMRECLAIM_CALLBACK_BACKGROUND, reclaim, NULL, NULL);
+	error = enlist(name);
 	if (error != 0)
 		free(own.what);
 	return error;

@@ -15,8 +15,9 @@
 #include <oomreclaim.h>
 
 /* Reads "[MILLISECONDS:]WHAT", or MILLISECONDS alone, and registers under `name`: `tell` is given WHAT and the
-   bytes that are wanted, and returns false if nobody was told. Returns 0 or an errno value. */
-int await_register(const char *name, const char *argument,
+   bytes that are wanted, and returns false if nobody was told. Returns 0 or an errno value. With a `count` it is
+   a shrinker, which says what there is before anybody is told. */
+int await_register(const char *name, const char *argument, size_t (*count)(void),
                    bool (*tell)(const char *what, size_t bytes));
 
 /* What stands behind the milliseconds; "" where nothing does. */

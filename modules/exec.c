@@ -80,5 +80,5 @@ OOMRECLAIM_MODULE(argument)
 	if (access(path, X_OK) != 0)
 		return errno;
 	error = copy_environment();
-	return error != 0 ? error : await_register("exec", argument, run);
+	return error != 0 ? error : await_register("exec", argument, NULL, run);
 }

@@ -33,5 +33,5 @@ OOMRECLAIM_MODULE(argument)
 {
 	if (*await_what(argument) != '/')
 		return EINVAL;
-	return await_register("fifo", argument, write_line);
+	return await_register("fifo", argument, NULL, write_line);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The module lua: has the states of Lua 5.3 and 5.4 make a full collection, even where it is stopped or slow.
+ * It is a shrinker, and asks as many states as it takes, those with most garbage first.
  *
  * Only a state's own thread may collect it, and lua_sethook() from another one is a data race. But where its
  * allocator returns NULL Lua makes an emergency collection, there and then, and asks once more. So this
@@ -44,6 +45,10 @@ struct state {
 	const struct lua_State *main;
 	atomic_bool is_wanted; /* a collection; set by oomreclaimd, cleared by the state's thread */
 	bool is_collected; /* the state's thread: NULL was returned, the same request comes again */
+	/* Since it came here, less what it freed: below 0 where that was from before. Written by the state's thread;
+	   relaxed, as each stands for itself. */
+	_Atomic long bytes;
+	_Atomic long used_bytes; /* of these, what the last collection left */
 	LIST_ENTRY(state) all;
 };
 
@@ -53,20 +58,71 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 /* The callback is registered. */
 static atomic_bool is_on;
 
-static bool want_collections(const char *what, size_t bytes)
+/* A state may be small, or have all its memory from before it came here. */
+#define GARBAGE_LEAST 4096
+/* What was in use may be so no longer. */
+#define GARBAGE_SHIFT 3
+
+/* What may be garbage. Nobody knows before a collection: all that was taken since the last one, perhaps. */
+static size_t garbage_of(struct state *state)
+{
+	long used = atomic_load_explicit(&state->used_bytes, memory_order_relaxed),
+	     since = atomic_load_explicit(&state->bytes, memory_order_relaxed) - used, least;
+
+	least = used >> GARBAGE_SHIFT > GARBAGE_LEAST ? used >> GARBAGE_SHIFT : GARBAGE_LEAST;
+	return (size_t)(since > least ? since : least);
+}
+
+static size_t count_garbage(void)
 {
 	struct state *state;
-	bool is_any;
+	size_t bytes = 0;
+
+	pthread_mutex_lock(&list_lock);
+	LIST_FOREACH(state, &states, all)
+		bytes += garbage_of(state);
+	pthread_mutex_unlock(&list_lock);
+	return bytes;
+}
+
+/* Those that have at least so much, until `bytes` are found; returns how many are. With the list's lock held. */
+static size_t want_from(size_t least_bytes, size_t bytes)
+{
+	struct state *state;
+	size_t found = 0;
+
+	LIST_FOREACH(state, &states, all) {
+		size_t garbage = garbage_of(state);
+
+		if (found >= bytes)
+			break;
+		/* Relaxed: nothing but the flag itself is handed over. */
+		if (garbage < least_bytes ||
+		    atomic_exchange_explicit(&state->is_wanted, true, memory_order_relaxed))
+			continue;
+		found += garbage;
+	}
+	return found;
+}
+
+static bool want_collections(const char *what, size_t bytes)
+{
+	size_t garbage = 0, count = 0, found;
+	struct state *state;
 
 	(void)what;
-	(void)bytes;
 	pthread_mutex_lock(&list_lock);
-	is_any = !LIST_EMPTY(&states);
-	/* Relaxed: nothing but the flag itself is handed over. */
-	LIST_FOREACH(state, &states, all)
-		atomic_store_explicit(&state->is_wanted, true, memory_order_relaxed);
+	LIST_FOREACH(state, &states, all) {
+		garbage += garbage_of(state);
+		count++;
+	}
+	/* First those that have more than most. */
+	found = count > 0 ? want_from(garbage / count, bytes) : 0;
+	if (found < bytes)
+		found += want_from(0, bytes - found);
 	pthread_mutex_unlock(&list_lock);
-	return is_any;
+	/* Those that were told before, and make no objects, are not waited for once more. */
+	return found > 0;
 }
 
 /* ---- A state's allocator ----------------------------------------------- */
@@ -77,11 +133,21 @@ static bool may_refuse(struct state *state)
 		/* What was wanted during the collection has been answered by it. To be refused twice is an
 		   error in the program. */
 		state->is_collected = false;
+		atomic_store_explicit(&state->used_bytes,
+		                      atomic_load_explicit(&state->bytes, memory_order_relaxed),
+		                      memory_order_relaxed);
 		atomic_store_explicit(&state->is_wanted, false, memory_order_relaxed);
 	} else if (atomic_load_explicit(&state->is_wanted, memory_order_relaxed)) {
 		state->is_collected = true;
 	}
 	return state->is_collected;
+}
+
+static void count_bytes(struct state *state, long bytes)
+{
+	atomic_store_explicit(&state->bytes,
+	                      atomic_load_explicit(&state->bytes, memory_order_relaxed) + bytes,
+	                      memory_order_relaxed);
 }
 
 /* The block that has the main thread in it is the last that a state frees. */
@@ -101,6 +167,9 @@ static void *alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes)
 	    new_bytes > 0 && may_refuse(state))
 		return NULL;
 	result = state->inner(NULL, block, old_bytes, new_bytes);
+	/* Where there is no block the old size is the type of the new one. */
+	if (result != NULL || new_bytes == 0)
+		count_bytes(state, (long)new_bytes - (block != NULL ? (long)old_bytes : 0));
 	if (block != NULL && new_bytes == 0 && is_main(state, block, old_bytes)) {
 		pthread_mutex_lock(&list_lock);
 		LIST_REMOVE(state, all);
@@ -220,7 +289,7 @@ static int start(const char *argument)
 
 	if (*await_what(argument) != '\0')
 		return EINVAL;
-	error = await_register("lua", argument, want_collections);
+	error = await_register("lua", argument, count_garbage, want_collections);
 	if (error != 0)
 		return error;
 	/* Without them only a child that is forked in the midst of making a state is at risk. */

@@ -42,5 +42,5 @@ OOMRECLAIM_MODULE(argument)
 {
 	if (number_of(await_what(argument)) == 0)
 		return EINVAL;
-	return await_register("signal", argument, send_signal);
+	return await_register("signal", argument, NULL, send_signal);
 }

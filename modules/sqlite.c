@@ -8,16 +8,18 @@
  * the midst of something: the mutex is recursive, so the thread that fails inside SQLite, the usual one,
  * has it already. So this stands between SQLite and its own page cache (SQLITE_CONFIG_PCACHE2), where
  * every call is seen. A cache may drop an unpinned page whenever it is not inside a call, says the
- * interface. Each has a lock here, which is held during calls and tried by the callback. A page that can't
+ * interface. Each has a lock here, which is held during calls and tried by the shrinker. A page that can't
  * be had because the cache fills the memory is had by shrinking that cache.
  *
  * SQLite's statistics (sqlite3_memory_used(), soft heap limit) are switched off unless the program asks
- * for them: they put one mutex around malloc() and free() alike, so that a callback could free nothing
+ * for them: they put one mutex around malloc() and free() alike, so that a shrinker could free nothing
  * while another thread waits for it within malloc().
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include <sqlite3.h>
@@ -28,7 +30,8 @@ struct cache {
 	pthread_mutex_t lock; /* around each call of `inner` */
 	sqlite3_pcache *inner;
 	size_t page_bytes;
-	int max_pages; /* as SQLite set it */
+	size_t pinned_pages; /* no more than these, unless others were pinned since */
+	int max_pages;       /* as SQLite set it */
 	LIST_ENTRY(cache) all;
 };
 
@@ -57,46 +60,112 @@ static size_t held_bytes(const struct cache *cache)
 	return (size_t)own.xPagecount(cache->inner) * cache->page_bytes;
 }
 
-/* With the lock held. Pages that have not been used for the longest time go first, this part of the cache at
-   least: emptied each time, it would hardly have a page when it is asked for one. */
-#define STEP_SHIFT 3
+/* With the lock held. What is pinned can't go; how many that are is known from the last time that
+   not all went that should have. */
+static size_t free_bytes(const struct cache *cache)
+{
+	size_t held = held_bytes(cache), pinned = cache->pinned_pages * cache->page_bytes;
 
-static size_t shrink(struct cache *cache, size_t wanted_bytes)
+	return held > pinned ? held - pinned : 0;
+}
+
+/* With the lock held. Pages that have not been used for the longest time go first. */
+static size_t shrink(struct cache *cache, size_t drop_bytes)
 {
 	size_t before = held_bytes(cache), after;
-	size_t drop_bytes = before >> STEP_SHIFT;
+	size_t keep_pages = drop_bytes < before ? (before - drop_bytes) / cache->page_bytes : 0;
 
-	if (drop_bytes < wanted_bytes)
-		drop_bytes = wanted_bytes;
-	own.xCachesize(cache->inner,
-	               drop_bytes < before ? (int)((before - drop_bytes) / cache->page_bytes) : 0);
+	own.xCachesize(cache->inner, (int)keep_pages);
 	own.xCachesize(cache->inner, cache->max_pages);
 	after = held_bytes(cache);
+	if (after > keep_pages * cache->page_bytes)
+		cache->pinned_pages = after / cache->page_bytes;
 	return before > after ? before - after : 0;
 }
 
-static size_t reclaim(const struct oomreclaim_control *control, void *arg)
+/* This part of what there is goes at least: emptied each time, a cache would hardly have a page when
+   it is asked for one. */
+#define STEP_SHIFT 3
+
+/* ---- The shrinker ------------------------------------------------------ */
+
+/* False: not now. Held, the mutex has a thread within SQLite's malloc(), this one perhaps, and free()
+   needs it. */
+static bool try_begin(void)
+{
+	if (sqlite3_mutex_try(statistics) != SQLITE_OK)
+		return false;
+	sqlite3_mutex_leave(statistics);
+	return pthread_mutex_trylock(&list_lock) == 0;
+}
+
+/* Of the caches that nobody is inside of. */
+static size_t free_in_all(bool *is_one_busy)
+{
+	struct cache *cache;
+	size_t bytes = 0;
+
+	LIST_FOREACH(cache, &caches, all) {
+		if (pthread_mutex_trylock(&cache->lock) != 0) {
+			*is_one_busy = true;
+			continue;
+		}
+		bytes += free_bytes(cache);
+		unlock(cache);
+	}
+	return bytes;
+}
+
+static size_t count_free(const struct oomreclaim_control *control, void *arg)
+{
+	bool is_one_busy = false;
+	size_t bytes;
+
+	(void)control;
+	(void)arg;
+	if (!try_begin())
+		return OOMRECLAIM_STOP;
+	bytes = free_in_all(&is_one_busy);
+	pthread_mutex_unlock(&list_lock);
+	return bytes == 0 && is_one_busy ? OOMRECLAIM_STOP : bytes;
+}
+
+/* A cache loses by its part of all. */
+static size_t part_of(size_t bytes, size_t all_bytes, size_t wanted_bytes)
+{
+	return (size_t)((double)bytes / (double)all_bytes * (double)wanted_bytes) + 1;
+}
+
+static size_t shrink_all(size_t all_bytes, size_t wanted_bytes)
 {
 	struct cache *cache;
 	size_t freed = 0;
 
-	(void)arg;
-	/* Held: a thread within SQLite's malloc(), this one perhaps, and free() needs it. */
-	if (sqlite3_mutex_try(statistics) != SQLITE_OK)
-		return 0;
-	sqlite3_mutex_leave(statistics);
-	if (pthread_mutex_trylock(&list_lock) != 0)
-		return 0;
+	if (wanted_bytes < all_bytes >> STEP_SHIFT)
+		wanted_bytes = all_bytes >> STEP_SHIFT;
 	LIST_FOREACH(cache, &caches, all) {
-		if (freed >= control->bytes_wanted)
-			break;
 		if (pthread_mutex_trylock(&cache->lock) != 0)
 			continue;
-		freed += shrink(cache, control->bytes_wanted - freed);
+		if (free_bytes(cache) > 0)
+			freed += shrink(cache, part_of(free_bytes(cache), all_bytes, wanted_bytes));
 		unlock(cache);
 	}
-	pthread_mutex_unlock(&list_lock);
 	return freed;
+}
+
+static size_t scan(const struct oomreclaim_control *control, void *arg)
+{
+	bool is_one_busy = false;
+	size_t bytes, freed = 0;
+
+	(void)arg;
+	if (!try_begin())
+		return OOMRECLAIM_STOP;
+	bytes = free_in_all(&is_one_busy);
+	if (bytes > 0)
+		freed = shrink_all(bytes, control->bytes_wanted);
+	pthread_mutex_unlock(&list_lock);
+	return freed == 0 && is_one_busy ? OOMRECLAIM_STOP : freed;
 }
 
 /* ---- SQLite's calls ---------------------------------------------------- */
@@ -127,6 +196,7 @@ static sqlite3_pcache *create(int page_bytes, int extra_bytes, int is_purgeable)
 	}
 	pthread_mutex_init(&cache->lock, NULL);
 	cache->max_pages = 0;
+	cache->pinned_pages = 0;
 	cache->page_bytes = (size_t)page_bytes + (size_t)extra_bytes;
 	pthread_mutex_lock(&list_lock);
 	LIST_INSERT_HEAD(&caches, cache, all);
@@ -164,6 +234,13 @@ static int count(sqlite3_pcache *opaque)
 	return pages;
 }
 
+static size_t shrink_some(struct cache *cache)
+{
+	size_t step = held_bytes(cache) >> STEP_SHIFT;
+
+	return shrink(cache, step > cache->page_bytes ? step : cache->page_bytes);
+}
+
 /* A page that the cache has, or has room for, without a callback being asked: the nearest to give is the
    cache itself, whose lock is held. `how` is 2 where SQLite would fail the statement next: then everybody
    is asked. */
@@ -173,7 +250,7 @@ static sqlite3_pcache_page *fetch(sqlite3_pcache *opaque, unsigned key, int how)
 	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NORETRY);
 	sqlite3_pcache_page *page = own.xFetch(cache->inner, key, how);
 
-	if (page == NULL && how != 0 && shrink(cache, cache->page_bytes) > 0)
+	if (page == NULL && how != 0 && shrink_some(cache) > 0)
 		page = own.xFetch(cache->inner, key, how);
 	oomreclaim_scope_restore(old);
 	if (page == NULL && how == 2)
@@ -187,6 +264,8 @@ static void unpin(sqlite3_pcache *opaque, sqlite3_pcache_page *page, int is_disc
 	struct cache *cache = lock(opaque);
 
 	own.xUnpin(cache->inner, page, is_discarded);
+	if (cache->pinned_pages > 0)
+		cache->pinned_pages--;
 	unlock(cache);
 }
 
@@ -227,8 +306,27 @@ static void fork_done(void)
 	pthread_mutex_unlock(&list_lock);
 }
 
+/* What a page costs beside what other shrinkers have; 0 where that is no cost. */
+static unsigned cost_of(const char *argument)
+{
+	unsigned long cost;
+	char *end;
+
+	if (argument[0] == '\0')
+		return OOMRECLAIM_COST_DEFAULT;
+	if (argument[strspn(argument, "0123456789")] != '\0')
+		return 0;
+	cost = strtoul(argument, &end, 10);
+	return cost <= OOMRECLAIM_COST_MAX ? (unsigned)cost : 0;
+}
+
 OOMRECLAIM_MODULE(argument)
 {
+	const struct oomreclaim_shrinker shrinker = {.name = "sqlite",
+	                                             .priority = OOMRECLAIM_PRIORITY_DEFAULT,
+	                                             .count = count_free,
+	                                             .scan = scan,
+	                                             .cost = cost_of(argument)};
 	sqlite3_pcache_methods2 between = {.iVersion = 1,
 	                                   .xInit = init,
 	                                   .xShutdown = end,
@@ -243,7 +341,7 @@ OOMRECLAIM_MODULE(argument)
 	                                   .xShrink = give_up};
 	int error;
 
-	if (argument[0] != '\0')
+	if (shrinker.cost == 0)
 		return EINVAL;
 	/* Loaded already: what SQLite has now is this. */
 	if (own.xFetch != NULL)
@@ -253,7 +351,7 @@ OOMRECLAIM_MODULE(argument)
 	if (sqlite3_config(SQLITE_CONFIG_GETPCACHE2, &own) != SQLITE_OK ||
 	    sqlite3_config(SQLITE_CONFIG_PCACHE2, &between) != SQLITE_OK)
 		return EBUSY;
-	error = oomreclaim_register("sqlite", OOMRECLAIM_PRIORITY_DEFAULT, 0, reclaim, NULL, NULL);
+	error = oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL);
 	if (error != 0) {
 		sqlite3_config(SQLITE_CONFIG_PCACHE2, &own);
 		return error;

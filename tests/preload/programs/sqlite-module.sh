@@ -51,6 +51,14 @@ if [ "$(wc -l <"$tmp/err")" -ne 1 ] || ! grep -q 'sqlite.so: it refused to start
 	fail "named twice: $(cat "$tmp/err")"
 fi
 
+# The cost is one that a shrinker may have.
+for cost in 0 1001 x 2x ' 2' 99999999999999999999; do
+	limited ",modules:sqlite=$cost" sqlite3 :memory: 'SELECT 1;' >"$tmp/out" 2>"$tmp/err" || fail "cost $cost: status $?"
+	if [ "$(cat "$tmp/out")" != 1 ] || ! grep -q 'sqlite.so: it refused to start; ' "$tmp/err"; then
+		fail "cost $cost: $(cat "$tmp/err")"
+	fi
+done
+
 # Threads with a connection each, and a writer among them; what SQLite itself does not ask for, too.
 cat >"$tmp/load.py" <<'PY'
 import sqlite3, sys, threading
