@@ -478,7 +478,7 @@ OOMRECLAIM_API int oomreclaim_kill(const char *reason);
 /* ---- The budget -------------------------------------------------------- */
 
 /*
- * Limits what the heap may have resident to `bytes`, in place of the setting `limit`; SIZE_MAX is
+ * Limits what the heap of this process may have resident to `bytes`, in place of the setting `limit`; SIZE_MAX is
  * no limit. Over it an allocation fails as it would over RLIMIT_AS, and the ladder runs. Where the
  * heap is above it already, caches are purged and callbacks are called until it fits; what is left
  * above the limit is the result, 0 if it fits. Nothing is ever killed or refused by the call

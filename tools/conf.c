@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* oomreclaim conf: the library's settings, and what the environment makes of them. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "limits/auto_limit.h"
 #include "settings.h"
 #include "tool.h"
 
@@ -150,6 +152,32 @@ static void print_jemalloc(void)
 	       (int)strcspn(retain, ","), retain, why);
 }
 
+/* As a program that is started from here would find it. */
+static void print_auto_limit(void)
+{
+	const char *value = "";
+	struct auto_limit limit;
+	unsigned margin_percent;
+	struct setting row;
+
+	for (unsigned i = 0; i < SETTINGS_MAX && settings_row(i, &row); i++)
+		if (strcmp(row.key, "limit") == 0 && in_force[i].source != NULL)
+			value = in_force[i].value;
+	if (!settings_is_auto(value, &margin_percent))
+		return;
+	auto_limit_find(&limit, margin_percent);
+	if (limit.bytes == UINT64_MAX)
+		printf("\nlimit:auto: no limit; neither a memory cgroup nor /proc/meminfo is in sight\n");
+	else if (limit.group[0] == '\0')
+		printf("\nlimit:auto: %" PRIu64 " bytes, %u%% of the machine's memory; no memory "
+		       "cgroup with a limit is in sight\n",
+		       limit.bytes, 100 - margin_percent);
+	else
+		printf("\nlimit:auto: %" PRIu64
+		       " bytes, less what others use there, %u%% of the limit of %s\n",
+		       limit.bytes, 100 - margin_percent, limit.group);
+}
+
 static int print(enum form form)
 {
 	switch (form) {
@@ -161,6 +189,7 @@ static int print(enum form form)
 		break;
 	case FORM_TEXT:
 		print_text();
+		print_auto_limit();
 		print_jemalloc();
 	}
 	return tool_flush();

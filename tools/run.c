@@ -229,7 +229,7 @@ const struct tool_command command_run = {
 	.synopsis = "[OPTION...] [--] COMMAND [ARGUMENT...]",
 	.summary = "starts a program on the library",
 	.options =
-		"  --limit SIZE|auto     the most that its heap maps\n"
+		"  --limit SIZE|auto     the most that its heap has resident; for each process\n"
 		"  --as SIZE             RLIMIT_AS, --data SIZE: RLIMIT_DATA\n"
 		"  --policy return|abort|kill\n"
 		"                        what happens when nothing more can be reclaimed\n"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "settings.h"
 
+#include <stdio.h>
+
 #include "config/options.h"
 #include "tool.h"
 
@@ -39,4 +41,16 @@ bool settings_takes(const char *pair)
 	struct options set = {.policy = OOMRECLAIM_POLICY_RETURN};
 
 	return options_apply("", pair, &set, NULL) == 0;
+}
+
+bool settings_is_auto(const char *value, unsigned *margin_percent)
+{
+	struct options set = {.policy = OOMRECLAIM_POLICY_RETURN};
+	char pair[64];
+
+	snprintf(pair, sizeof pair, "limit:%s", value);
+	if (options_apply("", pair, &set, NULL) > 0)
+		return false;
+	*margin_percent = set.limit_margin_percent;
+	return set.is_limit_auto;
 }

@@ -22,4 +22,7 @@ unsigned settings_check(const char *source, const char *text);
 /* True if the library would take this one pair. */
 bool settings_takes(const char *pair);
 
+/* True if this value of `limit` is auto, and with which margin. */
+bool settings_is_auto(const char *value, unsigned *margin_percent);
+
 #endif

@@ -21,6 +21,7 @@
 #include "entry/modules.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
+#include "limits/auto_limit.h"
 #include "limits/budget.h"
 #include "reclaim/reserve.h"
 #include "report/dump.h"
@@ -80,6 +81,21 @@ static void check_paths(void)
 		             "nothing is dumped until it can be written");
 }
 
+/* A container's limit that can't be seen is no limit, and the kernel kills at it without a word. */
+static void tell_auto_limit(void)
+{
+	struct auto_limit limit;
+
+	if (!options.is_limit_auto || !options.is_verbose)
+		return;
+	auto_limit_find(&limit, options.limit_margin_percent);
+	if (limit.bytes == UINT64_MAX)
+		io_warn("limit:auto: neither a memory cgroup nor /proc/meminfo is in sight; no limit");
+	else if (limit.group[0] == '\0')
+		io_warn("limit:auto: no memory cgroup with a limit is in sight; %llu bytes, of the machine's memory",
+		        (unsigned long long)limit.bytes);
+}
+
 bool interpose_is_first(void)
 {
 	void *probe = malloc(1);
@@ -127,6 +143,8 @@ __attribute__((constructor)) static void init(void)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
 	if (is_ours)
 		check_paths();
+	if (is_ours)
+		tell_auto_limit();
 	if (is_ours && options.is_stats)
 		init_stats();
 	if (is_ours)
