@@ -118,7 +118,7 @@ _oomreclaim()
 		;;
 	stat)
 		if [[ $typed == -* ]]; then
-			_oomreclaim_offer "$typed" --json --prometheus --help
+			_oomreclaim_offer "$typed" --json --prometheus --events --help
 		else
 			_oomreclaim_offer_process "$typed"
 		fi

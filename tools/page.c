@@ -198,6 +198,22 @@ static bool read_at(int fd, void *to, size_t bytes, size_t offset)
 	return pread(fd, to, bytes, (off_t)offset) == (ssize_t)bytes;
 }
 
+/* An event is whole if its number is the same before and after it was copied. */
+static bool copy_events(int fd, struct flight *flight)
+{
+	static struct flight again;
+	const size_t at = offsetof(struct stats_page, flight);
+
+	if (!read_at(fd, flight, sizeof *flight, at) || !read_at(fd, &again, sizeof again, at))
+		return false;
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++)
+		if (flight->event[i].number != again.event[i].number ||
+		    flight->event[i].number == FLIGHT_BUSY ||
+		    flight->event[i].number % FLIGHT_EVENTS != (i + 1) % FLIGHT_EVENTS)
+			flight->event[i].number = 0;
+	return true;
+}
+
 /* Takes from *pauses_left what it has to wait. */
 static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_left)
 {
@@ -218,7 +234,7 @@ static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_le
 			return PAGE_VERSION;
 		if (read_at(fd, &before, sizeof before, head) && before % 2 == 0 && before > 2 &&
 		    read_at(fd, page, sizeof *page, 0) && read_at(fd, &after, sizeof after, head) &&
-		    before == after)
+		    before == after && copy_events(fd, &page->flight))
 			return PAGE_OK;
 	}
 	return PAGE_BUSY;
@@ -231,6 +247,10 @@ static void sanitize(struct stats_page *page)
 	tool_clean(page->library);
 	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
 	tool_clean(page->stats.last_constraint);
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
+		page->flight.event[i].name[FLIGHT_NAME_MAX] = '\0';
+		tool_clean(page->flight.event[i].name);
+	}
 	page->pressure_path[STATS_PAGE_PATH_MAX] = '\0';
 	tool_clean(page->pressure_path);
 	if (page->callbacks > CALLBACKS_SHOWN)

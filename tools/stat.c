@@ -6,15 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "fields.h"
 #include "page.h"
 #include "tool.h"
 #include "view.h"
 
 enum form { FORM_TEXT, FORM_JSON, FORM_PROMETHEUS };
+static bool has_events; /* they are asked for */
 
 static const struct option options_of_stat[] = {{"json", no_argument, NULL, 'j'},
                                                 {"prometheus", no_argument, NULL, 'p'},
+                                                {"events", no_argument, NULL, 'e'},
                                                 {"help", no_argument, NULL, 'h'},
                                                 {NULL, 0, NULL, 0}};
 
@@ -96,6 +99,10 @@ static void put_json(const struct sample *sample)
 	put_quoted(sample->page.pressure_path);
 	printf(", ");
 	put_json_callbacks(&sample->page);
+	if (has_events) {
+		printf(", \"events\": ");
+		events_json(&sample->page);
+	}
 	putchar('}');
 }
 
@@ -197,6 +204,8 @@ static void print(enum form form, bool is_list)
 			if (i > 0)
 				putchar('\n');
 			view_process(stdout, samples[i].pid, &samples[i].page);
+			if (has_events)
+				events_view(stdout, &samples[i].page, FLIGHT_EVENTS);
 		}
 	}
 }
@@ -232,11 +241,17 @@ static int run(int argc, char **argv)
 			return tool_flush();
 		if (option == '?')
 			return TOOL_USAGE;
+		if (option == 'e') {
+			has_events = true;
+			continue;
+		}
 		if (form != FORM_TEXT)
 			return tool_usage(&command_stat,
 			                  "stat: --json and --prometheus, but one of them");
 		form = option == 'j' ? FORM_JSON : FORM_PROMETHEUS;
 	}
+	if (has_events && form == FORM_PROMETHEUS)
+		return tool_usage(&command_stat, "stat: --prometheus has no place for --events");
 	is_one = argc - optind == 1;
 	if (optind < argc)
 		status = read_named(argv + optind);
@@ -257,11 +272,12 @@ static int run(int argc, char **argv)
 const struct tool_command command_stat = {
 	.name = "stat",
 	.letters = "+:h",
-	.synopsis = "[--json | --prometheus] [PID...]",
+	.synopsis = "[--json | --prometheus] [--events] [PID...]",
 	.summary = "prints the statistics of processes that run with stats:true",
 	.options =
 		"  --json         an object for one PID, else a list\n"
 		"  --prometheus   the text format, as node_exporter's textfile collector reads it\n"
+		"  --events       what has happened last as well, a line each; in JSON a list of objects\n"
 		"Without a PID, all processes that may be looked at.\n",
 	.run = run,
 };

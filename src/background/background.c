@@ -8,6 +8,7 @@
 #include "background/leisure.h"
 #include "background/pressure.h"
 #include "background/watch.h"
+#include "base/flight.h"
 #include "base/own_thread.h"
 #include "base/trace.h"
 #include "config/options.h"
@@ -103,6 +104,9 @@ static void reclaim_to_watermark(void)
 	size_t excess;
 
 	TRACE2(watermark, budget_charged(), budget_above_low());
+	/* It is called at its start as well. */
+	if (budget_above_low() > 0)
+		flight_note(FLIGHT_WATERMARK, 0, budget_charged(), budget_above_low(), NULL);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
@@ -121,6 +125,7 @@ static void reclaim_by_pressure(void)
 		return;
 	thread.last_pressure_ns = now;
 	TRACE2(pressure, budget_charged(), step);
+	flight_note(FLIGHT_PRESSURE, 0, budget_charged(), step, NULL);
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	background_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,

@@ -15,6 +15,7 @@ struct heap_request {
 	size_t alignment; /* a power of two, 0 for the default */
 	int flags;        /* jemalloc's MALLOCX_ZERO, _TCACHE and _ARENA, if any */
 	bool is_arena_explicit;
+	const void *caller; /* in the program; NULL: not known */
 };
 
 /* True where an aligned block takes more than its size, wherever it comes to lie: every address is

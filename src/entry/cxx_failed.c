@@ -37,9 +37,14 @@ static void *descend(const struct heap_request *request)
 	}
 }
 
+/* Of operator new, of which a call here is the end. */
+#define CALLER __builtin_return_address(0)
+
 OOM_COLD void *cxx_failed(size_t size, size_t alignment)
 {
-	const struct heap_request request = {.size = size, .alignment = alignment};
+	const struct heap_request request = {.size = size,
+	                                     .alignment = alignment,
+	                                     .caller = CALLER};
 	int saved = errno;
 	void *memory = descend(&request);
 
@@ -63,7 +68,8 @@ static void descend_into(void *arg)
 
 OOM_COLD void *cxx_failed_nothrow(size_t size, size_t alignment)
 {
-	struct nothrow_descent nothrow = {.request = {.size = size, .alignment = alignment}};
+	struct nothrow_descent nothrow = {
+		.request = {.size = size, .alignment = alignment, .caller = CALLER}};
 	int saved = errno;
 
 	/* Catches what the new_handler throws. */

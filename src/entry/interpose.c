@@ -19,19 +19,23 @@
 #include "heap/heap_fast.h"
 #include "ladder/ladder.h"
 
-/* Of the exported function in which it stands. */
+/* Of the exported function in which it stands, or of which it is the end: a call at the end is a
+   jump. */
 #define CALLER __builtin_return_address(0)
 
-static OOM_COLD void *descend(size_t size, size_t alignment, int flags)
+static OOM_COLD void *descend(size_t size, size_t alignment, int flags, const void *caller)
 {
-	const struct heap_request request = {.size = size, .alignment = alignment, .flags = flags};
+	const struct heap_request request = {.size = size,
+	                                     .alignment = alignment,
+	                                     .flags = flags,
+	                                     .caller = caller};
 
 	return ladder_descend(&request);
 }
 
-static OOM_COLD void *descend_resize(void *old, size_t size)
+static OOM_COLD void *descend_resize(void *old, size_t size, const void *caller)
 {
-	const struct heap_request request = {.old = old, .size = size};
+	const struct heap_request request = {.old = old, .size = size, .caller = caller};
 
 	return ladder_descend(&request);
 }
@@ -43,7 +47,7 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 	void *memory = heap_malloc_slow(size);
 
 	background_start_if_wanted();
-	return likely(memory != NULL) ? memory : descend(size, 0, 0);
+	return likely(memory != NULL) ? memory : descend(size, 0, 0, CALLER);
 }
 
 OOM_EXPORT void *malloc(size_t size)
@@ -58,8 +62,9 @@ static OOM_NOINLINE void *calloc_slow_path(size_t count, size_t size)
 	void *memory = heap_calloc(count, size);
 
 	background_start_if_wanted();
-	return likely(memory != NULL) ? memory
-	                              : descend(mul_saturated(count, size), 0, MALLOCX_ZERO);
+	return likely(memory != NULL)
+	               ? memory
+	               : descend(mul_saturated(count, size), 0, MALLOCX_ZERO, CALLER);
 }
 
 OOM_EXPORT void *calloc(size_t count, size_t size)
@@ -85,7 +90,7 @@ OOM_EXPORT void *realloc(void *old, size_t size)
 	/* realloc(old, 0) frees and has nothing to return. */
 	if (likely(memory != NULL) || (size == 0 && old != NULL))
 		return memory;
-	return descend_resize(old, size);
+	return descend_resize(old, size, CALLER);
 }
 
 OOM_EXPORT void *reallocarray(void *old, size_t count, size_t size)
@@ -93,7 +98,7 @@ OOM_EXPORT void *reallocarray(void *old, size_t count, size_t size)
 	size_t bytes;
 
 	if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
-		return descend_resize(old, SIZE_MAX);
+		return descend_resize(old, SIZE_MAX, CALLER);
 	return realloc(old, bytes);
 }
 
@@ -104,7 +109,7 @@ static bool is_power_of_two(size_t n)
 
 static OOM_COLD void *descend_aligned(size_t size, size_t alignment)
 {
-	return descend(size, alignment, 0);
+	return descend(size, alignment, 0, CALLER);
 }
 
 /* With the arguments in the order of aligned_alloc(), whose fast path would move them to and
@@ -215,7 +220,7 @@ OOM_EXPORT int mallctl(const char *name, void *old, size_t *old_length, void *ne
 	return heap_mallctl(name, old, old_length, new, new_length);
 }
 
-static OOM_COLD void *descend_extended(void *old, size_t size, int flags)
+static OOM_COLD void *descend_extended(void *old, size_t size, int flags, const void *caller)
 {
 	const struct heap_request request = {
 		.old = old,
@@ -224,6 +229,7 @@ static OOM_COLD void *descend_extended(void *old, size_t size, int flags)
 		.alignment = MALLOCX_ALIGN_GET(flags) > 1 ? MALLOCX_ALIGN_GET(flags) : 0,
 		.flags = flags,
 		.is_arena_explicit = (flags & MALLOCX_ARENA_MASK) != 0,
+		.caller = caller,
 	};
 
 	return ladder_descend(&request);
@@ -239,7 +245,7 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 		return heap_malloc_fast(size, &malloc_slow_path);
 	memory = heap_mallocx(size, flags);
 	background_start_if_wanted();
-	return likely(memory != NULL) ? memory : descend_extended(NULL, size, flags);
+	return likely(memory != NULL) ? memory : descend_extended(NULL, size, flags, CALLER);
 }
 
 OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
@@ -250,5 +256,5 @@ OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 		return NULL;
 	memory = heap_rallocx(old, size, flags);
 	background_start_if_wanted();
-	return likely(memory != NULL) ? memory : descend_extended(old, size, flags);
+	return likely(memory != NULL) ? memory : descend_extended(old, size, flags, CALLER);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/flight.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "report/dump.h"
@@ -72,9 +73,12 @@ static void arm_grace(void)
 
 void own_end_act(enum oomreclaim_policy policy)
 {
-	if (policy == OOMRECLAIM_POLICY_ABORT)
+	if (policy == OOMRECLAIM_POLICY_ABORT) {
+		flight_note(FLIGHT_KILL, SIGABRT, 0, (size_t)getpid(), NULL);
 		abort();
+	}
 	TRACE2(kill_self, getpid(), options.kill_signal);
+	flight_note(FLIGHT_KILL, (unsigned)options.kill_signal, 0, (size_t)getpid(), NULL);
 	/* Before the signal: its handler need not come back. */
 	if (options.kill_signal != SIGKILL)
 		arm_grace();

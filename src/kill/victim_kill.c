@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/flight.h"
 #include "base/own_fd.h"
 #include "base/trace.h"
 
@@ -199,6 +200,9 @@ static int kill_by(int fd, const struct victim_domain *domain, const struct proc
 	int error;
 
 	TRACE3(kill, process->pid, options.kill_signal, process->rss_pages);
+	flight_note(FLIGHT_KILL, (unsigned)options.kill_signal,
+	            process->rss_pages * (size_t)sysconf(_SC_PAGESIZE), (size_t)process->pid,
+	            process->name);
 	error = send_signal(fd, process->pid, options.kill_signal);
 	if (error != 0)
 		return error;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/flight.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
@@ -290,6 +291,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 		.facts.began_ns = now_ns(),
 	};
 	stats_count(STATS_FAILURES);
+	flight_note_failure(request->size, request->caller);
 	if (!control->facts.is_impossible)
 		return;
 	control->constraint = constraint_of_impossible(request_bytes(request), asks);
@@ -337,6 +339,8 @@ void *ladder_run(struct oom_control *control, enum rung until)
 		if (rung == RUNG_FAIL || rung >= until)
 			break;
 		TRACE3(rung, rung, control->request->size, control->tried.claimed_bytes);
+		flight_note(FLIGHT_STEP, rung, control->request->size, control->tried.claimed_bytes,
+		            NULL);
 		memory = take_step(control, rung, &descent, &is_attempt_due);
 		if (memory == NULL && is_attempt_due)
 			memory = attempt(control);

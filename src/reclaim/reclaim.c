@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/base.h"
+#include "base/flight.h"
 #include "base/fork_gate.h"
 #include "base/trace.h"
 #include "base/turn.h"
@@ -96,6 +97,23 @@ static void abandon(void *arg)
 	descent_abandon();
 }
 
+static void tell_begin(const struct registry_call *callback,
+                       const struct oomreclaim_control *control)
+{
+	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
+	       control->reason);
+	flight_note(FLIGHT_CALLBACK_BEGIN, control->reason, control->bytes_wanted, 0,
+	            callback->name);
+}
+
+static void tell_end(const struct registry_call *callback, const struct registry_outcome *outcome)
+{
+	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
+	       outcome->duration_ns);
+	flight_note(FLIGHT_CALLBACK_END, 0, outcome->claimed_bytes, outcome->duration_ns,
+	            callback->name);
+}
+
 OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
                              struct registry_outcome *outcome)
 {
@@ -104,8 +122,7 @@ OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_contro
 	int saved = errno;
 
 	if (!callback->is_count)
-		TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
-		       control->reason);
+		tell_begin(callback, control);
 	heap_ops.thread_counters(&allocated[0], &freed[0]);
 	enter_gate(visit);
 	/* What the failing thread asked for holds for what it wanted, not for what others do on
@@ -130,8 +147,7 @@ OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_contro
 	allocated[1] -= allocated[0];
 	outcome->measured_bytes = freed[1] > allocated[1] ? (size_t)(freed[1] - allocated[1]) : 0;
 	if (!callback->is_count)
-		TRACE4(callback_end, callback->name, outcome->claimed_bytes,
-		       outcome->measured_bytes, outcome->duration_ns);
+		tell_end(callback, outcome);
 	errno = saved;
 	return true;
 }

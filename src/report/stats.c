@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/flight.h"
 #include "config/options.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
@@ -48,6 +49,8 @@ void stats_verdict(const struct oom_control *control, enum oomreclaim_outcome ou
 {
 	struct timespec now;
 
+	flight_note(FLIGHT_VERDICT, outcome, control->request->size, (size_t)victim,
+	            constraint_name(control->constraint));
 	if (!try_take())
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -17,12 +17,13 @@
 
 #include <stdatomic.h>
 
+#include "base/flight.h"
 #include "oomreclaim.h"
 
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 2
+#define STATS_PAGE_VERSION 3
 #define CALLBACKS_SHOWN 40
 #define STATS_PAGE_PATH_MAX 255
 
@@ -60,6 +61,9 @@ struct stats_page {
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 	struct oomreclaim_stats stats;
 	struct stats_page_callback callback[CALLBACKS_SHOWN];
+	/* Beside the sequence: each event has a number of its own, which is the same before and after a
+	   reader has copied it. */
+	struct flight flight;
 };
 
 #endif

@@ -34,8 +34,10 @@ static struct {
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 } shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
 
+/* Where there is one thread. */
 static void drop(void)
 {
+	flight_begin(NULL);
 	munmap(shared.page, sizeof *shared.page);
 	shared.page = NULL;
 	own_fd_close(&shared.file);
@@ -72,6 +74,7 @@ static void seal(int fd)
 	}
 }
 
+/* In place of the page before, if there is one: a thread may be about to note an event there. */
 static OOM_NOINLINE int create(void)
 {
 	struct stats_page *page;
@@ -79,17 +82,17 @@ static OOM_NOINLINE int create(void)
 
 	if (fd < 0)
 		return fd;
-	page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	page = mmap(shared.page, sizeof *page, PROT_READ | PROT_WRITE,
+	            shared.page != NULL ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED) {
 		error = -errno;
 		close(fd);
 		return error;
 	}
+	shared.page = page;
 	seal(fd);
-	if (!own_fd_take(&shared.file, fd)) {
-		munmap(page, sizeof *page);
+	if (!own_fd_take(&shared.file, fd))
 		return -EBADF;
-	}
 	/* A reader waits for what is not there yet: an odd sequence. */
 	atomic_store_explicit(&page->sequence, 1, memory_order_relaxed);
 	page->version = STATS_PAGE_VERSION;
@@ -99,7 +102,7 @@ static OOM_NOINLINE int create(void)
 	stpncpy(page->library, oomreclaim_version(), sizeof page->library - 1);
 	memcpy(page->magic, STATS_PAGE_MAGIC, sizeof page->magic);
 	atomic_store_explicit(&page->sequence, 2, memory_order_release);
-	shared.page = page;
+	flight_begin(&page->flight);
 	return 0;
 }
 
@@ -141,8 +144,7 @@ static bool is_there(void)
 
 static int renew(void)
 {
-	if (shared.page != NULL)
-		drop();
+	own_fd_close(&shared.file);
 	return create();
 }
 

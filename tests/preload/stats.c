@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../src/report/stats_layout.h"
+#include "report/stats_layout.h"
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../src/report/stats_layout.h"
+#include "report/stats_layout.h"
 
 int main(int argc, char **argv)
 {
@@ -24,6 +24,11 @@ int main(int argc, char **argv)
 	page.sequence = 4;
 	page.pid = getpid();
 	page.updated_ns = 0;
+	/* Some pass for events. */
+	for (uint64_t i = 0; i < FLIGHT_EVENTS / 2; i++) {
+		page.flight.event[i].number = i + 1;
+		page.flight.event[i].kind = (uint16_t)(i % (FLIGHT_KINDS + 1));
+	}
 	if (strcmp(kind, "version") == 0)
 		page.version++;
 	else if (strcmp(kind, "size") == 0)

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../src/report/stats_layout.h"
+#include "report/stats_layout.h"
 
 static void hide(const char *file, const char *root)
 {

@@ -85,6 +85,36 @@ assert values['oomreclaim_callback_claimed_bytes_total', first + name] >= 10 << 
 assert values['oomreclaim_callback_longest_seconds', first + name] < 50
 END
 
+# ---- Events ----
+start "$tool" run --limit 48M --stats -- "$worker"
+wait_for_worker "$pid"
+expect 0 "$tool" stat --events "$pid"
+at='[0-9-]+ [0-9:.]+ +[0-9]+'
+is_like "^$at failure      18446744073709551615 bytes, from the program\+0x[0-9a-f]+\$" "$tmp/out"
+is_like "^$at failure      65536 bytes, from the program\+0x[0-9a-f]+\$" "$tmp/out"
+is_like "^$at step         callbacks, for 65536 bytes, .* claimed so far\$" "$tmp/out"
+is_like "^$at callback     the \"cache\" is asked for .* \(limit\)\$" "$tmp/out"
+is_like "^$at callback end the \"cache\" claims .* after [0-9.]+ ms\$" "$tmp/out"
+is_like "^$at verdict      served, for 65536 bytes\$" "$tmp/out"
+is_like "^$at verdict      NULL, for 18446744073709551615 bytes, constraint [A-Z]+\$" "$tmp/out"
+refuses 2 'stat: --prometheus has no place for --events; .*' "$tool" stat --prometheus --events
+expect 0 "$tool" stat --json --events "$pid"
+# The place of a failure is one in malloc()'s caller: main(), or what it calls.
+/usr/bin/python3 - "$tmp/out" "$pid" "$worker" <<'END' || fail "--json --events"
+import json, subprocess, sys
+process = json.load(open(sys.argv[1]))
+events = process['events']
+numbers = [event['number'] for event in events]
+assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), numbers
+assert all(before['time_ns'] <= after['time_ns'] for before, after in zip(events, events[1:]))
+last = [event for event in events if event['event'] == 'failure'][-1]
+assert last['thread'] == int(sys.argv[2]) and last['bytes'] == 2**64 - 1 and last['name'] == ''
+function = subprocess.run(['addr2line', '-f', '-e', sys.argv[3], hex(last['more'] - 1)],
+                          capture_output=True, text=True, check=True).stdout.split('\n')[0]
+assert function == 'main', function
+END
+kill -9 "$pid"
+
 # ---- Gone with its process ----
 kill -9 "$second"
 wait "$second" 2>/dev/null || :
@@ -151,11 +181,11 @@ fi
 
 # ---- Pages that are not as they should be ----
 start "$fake" version
-refuses 1 "process $pid \(fake_page\): its statistics are of version 3, and this command reads version 2; .*" \
+refuses 1 "process $pid \(fake_page\): its statistics are of version 4, and this command reads version 3; .*" \
 	"$tool" stat "$pid"
-refuses 1 "process $pid \(fake_page\): its statistics are of version 3, .*" "$tool" top "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 4, .*" "$tool" top "$pid"
 start "$fake" size
-refuses 1 "process $pid \(fake_page\): its statistics are of version 2, .*" "$tool" stat "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 3, .*" "$tool" stat "$pid"
 start "$fake" foreign
 refuses 1 "process $pid \(fake_page\) is a copy of process [0-9]+, .*" "$tool" stat "$pid"
 for kind in busy magic short; do
@@ -166,8 +196,11 @@ done
 start "$fake" nonsense
 expect 0 "$tool" stat "$pid"
 [ "$(tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters got through"
-expect 0 "$tool" stat --json "$pid"
+expect 0 "$tool" stat --json --events "$pid"
 /usr/bin/python3 -m json.tool "$tmp/out" >/dev/null || fail "nonsense is no JSON"
+expect 0 "$tool" stat --events "$pid"
+[ "$(tr -d '[:print:]\n' <"$tmp/out" | wc -c)" -eq 0 ] || fail "control characters got through"
+[ "$(grep -Ec '^[0-9-]{10,} [0-9:.]+ +-1 ' "$tmp/out")" -eq 128 ] || fail "not the 128 events that are numbered"
 kill -9 "$pid"
 
 # ---- What is no page, under a page's name: root does not open what another user names ----

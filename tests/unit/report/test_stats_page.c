@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -89,13 +90,41 @@ Test(stats_page, by_what_pressure_is_known)
 	cr_expect_str_eq(page.pressure_path, "");
 }
 
+/* A thread notes events while the page is made anew: they go to what is there, before and after. */
+Test(stats_page, events_go_to_the_page)
+{
+	const struct stats_page *former;
+	int before;
+
+	options.is_stats = true;
+	stats_page_update();
+	flight_note(FLIGHT_STEP, 1, 2, 3, NULL);
+	read_page();
+	cr_expect_eq(page.flight.count, 1);
+	cr_expect_eq(page.flight.event[0].bytes, 2);
+	before = page_fd();
+	former = mmap(NULL, sizeof page, PROT_READ, MAP_SHARED, before, 0);
+	cr_assert_neq(former, MAP_FAILED);
+	close(before);
+	stats_page_update();
+	flight_note(FLIGHT_STEP, 1, 4, 3, NULL);
+	read_page();
+	cr_expect_eq(page.flight.count, 1);
+	cr_expect_eq(page.flight.event[0].bytes, 4);
+	cr_expect_eq(former->flight.count, 1);
+	/* In a child there is no page at first. */
+	stats_page_fork_child();
+	flight_note(FLIGHT_STEP, 1, 5, 3, NULL);
+	cr_expect_eq(page_fd(), -1);
+}
+
 Test(stats_page, what_is_in_it)
 {
 	options.is_stats = true;
 	stats_page_update();
 	read_page();
 	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
-	cr_expect_eq(page.version, 2);
+	cr_expect_eq(page.version, 3);
 	cr_expect_eq(page.bytes, sizeof page);
 	cr_expect_eq(page.sequence % 2, 0);
 	cr_expect_eq(page.pid, getpid());

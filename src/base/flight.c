@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/flight.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+
+/* Acquire and release: what it points to is mapped. */
+static _Atomic(struct flight *) recorder;
+
+void flight_begin(struct flight *flight)
+{
+	atomic_store_explicit(&recorder, flight, memory_order_release);
+}
+
+static uint64_t time_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* Takes the next place; NULL if another thread is still at it. */
+static struct flight_event *take(struct flight *flight, uint64_t *number)
+{
+	struct flight_event *event;
+	uint64_t old;
+
+	*number = atomic_fetch_add_explicit(&flight->count, 1, memory_order_relaxed) + 1;
+	event = &flight->event[(*number - 1) % FLIGHT_EVENTS];
+	old = atomic_load_explicit(&event->number, memory_order_relaxed);
+	/* Acquire: the rest is not to be seen before. */
+	if (old == FLIGHT_BUSY ||
+	    !atomic_compare_exchange_strong_explicit(&event->number, &old, FLIGHT_BUSY,
+	                                             memory_order_acq_rel, memory_order_relaxed))
+		return NULL;
+	return event;
+}
+
+OOM_NOINLINE void flight_note(enum flight_kind kind, unsigned detail, size_t bytes, size_t more,
+                              const char *name)
+{
+	struct flight *flight = atomic_load_explicit(&recorder, memory_order_acquire);
+	struct flight_event *event;
+	uint64_t number;
+
+	if (flight == NULL || (event = take(flight, &number)) == NULL)
+		return;
+	event->time_ns = time_ns();
+	event->bytes = bytes;
+	event->more = more;
+	event->thread = gettid();
+	event->kind = (uint16_t)kind;
+	event->detail = (uint16_t)detail;
+	memset(event->name, 0, sizeof event->name);
+	if (name != NULL)
+		memcpy(event->name, name, strnlen(name, FLIGHT_NAME_MAX));
+	atomic_store_explicit(&event->number, number, memory_order_release);
+}
+
+#if __GLIBC_PREREQ(2, 35)
+/* dladdr() without the loader's lock. The caller's file can't be unloaded: it is on the stack. */
+static OOM_NOINLINE void note_caller(size_t size, const void *caller)
+{
+	struct dl_find_object found;
+	const char *name, *slash;
+
+	if (_dl_find_object((void *)(uintptr_t)caller, &found) != 0) {
+		flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller, NULL);
+		return;
+	}
+	name = found.dlfo_link_map->l_name;
+	slash = strrchr(name, '/');
+	flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller - found.dlfo_link_map->l_addr,
+	            slash != NULL ? slash + 1 : name);
+}
+
+#else
+static void note_caller(size_t size, const void *caller)
+{
+	flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller, NULL);
+}
+#endif
+
+OOM_NOINLINE void flight_note_failure(size_t size, const void *caller)
+{
+	if (atomic_load_explicit(&recorder, memory_order_relaxed) == NULL)
+		return;
+	if (caller != NULL)
+		note_caller(size, caller);
+	else
+		flight_note(FLIGHT_FAILURE, 0, size, 0, NULL);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The flight recorder's events, for people and as JSON. */
+#ifndef EVENTS_H
+#define EVENTS_H
+
+#include <stdio.h>
+
+#include "report/stats_layout.h"
+
+/* The last `count` of them, the oldest first; a line each. */
+void events_view(FILE *to, const struct stats_page *page, size_t count);
+
+/* All of them, as a list of objects. */
+void events_json(const struct stats_page *page);
+
+#endif
