@@ -69,7 +69,7 @@ _oomreclaim_run()
 		esac
 	done
 	if [[ $typed == -* ]]; then
-		_oomreclaim_offer "$typed" --limit --as --data --policy --reserve --conf --stats --debug \
+		_oomreclaim_offer "$typed" --limit --as --data --policy --reserve --conf --stats --post-mortem --debug \
 			--library --help
 	else
 		mapfile -t COMPREPLY < <(compgen -c -- "$typed")

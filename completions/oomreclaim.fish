@@ -67,6 +67,7 @@ complete -c oomreclaim -n $run -l policy -x -a 'return abort kill' -d 'What happ
 complete -c oomreclaim -n $run -l reserve -x -d 'Memory set aside for callbacks'
 complete -c oomreclaim -n $run -l conf -x -a '(__oomreclaim_settings)' -d Settings
 complete -c oomreclaim -n $run -l stats -d 'For top and stat to read'
+complete -c oomreclaim -n $run -l post-mortem -d 'Stay beside it, and say at its end what was known'
 complete -c oomreclaim -n $run -l debug -d 'The debug library, and a report for every failure'
 complete -c oomreclaim -n $run -l library -r -F -d 'Another library'
 complete -c oomreclaim -n __oomreclaim_needs_program -a '(__fish_complete_command)'

@@ -297,6 +297,32 @@ static enum page_error read_page(pid_t pid, struct stats_page *page, unsigned *p
 	return error;
 }
 
+int page_open(pid_t pid)
+{
+	enum page_error error;
+	struct stats_page head;
+	int fd = open_page(pid, &error);
+
+	if (fd < 0)
+		return -1;
+	if (read_at(fd, &head, offsetof(struct stats_page, interval_ms), 0) &&
+	    is_own(pid, head.pid))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+bool page_read_last(int fd, struct stats_page *page)
+{
+	if (!read_at(fd, page, sizeof *page, 0) ||
+	    memcmp(page->magic, STATS_PAGE_MAGIC, sizeof page->magic) != 0 ||
+	    page->version != STATS_PAGE_VERSION || page->bytes != sizeof *page ||
+	    !copy_events(fd, &page->flight))
+		return false;
+	sanitize(page);
+	return true;
+}
+
 enum page_error page_read(pid_t pid, struct stats_page *page)
 {
 	unsigned pauses_left = PAUSES;

@@ -23,6 +23,12 @@ enum page_error {
    numbers are within their tables. */
 enum page_error page_read(pid_t pid, struct stats_page *page);
 
+/* The page of a process, to be kept open: it outlives the process. -1: none. */
+int page_open(pid_t pid);
+
+/* What is in it when nobody writes to it any more. False if it is no page of this version. */
+bool page_read_last(int fd, struct stats_page *page);
+
 /* What is wrong, in one line that says what to do. For PAGE_VERSION `page` is what page_read()
    left. */
 int page_fail(pid_t pid, enum page_error error, const struct stats_page *page);

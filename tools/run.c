@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim run: sets the environment and the limits, and becomes the program. */
+/* oomreclaim run: sets the environment and the limits, and becomes the program, or its parent. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "post_mortem.h"
 #include "program.h"
 #include "settings.h"
 #include "tool.h"
@@ -22,6 +23,7 @@ enum {
 	OPTION_RESERVE,
 	OPTION_CONF,
 	OPTION_STATS,
+	OPTION_POST_MORTEM,
 	OPTION_DEBUG,
 	OPTION_AS,
 	OPTION_DATA,
@@ -33,6 +35,8 @@ static const struct option options_of_run[] = {{"limit", required_argument, NULL
                                                {"reserve", required_argument, NULL, OPTION_RESERVE},
                                                {"conf", required_argument, NULL, OPTION_CONF},
                                                {"stats", no_argument, NULL, OPTION_STATS},
+                                               {"post-mortem", no_argument, NULL,
+                                                OPTION_POST_MORTEM},
                                                {"debug", no_argument, NULL, OPTION_DEBUG},
                                                {"as", required_argument, NULL, OPTION_AS},
                                                {"data", required_argument, NULL, OPTION_DATA},
@@ -46,6 +50,7 @@ struct plan {
 	uint64_t as, data; /* UINT64_MAX: as they are */
 	const char *library;
 	bool is_debug; /* the debug library */
+	bool is_post_mortem;
 };
 
 static void add(struct plan *plan, const char *key, const char *value)
@@ -86,6 +91,10 @@ static int take_option(struct plan *plan, int option)
 		add(plan, "", optarg);
 		break;
 	case OPTION_STATS:
+		add(plan, "stats:true", "");
+		break;
+	case OPTION_POST_MORTEM:
+		plan->is_post_mortem = true;
 		add(plan, "stats:true", "");
 		break;
 	case OPTION_DEBUG:
@@ -180,6 +189,29 @@ static int set_limit(__rlimit_resource_t resource, uint64_t bytes, const char *o
 	return tool_fail("run: %s: %s", option, strerror(errno));
 }
 
+static int become(char **command)
+{
+	execvp(command[0], command);
+	return tool_fail("%s: %s", command[0], strerror(errno));
+}
+
+/* The program is a child then, which this command outlives. */
+static int become_parent(char **command)
+{
+	const char *slash = strrchr(command[0], '/');
+	sigset_t mask;
+	pid_t pid;
+
+	post_mortem_begin(&mask);
+	pid = fork();
+	if (pid < 0)
+		return tool_fail("run: no program can be started: %s", strerror(errno));
+	if (pid > 0)
+		return post_mortem_watch(pid, slash != NULL ? slash + 1 : command[0]);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	return become(command);
+}
+
 static int start(const struct plan *plan, char **command)
 {
 	char library[PATH_MAX];
@@ -201,8 +233,7 @@ static int start(const struct plan *plan, char **command)
 		status = set_limit(RLIMIT_AS, plan->as, "--as");
 	if (status != TOOL_OK)
 		return status;
-	execvp(command[0], command);
-	return tool_fail("%s: %s", command[0], strerror(errno));
+	return plan->is_post_mortem ? become_parent(command) : become(command);
 }
 
 static int run(int argc, char **argv)
@@ -236,6 +267,7 @@ const struct tool_command command_run = {
 		"  --reserve SIZE        memory set aside for callbacks\n"
 		"  --conf KEY:VALUE,...  any setting; see oomreclaim conf\n"
 		"  --stats               for oomreclaim top and oomreclaim stat to read\n"
+		"  --post-mortem         stays beside it, and says at its end what was known\n"
 		"  --debug               liboomreclaim-debug.so.0, and a report for every failure\n"
 		"  --library FILE        another liboomreclaim.so.0\n",
 	.run = run,

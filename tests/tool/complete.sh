@@ -14,7 +14,8 @@ export PATH
 cat >"$tmp/lines" <<'END'
 oomreclaim st => oomreclaim stat
 oomreclaim chec => oomreclaim check
-oomreclaim run --po => oomreclaim run --policy
+oomreclaim run --pol => oomreclaim run --policy
+oomreclaim run --pos => oomreclaim run --post-mortem
 oomreclaim run --lim => oomreclaim run --limit
 oomreclaim run --policy ab => oomreclaim run --policy abort
 oomreclaim run --conf kill_ta => oomreclaim run --conf kill_target:
@@ -26,6 +27,7 @@ oomreclaim conf --conf stric => oomreclaim conf --conf strict_conf:
 oomreclaim conf --js => oomreclaim conf --json
 oomreclaim top --del => oomreclaim top --delay
 oomreclaim stat --prom => oomreclaim stat --prometheus
+oomreclaim stat --ev => oomreclaim stat --events
 END
 sed 's/ => .*//' "$tmp/lines" >"$tmp/typed"
 (cd "$root" && "$shell" "$here/complete.$shell" "$tmp/typed") >"$tmp/out"

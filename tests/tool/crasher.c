@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A program that ends badly, as its argument says: "unchecked" writes to what malloc() returns, until
+ * that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended; "stopped"
+ * stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come, with
+ * status 4.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BLOCK_BYTES = 1 << 20 };
+
+static void leave(int number)
+{
+	(void)number;
+	_exit(4);
+}
+
+static void fill(int is_checked)
+{
+	for (;;) {
+		char *block = malloc(BLOCK_BYTES);
+
+		if (is_checked && block == NULL)
+			exit(9);
+		memset(block, 1, BLOCK_BYTES);
+		/* So that it is looked at before its end. */
+		usleep(2000);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *kind = argc > 1 ? argv[1] : "";
+
+	puts("ready");
+	fflush(stdout);
+	if (strcmp(kind, "unchecked") == 0 || strcmp(kind, "checked") == 0)
+		fill(strcmp(kind, "checked") == 0);
+	if (strcmp(kind, "stopped") == 0) {
+		raise(SIGSTOP);
+		return 3;
+	}
+	if (strcmp(kind, "term") == 0)
+		signal(SIGTERM, leave);
+	if (strcmp(kind, "abort") == 0) {
+		usleep(200000);
+		abort();
+	}
+	for (;;)
+		pause();
+}
