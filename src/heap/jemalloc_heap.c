@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_maps.h"
+#include "heap/heap_prof.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/pages.h"
@@ -49,8 +50,10 @@ ssize_t heap_readlink(const char *path, char *buf, size_t size)
 
 static void init(void)
 {
-	if (malloc_initialized())
-		heap_control_prepare();
+	if (!malloc_initialized())
+		return;
+	heap_control_prepare();
+	heap_prof_init();
 }
 
 static int flags_of(const struct heap_request *request)

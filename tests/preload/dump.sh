@@ -32,6 +32,22 @@ grep -q '^heap_v2/' "$tmp"/both/oomreclaim.*.heap
 [ -z "$(find "$tmp/both" -type f ! -perm 600)" ] || { echo "FAIL: others may read it"; exit 1; }
 echo "ok: statistics and profile"
 
+# The stacks of a profile begin where memory was asked for: in the program, or in one of its libraries.
+env MALLOC_CONF="prof:true,prof_final:true,lg_prof_sample:12,prof_prefix:$tmp/final" LD_PRELOAD="$library" \
+	/usr/bin/python3 -c 'kept = [bytes(1000) for _ in range(20000)]'
+/usr/bin/python3 - "$tmp"/final.*.heap <<'END'
+import os, re, sys
+text = open(sys.argv[1]).read()
+firsts = [int(first, 16) for first in re.findall('^@ 0x([0-9a-f]+)', text, re.M)]
+files = [(int(begin, 16), int(end, 16), path) for begin, end, path in
+         re.findall(r'^([0-9a-f]+)-([0-9a-f]+) .* (/\S+)$', text, re.M)]
+places = [path for first in firsts for begin, end, path in files if begin <= first < end]
+assert firsts and len(places) == len(firsts), (firsts, files)
+assert not any('liboomreclaim' in path for path in places), places
+assert os.path.realpath(sys.executable) in places, places
+END
+echo "ok: the program's stacks"
+
 dump capped "oom_dump:$tmp/capped,oom_dump_max:1K"
 find "$tmp/capped" -type f -size +1024c >"$tmp/large"
 [ ! -s "$tmp/large" ] || { echo "FAIL: above the limit"; exit 1; }
