@@ -76,7 +76,7 @@ static const struct row table[] = {
          parse_path,
          FIELD(log_path)},
 	{{"oom_dump", "", "a directory",
-          "where to write statistics and a heap profile when the policy acts; empty for nowhere"},
+          "where to write statistics and a heap profile when a request is refused or the policy acts; empty for nowhere"},
          parse_path,
          FIELD(dump_path)},
 	{{"oom_dump_max", "16M", "0 to 1G", "the largest file that oom_dump writes"},

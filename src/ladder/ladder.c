@@ -22,6 +22,7 @@
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "reclaim/scope.h"
+#include "report/dump.h"
 #include "report/report.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
@@ -250,10 +251,20 @@ static void count_end(struct oom_control *control, bool is_served)
 		stats_page_update_if_due();
 }
 
+/* What was nice to have, or was never to be had, says nothing about the heap. In a callback, and
+   where the heap's locks may be held, is no time for it. */
+static bool is_worth_a_dump(const struct oom_control *control)
+{
+	return !control->facts.in_heap && !control->facts.in_callback &&
+	       !control->facts.is_impossible && (control->scope & OOMRECLAIM_SCOPE_NORETRY) == 0;
+}
+
 static void report_end(struct oom_control *control)
 {
 	struct report_verdict returned = {.policy = OOMRECLAIM_POLICY_RETURN};
 
+	if (is_worth_a_dump(control))
+		dump_write_refusal();
 	if (control->facts.in_heap || (!options.is_verbose && options.report != REPORT_ALWAYS))
 		return;
 	if (control->facts.is_impossible)

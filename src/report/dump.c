@@ -18,9 +18,17 @@
 
 #define DUMP_PATH_MAX (OPTIONS_PATH_MAX + 64)
 
-/* Once: a program that is short of memory for hours would fill its disk. Relaxed: it orders
-   nothing. */
+/* Once at the end, and a few times before: a program that is short of memory for hours would fill
+   its disk. Relaxed: it orders nothing. */
 static atomic_bool is_written;
+#define REFUSALS_MAX 3
+#define REFUSALS_APART_NS (60 * NSEC_PER_SEC)
+
+/* What follows is for one thread at a time; who comes meanwhile goes on without. */
+static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+static unsigned refusals;   /* that were dumped */
+static uint64_t refusal_ns; /* when the last one was */
+static unsigned current;    /* the refusal that is being dumped; 0: the end */
 
 struct sink {
 	int fd;
@@ -60,7 +68,10 @@ static void put_path(char path[DUMP_PATH_MAX], const char *suffix)
 {
 	struct io_buf buf = {.text = path, .bytes = DUMP_PATH_MAX};
 
-	io_printf(&buf, "%s/oomreclaim.%d.%s", options.dump_path, getpid(), suffix);
+	io_printf(&buf, "%s/oomreclaim.%d.", options.dump_path, getpid());
+	if (current > 0)
+		io_printf(&buf, "refused.%u.", current);
+	io_printf(&buf, "%s", suffix);
 }
 
 /* O_EXCL: no file is written over, no link is followed, and the new file is a plain one. */
@@ -125,11 +136,8 @@ static void dump_on_own_stack(void)
 	dump_profile();
 }
 
-void dump_write(void)
+static void write_files(void)
 {
-	if (options.dump_path[0] == '\0' || options.dump_max_bytes == 0 ||
-	    atomic_exchange_explicit(&is_written, true, memory_order_relaxed))
-		return;
 	io_guard_begin(&guard);
 	getcontext(&own);
 	own.uc_stack.ss_sp = stack;
@@ -138,6 +146,44 @@ void dump_write(void)
 	makecontext(&own, dump_on_own_stack, 0);
 	swapcontext(&caller, &own);
 	io_guard_end(&guard);
+}
+
+static bool is_wanted(void)
+{
+	return options.dump_path[0] != '\0' && options.dump_max_bytes > 0;
+}
+
+static bool try_take(void)
+{
+	return !atomic_flag_test_and_set_explicit(&is_busy, memory_order_acquire);
+}
+
+static void give_back(void)
+{
+	atomic_flag_clear_explicit(&is_busy, memory_order_release);
+}
+
+void dump_write(void)
+{
+	if (!is_wanted() || atomic_exchange_explicit(&is_written, true, memory_order_relaxed) ||
+	    !try_take())
+		return;
+	current = 0;
+	write_files();
+	give_back();
+}
+
+void dump_write_refusal(void)
+{
+	if (!is_wanted() || !try_take())
+		return;
+	if (refusals < REFUSALS_MAX &&
+	    (refusals == 0 || now_ns() - refusal_ns >= REFUSALS_APART_NS)) {
+		current = ++refusals;
+		write_files();
+		refusal_ns = now_ns();
+	}
+	give_back();
 }
 
 int dump_check(void)
@@ -157,4 +203,6 @@ int dump_check(void)
 void dump_fork_child(void)
 {
 	atomic_store_explicit(&is_written, false, memory_order_relaxed);
+	refusals = 0;
+	give_back();
 }

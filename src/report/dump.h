@@ -10,6 +10,10 @@
    What can't be written is left out. */
 void dump_write(void);
 
+/* The same where a request is refused and the program goes on: three times at most, a minute apart.
+   oomreclaim.PID.refused.1.stats.json and so on. */
+void dump_write_refusal(void);
+
 /* The error that dump_write() would come to as things stand, or 0. */
 int dump_check(void);
 

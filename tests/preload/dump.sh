@@ -53,6 +53,26 @@ find "$tmp/capped" -type f -size +1024c >"$tmp/large"
 [ ! -s "$tmp/large" ] || { echo "FAIL: above the limit"; exit 1; }
 echo "ok: size limit"
 
+# A program that goes on. Nothing for what was never to be had.
+mkdir "$tmp/refused" "$tmp/impossible"
+env OOMRECLAIM_CONF="limit:64M,oom_dump:$tmp/refused" MALLOC_CONF=prof:true LD_PRELOAD="$library" \
+	/usr/bin/python3 -c 'kept = []
+for _ in range(2):
+    try:
+        while True:
+            kept.append(bytearray(1 << 20))
+    except MemoryError:
+        kept.pop()'
+[ "$(cd "$tmp/refused" && ls | sed 's/[.][0-9]*[.]/.PID./')" = "oomreclaim.PID.refused.1.heap
+oomreclaim.PID.refused.1.stats.json" ] || { echo "FAIL: refused"; ls "$tmp/refused"; exit 1; }
+[ -z "$(find "$tmp/refused" -type f ! -perm 600)" ] || { echo "FAIL: others may read it"; exit 1; }
+/usr/bin/python3 -m json.tool "$tmp"/refused/*.json >"$tmp/json"
+env OOMRECLAIM_CONF="limit:64M,oom_dump:$tmp/impossible" LD_PRELOAD="$library" \
+	/usr/bin/python3 -c 'try: bytearray(1 << 40)
+except MemoryError: pass'
+[ -z "$(ls "$tmp/impossible")" ] || { echo "FAIL: impossible"; exit 1; }
+echo "ok: refusals"
+
 dump none "oom_dump:$tmp/missing"
 [ ! -e "$tmp/missing" ]
 echo "ok: no directory"

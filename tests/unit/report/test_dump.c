@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "config/options.h"
 #include "forbid.h"
 #include "report/dump.h"
@@ -76,6 +77,54 @@ Test(dump, once)
 	fake_proc_remove(stats_path);
 	dump_write();
 	cr_expect_not(is_there(stats_path));
+}
+
+static const char *refusal_path(unsigned number)
+{
+	static char text[64];
+
+	snprintf(text, sizeof text, "/dump/oomreclaim.%d.refused.%u.heap", getpid(), number);
+	return text;
+}
+
+/* Three, a minute apart; and the end's is one of its own. */
+Test(dump, refusals)
+{
+	fake_clock_freeze();
+	for (unsigned number = 1; number <= 3; number++) {
+		dump_write_refusal();
+		cr_expect(is_there(refusal_path(number)));
+		fake_clock_advance(60 * NSEC_PER_SEC - 1);
+		dump_write_refusal();
+		cr_expect_not(is_there(refusal_path(number + 1)), "too soon");
+		fake_clock_advance(1);
+	}
+	dump_write_refusal();
+	cr_expect_not(is_there(refusal_path(4)), "enough");
+	cr_expect_not(is_there(profile_path));
+	dump_write();
+	cr_expect(is_there(profile_path));
+	cr_expect(is_there(stats_path));
+}
+
+Test(dump, refusals_of_those_who_ask_for_none)
+{
+	options.dump_max_bytes = 0;
+	dump_write_refusal();
+	cr_expect_not(is_there(refusal_path(1)));
+}
+
+static void refuse_in_child(void)
+{
+	dump_write_refusal();
+	_exit(is_there(refusal_path(1)) ? 0 : 1);
+}
+
+Test(dump, a_child_has_refusals_of_its_own)
+{
+	fake_clock_freeze();
+	dump_write_refusal();
+	cr_expect_eq(run_child(refuse_in_child), 0);
 }
 
 static void dump_in_child(void)
