@@ -26,15 +26,58 @@ step()
 	grep -Eq -e "$pattern" out || fail "no line like $pattern"
 }
 
+# alone PACKAGE STATUS PATTERN COMMAND [NEEDED...]: as step, where the package is with what it declares that it
+# needs, with what the command needs besides, and with no more.
+alone()
+{
+	package=$1 wanted=$2 pattern=$3 command=$4
+	shift 4
+	echo
+	echo "\$ apt-get install $package $*"
+	apt-get -qq -y --no-install-recommends install "$package" "$@" >log 2>&1 || {
+		tail -n 5 log
+		fail "$package can't be installed"
+		return
+	}
+	dpkg-query -W '*oomreclaim*' | grep -v '\s$'
+	# The programs that the module sqlite is for bring its library.
+	for file in $(dpkg -L "$package" | grep -e '/bin/' -e '[.]so' | grep -v '/sqlite[.]so$'); do
+		! ldd "$file" | grep 'not found' || fail "$package: $file"
+	done
+	step "$wanted" "$pattern" "$command"
+	apt-get -qq -y --autoremove purge '*oomreclaim*' >log 2>&1 || fail "purge: $(tail -n 5 log)"
+}
+
+id trial >/dev/null 2>&1 || useradd --create-home --shell /bin/bash trial
+rm -rf /home/trial/*
+echo 'deb [trusted=yes] file:/trial ./' >/etc/apt/sources.list.d/trial.list
+apt-get -qq update >log 2>&1 || {
+	tail -n 20 log
+	exit 1
+}
+
+# ---- Each package alone ----
+preload='LD_PRELOAD=liboomreclaim.so.0 OOMRECLAIM_CONF=limit:256M,modules:signal=USR1'
+alone liboomreclaim0 0 '^2$' "$preload grep -Ec '(r-xp|r--p 00000000) .*/oomreclaim/signal[.]so' /proc/self/maps &&
+	ls /usr/share/man/man5/oomreclaim.conf.5.gz"
+alone liboomreclaim0-debug 0 'liboomreclaim-debug' "LD_PRELOAD=liboomreclaim-debug.so.0 cat /proc/self/maps"
+alone oomreclaim 0 'troubleshooting[.]md' "oomreclaim run --limit 64M -- sh -c 'ls /usr/share/doc/oomreclaim/docs' &&
+	ls /usr/share/man/man1/oomreclaim.1.gz /usr/share/doc/oomreclaim/README.md*"
+alone python3-oomreclaim 0 '^called$' "printf '%s\n' 'import oomreclaim, time' '@oomreclaim.callback' \
+	'def drop(wanted):' '    print(\"called\", flush=True)' '    return 0' \
+	'oomreclaim.reclaim(1 << 20)' 'time.sleep(1)' >call.py && $preload python3 call.py"
+alone liboomreclaim-dev 0 '^on oomreclaim' "cp /usr/share/doc/liboomreclaim-dev/examples/graceful.c . &&
+	cc -O2 -o graceful graceful.c -l:liboomreclaim.a -pthread -lm && ./graceful 2>&1" gcc libc6-dev
+
+echo
 echo "\$ apt-get install ./*.deb"
 # What the steps need besides: a compiler, and programs to try it on.
-if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install ./*.deb \
-	gcc libc6-dev pkg-config python3 sqlite3 tmux zsh man-db; } >log 2>&1; then
+if ! apt-get -qq -y --no-install-recommends install ./*.deb \
+	gcc libc6-dev pkg-config python3 sqlite3 tmux zsh man-db >log 2>&1; then
 	tail -n 20 log
 	exit 1
 fi
 dpkg-query -W '*oomreclaim*'
-id trial >/dev/null 2>&1 || useradd --create-home --shell /bin/bash trial
 rm -rf /home/trial/*
 
 step 0 '^oomreclaim [0-9]' oomreclaim --version
@@ -98,6 +141,7 @@ step 0 'nosuch' "oomreclaim run --conf modules:nosuch -- true"
 
 echo
 echo "\$ apt-get purge '*oomreclaim*'"
+rm /etc/apt/sources.list.d/trial.list
 apt-get -qq -y purge '*oomreclaim*' >log 2>&1 || fail "purge: $(tail -n 5 log)"
 find / -xdev -path /trial -prune -o -path /proc -prune -o -path /home -prune -o -name '*oomreclaim*' -print >left
 if grep -v -e '^/var/lib/dpkg/info' -e '^/var/cache' left; then
