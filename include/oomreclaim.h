@@ -80,7 +80,9 @@ enum oomreclaim_reason {
 	OOMRECLAIM_REASON_MANUAL = 2,    /* oomreclaim_reclaim() or _set_limit() was called */
 	OOMRECLAIM_REASON_LIMIT = 3,     /* an allocation failed, at the budget */
 	OOMRECLAIM_REASON_WATERMARK = 4, /* the heap is above the setting high */
-	OOMRECLAIM_REASON_PRESSURE = 5   /* the system reported memory pressure */
+	OOMRECLAIM_REASON_PRESSURE = 5,  /* the system reported memory pressure */
+	OOMRECLAIM_REASON_ROOM = 6       /* nothing is to be freed: there is room again. For
+	                                    OOMRECLAIM_CALLBACK_ROOM alone */
 };
 
 /*
@@ -93,21 +95,23 @@ struct oomreclaim_control {
 	size_t bytes_wanted; /* still to be freed, at least 1; threads that wait
 	                        for the same round are included. More is welcome: a
 	                        round costs the same whatever it gives, so a cache
-	                        does well to give a fiftieth of itself */
-	size_t size;         /* bytes of the failing request; 0 for MANUAL */
+	                        does well to give a fiftieth of itself. 0 for ROOM */
+	size_t size;         /* bytes of the failing request; 0 where none has failed */
 	size_t alignment;    /* of the failing request, in bytes; 0 if default */
 	enum oomreclaim_reason reason;
 	unsigned attempt;       /* rounds already made for this request, from 0 */
-	const char *constraint; /* why the request failed, see struct oomreclaim_verdict; "NONE" for
-	                           MANUAL */
-	bool is_direct; /* called by the thread that needs the memory, which may hold locks of the
+	const char *constraint; /* why the request failed, see struct oomreclaim_verdict; "NONE"
+	                           where none has */
+	bool is_direct;  /* called by the thread that needs the memory, which may hold locks of the
 	                   application: trylock. false: called by oomreclaimd, which holds none */
+	size_t headroom; /* for ROOM, as oomreclaim_headroom() has it; else 0 */
 };
 
-/* Flags of a registration. By default a callback is called in either context. */
+/* Flags of a registration. By default a callback is called in either context, to free. */
 enum oomreclaim_callback_flags {
-	OOMRECLAIM_CALLBACK_DIRECT = 1,    /* only by threads that need the memory */
-	OOMRECLAIM_CALLBACK_BACKGROUND = 2 /* only by oomreclaimd, kswapd's counterpart */
+	OOMRECLAIM_CALLBACK_DIRECT = 1,     /* only by threads that need the memory */
+	OOMRECLAIM_CALLBACK_BACKGROUND = 2, /* only by oomreclaimd, kswapd's counterpart */
+	OOMRECLAIM_CALLBACK_ROOM = 4        /* not to free: see oomreclaim_headroom() */
 };
 
 /*
@@ -489,6 +493,36 @@ OOMRECLAIM_API size_t oomreclaim_set_limit(size_t bytes);
 
 /* The limit in force, in bytes; of limit:auto, as it was last read. SIZE_MAX if there is none. */
 OOMRECLAIM_API size_t oomreclaim_get_limit(void);
+
+/*
+ * How much can still be allocated before something is in the way, in bytes; SIZE_MAX if nothing is
+ * known that would be. Cheap enough to be asked before each insertion into a cache: from the second
+ * call on it makes no system call, and takes some tens of nanoseconds, a few more for each arena of
+ * the heap. *constraint, unless that is NULL, is set to what is nearest, a static string: "HIGH",
+ * above which oomreclaimd calls callbacks (the setting high), "BUDGET", "RLIMIT_AS", "RLIMIT_DATA",
+ * "CGROUP", or "NONE".
+ *
+ * How old it is:
+ *  - what the heap has mapped, what is free in it, the settings limit and high, and a limit set by
+ *    oomreclaim_set_limit(): of this moment;
+ *  - limit:auto, rlimits, what of them others than the heap have mapped, a cgroup's limit and what
+ *    others have in use there: as oomreclaimd has read them last, up to a tenth of a second ago while it is
+ *    asked again and again, up to a second behind a pause. Where oomreclaimd can't start for want
+ *    of memory or of a process, these stay as they are.
+ *
+ * It is the sum of what is left, not the largest block: one that needs a piece larger than what is
+ * free in one place may fail. What threads keep in their caches, and what is free between blocks of
+ * a page, is not in it. A cgroup counts what is touched, not what is allocated. The first call reads
+ * these files and starts oomreclaimd, for which it allocates.
+ *
+ * To be told when there is room again, register a callback with OOMRECLAIM_CALLBACK_ROOM. It is
+ * called by oomreclaimd alone, once for each time of reclaim: when no callback has been asked to
+ * free anything for a second, and an eighth of the nearest limit can be allocated again. That is
+ * looked at once a second, ten times a second behind a round. control->reason is ROOM and
+ * control->headroom says how much there is; what it returns is not looked at. Such a callback is
+ * never asked to free, and is under the same rules as the others.
+ */
+OOMRECLAIM_API size_t oomreclaim_headroom(const char **constraint);
 
 /* Counters of the budget, in bytes but for the last. */
 struct oomreclaim_limit_stats {

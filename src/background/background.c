@@ -7,6 +7,7 @@
 
 #include "background/leisure.h"
 #include "background/pressure.h"
+#include "background/room.h"
 #include "background/watch.h"
 #include "base/flight.h"
 #include "base/own_thread.h"
@@ -47,11 +48,12 @@ static struct {
 
 /* The reason for which oomreclaimd is woken, beside those of watch.h. */
 #define CALL_WATERMARK 1U
+#define CALL_LOOK 8U
 
 /* Whether oomreclaimd has work even where no watermark is crossed. */
 static bool has_duty(void)
 {
-	return watch_is_wanted() || options.is_stats;
+	return watch_is_wanted() || options.is_stats || room_is_wanted();
 }
 
 static bool is_due(void)
@@ -147,14 +149,16 @@ static void work(void (*reclaim)(void))
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
 }
 
-/* How long to sleep: for the page of statistics, and until it is seen whether the program is idle;
-   0: until the thread is called. */
+/* How long to sleep: for the page of statistics, and until it is seen whether the program is idle,
+   or how much room there is; 0: until the thread is called. */
 static uint64_t sleep_ns(void)
 {
-	int leisure_ms = leisure_due_ms(), ms = options.is_stats ? STATS_PAGE_INTERVAL_MS : -1;
+	const int due_ms[] = {leisure_due_ms(), room_due_ms()};
+	int ms = options.is_stats ? STATS_PAGE_INTERVAL_MS : -1;
 
-	if (leisure_ms >= 0 && (ms < 0 || leisure_ms < ms))
-		ms = leisure_ms > 0 ? leisure_ms : 1;
+	for (size_t i = 0; i < ARRAY_SIZE(due_ms); i++)
+		if (due_ms[i] >= 0 && (ms < 0 || due_ms[i] < ms))
+			ms = due_ms[i] > 0 ? due_ms[i] : 1;
 	return ms > 0 ? (unsigned)ms * NSEC_PER_MSEC : 0;
 }
 
@@ -169,6 +173,8 @@ static void *run(void *arg)
 		calls = own_thread_await(sleep_ns());
 		if (leisure_due_ms() == 0)
 			work(leisure_look);
+		if (room_due_ms() == 0)
+			work(room_look);
 		if ((calls & CALL_WATERMARK) != 0)
 			work(reclaim_to_watermark);
 		if ((calls & WATCH_PRESSURE) != 0)
@@ -192,6 +198,7 @@ static void give_up(void)
 static void stand_in(void)
 {
 	stats_page_update_if_due();
+	room_stand_in();
 	/* A watermark may have asked for the thread by now. */
 	if (has_duty())
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
@@ -252,6 +259,14 @@ void background_wake(void)
 	own_thread_call(CALL_WATERMARK);
 	if (!atomic_load(&thread.is_there))
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+}
+
+void background_look(void)
+{
+	own_thread_call(CALL_LOOK);
+	if (!atomic_load(&thread.is_there))
+		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+	background_start_if_wanted();
 }
 
 void background_stop(void)

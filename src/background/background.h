@@ -37,6 +37,9 @@ void background_note_callback(void);
 /* Called by budget_charge() above the watermark, with locks of the heap held. */
 void background_wake(void);
 
+/* What room.h is for is due on the thread: starts it if there is none. Nor with any lock held. */
+void background_look(void);
+
 /* At the end of the process: no new round; one under way gets a moment to end, since the program's
    destructors are about to run. */
 void background_stop(void);

@@ -14,9 +14,12 @@
 #include "reclaim/descent.h"
 #include "reclaim/registry.h"
 
+/* What oomreclaimd alone calls. */
+#define BY_OOMRECLAIMD ((unsigned)(OOMRECLAIM_CALLBACK_BACKGROUND | OOMRECLAIM_CALLBACK_ROOM))
+
 struct dry_run {
 	oomreclaim_handle handle;
-	bool is_background; /* only oomreclaimd calls it */
+	unsigned flags; /* enum oomreclaim_callback_flags */
 };
 
 static atomic_uint dry_runs; /* under way */
@@ -25,7 +28,9 @@ static OOM_TLS bool is_dry;
 static void call_all(const struct registry_walk *walk)
 {
 	const struct oomreclaim_control control = {.struct_size = sizeof control,
-	                                           .reason = OOMRECLAIM_REASON_MANUAL,
+	                                           .reason = walk->is_room
+	                                                             ? OOMRECLAIM_REASON_ROOM
+	                                                             : OOMRECLAIM_REASON_MANUAL,
 	                                           .constraint = "NONE",
 	                                           .is_direct = !walk->is_background};
 	struct registry_call call = {.entry = NULL};
@@ -47,7 +52,8 @@ static void *run_dry(void *given)
 	struct dry_run *run = given;
 	struct registry_walk walk = {.newest_handle = run->handle,
 	                             .only_handle = run->handle,
-	                             .is_background = run->is_background};
+	                             .is_background = (run->flags & BY_OOMRECLAIMD) != 0,
+	                             .is_room = run->flags == OOMRECLAIM_CALLBACK_ROOM};
 	struct descent descent;
 
 	is_dry = true;
@@ -71,7 +77,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 		return;
 	run = malloc(sizeof *run);
 	if (run != NULL)
-		*run = (struct dry_run){handle, flags == OOMRECLAIM_CALLBACK_BACKGROUND};
+		*run = (struct dry_run){handle, flags};
 	atomic_fetch_add(&dry_runs, 1);
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

@@ -17,6 +17,7 @@
 #include "kill/own_end.h"
 #include "kill/policy.h"
 #include "limits/budget.h"
+#include "limits/headroom.h"
 #include "reclaim/calls.h"
 #include "reclaim/purgeable.h"
 #include "reclaim/reclaim.h"
@@ -64,6 +65,7 @@ static const struct fork_part parts[] = {
 	{calls_fork_lock, calls_fork_unlock, calls_fork_child, calls_fork_unlock},
 	{NULL, NULL, own_end_fork_child, NULL},
 	{NULL, NULL, budget_fork_child, NULL},
+	{NULL, NULL, headroom_fork_child, NULL},
 	{NULL, NULL, stats_page_fork_child, NULL},
 	{NULL, NULL, stats_fork_child, NULL},
 	{NULL, NULL, background_fork_child, NULL},

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "background/background.h"
+#include "background/room.h"
 #include "base/base.h"
 #include "entry/dry_run.h"
 #include "lockdep/watch.h"
@@ -15,16 +16,19 @@
 #include "reclaim/descent.h"
 #include "reclaim/registry.h"
 
-/* DIRECT and BACKGROUND exclude each other: both set would exclude every call. */
-#define FLAGS_ALL ((unsigned)(OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND))
+/* They exclude each other: DIRECT and BACKGROUND together would exclude every call. */
+static bool is_valid(unsigned flags)
+{
+	return flags == 0 || flags == OOMRECLAIM_CALLBACK_DIRECT ||
+	       flags == OOMRECLAIM_CALLBACK_BACKGROUND || flags == OOMRECLAIM_CALLBACK_ROOM;
+}
 
 static int check(const struct registry_new *callback)
 {
 	const char *name = callback->name;
-	unsigned flags = callback->flags;
 
 	if (name == NULL || name[0] == '\0' || callback->function == NULL ||
-	    (flags & ~FLAGS_ALL) != 0 || (flags & FLAGS_ALL) == FLAGS_ALL)
+	    !is_valid(callback->flags))
 		return EINVAL;
 	return strlen(name) > OOMRECLAIM_NAME_MAX ? ENAMETOOLONG : 0;
 }
@@ -48,6 +52,8 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 		*handle = given;
 	dry_run_begin(given, callback->flags);
 	background_note_callback();
+	if (callback->flags == OOMRECLAIM_CALLBACK_ROOM)
+		room_want();
 	return 0;
 }
 
@@ -90,7 +96,8 @@ OOM_EXPORT int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *sh
 
 	if (error != 0)
 		return error;
-	if (copy.count == NULL || copy.cost == 0 || copy.cost > OOMRECLAIM_COST_MAX)
+	if (copy.count == NULL || copy.flags == OOMRECLAIM_CALLBACK_ROOM || copy.cost == 0 ||
+	    copy.cost > OOMRECLAIM_COST_MAX)
 		return EINVAL;
 	callback = (struct registry_new){.name = copy.name,
 	                                 .priority = copy.priority,

@@ -9,8 +9,8 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "limits/group_left.h"
 #include "system/proc.h"
-#include "system/proc_cgroup.h"
 
 /* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
    microseconds, mapping and touching this much some milliseconds. */
@@ -67,6 +67,11 @@ static bool has_auto(void)
 	return atomic_load_explicit(&is_auto, memory_order_relaxed);
 }
 
+bool budget_is_auto(void)
+{
+	return has_auto();
+}
+
 static size_t watermark_bytes(const struct watermark *watermark)
 {
 	size_t limit = oomreclaim_get_limit();
@@ -93,54 +98,21 @@ static void update_watermarks(void)
 	set(&high, high_bytes);
 }
 
-static uint64_t less_margin(uint64_t bytes)
-{
-	return bytes / 100 * (100 - options.limit_margin_percent);
-}
-
-/* The part of the group's usage that is not this heap: other processes, and this one's stacks,
-   libraries and kernel memory. */
-static OOM_NOINLINE uint64_t usage_of_others(void)
-{
-	uint64_t usage, ours = budget_charged();
-	struct proc_statm statm;
-
-	if (!proc_cgroup_usage(&group, &usage))
-		return 0;
-	if (proc_statm(&statm) && statm.anon_bytes < ours)
-		ours = statm.anon_bytes;
-	return usage > ours ? usage - ours : 0;
-}
-
 /* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
 static OOM_NOINLINE void read_ceiling(void)
 {
-	uint64_t left, max, total, limit;
-	bool is_machine = true;
+	struct group_left now = {.margin_percent = options.limit_margin_percent};
+	uint64_t total;
 
 	/* Always there: so now no file can be read, for want of a descriptor or of /proc. What was
 	   read last is better than nothing. */
 	if (!proc_meminfo("MemTotal", &total))
 		return;
-	left = max = less_margin(total);
-	if (proc_cgroup_self(&group))
-		do {
-			uint64_t others;
-
-			if (!proc_cgroup_limit(&group, &limit) || limit == UINT64_MAX)
-				continue;
-			limit = less_margin(limit);
-			others = usage_of_others();
-			others = others < limit ? limit - others : 0;
-			max = limit < max ? limit : max;
-			if (others < left) {
-				left = others;
-				is_machine = false;
-			}
-		} while (proc_cgroup_up(&group));
-	atomic_store_explicit(&is_machine_scarce, is_machine, memory_order_relaxed);
-	set(&auto_max_bytes, (size_t)max);
-	set(&ceiling, (size_t)left);
+	now.left = now.max = less_percent(total, now.margin_percent);
+	group_left(&group, &now);
+	atomic_store_explicit(&is_machine_scarce, !now.is_group, memory_order_relaxed);
+	set(&auto_max_bytes, (size_t)now.max);
+	set(&ceiling, (size_t)now.left);
 	update_watermarks();
 }
 
@@ -175,6 +147,12 @@ void budget_refresh(void)
 	/* The figures that another thread is reading now may be older than this call. */
 	while (has_auto() && !try_reread(budget_charged()))
 		pause_ns(NSEC_PER_MSEC / 10);
+}
+
+void budget_reread(void)
+{
+	if (has_auto())
+		reread(budget_charged());
 }
 
 void budget_init(void (*on_high)(void))
@@ -316,6 +294,15 @@ enum constraint budget_constraint(size_t bytes)
 	                                                                      : CONSTRAINT_CGROUP;
 }
 
+size_t budget_ceiling(enum constraint *constraint)
+{
+	size_t fixed = get(&limit_bytes), read = has_auto() ? get(&ceiling) : SIZE_MAX;
+	bool is_group = !atomic_load_explicit(&is_machine_scarce, memory_order_relaxed);
+
+	*constraint = read < fixed && is_group ? CONSTRAINT_CGROUP : CONSTRAINT_BUDGET;
+	return min_size(fixed, read);
+}
+
 size_t budget_max_bytes(void)
 {
 	size_t max = get(&limit_bytes), auto_max = has_auto() ? get(&auto_max_bytes) : SIZE_MAX;
@@ -325,9 +312,9 @@ size_t budget_max_bytes(void)
 
 OOM_EXPORT size_t oomreclaim_get_limit(void)
 {
-	size_t fixed = get(&limit_bytes), read = has_auto() ? get(&ceiling) : SIZE_MAX;
+	enum constraint constraint;
 
-	return fixed < read ? fixed : read;
+	return budget_ceiling(&constraint);
 }
 
 void budget_set_limit(size_t bytes)

@@ -25,8 +25,17 @@ void budget_uncharge(size_t bytes);
    here. */
 void budget_refresh(void);
 
+/* The same where the last reading is some milliseconds old; waits for nobody. */
+void budget_reread(void);
+
 /* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
 enum constraint budget_constraint(size_t bytes);
+
+/* The limit as last read, SIZE_MAX if there is none, and which it is: BUDGET or CGROUP. */
+size_t budget_ceiling(enum constraint *constraint);
+
+/* True with limit:auto: the cgroup is read here. */
+bool budget_is_auto(void);
 
 /* No request above it can succeed; SIZE_MAX if there is no limit. */
 size_t budget_max_bytes(void);

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "limits/budget.h"
 #include "limits/fault.h"
+#include "limits/headroom.h"
 
 /* Of this thread: what its last failure was due to, and whether it does without new mappings. */
 static OOM_TLS enum pages_refusal refusal;
@@ -97,6 +98,9 @@ void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t o
 		refusal = PAGES_REFUSED_BY_SYSTEM;
 		refused_bytes = length;
 		refused_at = before;
+	} else if ((flags & MAP_FIXED) == 0) {
+		/* Else it lies over what the heap has. */
+		headroom_mapped(length);
 	}
 	errno = saved;
 	return mapped;
@@ -106,8 +110,10 @@ int pages_munmap(void *addr, size_t length)
 {
 	int saved = errno, result = munmap(addr, length);
 
-	if (result == 0)
+	if (result == 0) {
 		atomic_fetch_add_explicit(&unmaps, 1, memory_order_relaxed);
+		headroom_unmapped(length);
+	}
 	errno = saved;
 	return result;
 }
@@ -122,6 +128,8 @@ void *pages_sbrk(intptr_t increment)
 	if (increment > 0 && is_held)
 		return (void *)-1;
 	old = sbrk(increment);
+	if (increment > 0 && old != (void *)-1)
+		headroom_mapped((size_t)increment);
 	errno = saved;
 	return old;
 }

@@ -55,11 +55,11 @@ void visit_update(struct visit *visit, const char *calling)
 	visit->control.bytes_wanted = claimed < wanted ? wanted - claimed : 0;
 }
 
-static void end_round(struct round *round, const struct reclaim_progress *progress)
+static void end_round(struct round *round, const struct reclaim_progress *progress, bool is_counted)
 {
 	turn_lock(&round->turn);
 	round->last = *progress;
-	round->totals.rounds++;
+	round->totals.rounds += is_counted;
 	round->totals.claimed_bytes += progress->claimed_bytes;
 	round->totals.measured_bytes += progress->measured_bytes;
 	turn_end(&round->turn);
@@ -92,7 +92,7 @@ static void abandon(void *arg)
 	registry_end_walk(&visit->callback);
 	registry_end_walk(&visit->group);
 	own_visit = NULL;
-	end_round(visit->round, visit->progress);
+	end_round(visit->round, visit->progress, !visit->walk.is_room);
 	scope_exchange(visit->scope);
 	descent_abandon();
 }
@@ -171,12 +171,18 @@ void visit_gave(struct visit *visit, const struct registry_outcome *outcome)
 
 static bool visit_callback(struct visit *visit)
 {
+	struct oomreclaim_control control;
 	struct registry_outcome outcome;
 
 	/* Read again, now that its name is known: others may have joined. */
 	visit_update(visit, visit->callback.name);
-	if (!visit_call(visit, &visit->control, &outcome))
+	control = visit->control;
+	if (visit->walk.is_room)
+		control.bytes_wanted = 0;
+	if (!visit_call(visit, &control, &outcome))
 		return false;
+	if (visit->walk.is_room)
+		outcome.claimed_bytes = outcome.measured_bytes = 0;
 	registry_end_call(&visit->callback, &outcome);
 	visit_gave(visit, &outcome);
 	return true;
@@ -191,7 +197,8 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                            .request = request,
 	                            .progress = progress,
 	                            .walk = {.newest_handle = registry_newest(),
-	                                     .is_background = request->is_background},
+	                                     .is_background = request->is_background,
+	                                     .is_room = request->reason == OOMRECLAIM_REASON_ROOM},
 	                            .control = {.struct_size = sizeof visit.control,
 	                                        .bytes_wanted = request->wanted_bytes,
 	                                        .size = request->size,
@@ -199,7 +206,8 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                        .reason = request->reason,
 	                                        .constraint = request->constraint,
 	                                        .attempt = request->attempt,
-	                                        .is_direct = !request->is_background}};
+	                                        .is_direct = !request->is_background,
+	                                        .headroom = request->headroom_bytes}};
 
 	own_visit = &visit;
 	while (visit.control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &visit.walk))
@@ -266,7 +274,7 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		   the reserve has to go back there before anybody else is served from those
 		   caches. */
 		heap_ops.flush_thread();
-		end_round(round, progress);
+		end_round(round, progress, true);
 		/* Nothing: but not everybody was asked. A callback that was left out is busy in the
 		   background; if nothing comes of that either, it can be asked by now. */
 		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||
@@ -277,6 +285,22 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 			pause_ns(NSEC_PER_MSEC);
 	} while (progress->claimed_bytes == 0 && !progress->has_timed_out &&
 	         now_ns() < request->deadline_ns);
+}
+
+void reclaim_tell_room(size_t headroom_bytes)
+{
+	/* As long as something is wanted the walk goes on. */
+	const struct reclaim_request request = {.wanted_bytes = 1,
+	                                        .reason = OOMRECLAIM_REASON_ROOM,
+	                                        .constraint = "NONE",
+	                                        .headroom_bytes = headroom_bytes,
+	                                        .is_background = true};
+	struct reclaim_progress progress = {.claimed_bytes = 0};
+	struct round *round = round_of(true);
+
+	if (!try_join(round, &request, &progress, true) &&
+	    run_callbacks(&request, &progress) != WALK_ABANDONED)
+		end_round(round, &progress, false);
 }
 
 void reclaim_totals(bool is_background, struct reclaim_totals *totals)

@@ -15,8 +15,9 @@ struct reclaim_request {
 	enum oomreclaim_reason reason;
 	const char *constraint;
 	unsigned attempt;
-	bool is_background;   /* on oomreclaimd, where no lock of the application is held */
-	uint64_t deadline_ns; /* when to stop waiting for another thread's round */
+	size_t headroom_bytes; /* of REASON_ROOM */
+	bool is_background;    /* on oomreclaimd, where no lock of the application is held */
+	uint64_t deadline_ns;  /* when to stop waiting for another thread's round */
 };
 
 /* did_some_progress. */
@@ -32,6 +33,10 @@ struct reclaim_progress {
    finds nothing while a background round goes on waits for that one before it says so. To be called
    between descent_begin() and descent_end(), and never from inside a callback. */
 void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress);
+
+/* Calls the callbacks that are to know that there is room again. On oomreclaimd, and as above; it is
+   no round. */
+void reclaim_tell_room(size_t headroom_bytes);
 
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);

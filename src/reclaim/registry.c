@@ -150,13 +150,18 @@ static struct registry_entry *unpin(struct registry_entry *entry)
 	return entry->is_dead && entry->pins == 0 ? unlink_dead(entry) : NULL;
 }
 
+static bool is_for_room(const struct registry_entry *entry)
+{
+	return (entry->flags & OOMRECLAIM_CALLBACK_ROOM) != 0;
+}
+
 static bool is_for(const struct registry_entry *entry, const struct registry_walk *walk)
 {
 	unsigned other =
 		walk->is_background ? OOMRECLAIM_CALLBACK_DIRECT : OOMRECLAIM_CALLBACK_BACKGROUND;
 
-	return !entry->is_dead && entry->handle <= walk->newest_handle &&
-	       entry->handle >= walk->oldest_handle &&
+	return !entry->is_dead && is_for_room(entry) == walk->is_room &&
+	       entry->handle <= walk->newest_handle && entry->handle >= walk->oldest_handle &&
 	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
 	       (walk->step == REGISTRY_CALLBACKS || is_shrinker(entry)) &&
 	       (entry->flags & other) == 0;

@@ -63,6 +63,7 @@ struct registry_walk {
 	uint64_t oldest_handle; /* and those before */
 	uint64_t only_handle;   /* 0: all */
 	bool is_background;     /* made by oomreclaimd */
+	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
 	enum { REGISTRY_CALLBACKS, REGISTRY_COUNT, REGISTRY_SCAN } step;
 	struct registry_entry *group; /* from there on, and of its priority; NULL: all */

@@ -193,6 +193,13 @@ static void wait_for_calls(unsigned count)
 	CHECK_EQ(atomic_load(&calls), count);
 }
 
+static size_t count_room(const struct oomreclaim_control *control, void *arg)
+{
+	CHECK_EQ(control->reason, OOMRECLAIM_REASON_ROOM);
+	CHECK_EQ(control->is_direct, false);
+	return count_call(control, arg);
+}
+
 /* Each by itself, whatever others have in common with it. */
 static void dry_run_each(void)
 {
@@ -208,6 +215,9 @@ static void dry_run_each(void)
 	/* count() and scan(). */
 	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL), 0);
 	wait_for_calls(7);
+	CHECK_EQ(oomreclaim_register("room", 0, OOMRECLAIM_CALLBACK_ROOM, count_room, NULL, NULL),
+	         0);
+	wait_for_calls(8);
 }
 
 static oomreclaim_handle again_handle;

@@ -97,7 +97,7 @@ static const struct {
 	{"no name", NULL, nothing, 0, EINVAL},
 	{"an empty name", "", nothing, 0, EINVAL},
 	{"no function", "name", NULL, 0, EINVAL},
-	{"an unknown flag", "name", nothing, 4, EINVAL},
+	{"an unknown flag", "name", nothing, 8, EINVAL},
 	{"all flags", "name", nothing, ~0U, EINVAL},
 	{"never", "name", nothing, OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND,
          EINVAL},
