@@ -85,6 +85,16 @@ enum oomreclaim_reason {
 	                                    OOMRECLAIM_CALLBACK_ROOM alone */
 };
 
+/* How short memory is, as GLib's GMemoryMonitorWarningLevel has it: its values, too. There may be
+   others in between one day: compare by >=. */
+enum oomreclaim_level {
+	OOMRECLAIM_LEVEL_NONE = 0,
+	OOMRECLAIM_LEVEL_LOW = 50,      /* give what is easily had again */
+	OOMRECLAIM_LEVEL_MEDIUM = 100,  /* try harder */
+	OOMRECLAIM_LEVEL_CRITICAL = 255 /* give all that can be given: the request fails next, or
+	                                   somebody is killed */
+};
+
 /*
  * What a callback is told; the kernel's struct shrink_control. Valid only
  * during the call. New members are added at the end: struct_size says how much
@@ -105,6 +115,19 @@ struct oomreclaim_control {
 	bool is_direct;  /* called by the thread that needs the memory, which may hold locks of the
 	                   application: trylock. false: called by oomreclaimd, which holds none */
 	size_t headroom; /* for ROOM, as oomreclaim_headroom() has it; else 0 */
+	/*
+	 * How short memory is, by what was known when the round began; the setting levels has the
+	 * thresholds:
+	 *  - for ALLOC and LIMIT by the rounds already made for the request: LOW, from 1 on MEDIUM,
+	 *    from 4 on CRITICAL; one step higher where the constraint is "CGROUP", "OVERCOMMIT" or
+	 *    "NONE", as somebody may be killed for it;
+	 *  - for the others by what is left of the nearest limit, as oomreclaim_headroom() has it
+	 *    (without the setting high): below 20 % LOW, below 10 % MEDIUM, below 5 % CRITICAL. For
+	 *    WATERMARK it is at least LOW;
+	 *  - at least MEDIUM for PRESSURE, and for all within 10 seconds behind it;
+	 *  - NONE for ROOM.
+	 */
+	enum oomreclaim_level level;
 };
 
 /* Flags of a registration. By default a callback is called in either context, to free. */

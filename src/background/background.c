@@ -16,7 +16,9 @@
 #include "heap/heap_ops.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "limits/headroom.h"
 #include "reclaim/descent.h"
+#include "reclaim/level.h"
 #include "reclaim/reclaim.h"
 #include "report/stats_page.h"
 
@@ -109,6 +111,7 @@ static void reclaim_to_watermark(void)
 	/* It is called at its start as well. */
 	if (budget_above_low() > 0)
 		flight_note(FLIGHT_WATERMARK, 0, budget_charged(), budget_above_low(), NULL);
+	headroom_refresh();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
@@ -123,11 +126,13 @@ static void reclaim_by_pressure(void)
 	uint64_t now = now_ns();
 	unsigned unmeasured = 0;
 
+	level_note_pressure();
 	if (thread.last_pressure_ns != 0 && now - thread.last_pressure_ns < PRESSURE_INTERVAL_NS)
 		return;
 	thread.last_pressure_ns = now;
 	TRACE2(pressure, budget_charged(), step);
 	flight_note(FLIGHT_PRESSURE, 0, budget_charged(), step, NULL);
+	headroom_refresh();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	background_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,

@@ -31,6 +31,14 @@ struct watermark {
 	unsigned percent;
 };
 
+/* From which on callbacks are told a level. */
+struct level_thresholds {
+	/* Per cent of the nearest limit that are left: below. */
+	unsigned left_low, left_medium, left_critical;
+	/* Rounds already made for one request: from there on. */
+	unsigned rounds_medium, rounds_critical;
+};
+
 struct options {
 	enum oomreclaim_policy policy;
 	enum kill_target kill_target;
@@ -40,8 +48,9 @@ struct options {
 	size_t limit_bytes;     /* SIZE_MAX: none */
 	bool is_limit_auto;
 	unsigned limit_margin_percent;
-	struct watermark high;                    /* above it oomreclaimd begins */
-	struct watermark low;                     /* below it it ends */
+	struct watermark high; /* above it oomreclaimd begins */
+	struct watermark low;  /* below it it ends */
+	struct level_thresholds levels;
 	char pressure_path[OPTIONS_PATH_MAX + 1]; /* "": off; "auto" */
 	size_t reserve_bytes;
 	uint64_t wait_ms;

@@ -377,3 +377,21 @@ const char *parse_fail_page(const struct value *value, void *field)
 	set->space = space;
 	return NULL;
 }
+
+const char *parse_levels(const struct value *value, void *field)
+{
+	struct level_thresholds *set = field;
+	struct value rest = *value, part;
+	uint64_t n[5];
+
+	for (size_t i = 0; i < ARRAY_SIZE(n); i++) {
+		part = next_part(&rest);
+		if (parse_number(&part, false, &n[i]) != NULL || n[i] > 100)
+			return "not five numbers from 0 to 100, joined by /";
+	}
+	if (rest.text != part.text + part.length || n[0] < n[1] || n[1] < n[2] || n[3] > n[4])
+		return "not LOW/MEDIUM/CRITICAL in per cent and MEDIUM/CRITICAL in rounds";
+	*set = (struct level_thresholds){(unsigned)n[0], (unsigned)n[1], (unsigned)n[2],
+	                                 (unsigned)n[3], (unsigned)n[4]};
+	return NULL;
+}

@@ -28,6 +28,7 @@ const char *parse_path(const struct value *value, void *field);
 const char *parse_count(const struct value *value, void *field); /* uint64_t */
 const char *parse_size(const struct value *value, void *field);  /* uint64_t */
 const char *parse_fail_page(const struct value *value, void *field);
+const char *parse_levels(const struct value *value, void *field);
 const char *parse_lock_check(const struct value *value, void *field);
 
 /* Of struct options. */

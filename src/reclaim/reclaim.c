@@ -16,6 +16,7 @@
 #include "heap/heap_ops.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
+#include "reclaim/level.h"
 #include "reclaim/scope.h"
 #include "reclaim/visit.h"
 
@@ -207,7 +208,8 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                        .constraint = request->constraint,
 	                                        .attempt = request->attempt,
 	                                        .is_direct = !request->is_background,
-	                                        .headroom = request->headroom_bytes}};
+	                                        .headroom = request->headroom_bytes,
+	                                        .level = level_now(request)}};
 
 	own_visit = &visit;
 	while (visit.control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &visit.walk))

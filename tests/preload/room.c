@@ -256,12 +256,45 @@ static void callbacks(void)
 	CHECK_EQ(oomreclaim_unregister(handle), EINVAL);
 }
 
+/* ---- Levels ---- */
+
+static _Atomic enum oomreclaim_level lowest, highest;
+
+static size_t note_level(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (control->level < lowest)
+		lowest = control->level;
+	if (control->level > highest)
+		highest = control->level;
+	return 0;
+}
+
+/* Run with limit:32M. */
+static void level(void)
+{
+	lowest = OOMRECLAIM_LEVEL_CRITICAL;
+	CHECK_EQ(oomreclaim_register("level", 1, 0, note_level, NULL, NULL), 0);
+	CHECK_EQ(oomreclaim_reclaim(MIB), 0);
+	CHECK_EQ(highest, OOMRECLAIM_LEVEL_NONE);
+	/* A cache that gives what is wanted, at its own limit. */
+	CHECK_EQ(oomreclaim_register("pool", 0, 0, evict, NULL, NULL), 0);
+	lowest = OOMRECLAIM_LEVEL_CRITICAL;
+	overfill();
+	CHECK_EQ(lowest, OOMRECLAIM_LEVEL_LOW);
+	CHECK(highest < OOMRECLAIM_LEVEL_CRITICAL);
+	/* By hand it is what is left. */
+	highest = OOMRECLAIM_LEVEL_NONE;
+	CHECK(oomreclaim_reclaim(1) > 0);
+	CHECK(highest >= OOMRECLAIM_LEVEL_MEDIUM);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"unlimited", unlimited},           {"budget", budget},       {"high", high},
 		{"address-space", address_space},   {"data", data},           {"group", group},
-		{"no-system-call", no_system_call}, {"callbacks", callbacks},
+		{"no-system-call", no_system_call}, {"callbacks", callbacks}, {"level", level},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -111,6 +111,12 @@ Test(background_pressure, a_sixteenth_of_the_heap)
 	cr_expect_eq(seen.asked[0].bytes_wanted, 4 * MIB);
 	cr_expect_eq(seen.asked[0].reason, OOMRECLAIM_REASON_PRESSURE);
 	cr_expect_not(seen.asked[0].is_direct);
+	cr_expect_eq(seen.asked[0].level, OOMRECLAIM_LEVEL_MEDIUM);
+	/* Others are told as well, for a while. */
+	oomreclaim_reclaim(1);
+	wait_for_calls(2);
+	cr_expect_eq(seen.asked[1].reason, OOMRECLAIM_REASON_MANUAL);
+	cr_expect_eq(seen.asked[1].level, OOMRECLAIM_LEVEL_MEDIUM);
 }
 
 Test(background_pressure, not_less_than_a_mib)

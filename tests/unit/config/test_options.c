@@ -50,6 +50,7 @@ static const struct {
 	{"high", "off"},
 	{"low", "off"},
 	{"pressure", "off"},
+	{"levels", "20/10/5/1/4"},
 	{"reserve", "1M"},
 	{"wait_ms", "1000"},
 	{"nofail_ms", "10000"},

@@ -103,6 +103,11 @@ static const struct good numbers[] = {
 	{"low:80%", MEMBER(low.percent), 80},
 	{"low:1M", MEMBER(low.bytes), MIB},
 	{"low:80%,low:off", MEMBER(low.percent), 0},
+	{"levels:100/50/0/2/100", MEMBER(levels.left_low), 100},
+	{"levels:100/50/0/2/100", MEMBER(levels.left_medium), 50},
+	{"levels:100/50/1/2/100", MEMBER(levels.left_critical), 1},
+	{"levels:100/50/0/2/100", MEMBER(levels.rounds_medium), 2},
+	{"levels:100/50/0/2/100", MEMBER(levels.rounds_critical), 100},
 	{"fail_page:0", MEMBER(fail_page.probability), 0},
 	{"fail_page:100", MEMBER(fail_page.probability), 100},
 	{"fail_page:100", MEMBER(fail_page.interval), 1},
@@ -175,6 +180,8 @@ Test(options_values, costly_by_order)
 
 /* ---- Bad ones ---- */
 
+static const char levels[] = "not five numbers from 0 to 100, joined by /",
+		  order[] = "not LOW/MEDIUM/CRITICAL in per cent and MEDIUM/CRITICAL in rounds";
 static const char word[] = "a word that is none", number[] = "no number", size[] = "no size";
 static const char range[] = "out of range";
 
@@ -236,6 +243,16 @@ static const struct {
 	{word, "pressure:on"},
 	{word, "pressure:"},
 	{word, "pressure:relative/path"},
+	{levels, "levels:"},
+	{levels, "levels:20/10/5/1"},
+	{levels, "levels:20/10//1/4"},
+	{levels, "levels:101/10/5/1/4"},
+	{levels, "levels:20/10/5/1/x"},
+	{order, "levels:20/10/5/1/4/"},
+	{order, "levels:20/10/5/1/4/5"},
+	{order, "levels:10/20/5/1/4"},
+	{order, "levels:20/5/10/1/4"},
+	{order, "levels:20/10/5/4/1"},
 	{word, "costly:order:"},
 	{word, "costly:order:x"},
 	{word, "costly:order:3K"},
