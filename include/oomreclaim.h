@@ -88,7 +88,7 @@ enum oomreclaim_reason {
 /* How short memory is, as GLib's GMemoryMonitorWarningLevel has it: its values, too. There may be
    others in between one day: compare by >=. */
 enum oomreclaim_level {
-	OOMRECLAIM_LEVEL_NONE = 0,
+	OOMRECLAIM_LEVEL_NONE = 0,      /* it is not */
 	OOMRECLAIM_LEVEL_LOW = 50,      /* give what is easily had again */
 	OOMRECLAIM_LEVEL_MEDIUM = 100,  /* try harder */
 	OOMRECLAIM_LEVEL_CRITICAL = 255 /* give all that can be given: the request fails next, or
@@ -270,10 +270,12 @@ struct oomreclaim_callback_stats {
 	                            not in it */
 	uint64_t longest_ns;     /* the longest call, in nanoseconds, that of count() included */
 	/* Of a shrinker; 0 for a callback. */
-	uint64_t counts;         /* calls of count() */
-	uint64_t stops;          /* OOMRECLAIM_STOP, from either */
-	uint64_t bytes_counted;  /* by count(), the last time */
-	uint64_t bytes_deferred; /* asked for and not given, and still due */
+	uint64_t counts;          /* calls of count() */
+	uint64_t stops;           /* OOMRECLAIM_STOP, from either */
+	uint64_t bytes_counted;   /* by count(), the last time */
+	uint64_t bytes_deferred;  /* asked for and not given, and still due */
+	uint64_t bytes_target;    /* as oomreclaim_cache_target(); 0: never asked for */
+	uint64_t bytes_regretted; /* sum of oomreclaim_cache_regret() */
 };
 
 /*
@@ -285,6 +287,42 @@ struct oomreclaim_callback_stats {
 OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
                                              struct oomreclaim_callback_stats *stats,
                                              size_t stats_size);
+
+/* What is to be regretted: a miss that a cache would have hit, were it larger by one part of so many
+   of its target. */
+#define OOMRECLAIM_REGRET_PART 8
+
+/*
+ * How large a cache should be now, in bytes as count() counts them. For a program that wants no more
+ * than a number: it evicts when its cache is larger than that, and otherwise lets it grow. `handle`
+ * is that of a shrinker, which is asked to free all the same where memory is short.
+ *
+ * What the caches that ask have together is what count() says of each, and what
+ * oomreclaim_headroom() says is left, less a 64th for the heap to work in. Each has a share of it,
+ * at first the same. By what the caches report as regret the shares move, so that memory flows to
+ * the cache where a byte more saves most: regret times cost (see struct oomreclaim_shrinker: here
+ * what it takes to get a byte back, in the same unit for all) over the target. That comes to rest
+ * where a byte saves as much everywhere. A share is a 32nd of an equal part at least, and moves by a
+ * 24th at most in a step; a step is made ten times a second at most, and when there is enough regret
+ * to tell something by, a 256th of all. Priorities play no part in it. A cache that could be of use
+ * only if it were far larger, as for a loop over all, has nothing to report, and is not seen.
+ *
+ * It is set anew ten times a second by oomreclaimd, which calls count() for it. Asking takes some
+ * tens of nanoseconds, and a few more for each callback that is registered. SIZE_MAX: there is no
+ * limit, the handle is none of a shrinker or that of one with OOMRECLAIM_CALLBACK_DIRECT, or nobody
+ * has counted yet: that is so until a moment after the first call, which starts oomreclaimd, and for
+ * which it may allocate.
+ */
+OOMRECLAIM_API size_t oomreclaim_cache_target(oomreclaim_handle handle);
+
+/*
+ * Reports a miss of `bytes` that would have been a hit in a larger cache: the cache has had the
+ * entry, and evicted no more than its target / OOMRECLAIM_REGRET_PART behind it, that entry
+ * included. So it needs to remember for some time what it has evicted, and how much it had evicted
+ * by then: the kernel's refault distance. What the distance is for other misses need not be known.
+ * Returns 0, or EINVAL where oomreclaim_cache_target() has no target for the handle, ever.
+ */
+OOMRECLAIM_API int oomreclaim_cache_regret(oomreclaim_handle handle, size_t bytes);
 
 /*
  * Reclaims by hand, without an allocation having failed: the allocator's own

@@ -3,7 +3,8 @@
  * A hash table as a cache: a few keys are asked for often, most seldom; what is missing is computed and
  * kept. It has no size of its own. Without the library the limit is met by malloc's NULL, and that
  * request has failed; with it, by the callback below, which evicts what was added first.
- * --cache-bytes gives it a size by hand instead, for comparison.
+ * --cache-bytes gives it a size by hand instead, for comparison, and --cache-target the one that
+ * oomreclaim_cache_target() says.
  */
 #include "workload.h"
 
@@ -31,8 +32,10 @@ static struct shard {
 	pthread_mutex_t lock;
 	struct entry *buckets[BUCKETS];
 	struct entry *oldest, **newest;
-	size_t bytes;
-} shards[SHARDS]; /* shared by all threads: one cache */
+	_Atomic size_t bytes; /* read without the lock by count() */
+} shards[SHARDS];             /* shared by all threads: one cache */
+
+static oomreclaim_handle handle;
 
 static struct shard *shard_of(uint64_t key)
 {
@@ -82,6 +85,24 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	return freed;
 }
 
+static size_t count(const struct oomreclaim_control *control, void *arg)
+{
+	size_t bytes = 0;
+
+	(void)control;
+	(void)arg;
+	for (unsigned i = 0; i < SHARDS; i++)
+		bytes += shards[i].bytes;
+	return bytes;
+}
+
+/* 0: as much as there is. */
+static size_t most_bytes(void)
+{
+	return workload_settings.asks_target ? oomreclaim_cache_target(handle)
+	                                     : workload_settings.cache_bytes;
+}
+
 /* What there is a cache for. Reading and computing touch the same words. */
 static uint64_t compute(uint64_t key, uint64_t *data, size_t words)
 {
@@ -107,7 +128,7 @@ static int read_cached(struct worker *self, struct shard *shard, uint64_t key)
 
 static void add(struct shard *shard, struct entry *entry)
 {
-	size_t most = workload_settings.cache_bytes / SHARDS;
+	size_t most = most_bytes() / SHARDS;
 	struct entry **at;
 
 	pthread_mutex_lock(&shard->lock);
@@ -153,12 +174,21 @@ static void run(struct worker *self)
 
 static void prepare(unsigned threads)
 {
+	const struct oomreclaim_shrinker shrinker = {.name = "cache",
+	                                             .count = count,
+	                                             .scan = evict,
+	                                             .cost = OOMRECLAIM_COST_DEFAULT};
+
 	(void)threads;
 	for (unsigned i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&shards[i].lock, NULL);
 		shards[i].newest = &shards[i].oldest;
 	}
-	if (oomreclaim_available())
+	if (!oomreclaim_available())
+		workload_settings.asks_target = false;
+	else if (workload_settings.asks_target)
+		oomreclaim_shrinker_register(&shrinker, sizeof(shrinker), &handle);
+	else
 		oomreclaim_register("cache", OOMRECLAIM_PRIORITY_DEFAULT, 0, evict, NULL, NULL);
 }
 

@@ -2,7 +2,7 @@
 /*
  * workload: one of the workloads, and what it took, as one line of JSON.
  *
- *     workload [--threads N] [--scale PERCENT] [--cache-bytes N] NAME
+ *     workload [--threads N] [--scale PERCENT] [--cache-bytes N | --cache-target] NAME
  *     workload --list
  *
  * "requests" is the work done, the same under every allocator and limit; "ops" counts the allocations
@@ -125,7 +125,8 @@ static void print(unsigned threads, double seconds)
 static int usage(void)
 {
 	fprintf(stderr,
-	        "usage: workload [--threads 1..%d] [--scale PERCENT] [--cache-bytes N] NAME\n"
+	        "usage: workload [--threads 1..%d] [--scale PERCENT] [--cache-bytes N | --cache-target] "
+	        "NAME\n"
 	        "       workload --list\n",
 	        WORKERS_MAX);
 	return 2;
@@ -147,6 +148,7 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 	static const struct option options[] = {{"threads", required_argument, NULL, 't'},
 	                                        {"scale", required_argument, NULL, 's'},
 	                                        {"cache-bytes", required_argument, NULL, 'c'},
+	                                        {"cache-target", no_argument, NULL, 'T'},
 	                                        {"list", no_argument, NULL, 'l'},
 	                                        {0}};
 	unsigned long value;
@@ -159,6 +161,8 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 			workload_settings.scale = (unsigned)value;
 		else if (option == 'c' && !parse(optarg, 0, SIZE_MAX, &value))
 			workload_settings.cache_bytes = value;
+		else if (option == 'T')
+			workload_settings.asks_target = true;
 		else if (option == 'l')
 			return 1;
 		else

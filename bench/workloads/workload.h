@@ -7,6 +7,7 @@
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ extern const struct workload churn_workload, handover_workload, survivors_worklo
 /* Set by main() before any thread starts. */
 struct workload_settings {
 	size_t cache_bytes; /* the cache's size by hand; 0: as much as there is */
+	bool asks_target;   /* its size is what oomreclaim_cache_target() says */
 	unsigned scale;     /* per cent of the work */
 };
 extern struct workload_settings workload_settings;

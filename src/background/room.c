@@ -3,8 +3,10 @@
 
 #include "background/background.h"
 #include "heap/heap_ops.h"
+#include "limits/budget.h"
 #include "limits/headroom.h"
 #include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
 
 /* So much of the nearest limit has to be free, and there has to be no reclaim for so long, before
    caches are told to grow: what they are told leads back to where they came from. */
@@ -49,7 +51,7 @@ static uint64_t passed_ms(void)
 
 int room_due_ms(void)
 {
-	bool is_often = was_asked || state.is_owed || room_is_asked();
+	bool is_often = was_asked || state.is_owed || room_is_asked() || registry_has_caches();
 	uint64_t interval = is_often ? ROOM_INTERVAL_MS : ROOM_IDLE_MS, passed = passed_ms();
 
 	if (!room_is_wanted())
@@ -81,6 +83,24 @@ static uint64_t rounds_so_far(void)
 	return direct.rounds + background.rounds;
 }
 
+/* How far the heap is above the nearest limit. */
+static size_t excess_of(const struct headroom *nearest, size_t free_bytes)
+{
+	size_t charged = budget_charged(), limit = add_saturated(nearest->ceiling, free_bytes);
+
+	return charged > limit ? charged - limit : 0;
+}
+
+static void set_targets(const struct headroom *nearest)
+{
+	size_t free_bytes;
+
+	/* First of all: what is free now was not free then, or it is counted twice. */
+	reclaim_count_caches();
+	free_bytes = heap_ops.evictable();
+	registry_set_targets(headroom_below(nearest, free_bytes), excess_of(nearest, free_bytes));
+}
+
 void room_look(void)
 {
 	struct headroom nearest;
@@ -90,6 +110,8 @@ void room_look(void)
 	headroom_refresh();
 	atomic_store_explicit(&looked_ns, now_ns(), memory_order_relaxed);
 	headroom_nearest(&nearest, true);
+	if (registry_has_caches())
+		set_targets(&nearest);
 	bytes = headroom_below(&nearest, heap_ops.evictable());
 	if (room_has_come(&state, rounds_so_far(), bytes, nearest.ceiling, now_ns()))
 		reclaim_tell_room(bytes);

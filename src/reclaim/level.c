@@ -68,12 +68,12 @@ enum oomreclaim_level level_of(const struct level_facts *facts,
 	return level;
 }
 
-/* "NONE" is the machine's memory. */
+/* Of one that fails, "NONE" is the machine's memory. */
 static bool is_shared(const struct reclaim_request *request)
 {
-	return strcmp(request->constraint, "CGROUP") == 0 ||
-	       strcmp(request->constraint, "OVERCOMMIT") == 0 ||
-	       strcmp(request->constraint, "NONE") == 0;
+	return is_failure(request->reason) && (strcmp(request->constraint, "CGROUP") == 0 ||
+	                                       strcmp(request->constraint, "OVERCOMMIT") == 0 ||
+	                                       strcmp(request->constraint, "NONE") == 0);
 }
 
 static bool is_pressing(void)

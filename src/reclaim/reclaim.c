@@ -189,9 +189,20 @@ static bool visit_callback(struct visit *visit)
 	return true;
 }
 
+/* Highest priority first, as long as more is wanted. */
+static bool visit_all(struct visit *visit)
+{
+	while (visit->control.bytes_wanted > 0 &&
+	       registry_begin_call(&visit->callback, &visit->walk))
+		if (!(visit->callback.is_group ? visit_shrinkers(visit) : visit_callback(visit)))
+			return false;
+	return true;
+}
+
 /* HAS_SKIPPED: a callback was left out because it was being called by a round of the other kind. */
 static enum walk_end run_callbacks(const struct reclaim_request *request,
-                                   struct reclaim_progress *progress)
+                                   struct reclaim_progress *progress,
+                                   bool (*visit_each)(struct visit *visit))
 {
 	struct visit visit __attribute__((
 		cleanup(leave))) = {.round = round_of(request->is_background),
@@ -212,9 +223,8 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                        .level = level_now(request)}};
 
 	own_visit = &visit;
-	while (visit.control.bytes_wanted > 0 && registry_begin_call(&visit.callback, &visit.walk))
-		if (!(visit.callback.is_group ? visit_shrinkers(&visit) : visit_callback(&visit)))
-			return WALK_ABANDONED;
+	if (!visit_each(&visit))
+		return WALK_ABANDONED;
 	registry_end_walk(&visit.callback);
 	own_visit = NULL;
 	return visit.callback.has_skipped ? WALK_HAS_SKIPPED : WALK_COMPLETE;
@@ -266,7 +276,7 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		memset(progress, 0, sizeof *progress);
 		if (try_join(round, request, progress, true))
 			return;
-		end = run_callbacks(request, progress);
+		end = run_callbacks(request, progress, visit_all);
 		if (end == WALK_ABANDONED) {
 			memset(progress, 0, sizeof *progress);
 			return;
@@ -289,11 +299,13 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 	         now_ns() < request->deadline_ns);
 }
 
-void reclaim_tell_room(size_t headroom_bytes)
+/* On oomreclaimd, in its turn, but no round: nothing is to be freed. */
+static void visit_in_turn(enum oomreclaim_reason reason, size_t headroom_bytes,
+                          bool (*visit_each)(struct visit *visit))
 {
 	/* As long as something is wanted the walk goes on. */
 	const struct reclaim_request request = {.wanted_bytes = 1,
-	                                        .reason = OOMRECLAIM_REASON_ROOM,
+	                                        .reason = reason,
 	                                        .constraint = "NONE",
 	                                        .headroom_bytes = headroom_bytes,
 	                                        .is_background = true};
@@ -301,8 +313,18 @@ void reclaim_tell_room(size_t headroom_bytes)
 	struct round *round = round_of(true);
 
 	if (!try_join(round, &request, &progress, true) &&
-	    run_callbacks(&request, &progress) != WALK_ABANDONED)
+	    run_callbacks(&request, &progress, visit_each) != WALK_ABANDONED)
 		end_round(round, &progress, false);
+}
+
+void reclaim_tell_room(size_t headroom_bytes)
+{
+	visit_in_turn(OOMRECLAIM_REASON_ROOM, headroom_bytes, visit_all);
+}
+
+void reclaim_count_caches(void)
+{
+	visit_in_turn(OOMRECLAIM_REASON_MANUAL, 0, visit_sizes);
 }
 
 void reclaim_totals(bool is_background, struct reclaim_totals *totals)

@@ -38,6 +38,9 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
    no round. */
 void reclaim_tell_room(size_t headroom_bytes);
 
+/* Calls count() of the shrinkers that have a target. As above. */
+void reclaim_count_caches(void);
+
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);
 

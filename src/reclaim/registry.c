@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "reclaim/registry.h"
+#include "reclaim/registry_inside.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -12,36 +12,9 @@
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
-/* All members but the constant ones are guarded by registry.lock. */
-struct registry_entry {
-	struct registry_entry *next;
-	/* Constant; so are priority, flags, function, arg, release and name. */
-	oomreclaim_handle handle;
-	int priority;
-	oomreclaim_callback *function;
-	void *arg;
-	void (*release)(void *memory); /* of the entry itself */
-	struct oomreclaim_callback_stats stats;
-	unsigned flags;
-	unsigned pins;  /* walkers that stand here: may not be unlinked */
-	bool is_called; /* one of them is inside the function */
-	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
-	struct call_under_way call;
-	struct shrinker shrinker;
-	char name[OOMRECLAIM_NAME_MAX + 1];
-	char file[REGISTRY_FILE_MAX + 1]; /* that the function is in; "": not known */
-};
+struct registry registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
 
-/* The one list of the process. */
-static struct {
-	struct lock lock;
-	struct registry_entry *first;
-	/* Written under the lock, and read without: that may be where the heap's own locks are
-	   held. Relaxed: an entry is looked for under the lock. */
-	_Atomic oomreclaim_handle newest;
-} registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
-
-static struct registry_entry **find(oomreclaim_handle handle)
+struct registry_entry **registry_find(oomreclaim_handle handle)
 {
 	struct registry_entry **link = &registry.first;
 
@@ -50,16 +23,11 @@ static struct registry_entry **find(oomreclaim_handle handle)
 	return link;
 }
 
-static bool is_shrinker(const struct registry_entry *entry)
-{
-	return entry->shrinker.count != NULL;
-}
-
 static bool is_before(const struct registry_entry *entry, const struct registry_entry *other)
 {
 	if (entry->priority != other->priority)
 		return entry->priority > other->priority;
-	return !is_shrinker(entry) || is_shrinker(other);
+	return !registry_is_shrinker(entry) || registry_is_shrinker(other);
 }
 
 static void insert(struct registry_entry *entry)
@@ -99,7 +67,7 @@ oomreclaim_handle registry_add(void *memory, const struct registry_new *callback
 /* Takes a dead entry out of the list. The caller releases it, after dropping the lock. */
 static struct registry_entry *unlink_dead(struct registry_entry *entry)
 {
-	*find(entry->handle) = entry->next;
+	*registry_find(entry->handle) = entry->next;
 	return entry;
 }
 
@@ -118,7 +86,7 @@ bool registry_has(oomreclaim_handle handle)
 	bool has;
 
 	lock_take(&registry.lock);
-	entry = *find(handle);
+	entry = *registry_find(handle);
 	has = entry != NULL && !entry->is_dead;
 	lock_release(&registry.lock);
 	return has;
@@ -129,7 +97,7 @@ bool registry_remove(oomreclaim_handle handle)
 	struct registry_entry *entry, *gone = NULL;
 
 	lock_take(&registry.lock);
-	entry = *find(handle);
+	entry = *registry_find(handle);
 	if (entry == NULL || entry->is_dead) {
 		lock_release(&registry.lock);
 		return false;
@@ -163,8 +131,8 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 	return !entry->is_dead && is_for_room(entry) == walk->is_room &&
 	       entry->handle <= walk->newest_handle && entry->handle >= walk->oldest_handle &&
 	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
-	       (walk->step == REGISTRY_CALLBACKS || is_shrinker(entry)) &&
-	       (entry->flags & other) == 0;
+	       (walk->step == REGISTRY_CALLBACKS || registry_is_shrinker(entry)) &&
+	       (!walk->is_for_targets || entry->target.is_used) && (entry->flags & other) == 0;
 }
 
 static struct registry_entry *from(const struct registry_call *call,
@@ -175,7 +143,7 @@ static struct registry_entry *from(const struct registry_call *call,
 	if (entry == NULL)
 		return walk->group != NULL ? walk->group : registry.first;
 	/* Behind a place come the callbacks of the next priority. */
-	for (entry = entry->next; entry != NULL && call->is_group && is_shrinker(entry) &&
+	for (entry = entry->next; entry != NULL && call->is_group && registry_is_shrinker(entry) &&
 	                          entry->priority == call->entry->priority;)
 		entry = entry->next;
 	return entry;
@@ -217,7 +185,8 @@ bool registry_begin_call(struct registry_call *call, const struct registry_walk 
 		gone = unpin(call->entry);
 	call->entry = entry;
 	call->is_count = walk->step == REGISTRY_COUNT;
-	call->is_group = entry != NULL && is_shrinker(entry) && walk->step == REGISTRY_CALLBACKS;
+	call->is_group =
+		entry != NULL && registry_is_shrinker(entry) && walk->step == REGISTRY_CALLBACKS;
 	if (entry != NULL) {
 		entry->pins++;
 		if (!call->is_group) {
@@ -242,6 +211,8 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 	if (call->is_count) {
 		stats->counts++;
 		stats->bytes_counted = outcome->claimed_bytes;
+		if (!outcome->is_stop)
+			call->entry->target.size_bytes = outcome->claimed_bytes;
 		return;
 	}
 	stats->calls++;
@@ -291,75 +262,6 @@ void registry_end_walk(struct registry_call *call)
 uint64_t registry_newest(void)
 {
 	return atomic_load_explicit(&registry.newest, memory_order_relaxed);
-}
-
-OOM_EXPORT int oomreclaim_callback_stats(oomreclaim_handle handle,
-                                         struct oomreclaim_callback_stats *stats, size_t stats_size)
-{
-	struct registry_entry *entry;
-	int error = EINVAL;
-
-	if (stats == NULL)
-		return EINVAL;
-	lock_take(&registry.lock);
-	entry = *find(handle);
-	if (entry != NULL && !entry->is_dead) {
-		copy_sized(stats, stats_size, &entry->stats, sizeof entry->stats);
-		error = 0;
-	}
-	lock_release(&registry.lock);
-	return error;
-}
-
-unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total)
-{
-	unsigned used = 0, seen = 0;
-
-	lock_take(&registry.lock);
-	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next) {
-		if (entry->is_dead)
-			continue;
-		seen++;
-		if (used == count)
-			continue;
-		memcpy(lines[used].name, entry->name, sizeof lines[used].name);
-		lines[used].priority = entry->priority;
-		lines[used].doubts = entry->shrinker.doubts;
-		lines[used++].stats = entry->stats;
-	}
-	lock_release(&registry.lock);
-	*total = seen;
-	return used;
-}
-
-bool registry_next_code(struct registry_code *code)
-{
-	const struct registry_entry *next = NULL;
-
-	lock_take(&registry.lock);
-	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next)
-		if (!entry->is_dead && entry->handle > code->handle &&
-		    (next == NULL || entry->handle < next->handle))
-			next = entry;
-	if (next != NULL) {
-		code->handle = next->handle;
-		code->function = next->function;
-		memcpy(code->name, next->name, sizeof code->name);
-		memcpy(code->file, next->file, sizeof code->file);
-	}
-	lock_release(&registry.lock);
-	return next != NULL;
-}
-
-void registry_note_file(const struct registry_code *code)
-{
-	struct registry_entry *entry;
-
-	lock_take(&registry.lock);
-	entry = *find(code->handle);
-	if (entry != NULL)
-		memcpy(entry->file, code->file, sizeof entry->file);
-	lock_release(&registry.lock);
 }
 
 void registry_fork_lock(void)

@@ -66,6 +66,7 @@ struct registry_walk {
 	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
 	enum { REGISTRY_CALLBACKS, REGISTRY_COUNT, REGISTRY_SCAN } step;
+	bool is_for_targets;          /* for those that have one */
 	struct registry_entry *group; /* from there on, and of its priority; NULL: all */
 };
 
@@ -109,6 +110,20 @@ struct registry_code {
    none. */
 bool registry_next_code(struct registry_code *code);
 void registry_note_file(const struct registry_code *code);
+
+/* ---- Caches with targets: shrinkers that oomreclaimd may call ---- */
+
+/* What its target is, and more of what it regrets. False where the handle names no such. is_new: it
+   has one from now on. */
+bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new);
+bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new);
+
+/* True if there ever was one. */
+bool registry_has_caches(void);
+
+/* Sets all targets anew, given what is left beyond the caches' sizes, as they were counted last, or
+   is missing. */
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes);
 
 void registry_fork_lock(void);
 void registry_fork_unlock(void);

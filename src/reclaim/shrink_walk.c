@@ -17,6 +17,7 @@ static void take_stop(struct registry_outcome *outcome)
 		outcome->claimed_bytes = 0;
 }
 
+/* pass: NULL where only the size is of interest. */
 static bool count(struct visit *visit, struct shrink_pass *pass)
 {
 	struct registry_call *callback = &visit->callback;
@@ -33,7 +34,10 @@ static bool count(struct visit *visit, struct shrink_pass *pass)
 	shrinker->counted_bytes = outcome.claimed_bytes;
 	if (shrinker->counted_bytes == 0 && !outcome.is_stop)
 		shrinker->due_bytes = 0;
-	shrink_pass_add(pass, shrinker, callback->handle);
+	if (pass != NULL)
+		shrink_pass_add(pass, shrinker, callback->handle);
+	else
+		shrinker->counted_bytes = 0;
 	registry_note_call(callback, &outcome);
 	registry_end_call(callback, NULL);
 	visit_update(visit, "");
@@ -139,5 +143,17 @@ bool visit_shrinkers(struct visit *visit)
 	visit->group.has_skipped = visit->callback.has_skipped;
 	visit->callback = visit->group;
 	visit->group.entry = NULL;
+	return true;
+}
+
+bool visit_sizes(struct visit *visit)
+{
+	struct registry_walk walk = visit->walk;
+
+	walk.step = REGISTRY_COUNT;
+	walk.is_for_targets = true;
+	while (registry_begin_call(&visit->callback, &walk))
+		if (!count(visit, NULL))
+			return false;
 	return true;
 }

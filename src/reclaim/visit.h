@@ -39,4 +39,7 @@ void visit_gave(struct visit *visit, const struct registry_outcome *outcome);
    above. */
 bool visit_shrinkers(struct visit *visit);
 
+/* Counts the caches that have a target. False as above. */
+bool visit_sizes(struct visit *visit);
+
 #endif

@@ -289,12 +289,103 @@ static void level(void)
 	CHECK(highest >= OOMRECLAIM_LEVEL_MEDIUM);
 }
 
+/* ---- Targets ---- */
+
+static struct pool caches[2];
+static atomic_size_t sizes[2];
+static oomreclaim_handle handles[2];
+static atomic_uint scans;
+
+static size_t count(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	return *(atomic_size_t *)arg;
+}
+
+static size_t scan(const struct oomreclaim_control *control, void *arg)
+{
+	size_t i = (size_t)((atomic_size_t *)arg - sizes), freed;
+
+	if (pthread_mutex_trylock(&lock) != 0)
+		return OOMRECLAIM_STOP;
+	scans++;
+	freed = pool_evict(&caches[i], control->bytes_wanted);
+	sizes[i] -= freed;
+	pthread_mutex_unlock(&lock);
+	return freed;
+}
+
+static void enlist(size_t i)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = "cache",
+	                                             .count = count,
+	                                             .scan = scan,
+	                                             .arg = &sizes[i],
+	                                             .cost = 1};
+
+	CHECK_EQ(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handles[i]), 0);
+}
+
+/* As large as the target says. */
+static void insert(size_t i)
+{
+	struct pool own = {0};
+	size_t target;
+
+	CHECK(pool_add(&own, 8 * KIB));
+	target = oomreclaim_cache_target(handles[i]);
+	pthread_mutex_lock(&lock);
+	pool_append(&caches[i], &own);
+	sizes[i] += 8 * KIB;
+	if (sizes[i] > target)
+		sizes[i] -= pool_evict(&caches[i], sizes[i] - target);
+	pthread_mutex_unlock(&lock);
+}
+
+static void wait_for_targets(void)
+{
+	for (int i = 0; i < STEPS_MAX && (oomreclaim_cache_target(handles[0]) == SIZE_MAX ||
+	                                  oomreclaim_cache_target(handles[1]) == SIZE_MAX);
+	     i++)
+		usleep(STEP_US);
+}
+
+/* Run with limit:64M. Both fill, and nothing fails; then memory goes to the one that needs it. */
+static void targets(void)
+{
+	struct oomreclaim_stats stats;
+
+	enlist(0);
+	enlist(1);
+	wait_for_targets();
+	for (int i = 0; i < 100000; i++)
+		insert((size_t)i % 2);
+	CHECK_EQ(oomreclaim_stats_get(&stats, sizeof stats), 0);
+	CHECK_EQ(stats.refused, 0);
+	CHECK(stats.failures < 100);
+	CHECK(sizes[0] + sizes[1] > 48 * MIB);
+	CHECK(sizes[0] < 2 * sizes[1] && sizes[1] < 2 * sizes[0]);
+	for (int i = 0; i < STEPS_MAX && oomreclaim_cache_target(handles[1]) < 36 * MIB; i++) {
+		insert((size_t)i % 2);
+		CHECK_EQ(oomreclaim_cache_regret(handles[1], 64 * KIB), 0);
+		usleep(STEP_US);
+	}
+	CHECK(oomreclaim_cache_target(handles[0]) < 28 * MIB);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"unlimited", unlimited},           {"budget", budget},       {"high", high},
-		{"address-space", address_space},   {"data", data},           {"group", group},
-		{"no-system-call", no_system_call}, {"callbacks", callbacks}, {"level", level},
+		{"unlimited", unlimited},
+		{"budget", budget},
+		{"high", high},
+		{"address-space", address_space},
+		{"data", data},
+		{"group", group},
+		{"no-system-call", no_system_call},
+		{"callbacks", callbacks},
+		{"level", level},
+		{"targets", targets},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

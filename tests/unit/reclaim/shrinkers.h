@@ -108,7 +108,7 @@ static inline unsigned registered(void)
 	return total;
 }
 
-static struct reclaim_progress want(size_t bytes)
+static inline struct reclaim_progress want(size_t bytes)
 {
 	const struct reclaim_request request = {.wanted_bytes = bytes,
 	                                        .constraint = "NONE",

@@ -177,6 +177,43 @@ Test(shrink_walk, a_batch_is_what_one_call_is_asked_for)
 	cr_expect_eq(a.lost, 256 * KIB);
 }
 
+/* ---- A thousand ---- */
+
+/* What a round calls of so many, which asks for a part, or for more than there is. */
+static unsigned calls_of(size_t count, size_t bytes_wanted, size_t batch)
+{
+	static struct cache many[1000];
+	unsigned calls = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		many[i] = (struct cache){.bytes = 64 * KIB};
+		cache_add_with(&many[i], 0, 1 + (unsigned)i % 10, batch);
+	}
+	want(bytes_wanted);
+	for (size_t i = 0; i < count; i++) {
+		calls += many[i].counts + many[i].scans;
+		cr_assert_eq(oomreclaim_unregister(many[i].handle), 0);
+	}
+	return calls;
+}
+
+Test(shrink_walk, a_round_is_linear_in_them)
+{
+	static const size_t batches[] = {0, 16 * KIB, MIB};
+
+	for (size_t i = 0; i < ARRAY_SIZE(batches); i++) {
+		size_t a_part = 32 * KIB, all = 128 * KIB;
+
+		cr_expect_leq(calls_of(1000, 1000 * a_part, batches[i]),
+		              2 * calls_of(500, 500 * a_part, batches[i]) + 10);
+		cr_expect_leq(calls_of(1000, 1000 * all, batches[i]),
+		              2 * calls_of(500, 500 * all, batches[i]) + 10);
+		/* Five passes, and as many scans as there are batches. */
+		cr_expect_leq(calls_of(1000, 1000 * all, batches[i]), 1000 * (5 + 5 + 4));
+	}
+	cr_expect_leq(calls_of(1000, 1, 0), 1000 + 1);
+}
+
 /* ---- One that can't now ---- */
 
 Test(shrink_walk, one_that_stops_is_passed_over_and_its_part_is_due_later)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The caches of the list that ask how large they should be: target.h's arithmetic over them. */
+#include "base/base.h"
+#include "reclaim/registry_inside.h"
+
+/* A cache has one ever since. Relaxed: it orders nothing. */
+static atomic_bool has_caches;
+
+bool registry_has_caches(void)
+{
+	return atomic_load_explicit(&has_caches, memory_order_relaxed);
+}
+
+/* With the lock held. oomreclaimd has to be able to count it. */
+static struct registry_entry *find_cache(oomreclaim_handle handle, bool *is_new)
+{
+	struct registry_entry *entry = *registry_find(handle);
+
+	*is_new = false;
+	if (entry == NULL || entry->is_dead || !registry_is_shrinker(entry) ||
+	    (entry->flags & OOMRECLAIM_CALLBACK_DIRECT) != 0)
+		return NULL;
+	if (!entry->target.is_used) {
+		entry->target.is_used = *is_new = true;
+		entry->target.bytes = SIZE_MAX;
+		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
+	}
+	return entry;
+}
+
+bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new)
+{
+	const struct registry_entry *entry;
+
+	lock_take(&registry.lock);
+	entry = find_cache(handle, is_new);
+	if (entry != NULL)
+		*bytes = entry->target.bytes;
+	lock_release(&registry.lock);
+	return entry != NULL;
+}
+
+bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new)
+{
+	struct registry_entry *entry;
+
+	lock_take(&registry.lock);
+	entry = find_cache(handle, is_new);
+	if (entry != NULL) {
+		entry->target.regret_bytes = add_saturated(entry->target.regret_bytes, bytes);
+		entry->stats.bytes_regretted += bytes;
+	}
+	lock_release(&registry.lock);
+	return entry != NULL;
+}
+
+/* The first with a target, from `entry` on. */
+static struct registry_entry *next_cache(struct registry_entry *entry)
+{
+	while (entry != NULL && (entry->is_dead || !entry->target.is_used))
+		entry = entry->next;
+	return entry;
+}
+
+#define FOR_EACH_CACHE(entry)                                                            \
+	for (struct registry_entry *entry = next_cache(registry.first); (entry) != NULL; \
+	     (entry) = next_cache((entry)->next))
+
+static void make_step(struct target_pass *pass)
+{
+	FOR_EACH_CACHE(entry)
+	target_take(pass, &entry->target, entry->shrinker.cost);
+	FOR_EACH_CACHE(entry)
+	target_move(pass, &entry->target, entry->shrinker.cost);
+	pass->shares = 0;
+	FOR_EACH_CACHE(entry)
+	pass->shares += entry->target.share;
+}
+
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes)
+{
+	struct target_pass pass = {.caches = 0};
+
+	lock_take(&registry.lock);
+	FOR_EACH_CACHE(entry)
+	target_add(&pass, &entry->target);
+	if (target_aim(&pass, headroom_bytes, excess_bytes))
+		make_step(&pass);
+	FOR_EACH_CACHE(entry)
+	target_set(&pass, &entry->target);
+	lock_release(&registry.lock);
+}

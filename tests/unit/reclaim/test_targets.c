@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Targets of caches that are registered, as oomreclaimd sets them. */
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "background_log.h"
+#include "budget_set.h"
+#include "limits/budget.h"
+#include "shrinkers.h"
+
+static void init(void)
+{
+	support_init();
+	fake_heap_evictable = 0;
+	budget_set("limit:64M");
+}
+
+TestSuite(targets, .init = init, .timeout = WATCHDOG_SECONDS);
+
+static size_t target(const struct cache *cache)
+{
+	return oomreclaim_cache_target(cache->handle);
+}
+
+static void wait_for_target(const struct cache *cache, size_t bytes)
+{
+	while (target(cache) != bytes)
+		usleep(1000);
+}
+
+Test(targets, only_of_shrinkers_that_oomreclaimd_may_call)
+{
+	struct oomreclaim_shrinker shrinker = good;
+	oomreclaim_handle plain, direct;
+	unsigned calls = 0;
+
+	shrinker.flags = OOMRECLAIM_CALLBACK_DIRECT;
+	cr_assert_eq(oomreclaim_register("a", 0, 0, give_nothing, &calls, &plain), 0);
+	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &direct), 0);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(oomreclaim_cache_target(plain), SIZE_MAX);
+	cr_expect_eq(oomreclaim_cache_regret(plain, 1), EINVAL);
+	cr_expect_eq(oomreclaim_cache_target(direct), SIZE_MAX);
+	cr_expect_eq(oomreclaim_cache_regret(direct, 1), EINVAL);
+	cr_expect_eq(oomreclaim_cache_target(4711), SIZE_MAX);
+	cr_expect_eq(oomreclaim_cache_regret(4711, 1), EINVAL);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	cr_expect_eq(threads(), 0, "nobody needs it");
+}
+
+Test(targets, one_cache_may_have_what_is_left)
+{
+	struct cache cache = {.bytes = 32 * MIB};
+
+	cr_assert(budget_charge(40 * MIB));
+	cache_add(&cache);
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(target(&cache), SIZE_MAX);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+	wait_for_thread();
+	/* 24 MiB are left beside it. */
+	wait_for_target(&cache, 56 * MIB - 56 * MIB / 64);
+	cr_expect_eq(cache.scans, 0);
+	/* What is free in the heap is left as well, and what is above the limit is not. */
+	fake_heap_evictable = 8 * MIB;
+	wait_for_target(&cache, 64 * MIB - 64 * MIB / 64);
+	fake_heap_evictable = 0;
+	budget_set_limit(32 * MIB);
+	wait_for_target(&cache, 24 * MIB - 24 * MIB / 64);
+	budget_set_limit(SIZE_MAX);
+	wait_for_target(&cache, SIZE_MAX);
+	cr_expect_eq(oomreclaim_unregister(cache.handle), 0);
+	cr_expect_eq(target(&cache), SIZE_MAX);
+}
+
+static size_t count_or_stop(const struct oomreclaim_control *control, void *arg)
+{
+	const atomic_size_t *bytes = arg;
+
+	cr_expect_not(control->is_direct);
+	return atomic_load(bytes);
+}
+
+Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
+{
+	static atomic_size_t bytes = 32 * MIB;
+	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
+	struct oomreclaim_callback_stats stats;
+
+	cr_assert(budget_charge(32 * MIB));
+	target(&cache);
+	wait_for_target(&cache, 63 * MIB);
+	atomic_store(&bytes, OOMRECLAIM_STOP);
+	do
+		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
+	while (stats.stops < 2);
+	cr_expect_eq(target(&cache), 63 * MIB);
+}
+
+Test(targets, two_share_and_regret_moves_it)
+{
+	struct cache a = {.bytes = 16 * MIB}, b = {.bytes = 16 * MIB}, other = {.bytes = MIB};
+	struct oomreclaim_callback_stats stats;
+	oomreclaim_handle handle;
+
+	cr_assert(budget_charge(32 * MIB));
+	cache_add(&a);
+	cache_add(&b);
+	cache_add(&other);
+	target(&a);
+	target(&b);
+	wait_for_target(&a, 31 * MIB + 512 * KIB);
+	wait_for_target(&b, 31 * MIB + 512 * KIB);
+	while (target(&a) < 40 * MIB) {
+		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
+		usleep(1000);
+	}
+	cr_expect_leq(target(&b), 23 * MIB);
+	cr_assert_eq(oomreclaim_callback_stats(a.handle, &stats, sizeof stats), 0);
+	cr_expect_gt(stats.bytes_target, 31 * MIB + 512 * KIB);
+	cr_expect_gt(stats.bytes_regretted, 0);
+	cr_expect_eq(stats.bytes_regretted % MIB, 0);
+	cr_assert_eq(oomreclaim_callback_stats(other.handle, &stats, sizeof stats), 0);
+	cr_expect_eq(stats.bytes_target, 0);
+	cr_expect_eq(other.counts, 0, "it has never asked");
+	/* The other has all of it once one is gone. */
+	handle = a.handle;
+	cr_expect_eq(oomreclaim_unregister(handle), 0);
+	wait_for_target(&b, 48 * MIB - 48 * MIB / 64);
+}
+
+static size_t leave(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	return oomreclaim_unregister(*(const oomreclaim_handle *)arg) == 0 ? MIB : 0;
+}
+
+Test(targets, one_may_leave_while_it_is_counted)
+{
+	static oomreclaim_handle handle;
+
+	handle = add(leave, leave, &handle);
+	oomreclaim_cache_target(handle);
+	while (registered() > 0)
+		usleep(1000);
+	cr_expect_eq(oomreclaim_cache_target(handle), SIZE_MAX);
+}
