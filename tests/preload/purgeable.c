@@ -112,12 +112,15 @@ static void pinned(void)
 		oomreclaim_purgeable_free(all[i]);
 }
 
-/* malloc()'s family takes it once it is taken out. */
+/* malloc()'s family takes it once it is taken out; and what that can't serve fails. */
 static void ordinary(void)
 {
 	struct oomreclaim_purgeable *made = make(1000, 'o');
 	char *block = oomreclaim_purgeable_block(made);
 
+	errno = 0;
+	CHECK(!oomreclaim_purgeable_alloc(SIZE_MAX / 2, 1));
+	CHECK_EQ(errno, ENOMEM);
 	CHECK(malloc_usable_size(block) >= 1000);
 	CHECK_EQ((uintptr_t)block % 16, 0);
 	CHECK(oomreclaim_purgeable_take(made) == block);
