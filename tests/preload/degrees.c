@@ -123,6 +123,19 @@ static void evict(void)
 	CHECK(after.heap_dirty >= 4 * MIB);
 }
 
+/* The heap's record of a GiB of addresses takes 4 MiB, which is more than these tests leave. Where the
+   addresses that the test is going to use are of two GiB, the test starts anew, and the system puts it elsewhere. */
+static void stay_in_one_gib(char *name)
+{
+	char *const arguments[] = {"degrees", name, NULL};
+	const size_t bytes = 100 * MIB;
+	char *first = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(first != MAP_FAILED && munmap(first, bytes) == 0);
+	if ((uintptr_t)(first - bytes) >> 30 != (uintptr_t)(first + 2 * bytes) >> 30)
+		execv("/proc/self/exe", arguments);
+}
+
 static bool is_beside(const char *block, const char *other)
 {
 	size_t bytes = (size_t)(block > other ? block - other : other - block);
@@ -147,10 +160,11 @@ static size_t charged(void)
    the pages that are free stay. */
 static void extend(void)
 {
-	static char *blocks[128];
+	static char *blocks[128], name[] = "extend";
 	size_t count = 0, i = 4, before_bytes, far;
 	char *both;
 
+	stay_in_one_gib(name);
 	while (count < COUNT(blocks) && (blocks[count] = mallocx(MIB, MALLOCX_TCACHE_NONE)) != NULL)
 		memset(blocks[count++], 1, MIB);
 	CHECK(count > 32);
@@ -172,23 +186,12 @@ static void extend(void)
 	CHECK(charged() + 64 * KIB >= before_bytes && charged() <= before_bytes + 64 * KIB);
 }
 
-/* The heap's record of a GiB of addresses takes 4 MiB, which is more than this test leaves. Where the
-   addresses that it is going to use are of two GiB, it starts anew, and the system puts it elsewhere. */
-static void stay_in_one_gib(void)
-{
-	static char *const arguments[] = {"degrees", "evict-all", NULL};
-	const size_t bytes = 100 * MIB;
-	char *first = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	CHECK(first != MAP_FAILED && munmap(first, bytes) == 0);
-	if ((uintptr_t)(first - bytes) >> 30 != (uintptr_t)(first + 2 * bytes) >> 30)
-		execv("/proc/self/exe", arguments);
-}
-
 /* All of it is needed. */
 static void evict_all(void)
 {
-	stay_in_one_gib();
+	static char name[] = "evict-all";
+
+	stay_in_one_gib(name);
 	fill();
 	for (size_t i = 0; i < COUNT(pages); i++)
 		if (i % 32 != 0)
