@@ -1,20 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The model of waiting, joining, unregistering and forking (reclaim.pml): it holds
-# as it is, and each of the bugs that can be planted in it is found.
+# The models of waiting, joining, unregistering and forking (reclaim.pml), and of own
+# reclaim by degrees (own.pml): they hold as they are, and each of the bugs that can be
+# planted in them is found.
 #
 #     tests/model/check.sh [CC [DEFINE...]]     # -DFORKS -DFORK_KEEPS_LOCK, say: its trail
+#
+# MODEL=own.pml: the trail of that one.
 set -eu
-source=$(cd "$(dirname "$0")" && pwd)/reclaim.pml
-model=reclaim.pml
+source=$(cd "$(dirname "$0")" && pwd)
+model=${MODEL:-reclaim.pml}
 cc=${1:-cc}
 [ $# -eq 0 ] || shift
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 cd "$tmp"
-# Beside it goes the trail of an error.
-cp "$source" $model
+# Beside them goes the trail of an error.
+cp "$source"/*.pml .
 failures=0
 optimise=-O0 # a bug is found sooner than a compiler has optimised
 
@@ -22,7 +25,7 @@ optimise=-O0 # a bug is found sooner than a compiler has optimised
 search()
 {
 	rm -f ./*.trail pan*
-	spin -a "$@" $model >out 2>&1 || {
+	spin -a "$@" "$model" >out 2>&1 || {
 		cat out >&2
 		return 1
 	}
@@ -51,7 +54,7 @@ holds()
 		return
 	fi
 	cat out
-	[ ! -f $model.trail ] || spin -t -p "$@" $model | tail -n 100
+	[ ! -f "$model.trail" ] || spin -t -p "$@" "$model" | tail -n 100
 	echo "DOES NOT HOLD: $*"
 	failures=$((failures + 1))
 }
@@ -70,7 +73,7 @@ is_found()
 if [ $# -gt 0 ]; then
 	search "$@"
 	cat out
-	[ ! -f $model.trail ] || spin -t -p "$@" $model
+	[ ! -f "$model.trail" ] || spin -t -p "$@" "$model"
 	exit
 fi
 
@@ -85,9 +88,24 @@ for bug in NO_EDEADLK EDEADLK_IN_ANY_CALL WAIT_NOT_NOTED; do
 	is_found -DEACH_OTHER -D$bug
 done
 is_found -DPOLICY -DOWN_KIND_ONLY
+for bug in PLACE_NOT_PINNED PLACE_NOT_LEFT UNPIN_FREES; do
+	is_found -DSHRINKERS -D$bug
+done
+is_found -DSHRINKERS -DFORKS -DFORK_FORGETS_PLACE
 optimise=-O2
 holds -DNO_FORKS
 holds -DFORKS
 holds -DEACH_OTHER
 holds -DPOLICY
+holds -DSHRINKERS
+holds -DSHRINKERS -DFORKS
+
+model=own.pml
+optimise=-O0
+for bug in NO_FLUSH NO_COMPACT NO_BORROW NO_EVICT NO_EVICT_ALL EVICT_BEFORE_BORROW EVICT_FOR_EVER ALL_AT_ONCE \
+	NO_ATTEMPT NEVER_ASKS NOT_AGAIN AGAIN_IS_PUT_OFF PUT_OFF_FOR_NORETRY; do
+	is_found -DOWN -D$bug
+done
+optimise=-O2
+holds -DOWN
 exit $((failures > 0))

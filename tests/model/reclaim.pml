@@ -15,6 +15,9 @@
  * that a round in which a callback was skipped is begun again when nothing came of the background one,
  * until the bound.
  *
+ * With -DSHRINKERS both entries are shrinkers of one priority: a walk keeps its place at the first of them, by a
+ * pin of its own, while it counts all, and then scans all, with another pin on the one that it calls.
+ *
  * With -DFORKS threads fork, with -DEACH_OTHER callbacks unregister each other, with -DPOLICY as well, and the
  * policy's callback with them, without any of these callbacks unregister and lock: all at once is more than can
  * be searched in a minute. So nobody forks who is waited for by another callback.
@@ -22,7 +25,8 @@
  * -D of one of these plants a bug, which has to be found: LOST_BROADCAST, SIGNAL_ONE, WAIT_BY_ACTIVE,
  * WAKE_BEFORE_END, BOUND_RESTARTS, NO_BOUND, LOCK_OVER_CALLBACK, NO_DRAIN, DRAIN_OWN_CALL,
  * LEFT_NOT_TOLD, FREE_PINNED, DEAD_IS_CALLED, TWICE_CALLED, FORK_KEEPS_ROUND, FORK_ENDS_OWN_CALL,
- * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED, OWN_KIND_ONLY.
+ * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED, OWN_KIND_ONLY,
+ * PLACE_NOT_PINNED, PLACE_NOT_LEFT, UNPIN_FREES, FORK_FORGETS_PLACE.
  */
 #define ALLOCATING 2  /* threads 0 and 1 */
 #define BACKGROUND 2  /* oomreclaimd */
@@ -356,6 +360,13 @@ inline fork()
 				i++
 			:: else -> break
 			od;
+#if defined(SHRINKERS) && !defined(FORK_FORGETS_PLACE)
+			/* registry_fork_keep() */
+			if
+			:: is_caller[me] && place != NOBODY -> entries[place].pins++
+			:: else
+			fi;
+#endif
 			i = 0;
 			do
 			:: i < 2 ->
@@ -400,9 +411,14 @@ inline call(k, n)
 		if
 		:: action = RETURNS_ZERO
 		:: claimed = true
+#ifndef SHRINKERS
 		:: n == 0 -> busy[me] = LONG
+#endif
 #ifdef FORKS
 		:: n == 1 -> action = FORKS_HERE
+#elif defined(SHRINKERS)
+		:: n == 0 -> action = REMOVES_OTHER
+		:: n == 0 -> action = REMOVES_ITSELF
 #elif defined(EACH_OTHER)
 		:: action = REMOVES_OTHER
 #ifdef POLICY
@@ -444,12 +460,18 @@ inline call(k, n)
 #endif
 
 /* unpin() */
+#ifdef UNPIN_FREES
+#define IS_FREE(e) e.is_dead
+#else
+#define IS_FREE(e) (e.is_dead && e.pins == 0)
+#endif
 inline unpin(n)
 {
 	assert(!entries[n].is_freed);
+	assert(entries[n].pins > 0);
 	entries[n].pins--;
 	if
-	:: entries[n].is_dead && entries[n].pins == 0 -> UNLINK(entries[n])
+	:: IS_FREE(entries[n]) -> UNLINK(entries[n])
 	:: else
 	fi
 }
@@ -460,7 +482,13 @@ inline begin_call()
 	atomic {
 		is_caller[me] = true;
 		!registry_is_locked;
+#ifdef SHRINKERS
+		/* Behind the place, which has to be in the list still. */
+		assert(!entries[place].is_freed);
+		next = (at == NOBODY -> place : at + 1);
+#else
 		next = (at == NOBODY -> 0 : at + 1);
+#endif
 		do
 		:: next < ENTRIES ->
 			if
@@ -501,6 +529,76 @@ inline end_call(k, n)
 	}
 }
 
+#ifdef SHRINKERS
+#ifdef PLACE_NOT_PINNED
+#define PIN_PLACE skip
+#define UNPIN_PLACE skip
+#else
+#define PIN_PLACE entries[place].pins++
+#ifdef PLACE_NOT_LEFT
+#define UNPIN_PLACE skip
+#else
+#define UNPIN_PLACE unpin(place)
+#endif
+#endif
+
+/* registry_begin_call() at the step CALLBACKS: the first shrinker of a priority */
+inline begin_place()
+{
+	atomic {
+		is_caller[me] = true;
+		!registry_is_locked;
+		do
+		:: next < ENTRIES ->
+			if
+			:: MAY_CALL(entries[next]) -> break
+			:: else -> next++
+			fi
+		:: else -> next = NOBODY; break
+		od;
+		place = next;
+		if
+		:: place != NOBODY -> PIN_PLACE
+		:: else
+		fi;
+		next = 0
+	}
+}
+
+/* visit_shrinkers(): of one pass. Behind the place there is no other priority. */
+inline run_callbacks(k)
+{
+	begin_place();
+	do
+	:: place == NOBODY || is_scan == 2 -> break
+	:: place != NOBODY && is_scan < 2 ->
+		do
+		:: begin_call();
+			if
+			:: at == NOBODY -> break
+			:: else
+			fi;
+			if
+			:: claimed -> atomic { entries[at].runs++ } /* enough: no more is asked for */
+			:: else -> call(k, at)
+			fi;
+			/* What is counted is not given. */
+			claimed = claimed && is_scan == 1;
+			end_call(k, at)
+		od;
+		is_scan++
+	od;
+	atomic {
+		!registry_is_locked;
+		if
+		:: place != NOBODY -> UNPIN_PLACE
+		:: else
+		fi;
+		place = NOBODY;
+		is_scan = 0
+	}
+}
+#else
 /* run_callbacks() */
 inline run_callbacks(k)
 {
@@ -521,6 +619,7 @@ inline run_callbacks(k)
 		fi
 	od
 }
+#endif
 
 /* reclaim_round() */
 inline reclaim_pages(k)
@@ -580,9 +679,19 @@ inline decide()
 active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 {
 	byte me = _pid, at = NOBODY, own = NOBODY, next, i;
+#ifdef SHRINKERS
+	byte place = NOBODY, is_scan;
+#endif
 	bool has_begun, claimed, drains, has_unregistered, is_here, decides;
 	byte action;
 
+#ifdef SHRINKERS
+	/* The place is what is looked at: one walks, others unregister, and all callbacks may. */
+	if
+	:: me == 0 -> reclaim_pages(0)
+	:: me == 1 -> unregister(1)
+	fi;
+#else
 	if
 #ifdef FORKS
 	:: me == 1 -> fork()
@@ -613,6 +722,7 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 	:: else
 	fi;
 #endif
+#endif
 	has_ended[me] = true
 }
 
@@ -620,6 +730,9 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 active proctype reclaim_background() provided (is_alive[_pid])
 {
 	byte me = _pid, at = NOBODY, own = NOBODY, next, i;
+#ifdef SHRINKERS
+	byte place = NOBODY, is_scan;
+#endif
 	bool has_begun, claimed, drains, has_unregistered, is_here;
 	byte action;
 
@@ -687,6 +800,10 @@ active proctype clock()
 			assert(!kinds[1].is_active || is_alive[kinds[1].owner]);
 			/* No deadlock. */
 			assert(is_over || is_waiting);
+#ifdef SHRINKERS
+			/* In the end nobody stands anywhere. */
+			assert(!is_over || entries[0].pins + entries[1].pins == 0);
+#endif
 			if
 			:: is_over -> break
 			:: else
