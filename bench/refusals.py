@@ -24,7 +24,8 @@ def instructions(program, allocator, case, count):
     mib, size, kind = case
     env = fast.clean_environment(allocator.preload)
     if kind == "budget":
-        env["OOMRECLAIM_CONF"] = f"limit:{mib + mib // 16 + 16}M"
+        # Each block of 16 KiB takes a page more.
+        env["OOMRECLAIM_CONF"] = f"limit:{mib + mib // 2 + 16}M"
     done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program,
                            "cost", str(count), str(mib), str(size), kind], text=True, check=False,
                           env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
