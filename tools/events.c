@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -59,22 +58,22 @@ static const char *signal_of(const struct flight_event *event)
 	return name != NULL ? name : "?";
 }
 
-static int is_earlier(const void *a, const void *b)
-{
-	const struct flight_event *const *one = a, *const *other = b;
-
-	return (*one)->number < (*other)->number ? -1 : (*one)->number > (*other)->number;
-}
-
-/* Those that there are, the oldest first; returns how many. */
+/* Those that there are, the oldest first; returns how many. An event's number says where it is. */
 static size_t sort(const struct stats_page *page, const struct flight_event *sorted[FLIGHT_EVENTS])
 {
+	uint64_t newest = 0;
 	size_t count = 0;
 
 	for (size_t i = 0; i < FLIGHT_EVENTS; i++)
-		if (page->flight.event[i].number != 0)
-			sorted[count++] = &page->flight.event[i];
-	qsort(sorted, count, sizeof sorted[0], is_earlier);
+		if (page->flight.event[i].number > newest)
+			newest = page->flight.event[i].number;
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
+		const struct flight_event *event =
+			&page->flight.event[(newest + i) % FLIGHT_EVENTS];
+
+		if (event->number != 0)
+			sorted[count++] = event;
+	}
 	return count;
 }
 
@@ -147,7 +146,7 @@ static void put_event(FILE *to, const struct flight_event *event)
 
 void events_view(FILE *to, const struct stats_page *page, size_t count)
 {
-	const struct flight_event *sorted[FLIGHT_EVENTS];
+	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
 	size_t found = sort(page, sorted);
 
 	for (size_t i = found > count ? found - count : 0; i < found; i++)
@@ -169,7 +168,7 @@ static void put_string(const char *text)
 
 void events_json(const struct stats_page *page)
 {
-	const struct flight_event *sorted[FLIGHT_EVENTS];
+	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
 	size_t found = sort(page, sorted);
 
 	putchar('[');
