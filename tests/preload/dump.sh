@@ -63,7 +63,7 @@ for _ in range(2):
             kept.append(bytearray(1 << 20))
     except MemoryError:
         kept.pop()'
-[ "$(cd "$tmp/refused" && ls | sed 's/[.][0-9]*[.]/.PID./')" = "oomreclaim.PID.refused.1.heap
+[ "$(find "$tmp/refused" -type f | sed 's/.*[.][0-9]*[.]refused/oomreclaim.PID.refused/' | sort)" = "oomreclaim.PID.refused.1.heap
 oomreclaim.PID.refused.1.stats.json" ] || { echo "FAIL: refused"; ls "$tmp/refused"; exit 1; }
 [ -z "$(find "$tmp/refused" -type f ! -perm 600)" ] || { echo "FAIL: others may read it"; exit 1; }
 /usr/bin/python3 -m json.tool "$tmp"/refused/*.json >"$tmp/json"

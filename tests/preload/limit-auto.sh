@@ -37,6 +37,8 @@ echo "ok: killed with ${jemalloc:-libc}, 20 of 20 run to their end with the libr
 
 # What it goes by, less the margin.
 said=$(in_group '' '' "$tool" conf --conf limit:auto-25% | grep '^limit:auto:')
+# As it is counted, in hundredths.
+# shellcheck disable=SC2017
 expected="limit:auto: $(((128 << 20) / 100 * 75)) bytes, less what others use there, 75% of the limit of $group"
 if [ "$said" != "$expected" ]; then
 	echo "FAIL: conf says \"$said\", not \"$expected\""
@@ -46,6 +48,7 @@ fi
 # said CONF PREFIX: what a program says where PREFIX has taken away what there is to see.
 said()
 {
+	# shellcheck disable=SC2016
 	unshare -m sh -c "$2"' && exec env OOMRECLAIM_CONF="$1" LD_PRELOAD="$2" /bin/true' sh "$1" \
 		"$library" 2>&1
 }
@@ -68,6 +71,7 @@ expect_said limit:auto,verbose:true "$no_groups && umount -l /proc" "oomreclaim:
 neither a memory cgroup nor /proc/meminfo is in sight; no limit;"
 expect_said limit:auto "$no_groups" ''
 expect_said limit:1G,verbose:true "$no_groups" ''
+# shellcheck disable=SC2016
 if ! unshare -m sh -c "$no_groups"' && exec "$1" conf --conf limit:auto' sh "$tool" |
 	grep -Eqx "limit:auto: [0-9]+ bytes, 90% of the machine's memory; no memory cgroup with a limit is in sight"; then
 	echo "FAIL: conf, where there is no group"

@@ -97,6 +97,7 @@ kill -CONT "$pid"
 is_over 3
 is_silent
 ended 1 -- "$tmp/nothing"
+# shellcheck disable=SC2016
 ended 3 -- sh -c 'read -r line; [ "$line" = text ] && exit 3' <<END
 text
 END
