@@ -2,9 +2,11 @@
 """suspend.py TOOL PID: Control-Z in oomreclaim top, on a terminal and below a shell that knows of jobs."""
 import os
 import pty
+import select
 import signal
 import sys
 import termios
+import time
 
 ENTER, LEAVE, STOPPED = b"\x1b[?1049h", b"\x1b[?1049l", b"stopped\r\n"
 
@@ -34,20 +36,26 @@ class Screen:
     def __init__(self, terminal):
         self.terminal, self.rest = terminal, b""
 
-    def until(self, what):
+    def until(self, what, key=None):
+        """With a key, it is pressed until then, every five seconds: while a frame is drawn ncurses ignores Control-Z."""
+        due = 0
         while what not in self.rest:
-            self.rest += os.read(self.terminal, 4096)
+            if key and time.monotonic() >= due:
+                os.write(self.terminal, key)
+                due = time.monotonic() + 5
+            if select.select([self.terminal], [], [], 1)[0]:
+                self.rest += os.read(self.terminal, 4096)
         before, self.rest = self.rest.split(what, 1)
         return before
 
 
+os.environ["TERM"] = "xterm"
 child, terminal = pty.fork()
 if child == 0:
     shell([sys.argv[1], "top", "-d", "0.1", sys.argv[2]])
 screen = Screen(terminal)
 screen.until(b"process ")
-os.write(terminal, b"\x1a")
-before = screen.until(STOPPED)
+before = screen.until(STOPPED, key=b"\x1a")
 assert LEAVE in before, before
 screen.until(ENTER)
 screen.until(b"process ")
