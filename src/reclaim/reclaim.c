@@ -336,27 +336,6 @@ void reclaim_totals(bool is_background, struct reclaim_totals *totals)
 	turn_unlock(&round->turn);
 }
 
-OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, size_t stats_size)
-{
-	struct oomreclaim_reclaim_stats now;
-	struct reclaim_totals direct, background;
-
-	if (stats == NULL)
-		return EINVAL;
-	reclaim_totals(false, &direct);
-	reclaim_totals(true, &background);
-	now = (struct oomreclaim_reclaim_stats){
-		.direct_rounds = direct.rounds,
-		.direct_bytes_claimed = direct.claimed_bytes,
-		.direct_bytes_measured = direct.measured_bytes,
-		.background_rounds = background.rounds,
-		.background_bytes_claimed = background.claimed_bytes,
-		.background_bytes_measured = background.measured_bytes,
-	};
-	copy_sized(stats, stats_size, &now, sizeof now);
-	return 0;
-}
-
 OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 {
 	struct reclaim_request request = {.wanted_bytes = bytes,

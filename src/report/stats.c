@@ -10,6 +10,7 @@
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "reclaim/purgeable.h"
+#include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 
@@ -134,6 +135,27 @@ static void put_ladder(struct oomreclaim_stats *stats)
 	stats->policies = now[STATS_POLICIES];
 	stats->kills = now[STATS_KILLS];
 	stats->waits = now[STATS_WAITS];
+}
+
+OOM_EXPORT int oomreclaim_reclaim_stats(struct oomreclaim_reclaim_stats *stats, size_t stats_size)
+{
+	struct oomreclaim_reclaim_stats now;
+	struct reclaim_totals direct, background;
+
+	if (stats == NULL)
+		return EINVAL;
+	reclaim_totals(false, &direct);
+	reclaim_totals(true, &background);
+	now = (struct oomreclaim_reclaim_stats){
+		.direct_rounds = direct.rounds,
+		.direct_bytes_claimed = direct.claimed_bytes,
+		.direct_bytes_measured = direct.measured_bytes,
+		.background_rounds = background.rounds,
+		.background_bytes_claimed = background.claimed_bytes,
+		.background_bytes_measured = background.measured_bytes,
+	};
+	copy_sized(stats, stats_size, &now, sizeof now);
+	return 0;
 }
 
 static void put_reclaim(struct oomreclaim_stats *stats)
