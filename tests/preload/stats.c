@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "report/stats_layout.h"
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"
+#include "report/stats_layout.h"
 
 /* The descriptor of this process's page, -1 if there is none. */
 static int page_fd(void)
