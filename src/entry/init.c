@@ -84,10 +84,8 @@ static void check_paths(void)
 /* A container's limit that can't be seen is no limit, and the kernel kills at it without a word. */
 static void tell_auto_limit(void)
 {
-	struct auto_limit limit;
+	struct auto_limit limit = {.bytes = UINT64_MAX};
 
-	if (!options.is_limit_auto || !options.is_verbose)
-		return;
 	auto_limit_find(&limit, options.limit_margin_percent);
 	if (limit.bytes == UINT64_MAX)
 		io_warn("limit:auto: neither a memory cgroup nor /proc/meminfo is in sight; no limit");
@@ -143,7 +141,7 @@ __attribute__((constructor)) static void init(void)
 		io_warn("no memory for the fork handlers: a child of a threaded program may hang");
 	if (is_ours)
 		check_paths();
-	if (is_ours)
+	if (is_ours && options.is_limit_auto && options.is_verbose)
 		tell_auto_limit();
 	if (is_ours && options.is_stats)
 		init_stats();
