@@ -128,6 +128,7 @@ struct oomreclaim_control {
 	 *  - NONE for ROOM.
 	 */
 	enum oomreclaim_level level;
+	const char *group; /* the group whose max was met (oomreclaim_group.h), or NULL */
 };
 
 /* Flags of a registration. By default a callback is called in either context, to free. */
@@ -491,10 +492,12 @@ struct oomreclaim_verdict {
 	size_t alignment;       /* in bytes; 0 if default */
 	unsigned scope;         /* enum oomreclaim_scope, or-ed */
 	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "MAX_MAP_COUNT",
-	                           "BUDGET", "CGROUP", "OVERCOMMIT", "NONE" (no limit that is
+	                           "BUDGET", "CGROUP", "OVERCOMMIT", "GROUP" (the max of a group of
+	                           oomreclaim_group.h), "NONE" (no limit that is
 	                           known), or "UNKNOWN" (/proc can't be read); the kernel's enum
 	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
+	const char *group;             /* the name of the group whose max was met, or NULL */
 };
 
 /*
@@ -750,5 +753,8 @@ extern __attribute__((visibility("default"))) const char *oomreclaim_conf;
 }
 #pragma GCC diagnostic pop
 #endif
+
+/* Memory cgroups inside the process. */
+#include "oomreclaim_group.h"
 
 #endif

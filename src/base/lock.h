@@ -21,7 +21,9 @@ enum lock_rank {
 	LOCK_POLICY,             /* policy.c */
 	LOCK_RECLAIM_DIRECT,     /* reclaim.c: rounds by threads that allocate */
 	LOCK_RECLAIM_BACKGROUND, /* and by oomreclaimd */
+	LOCK_RECLAIM_GROUP,      /* and for a group's max */
 	LOCK_PURGEABLE,          /* purgeable.c */
+	LOCK_GROUPS,             /* group.c */
 	LOCK_REGISTRY,           /* registry.c */
 	LOCK_CALLS,              /* calls.c */
 	LOCK_RANKS

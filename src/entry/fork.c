@@ -17,6 +17,7 @@
 #include "kill/own_end.h"
 #include "kill/policy.h"
 #include "limits/budget.h"
+#include "limits/group.h"
 #include "limits/headroom.h"
 #include "reclaim/calls.h"
 #include "reclaim/purgeable.h"
@@ -42,6 +43,11 @@ static void registry_reset(void)
 	registry_fork_child(reclaim_is_caller());
 }
 
+static void groups_reset(void)
+{
+	group_fork_child_in(heap_ops.group_current());
+}
+
 /* One of those that fork() has to be told to. Any function may be NULL. */
 struct fork_part {
 	void (*lock)(void);   /* before fork() */
@@ -61,6 +67,7 @@ static const struct fork_part parts[] = {
 	{policy_fork_lock, policy_fork_unlock, NULL, policy_fork_unlock},
 	{reclaim_fork_lock, reclaim_fork_unlock, reclaim_fork_child, reclaim_fork_unlock},
 	{purgeable_fork_lock, purgeable_fork_unlock, NULL, purgeable_fork_unlock},
+	{group_fork_lock, group_fork_unlock, groups_reset, group_fork_unlock},
 	{registry_fork_lock, registry_fork_unlock, registry_reset, registry_fork_unlock},
 	{calls_fork_lock, calls_fork_unlock, calls_fork_child, calls_fork_unlock},
 	{NULL, NULL, own_end_fork_child, NULL},

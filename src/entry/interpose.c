@@ -243,6 +243,7 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 		return NULL;
 	if (likely(flags == 0))
 		return heap_malloc_fast(size, &malloc_slow_path);
+	flags = heap_group_flags(flags);
 	memory = heap_mallocx(size, flags);
 	background_start_if_wanted();
 	return likely(memory != NULL) ? memory : descend_extended(NULL, size, flags, CALLER);

@@ -10,6 +10,7 @@
 #include "background/room.h"
 #include "base/base.h"
 #include "entry/dry_run.h"
+#include "heap/heap_ops.h"
 #include "lockdep/watch.h"
 #include "oomreclaim.h"
 #include "reclaim/calls.h"
@@ -65,7 +66,8 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	                                      .priority = priority,
 	                                      .flags = flags,
 	                                      .function = function,
-	                                      .arg = arg};
+	                                      .arg = arg,
+	                                      .in_group = heap_ops.group_current()};
 
 	return add(&callback, handle);
 }
@@ -104,6 +106,7 @@ OOM_EXPORT int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *sh
 	                                 .flags = copy.flags,
 	                                 .function = copy.scan,
 	                                 .arg = copy.arg,
+	                                 .in_group = heap_ops.group_current(),
 	                                 .shrinker = {.count = copy.count,
 	                                              .cost = copy.cost,
 	                                              .batch = copy.batch}};

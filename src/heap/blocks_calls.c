@@ -146,7 +146,7 @@ static void *resize(void *memory, size_t size, int flags)
 		set_size(&block, size);
 		return memory;
 	}
-	moved = allocate(size, flags);
+	moved = allocate(size, heap_group_flags_beside(memory, flags));
 	if (moved == NULL)
 		return NULL;
 	memcpy(moved, memory, size < block.size ? size : block.size);

@@ -17,6 +17,7 @@
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 #include "limits/budget.h"
+#include "limits/group.h"
 #include "limits/pages.h"
 
 /* Retained extents whose pages the system refused to take back (they may be locked in memory):
@@ -25,6 +26,23 @@ static atomic_size_t refused_bytes;
 
 /* While this thread skips a part of what sbrk() gave, which was never charged. */
 static OOM_TLS bool is_in_gap;
+
+/* The arena that this thread gives pages of back. */
+static OOM_TLS unsigned giving_arena;
+
+unsigned heap_charge_arena(unsigned arena)
+{
+	unsigned was = giving_arena;
+
+	giving_arena = arena;
+	return was;
+}
+
+static void uncharge(unsigned arena, size_t bytes)
+{
+	group_uncharge(arena, bytes);
+	budget_uncharge(bytes);
+}
 
 /* What is used again of that, or could be given back after all. */
 static void uncharge_refused(size_t bytes)
@@ -88,17 +106,17 @@ edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecac
 	if (!ehooks_are_default(ehooks))
 		return ecache_alloc_grow(tsdn, pac, ehooks, ecache, expand, size, alignment, zero,
 		                         guarded);
-	if (!pages_charge(size))
+	if (!pages_charge_arena(ecache_ind_get(ecache), size))
 		return NULL;
 	if (!charge_records_of(tsdn, ecache_ind_get(ecache))) {
-		budget_uncharge(size);
+		uncharge(ecache_ind_get(ecache), size);
 		return NULL;
 	}
 	heap_grow_prepare(tsdn, pac, ehooks, ecache, size, alignment, expand != NULL || guarded);
 	extent = ecache_alloc_grow(tsdn, pac, ehooks, ecache, expand, size, alignment, zero,
 	                           guarded);
 	if (extent == NULL)
-		budget_uncharge(size);
+		uncharge(ecache_ind_get(ecache), size);
 	else if (unlikely(!edata_zeroed_get(extent)))
 		uncharge_refused(size);
 	return extent;
@@ -124,11 +142,11 @@ edata_t *heap_san_bump_alloc(tsdn_t *tsdn, san_bump_alloc_t *sba, pac_t *pac, eh
 
 	if (!ehooks_are_default(ehooks))
 		return san_bump_alloc(tsdn, sba, pac, ehooks, size, zero);
-	if (!pages_charge(size))
+	if (!pages_charge_arena(ehooks_ind_get(ehooks), size))
 		return NULL;
 	extent = san_bump_alloc(tsdn, sba, pac, ehooks, size, zero);
 	if (extent == NULL)
-		budget_uncharge(size);
+		uncharge(ehooks_ind_get(ehooks), size);
 	return extent;
 }
 
@@ -148,7 +166,7 @@ bool heap_default_dalloc(void *addr, size_t size)
 	if (opt_retain || (have_dss && extent_in_dss(addr)) || !heap_maps_try_unmap(addr, size))
 		return true;
 	heap_grow_unmapped(size);
-	budget_uncharge(size);
+	uncharge(giving_arena, size);
 	return false;
 }
 
@@ -164,7 +182,7 @@ void heap_default_destroy(void *addr, size_t size)
 static void uncharge_given_back(size_t bytes)
 {
 	if (!is_in_gap)
-		budget_uncharge(bytes);
+		uncharge(giving_arena, bytes);
 }
 
 bool heap_default_decommit(void *addr, size_t offset, size_t length)
@@ -182,8 +200,11 @@ bool heap_default_purge_forced(void *addr, size_t offset, size_t length)
 
 	if (!is_refused)
 		uncharge_given_back(length);
-	else if (!is_in_gap)
+	else if (!is_in_gap) {
+		/* The group's no longer, as its arena alone has a use for it; the budget's still. */
+		group_uncharge(giving_arena, length);
 		atomic_fetch_add_explicit(&refused_bytes, length, memory_order_relaxed);
+	}
 	return is_refused;
 }
 

@@ -21,7 +21,7 @@
 static atomic_size_t futile_bytes;
 
 /* One extent, the oldest. Bytes given back; 0 where there is none. */
-static size_t evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
+size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
 {
 	ehooks_t *ehooks = pac_ehooks_get(pac);
 	edata_t *extent = ecache_evict(tsdn, pac, ehooks, ecache, 0);
@@ -143,9 +143,9 @@ static size_t evict_dirty(tsdn_t *tsdn, size_t wanted)
 
 	while (given < wanted && (pac = richest(tsdn)) != NULL) {
 		do {
-			bytes = evict_oldest(tsdn, pac, &pac->ecache_dirty);
+			bytes = heap_evict_oldest(tsdn, pac, &pac->ecache_dirty);
 			if (bytes == 0)
-				bytes = evict_oldest(tsdn, pac, &pac->ecache_muzzy);
+				bytes = heap_evict_oldest(tsdn, pac, &pac->ecache_muzzy);
 			given += bytes;
 		} while (bytes > 0 && given < wanted);
 		if (given == 0)

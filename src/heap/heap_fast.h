@@ -128,6 +128,20 @@ arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
 /* Gives the thread the cache that there was no memory for, if there is some now. */
 void heap_tcache_retry(void);
 
+/* heap_group.c and heap_group_cache.c, by which blocks of groups go back, threads end, and set
+   which arena and cache they have. */
+extern OOM_TLS unsigned heap_own_group;
+tcache_t *heap_group_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache);
+void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t **arena);
+/* The flags by which a block gets one in its own group: what the debug library resizes it moves. */
+int heap_group_flags_beside(const void *block, int flags);
+void heap_group_set_home(tsd_t *tsd, arena_t *arena);
+void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to);
+void heap_tcache_cleanup(tsd_t *tsd);
+void heap_iarena_cleanup(tsd_t *tsd);
+/* heap_charge.c: whose pages this thread gives back. Returns whose it was. */
+unsigned heap_charge_arena(unsigned arena);
+
 #ifdef OOM_DEBUG
 /* What checks blocks (blocks.h) has to come before each of them. */
 #define heap_calloc blocks_calloc
@@ -163,6 +177,17 @@ static inline void heap_check_infallible(void)
 	if (opt_experimental_infallible_new)
 		safety_check_fail("<jemalloc>: Allocation failed and "
 		                  "opt.experimental_infallible_new is true. Aborting.\n");
+}
+
+/* In a group no cache but its own serves; nor does that serve for another arena. */
+static inline int heap_group_flags(int flags)
+{
+	if (likely(heap_own_group == 0))
+		return flags;
+	if ((flags & MALLOCX_ARENA_MASK) != 0)
+		return flags | MALLOCX_TCACHE_NONE;
+	return (flags & MALLOCX_TCACHE_MASK) == MALLOCX_TCACHE_NONE ? flags
+	                                                            : flags & ~MALLOCX_TCACHE_MASK;
 }
 
 static inline void *heap_not_cached(size_t size)

@@ -44,4 +44,7 @@ static inline size_t extent_bytes(const struct heap_request *request)
 	return usable + sz_large_pad;
 }
 
+/* heap_evict.c: the oldest extent of a list goes back to the system. Its bytes; 0: none. */
+size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache);
+
 #endif

@@ -80,6 +80,13 @@ double heap_log(double x);
 double heap_exp(double x);
 double heap_round(double x);
 #endif
+#ifdef OOM_HEAP_GLUE_TSD
+#define je_iarena_cleanup heap_iarena_cleanup
+#endif
+#ifdef OOM_HEAP_GLUE_CTL
+#define je_tcache_cleanup heap_tcache_cleanup
+#define je_arena_migrate heap_arena_migrate
+#endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard
 #endif
@@ -153,7 +160,8 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 #define je_extent_alloc_mmap heap_base_alloc_mmap
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap
 #endif
-#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT)
+#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) || \
+	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT)
 #include "jemalloc/internal/jemalloc_preamble.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
@@ -167,6 +175,65 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, size_t alignment,
                         bool *is_zero, bool *is_committed);
 #define ehooks_alloc heap_ehooks_alloc
+#endif
+
+/* Pages go back: heap_charge.c is told whose they are, by the arena. */
+#ifdef OOM_HEAP_GLUE_EXTENT
+unsigned heap_charge_arena(unsigned arena);
+#define heap_by_arena(ehooks, call)                                            \
+	__extension__({                                                        \
+		unsigned heap_was = heap_charge_arena(ehooks_ind_get(ehooks)); \
+		bool heap_result = (call);                                     \
+                                                                               \
+		heap_charge_arena(heap_was);                                   \
+		heap_result;                                                   \
+	})
+#define ehooks_dalloc(tsdn, ehooks, ...) \
+	heap_by_arena(ehooks, (ehooks_dalloc)(tsdn, ehooks, __VA_ARGS__))
+#define ehooks_decommit(tsdn, ehooks, ...) \
+	heap_by_arena(ehooks, (ehooks_decommit)(tsdn, ehooks, __VA_ARGS__))
+#define ehooks_purge_forced(tsdn, ehooks, ...) \
+	heap_by_arena(ehooks, (ehooks_purge_forced)(tsdn, ehooks, __VA_ARGS__))
+#endif
+
+/* A block goes back to the group that it is of (heap_group.c): from the first group on no cache but
+   that group's takes it, and one that is resized stays there. */
+#if defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT)
+extern _Atomic(bool) heap_has_groups __attribute__((visibility("hidden")));
+static inline bool heap_has_groups_now(void)
+{
+	return __builtin_expect(__atomic_load_n((bool *)&heap_has_groups, __ATOMIC_RELAXED), 0);
+}
+#endif
+#ifdef OOM_HEAP_GLUE_JEMALLOC
+tcache_t *heap_group_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache);
+void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t **arena);
+JEMALLOC_ALWAYS_INLINE tcache_t *heap_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache)
+{
+	return cache != NULL && heap_has_groups_now() ? heap_group_cache_for(tsdn, block, cache)
+	                                              : cache;
+}
+JEMALLOC_ALWAYS_INLINE void *heap_iralloct(tsdn_t *tsdn, void *block, size_t old_size, size_t size,
+                                           size_t alignment, bool is_zero, tcache_t *cache,
+                                           arena_t *arena, hook_ralloc_args_t *args)
+{
+	if (heap_has_groups_now())
+		heap_group_place(tsdn, block, &cache, &arena);
+	return iralloct(tsdn, block, old_size, size, alignment, is_zero, cache, arena, args);
+}
+#define iralloct heap_iralloct
+#define idalloctm(tsdn, block, cache, ...) \
+	(idalloctm)(tsdn, block, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
+#define isdalloct(tsdn, block, size, cache, ...) \
+	(isdalloct)(tsdn, block, size, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
+#endif
+/* free() alone leaves the fast path then: its bound is computed here, and that of malloc(). */
+#if defined(OOM_HEAP_GLUE_EVENT) && !defined(OOM_DEBUG)
+JEMALLOC_ALWAYS_INLINE void heap_set_next_event_fast(te_ctx_t *event, uint64_t bytes)
+{
+	te_ctx_next_event_fast_set(event, event->is_alloc || !heap_has_groups_now() ? bytes : 0);
+}
+#define te_ctx_next_event_fast_set heap_set_next_event_fast
 #endif
 
 #endif

@@ -69,6 +69,12 @@ struct heap_ops {
 	/* Makes the reserve; 0 or -errno. Called once. */
 	int (*reserve_create)(size_t bytes);
 	void *(*reserve_alloc)(const struct heap_request *request);
+	/* The slot of the group that this thread is in (limits/group.h); and what is free in a group
+	   and its descendants, until that is `bytes`. Returns the bytes given back. */
+	unsigned (*group_current)(void);
+	/* Whose max refused this thread's last request; 0: it was something else. */
+	unsigned (*group_refuser)(void);
+	size_t (*group_evict)(unsigned slot, size_t bytes);
 	/* The largest request that could ever succeed, in bytes. */
 	size_t max_bytes;
 };

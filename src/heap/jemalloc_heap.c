@@ -7,10 +7,12 @@
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
+#include "heap/heap_group.h"
 #include "heap/heap_maps.h"
 #include "heap/heap_prof.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 #include "limits/pages.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "config/options.h"
@@ -180,6 +182,11 @@ static void put_stats(void (*put)(void *arg, const char *text), void *arg)
 		stats_print(put, arg, "J");
 }
 
+static unsigned group_refuser_now(void)
+{
+	return pages_last_refusal() == PAGES_REFUSED_BY_GROUP ? group_refuser() : 0;
+}
+
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -198,6 +205,9 @@ const struct heap_ops heap_ops = {
 	.dump_profile = heap_dump_profile,
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
+	.group_current = heap_group_current,
+	.group_refuser = group_refuser_now,
+	.group_evict = heap_group_evict,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
 	.max_bytes = SIZE_MAX >> (64 - LG_VADDR),
 };

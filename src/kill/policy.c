@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/lock.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 #include "reclaim/descent.h"
@@ -80,7 +81,8 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 		.alignment = control->request->alignment,
 		.scope = control->scope,
 		.constraint = constraint_name(control->constraint),
-		.policy = oomreclaim_get_policy(),
+		.policy = policy_of(control->group),
+		.group = control->group != 0 ? group_name(control->group) : NULL,
 	};
 	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
 	struct call_under_way call;
@@ -108,10 +110,15 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;
 }
 
-bool policy_is_set(void)
+enum oomreclaim_policy policy_of(unsigned group)
+{
+	return group != 0 ? group_policy(group) : oomreclaim_get_policy();
+}
+
+bool policy_is_set(unsigned group)
 {
 	return atomic_load_explicit(&has_callback, memory_order_relaxed) ||
-	       oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN;
+	       policy_of(group) != OOMRECLAIM_POLICY_RETURN;
 }
 
 oomreclaim_policy_callback *policy_get_callback(void)

@@ -13,7 +13,10 @@
 enum oomreclaim_policy policy_decide(const struct oom_control *control);
 
 /* Something else than NULL is to happen, or the program is to be asked. */
-bool policy_is_set(void);
+bool policy_is_set(unsigned group);
+
+/* The policy in force, of the group whose max was met (limits/group.h), or of the process: 0. */
+enum oomreclaim_policy policy_of(unsigned group);
 
 /* The policy callback, or NULL; that there is none any more, if it is still this one. */
 oomreclaim_policy_callback *policy_get_callback(void);

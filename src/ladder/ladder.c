@@ -17,6 +17,7 @@
 #include "ladder/own_reclaim.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -57,6 +58,22 @@ static void know_constraint(struct oom_control *control)
 		control->constraint = ladder_constraint(control);
 }
 
+/* Above the limit that refused it. */
+static size_t excess(const struct oom_control *control)
+{
+	return control->group != 0 ? group_excess(control->group) : budget_excess();
+}
+
+static void give_back_excess(const struct oom_control *control)
+{
+	size_t bytes = excess(control);
+
+	if (bytes > 0 && control->group != 0)
+		heap_ops.group_evict(control->group, bytes);
+	else if (bytes > 0)
+		heap_ops.purge_all();
+}
+
 static OOM_NOINLINE void reclaim(struct oom_control *control)
 {
 	struct reclaim_request request = {
@@ -70,10 +87,12 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 
 	know_constraint(control);
 	/* Where the limit has come down: what is free in the heap could be used again for ever. */
-	request.wanted_bytes = add_saturated(request.wanted_bytes, budget_excess());
+	request.wanted_bytes = add_saturated(request.wanted_bytes, excess(control));
+	request.in_group = control->group;
 	request.constraint = constraint_name(control->constraint);
-	request.reason = constraint_is_of_budget(control->constraint) ? OOMRECLAIM_REASON_LIMIT
-	                                                              : OOMRECLAIM_REASON_ALLOC;
+	request.reason = constraint_is_of_budget(control->constraint) || control->group != 0
+	                         ? OOMRECLAIM_REASON_LIMIT
+	                         : OOMRECLAIM_REASON_ALLOC;
 	reclaim_round(&request, &progress);
 	stats_count(STATS_ROUNDS);
 	if (progress.has_timed_out)
@@ -83,7 +102,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 		add_saturated(control->tried.claimed_bytes, progress.claimed_bytes);
 	control->tried.unmeasured = progress.measured_bytes > 0 ? 0 : control->tried.unmeasured + 1;
 	own_reclaim_note_round(progress.measured_bytes > 0);
-	if (progress.measured_bytes > 0)
+	if (progress.measured_bytes > 0 && control->group == 0)
 		budget_reclaimed();
 	/* A callback may claim what it likes, but not for ever. */
 	if (progress.has_timed_out)
@@ -94,8 +113,7 @@ static OOM_NOINLINE void reclaim(struct oom_control *control)
 		control->constraint = ladder_constraint(control);
 	if (progress.has_timed_out && report_may_write())
 		report_timeout(control, progress.waited_for);
-	if (budget_excess() > 0)
-		heap_ops.purge_all();
+	give_back_excess(control);
 	/* The memory that came back may lie in extents of other arenas, or in pieces: own reclaim
 	   makes it usable. */
 	control->tried.is_again_due = true;
@@ -143,7 +161,7 @@ static void *apply_policy(struct oom_control *control, struct descent *descent,
 {
 	enum oomreclaim_policy policy;
 
-	if (!policy_is_set()) {
+	if (!policy_is_set(control->group)) {
 		control->tried.is_policy_done = true;
 		*is_attempt_due = false;
 		return NULL;
@@ -272,7 +290,7 @@ static void report_end(struct oom_control *control)
 	else
 		control->constraint = ladder_constraint(control);
 	/* Where the policy itself decided to return, the report needs no reason. */
-	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_RETURN && !control->tried.is_policy_done)
+	if (policy_of(control->group) != OOMRECLAIM_POLICY_RETURN && !control->tried.is_policy_done)
 		returned.refusal = ladder_kill_refusal(control);
 	if (options.report == REPORT_ALWAYS && report_may_write())
 		report_write(control, &returned);
@@ -280,12 +298,24 @@ static void report_end(struct oom_control *control)
 		report_failure(control, returned.refusal);
 }
 
+/* The group whose limit is below the request, of those that the thread is in. One that is resized
+   may be in another, where it is tried. */
+static unsigned impossible_in(const struct heap_request *request)
+{
+	unsigned slot =
+		request->old == NULL && !request->is_arena_explicit ? heap_ops.group_current() : 0;
+
+	while (slot != 0 && request_least_bytes(request) <= group_max(slot))
+		slot = group_parent(slot);
+	return slot;
+}
+
 /* Beyond the addresses that there are, or beyond a limit. */
 static bool is_impossible(const struct heap_request *request, bool asks)
 {
 	return request->alignment > heap_ops.max_bytes ||
 	       request_least_bytes(request) > heap_ops.max_bytes ||
-	       constraint_is_impossible(request, asks);
+	       constraint_is_impossible(request, asks) || impossible_in(request) != 0;
 }
 
 void ladder_begin(struct oom_control *control, const struct heap_request *request)
@@ -294,6 +324,7 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 
 	*control = (struct oom_control){
 		.request = request,
+		.group = heap_ops.group_refuser(),
 		.scope = scope_current(),
 		.facts.is_impossible = is_impossible(request, asks),
 		.facts.may_ask = asks,
@@ -305,7 +336,10 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	flight_note_failure(request->size, request->caller);
 	if (!control->facts.is_impossible)
 		return;
-	control->constraint = constraint_of_impossible(request_bytes(request), asks);
+	control->group = impossible_in(request);
+	control->constraint = control->group != 0
+	                              ? CONSTRAINT_GROUP
+	                              : constraint_of_impossible(request_bytes(request), asks);
 	stats_count(STATS_IMPOSSIBLE);
 }
 
@@ -317,19 +351,35 @@ static void refresh(struct oom_control *control)
 		own_end_check_grace();
 	control->now.is_killer_disabled = kill_is_disabled();
 	control->now.is_target_other = options.kill_target != KILL_SELF &&
-	                               oomreclaim_get_policy() == OOMRECLAIM_POLICY_KILL;
+	                               policy_of(control->group) == OOMRECLAIM_POLICY_KILL;
 	/* oom_kill_allowed() asks for it then. */
 	if (control->now.is_target_other && control->tried.callbacks != CALLBACKS_MAY_GIVE)
 		know_constraint(control);
+}
+
+/* Where the group's limit leaves room the process's may not, and what it is that counts. */
+static void note_refuser(struct oom_control *control)
+{
+	unsigned group = heap_ops.group_refuser();
+
+	if (group == control->group)
+		return;
+	control->group = group;
+	control->constraint = CONSTRAINT_UNKNOWN;
 }
 
 static void *attempt(struct oom_control *control)
 {
 	bool is_all_kept = control->tried.is_all_kept;
 
+	void *memory;
+
 	control->tried.is_all_kept = false;
-	return is_all_kept ? heap_ops.alloc_again(control->request)
-	                   : heap_ops.alloc(control->request);
+	memory = is_all_kept ? heap_ops.alloc_again(control->request)
+	                     : heap_ops.alloc(control->request);
+	if (memory == NULL)
+		note_refuser(control);
+	return memory;
 }
 
 void *ladder_run(struct oom_control *control, enum rung until)

@@ -11,14 +11,17 @@
 
 bool ladder_may_ask(unsigned scope)
 {
-	return registry_newest() != 0 || policy_is_set() || stats_is_read() || options.is_verbose ||
-	       options.report == REPORT_ALWAYS || (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
+	return registry_newest() != 0 || policy_is_set(0) || stats_is_read() ||
+	       options.is_verbose || options.report == REPORT_ALWAYS ||
+	       (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
 }
 
 enum constraint ladder_constraint(const struct oom_control *control)
 {
 	size_t bytes = request_bytes(control->request);
 
+	if (control->group != 0)
+		return CONSTRAINT_GROUP;
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
 }
 

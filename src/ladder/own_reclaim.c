@@ -23,8 +23,11 @@ static bool compact(struct oom_control *control, void **memory)
 	return heap_ops.compact(control->request);
 }
 
+/* Another arena is another group's. */
 static bool borrow(struct oom_control *control, void **memory)
 {
+	if (control->group != 0 || heap_ops.group_current() != 0)
+		return false;
 	*memory = heap_ops.borrow(control->request);
 	return *memory != NULL;
 }
@@ -57,10 +60,20 @@ static bool was_lately(void)
 
 static bool is_put_off(const struct oom_control *control)
 {
-	return control->tried.rounds == 0 && registry_newest() != 0 && !control->now.is_dying &&
+	return control->group == 0 && control->tried.rounds == 0 && registry_newest() != 0 &&
+	       !control->now.is_dying &&
 	       (control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM |
 	                          OOMRECLAIM_SCOPE_RESERVE)) == 0 &&
 	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
+}
+
+/* The request's size and that much more; where a group's max is met, what is free in that group. */
+static size_t give_back(struct oom_control *control, size_t bytes)
+{
+	if (control->group == 0)
+		return heap_ops.evict(control->request, bytes);
+	return heap_ops.group_evict(control->group,
+	                            add_saturated(bytes, request_bytes(control->request)));
 }
 
 /* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as
@@ -73,7 +86,7 @@ static bool evict(struct oom_control *control, void **memory)
 	control->tried.is_eviction_put_off = is_put_off(control);
 	if (control->tried.is_eviction_put_off)
 		return false;
-	given = heap_ops.evict(control->request, control->tried.evict_bytes);
+	given = give_back(control, control->tried.evict_bytes);
 	control->tried.evict_bytes = add_saturated(control->tried.evict_bytes, given);
 	return given > 0;
 }
@@ -81,8 +94,7 @@ static bool evict(struct oom_control *control, void **memory)
 static bool evict_all(struct oom_control *control, void **memory)
 {
 	(void)memory;
-	return !control->tried.is_eviction_put_off &&
-	       heap_ops.evict(control->request, SIZE_MAX) > 0;
+	return !control->tried.is_eviction_put_off && give_back(control, SIZE_MAX) > 0;
 }
 
 /* How often the need doubles before everything goes: from a page to 64 MiB. */

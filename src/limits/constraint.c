@@ -175,6 +175,7 @@ const char *constraint_name(enum constraint constraint)
 		[CONSTRAINT_BUDGET] = "BUDGET",
 		[CONSTRAINT_CGROUP] = "CGROUP",
 		[CONSTRAINT_OVERCOMMIT] = "OVERCOMMIT",
+		[CONSTRAINT_GROUP] = "GROUP",
 	};
 
 	return constraint < CONSTRAINTS ? names[constraint] : names[CONSTRAINT_UNKNOWN];
@@ -183,7 +184,8 @@ const char *constraint_name(enum constraint constraint)
 bool constraint_is_per_process(enum constraint constraint)
 {
 	return constraint == CONSTRAINT_RLIMIT_AS || constraint == CONSTRAINT_RLIMIT_DATA ||
-	       constraint == CONSTRAINT_MAX_MAP_COUNT || constraint == CONSTRAINT_BUDGET;
+	       constraint == CONSTRAINT_MAX_MAP_COUNT || constraint == CONSTRAINT_BUDGET ||
+	       constraint == CONSTRAINT_GROUP;
 }
 
 bool constraint_is_of_budget(enum constraint constraint)

@@ -17,6 +17,7 @@ enum constraint {
 	CONSTRAINT_BUDGET,     /* the setting limit */
 	CONSTRAINT_CGROUP,     /* the limit of a memory cgroup */
 	CONSTRAINT_OVERCOMMIT, /* vm.overcommit_memory=2 */
+	CONSTRAINT_GROUP,      /* the max of a group of this process: group.h */
 	CONSTRAINTS
 };
 

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "limits/budget.h"
 #include "limits/fault.h"
+#include "limits/group.h"
 #include "limits/headroom.h"
 
 /* Of this thread: what its last failure was due to, and whether it does without new mappings. */
@@ -59,6 +60,18 @@ bool pages_charge(size_t bytes)
 	if (likely(budget_charge(bytes)))
 		return true;
 	refusal = PAGES_REFUSED_BY_BUDGET;
+	return false;
+}
+
+bool pages_charge_arena(unsigned arena, size_t bytes)
+{
+	if (unlikely(!group_charge(arena, bytes))) {
+		refusal = PAGES_REFUSED_BY_GROUP;
+		return false;
+	}
+	if (likely(pages_charge(bytes)))
+		return true;
+	group_uncharge(arena, bytes);
 	return false;
 }
 

@@ -20,6 +20,9 @@ int pages_madvise(void *addr, size_t length, int advice);
 /* Before pages are taken into use: budget_charge(). A refusal is remembered. */
 bool pages_charge(size_t bytes);
 
+/* The same for pages of an arena, which may be a group's. */
+bool pages_charge_arena(unsigned arena, size_t bytes);
+
 /* Whether a fault is injected here: before jemalloc looks at sbrk(), for which one failure is the
    last. */
 bool pages_dss_should_fail(size_t bytes);
@@ -29,6 +32,7 @@ bool pages_dss_should_fail(size_t bytes);
 enum pages_refusal {
 	PAGES_NOT_REFUSED,
 	PAGES_REFUSED_BY_BUDGET,
+	PAGES_REFUSED_BY_GROUP, /* group_refuser() */
 	PAGES_REFUSED_BY_SYSTEM,
 	PAGES_REFUSED_BY_FAULT
 };

@@ -27,6 +27,7 @@ struct oom_control {
 	const struct heap_request *request;
 	unsigned scope; /* enum oomreclaim_scope, or-ed */
 	enum constraint constraint;
+	unsigned group; /* whose max refused it last: a slot of limits/group.h; 0: no group's */
 
 	/* What kind of request it is: constant from the beginning. */
 	struct {

@@ -14,6 +14,7 @@
 #include "base/turn.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "limits/group.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
@@ -23,16 +24,25 @@
 /* The round that may be under way, one of each kind. All members are guarded by the turn's lock. */
 static struct round {
 	struct turn turn;
+	unsigned in_group;   /* the group that it is for */
 	size_t joined_bytes; /* what the waiting threads want on top of the owner's */
 	struct reclaim_progress last;
 	char calling[OOMRECLAIM_NAME_MAX + 1];
 	struct reclaim_totals totals;
 } kinds[] = {{.turn = TURN_INITIALIZER(LOCK_RECLAIM_DIRECT)},
-             {.turn = TURN_INITIALIZER(LOCK_RECLAIM_BACKGROUND)}};
+             {.turn = TURN_INITIALIZER(LOCK_RECLAIM_BACKGROUND)},
+             {.turn = TURN_INITIALIZER(LOCK_RECLAIM_GROUP)}};
+
+#define GROUPS 2
 
 static struct round *round_of(bool is_background)
 {
 	return &kinds[is_background];
+}
+
+static struct round *round_for(const struct reclaim_request *request)
+{
+	return request->in_group != 0 ? &kinds[GROUPS] : round_of(request->is_background);
 }
 
 /* The calling thread's own. Asked by that very thread, so it needs no lock. */
@@ -205,10 +215,11 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
                                    bool (*visit_each)(struct visit *visit))
 {
 	struct visit visit __attribute__((
-		cleanup(leave))) = {.round = round_of(request->is_background),
+		cleanup(leave))) = {.round = round_for(request),
 	                            .request = request,
 	                            .progress = progress,
 	                            .walk = {.newest_handle = registry_newest(),
+	                                     .in_group = request->in_group,
 	                                     .is_background = request->is_background,
 	                                     .is_room = request->reason == OOMRECLAIM_REASON_ROOM},
 	                            .control = {.struct_size = sizeof visit.control,
@@ -220,7 +231,10 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                        .attempt = request->attempt,
 	                                        .is_direct = !request->is_background,
 	                                        .headroom = request->headroom_bytes,
-	                                        .level = level_now(request)}};
+	                                        .level = level_now(request),
+	                                        .group = request->in_group != 0
+	                                                         ? group_name(request->in_group)
+	                                                         : NULL}};
 
 	own_visit = &visit;
 	if (!visit_each(&visit))
@@ -250,6 +264,21 @@ static void join_round(struct round *round, const struct reclaim_request *reques
 	                                                                   : round->joined_bytes;
 }
 
+/* With the lock held: a round for another group ends before. False where that took too long. */
+static bool await_others(struct round *round, const struct reclaim_request *request,
+                         struct reclaim_progress *progress)
+{
+	const struct timespec deadline = timespec_of_ns(request->deadline_ns);
+
+	while (round->turn.is_taken && round->in_group != request->in_group)
+		if (!turn_wait(&round->turn, &deadline)) {
+			progress->has_timed_out = true;
+			memcpy(progress->waited_for, round->calling, sizeof progress->waited_for);
+			return false;
+		}
+	return true;
+}
+
 /* True if a round was under way and has been waited for. */
 static bool try_join(struct round *round, const struct reclaim_request *request,
                      struct reclaim_progress *progress, bool may_begin)
@@ -257,18 +286,24 @@ static bool try_join(struct round *round, const struct reclaim_request *request,
 	bool is_active;
 
 	turn_lock(&round->turn);
+	if (round == &kinds[GROUPS] && !await_others(round, request, progress)) {
+		turn_unlock(&round->turn);
+		return true;
+	}
 	is_active = round->turn.is_taken;
-	if (is_active)
+	if (is_active) {
 		join_round(round, request, progress);
-	else if (may_begin && turn_take(&round->turn))
+	} else if (may_begin && turn_take(&round->turn)) {
 		round->joined_bytes = 0;
+		round->in_group = request->in_group;
+	}
 	turn_unlock(&round->turn);
 	return is_active;
 }
 
 void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress)
 {
-	struct round *round = round_of(request->is_background);
+	struct round *round = round_for(request);
 	unsigned in_vain = 0;
 	enum walk_end end;
 
@@ -287,6 +322,8 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		   caches. */
 		heap_ops.flush_thread();
 		end_round(round, progress, true);
+		if (request->in_group != 0)
+			group_count_reclaimed(request->in_group, progress->claimed_bytes);
 		/* Nothing: but not everybody was asked. A callback that was left out is busy in the
 		   background; if nothing comes of that either, it can be asked by now. */
 		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||
@@ -334,11 +371,28 @@ void reclaim_totals(bool is_background, struct reclaim_totals *totals)
 	turn_lock(&round->turn);
 	*totals = round->totals;
 	turn_unlock(&round->turn);
+	/* Those of groups are direct as well. */
+	if (is_background)
+		return;
+	turn_lock(&kinds[GROUPS].turn);
+	totals->rounds += kinds[GROUPS].totals.rounds;
+	totals->claimed_bytes += kinds[GROUPS].totals.claimed_bytes;
+	totals->measured_bytes += kinds[GROUPS].totals.measured_bytes;
+	turn_unlock(&kinds[GROUPS].turn);
 }
 
-OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
+static void give_back(unsigned slot)
+{
+	if (slot != 0)
+		heap_ops.group_evict(slot, SIZE_MAX);
+	else
+		heap_ops.purge_all();
+}
+
+size_t reclaim_group(unsigned slot, size_t bytes)
 {
 	struct reclaim_request request = {.wanted_bytes = bytes,
+	                                  .in_group = slot,
 	                                  .reason = OOMRECLAIM_REASON_MANUAL,
 	                                  .constraint = "NONE"};
 	struct reclaim_progress progress;
@@ -350,13 +404,18 @@ OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
 	lockdep_might_reclaim();
 	descent_begin(&descent);
 	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	give_back(slot);
 	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
 	reclaim_round(&request, &progress);
-	heap_ops.purge_all();
+	give_back(slot);
 	descent_end(&descent);
 	errno = saved;
 	return progress.claimed_bytes;
+}
+
+OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
+{
+	return reclaim_group(0, bytes);
 }
 
 void reclaim_fork_lock(void)

@@ -15,6 +15,7 @@ struct reclaim_request {
 	enum oomreclaim_reason reason;
 	const char *constraint;
 	unsigned attempt;
+	unsigned in_group;     /* whose callbacks alone are asked, with its descendants'; 0: all */
 	size_t headroom_bytes; /* of REASON_ROOM */
 	bool is_background;    /* on oomreclaimd, where no lock of the application is held */
 	uint64_t deadline_ns;  /* when to stop waiting for another thread's round */
@@ -29,10 +30,15 @@ struct reclaim_progress {
 };
 
 /* One round: highest priority first, until wanted_bytes is claimed, or another thread's round.
-   There are two kinds, direct and background, which do not wait for each other: a direct round that
-   finds nothing while a background round goes on waits for that one before it says so. To be called
-   between descent_begin() and descent_end(), and never from inside a callback. */
+   There are three kinds, direct, background and of a group, which do not wait for each other: a
+   direct round that finds nothing while a background round goes on waits for that one before it
+   says so. Of groups one has a round at a time; a thread of another waits for its end, and begins
+   its own. To be called between descent_begin() and descent_end(), and never from inside a
+   callback. */
 void reclaim_round(const struct reclaim_request *request, struct reclaim_progress *progress);
+
+/* As oomreclaim_reclaim(), for one group. */
+size_t reclaim_group(unsigned slot, size_t bytes);
 
 /* Calls the callbacks that are to know that there is room again. On oomreclaimd, and as above; it is
    no round. */

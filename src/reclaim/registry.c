@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/base.h"
 #include "base/lock.h"
+#include "limits/group.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
@@ -55,6 +56,7 @@ oomreclaim_handle registry_add(void *memory, const struct registry_new *callback
 		.arg = callback->arg,
 		.release = release,
 		.shrinker = callback->shrinker,
+		.in_group = callback->in_group,
 	};
 	strcpy(entry->name, callback->name);
 	lock_take(&registry.lock);
@@ -130,6 +132,7 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 
 	return !entry->is_dead && is_for_room(entry) == walk->is_room &&
 	       entry->handle <= walk->newest_handle && entry->handle >= walk->oldest_handle &&
+	       group_is_within(entry->in_group, walk->in_group) &&
 	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
 	       (walk->step == REGISTRY_CALLBACKS || registry_is_shrinker(entry)) &&
 	       (!walk->is_for_targets || entry->target.is_used) && (entry->flags & other) == 0;
@@ -257,6 +260,15 @@ void registry_end_walk(struct registry_call *call)
 	call->entry = NULL;
 	lock_release(&registry.lock);
 	release_gone(gone);
+}
+
+void registry_regroup(unsigned from, unsigned to)
+{
+	lock_take(&registry.lock);
+	for (struct registry_entry *entry = registry.first; entry; entry = entry->next)
+		if (entry->in_group == from)
+			entry->in_group = to;
+	lock_release(&registry.lock);
 }
 
 uint64_t registry_newest(void)

@@ -23,6 +23,7 @@ struct registry_new {
 	oomreclaim_callback *function; /* of a shrinker: scan() */
 	void *arg;
 	struct shrinker shrinker;
+	unsigned in_group; /* a slot of limits/group.h, 0: the process's own */
 };
 
 /* How much memory registry_add() takes over. `release` is called with it, and with no lock held,
@@ -62,6 +63,7 @@ struct registry_walk {
 	uint64_t newest_handle; /* those registered later are left out */
 	uint64_t oldest_handle; /* and those before */
 	uint64_t only_handle;   /* 0: all */
+	unsigned in_group;      /* those of this group and its descendants; 0: all */
 	bool is_background;     /* made by oomreclaimd */
 	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
@@ -82,6 +84,9 @@ bool registry_note_call(struct registry_call *call, const struct registry_outcom
 
 /* Gives up the place that begin/end keep between two calls. Needed where a walk is broken off. */
 void registry_end_walk(struct registry_call *call);
+
+/* Those of a group that ends are its parent's. */
+void registry_regroup(unsigned from, unsigned to);
 
 /* The newest handle given out: a walk leaves out what is registered after it began. */
 uint64_t registry_newest(void);

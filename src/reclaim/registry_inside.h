@@ -22,6 +22,7 @@ struct registry_entry {
 	void (*release)(void *memory); /* of the entry itself */
 	struct oomreclaim_callback_stats stats;
 	unsigned flags;
+	unsigned in_group; /* a slot of limits/group.h; guarded, as it may change */
 	unsigned pins;  /* walkers that stand here: may not be unlinked */
 	bool is_called; /* one of them is inside the function */
 	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */

@@ -14,6 +14,7 @@
 #include "config/policy_in_force.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "report/log.h"
@@ -102,8 +103,12 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 		io_printf(buf, "alignment=%zu, ", control->request->alignment);
 	io_printf(buf, "order=%u, scope=", order_of(request_bytes(control->request)));
 	put_scope(buf, control->scope);
-	io_printf(buf, ", constraint=%s, policy=%s\n", constraint_name(control->constraint),
-	          policy_name(policy));
+	io_printf(buf, ", constraint=%s", constraint_name(control->constraint));
+	if (control->group != 0) {
+		io_printf(buf, ", group=");
+		io_puts_clean(buf, group_name(control->group));
+	}
+	io_printf(buf, ", policy=%s\n", policy_name(policy));
 	put_tried(buf, control);
 }
 

@@ -11,6 +11,7 @@
 #define MALLOCX_LG_ALIGN(shift) ((int)(shift))
 #define MALLOCX_ZERO 0x40
 #define MALLOCX_TCACHE_NONE 0x100
+#define MALLOCX_TCACHE(cache) (((int)(cache) + 2) << 8)
 #define MALLOCX_ARENA(arena) (((int)(arena) + 1) << 20)
 
 #define JE_API __attribute__((weak, visibility("default")))

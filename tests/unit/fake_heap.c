@@ -18,6 +18,7 @@ bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_ha
 unsigned fake_heap_evictions, fake_heap_again;
 size_t fake_heap_evict_bytes, fake_heap_evictable = SIZE_MAX;
 const struct heap_stats *fake_heap_stats;
+unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 
 /* All members are guarded by lock. */
 static struct {
@@ -236,6 +237,26 @@ static void *reserve_alloc_block(const struct heap_request *request)
 	return memory;
 }
 
+static unsigned group_current(void)
+{
+	return fake_heap_group;
+}
+
+static unsigned group_refuser_of_fake(void)
+{
+	return fake_heap_group_refuser;
+}
+
+static size_t group_evict(unsigned slot, size_t bytes)
+{
+	(void)slot;
+	if (fake_heap_group_evictions == 0)
+		return 0;
+	fake_heap_group_evictions--;
+	fake_heap_note('g');
+	return bytes;
+}
+
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -254,6 +275,9 @@ const struct heap_ops heap_ops = {
 	.dump_profile = dump_profile,
 	.reserve_create = reserve_create,
 	.reserve_alloc = reserve_alloc_block,
+	.group_current = group_current,
+	.group_refuser = group_refuser_of_fake,
+	.group_evict = group_evict,
 	.max_bytes = PTRDIFF_MAX,
 };
 

@@ -276,6 +276,7 @@ static const struct {
 	{CONSTRAINT_BUDGET, "BUDGET", true},
 	{CONSTRAINT_CGROUP, "CGROUP", false},
 	{CONSTRAINT_OVERCOMMIT, "OVERCOMMIT", false},
+	{CONSTRAINT_GROUP, "GROUP", true},
 	{CONSTRAINTS, "UNKNOWN", false},
 };
 

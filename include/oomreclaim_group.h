@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * oomreclaim_group: memory cgroups inside a process.
+ *
+ * A server that runs queries, tenants or jobs has one heap. With groups each of them has a part of
+ * it, with a limit, a reclaim and an end of its own: what a thread allocates while it is inside a
+ * group, through malloc(), operator new and all of their kind, is charged to that group and to its
+ * ancestors, and a limit that is met is that group's business alone.
+ *
+ * Unless a comment says otherwise the rules of oomreclaim.h hold: a function is thread-safe, is not
+ * async-signal-safe, leaves errno alone, and returns 0 or an errno value.
+ */
+#ifndef OOMRECLAIM_GROUP_H
+#define OOMRECLAIM_GROUP_H
+
+#include "oomreclaim.h"
+
+#ifdef __cplusplus
+/* A function beside a struct of its name, as stat() is. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+extern "C" {
+#endif
+
+/* Names one group. Never used twice in a process: that of a destroyed group is EINVAL for ever. */
+typedef uint64_t oomreclaim_group;
+
+/* The process itself, the root of all groups: what is allocated outside of any group. */
+#define OOMRECLAIM_GROUP_ROOT ((oomreclaim_group)0)
+
+/* The longest name of a group, in bytes, without the terminating NUL. */
+#define OOMRECLAIM_GROUP_NAME_MAX 31
+/* How deep groups may lie in each other: a child of the root is at depth 1. */
+#define OOMRECLAIM_GROUP_DEPTH_MAX 16
+/* How many groups there may be at a time. Of these some 4000 may have been entered: each of those has
+   an arena of jemalloc's, which has 4094 at most, the process's own included. */
+#define OOMRECLAIM_GROUPS_MAX 16383
+
+/*
+ * Makes a group, below `parent` or, with OOMRECLAIM_GROUP_ROOT, below the process. Its name, 1 to
+ * OOMRECLAIM_GROUP_NAME_MAX bytes, is copied, and need not be unique. It has no limit at first. It
+ * takes nothing of the heap until it is entered. Returns 0, or EINVAL (name or group NULL, name
+ * empty, no such parent), ENAMETOOLONG, EMLINK (the parent is at depth
+ * OOMRECLAIM_GROUP_DEPTH_MAX), EAGAIN (OOMRECLAIM_GROUPS_MAX), ENOTSUP (MALLOC_CONF has hpa:true,
+ * of which the pages can't be told apart). On error *group is left alone.
+ */
+OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group parent,
+                                           oomreclaim_group *group);
+
+/*
+ * From now on the calling thread allocates in this group; OOMRECLAIM_GROUP_ROOT: in none. Returns
+ * the group that it was in, to be entered again, as scopes nest. The group of a thread holds for
+ * everything that it calls. A group that does not exist (any more) changes nothing, nor does one
+ * that is entered first where its arena can't be had, for want of memory or as there are too many:
+ * then oomreclaim_group_current() is what it was. An arena takes some 100 KiB and 2 MiB of
+ * addresses, and that of a destroyed group is used again as soon as it is empty. What the thread
+ * frees goes back to the group that it came from, whatever group the thread is in; what it resizes
+ * stays in its group. From the first group on free() is slower in all threads, by some hundred
+ * instructions; malloc() is not. Entering takes some tens of nanoseconds where the thread was in
+ * the group lately. A thread that ends inside a group leaves it. The kernel's counterpart is a
+ * write to cgroup.procs.
+ */
+OOMRECLAIM_API oomreclaim_group oomreclaim_group_enter(oomreclaim_group group);
+
+/* The group that the calling thread is in. */
+OOMRECLAIM_API oomreclaim_group oomreclaim_group_current(void);
+
+/*
+ * The group that a block belongs to: any address inside of it. The root for what is in no group, or
+ * is no block of this heap. Where a group was destroyed its parent has its blocks.
+ */
+OOMRECLAIM_API oomreclaim_group oomreclaim_group_of(const void *block);
+
+/* What is set of a group, by the names of cgroup v2's files. */
+enum oomreclaim_group_attribute {
+	/* memory.max, in bytes: no page is taken beyond it. OOMRECLAIM_GROUP_NONE: no limit, as it
+	   is at first. Set below what is charged, the group is reclaimed until it fits or has
+	   nothing to give; what it has is not taken away. */
+	OOMRECLAIM_GROUP_MAX = 1,
+	/* What happens where its max is met and nothing is left to reclaim: an enum
+	   oomreclaim_policy, RETURN (as it is at first), ABORT or KILL. A policy callback decides here
+	   as well. */
+	OOMRECLAIM_GROUP_POLICY = 2
+};
+
+/* A limit that is none. */
+#define OOMRECLAIM_GROUP_NONE INT64_MAX
+
+/* Sets an attribute. Returns 0, or EINVAL (no such group, or the root: see oomreclaim_set_limit();
+   no such attribute), ERANGE (a value that the attribute can't have). */
+OOMRECLAIM_API int oomreclaim_group_set(oomreclaim_group group,
+                                        enum oomreclaim_group_attribute attribute, int64_t value);
+
+/* Reads an attribute. Returns 0, or EINVAL (as above, or value NULL). */
+OOMRECLAIM_API int oomreclaim_group_get(oomreclaim_group group,
+                                        enum oomreclaim_group_attribute attribute, int64_t *value);
+
+/* Counters of a group, in bytes where nothing else is said. Those of descendants are included where
+   it says so. New members are added at the end. */
+struct oomreclaim_group_stats {
+	uint64_t charged; /* pages that may be resident, descendants included */
+	uint64_t own;     /* of these, the group's own */
+	uint64_t peak;    /* the most that was charged so far */
+	uint64_t
+		allocated; /* in blocks, own ones; those that a thread keeps in its cache included */
+	uint64_t max_met;  /* how often pages were refused by its max */
+	uint64_t reclaimed; /* by callbacks, for its max, as they say */
+	uint64_t threads;   /* inside, not counting those in descendants */
+	uint64_t children;  /* groups just below it */
+};
+
+/* Reads them, up to size bytes (pass sizeof *stats). Returns 0, or EINVAL (no such group, or the
+   root; stats NULL). */
+OOMRECLAIM_API int oomreclaim_group_stats(oomreclaim_group group,
+                                          struct oomreclaim_group_stats *stats, size_t size);
+
+/* How a group ends. */
+enum oomreclaim_group_destroy {
+	/* Its blocks are freed, all at once, as at the end of a job. Nobody may use, free or resize
+	   one of them any more. Without it they go to the parent, as cgroups reparent. */
+	OOMRECLAIM_GROUP_FREE = 1
+};
+
+/*
+ * Destroys a group. Returns 0, or EINVAL (no such group, the root, unknown flags), EBUSY (threads
+ * are inside, or it has children).
+ */
+OOMRECLAIM_API int oomreclaim_group_destroy(oomreclaim_group group, unsigned flags);
+
+#ifdef __cplusplus
+}
+#pragma GCC diagnostic pop
+#endif
+
+#endif

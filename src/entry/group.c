@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The public functions of groups: oomreclaim_group.h has the contract. */
+#include "limits/group.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "heap/heap_group.h"
+#include "reclaim/control.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+
+static int check_name(const char *name)
+{
+	if (name == NULL || name[0] == '\0')
+		return EINVAL;
+	return strlen(name) > OOMRECLAIM_GROUP_NAME_MAX ? ENAMETOOLONG : 0;
+}
+
+/* With the lock. -errno, or the slot. */
+static int create(const char *name, oomreclaim_group parent)
+{
+	unsigned in = group_find(parent);
+
+	return in == 0 && parent != OOMRECLAIM_GROUP_ROOT ? -EINVAL : group_add(name, in);
+}
+
+OOM_EXPORT int oomreclaim_group_create(const char *name, oomreclaim_group parent,
+                                       oomreclaim_group *group)
+{
+	int saved = errno, slot = check_name(name);
+
+	if (slot != 0 || group == NULL)
+		return slot != 0 ? slot : EINVAL;
+	if (!heap_group_can_be())
+		return ENOTSUP;
+	group_lock();
+	slot = create(name, parent);
+	if (slot > 0)
+		*group = group_handle((unsigned)slot);
+	group_unlock();
+	errno = saved;
+	return slot < 0 ? -slot : 0;
+}
+
+OOM_EXPORT oomreclaim_group oomreclaim_group_enter(oomreclaim_group group)
+{
+	unsigned from = heap_group_current(), to = group_find(group);
+	oomreclaim_group former = group_handle(from);
+
+	if (to == from || (to == 0 && group != OOMRECLAIM_GROUP_ROOT))
+		return former;
+	if (to != 0 && !group_try_enter(to, group))
+		return former;
+	/* Where it can't, the thread stays where it is. */
+	if (!heap_group_enter(to))
+		from = to;
+	if (from != 0)
+		group_leave(from);
+	return former;
+}
+
+OOM_EXPORT oomreclaim_group oomreclaim_group_current(void)
+{
+	return group_handle(heap_group_current());
+}
+
+OOM_EXPORT oomreclaim_group oomreclaim_group_of(const void *block)
+{
+	return group_handle(heap_group_of(block));
+}
+
+/* What is above the largest size is no limit. */
+static int set_max(unsigned slot, int64_t value)
+{
+	unsigned futile = 0;
+	size_t above, now;
+
+	if (value < 0)
+		return ERANGE;
+	group_set_max(slot, value == OOMRECLAIM_GROUP_NONE ? SIZE_MAX : (size_t)value);
+	/* Until it fits, or there is nothing left to give, whatever the callbacks say. */
+	while ((above = group_excess(slot)) > 0 && futile < MAX_RECLAIM_RETRIES) {
+		now = group_charged(slot);
+		if (reclaim_group(slot, above) == 0)
+			break;
+		futile = group_charged(slot) < now ? 0 : futile + 1;
+	}
+	return 0;
+}
+
+static int set_policy(unsigned slot, int64_t value)
+{
+	if (value < OOMRECLAIM_POLICY_RETURN || value > OOMRECLAIM_POLICY_KILL)
+		return ERANGE;
+	group_set_policy(slot, (enum oomreclaim_policy)value);
+	return 0;
+}
+
+OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
+                                    enum oomreclaim_group_attribute attribute, int64_t value)
+{
+	unsigned slot = group_find(group);
+
+	if (slot == 0)
+		return EINVAL;
+	switch (attribute) {
+	case OOMRECLAIM_GROUP_MAX:
+		return set_max(slot, value);
+	case OOMRECLAIM_GROUP_POLICY:
+		return set_policy(slot, value);
+	default:
+		return EINVAL;
+	}
+}
+
+static int64_t value_of(size_t bytes)
+{
+	return bytes < (size_t)OOMRECLAIM_GROUP_NONE ? (int64_t)bytes : OOMRECLAIM_GROUP_NONE;
+}
+
+OOM_EXPORT int oomreclaim_group_get(oomreclaim_group group,
+                                    enum oomreclaim_group_attribute attribute, int64_t *value)
+{
+	unsigned slot = group_find(group);
+
+	if (slot == 0 || value == NULL)
+		return EINVAL;
+	switch (attribute) {
+	case OOMRECLAIM_GROUP_MAX:
+		*value = value_of(group_max(slot));
+		return 0;
+	case OOMRECLAIM_GROUP_POLICY:
+		*value = group_policy(slot);
+		return 0;
+	default:
+		return EINVAL;
+	}
+}
+
+OOM_EXPORT int oomreclaim_group_stats(oomreclaim_group group, struct oomreclaim_group_stats *stats,
+                                      size_t size)
+{
+	struct oomreclaim_group_stats now;
+	unsigned slot;
+
+	if (stats == NULL)
+		return EINVAL;
+	/* It does not end meanwhile. */
+	group_lock();
+	slot = group_find(group);
+	if (slot != 0) {
+		group_stats(slot, &now);
+		now.allocated = heap_group_allocated(slot);
+		copy_sized(stats, size, &now, sizeof now);
+	}
+	group_unlock();
+	return slot != 0 ? 0 : EINVAL;
+}
+
+/* With the lock. */
+static int destroy(unsigned slot, bool frees)
+{
+	if (slot == 0)
+		return EINVAL;
+	if (group_is_busy(slot))
+		return EBUSY;
+	heap_group_destroy(slot, frees);
+	registry_regroup(slot, group_parent(slot));
+	group_remove(slot);
+	return 0;
+}
+
+OOM_EXPORT int oomreclaim_group_destroy(oomreclaim_group group, unsigned flags)
+{
+	int saved = errno, error;
+
+	if ((flags & ~(unsigned)OOMRECLAIM_GROUP_FREE) != 0)
+		return EINVAL;
+	group_lock();
+	error = destroy(group_find(group), (flags & OOMRECLAIM_GROUP_FREE) != 0);
+	group_unlock();
+	errno = saved;
+	return error;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Groups in the heap: each has an arena, and a thread has a cache for each group that it was in
+ * lately, so that no block of one group is handed out in another. limits/group.h has the tree.
+ *
+ * A block knows its arena, and the arena its group. From the first group on each block that is
+ * freed is asked for it: free() leaves its fast path then, malloc() does not.
+ */
+#ifndef OOM_HEAP_GROUP_H
+#define OOM_HEAP_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Groups can't be told apart in what jemalloc's hpa maps. */
+bool heap_group_can_be(void);
+
+/* With group_lock() held, and no thread inside: its arenas are the parent's, with all that is in
+   them, or, frees, with nothing. Before group_remove(). */
+void heap_group_destroy(unsigned slot, bool frees);
+
+/* The calling thread's arena and cache are the group's; slot 0: its own. False where that can't be:
+   inside of the heap, at the thread's end, or where the group has no arena yet and gets none. Not
+   with group_lock() held, and with the group held by group_try_enter(). */
+bool heap_group_enter(unsigned slot);
+
+/* The slot of the group that the thread is in, and of the one that a block is of. */
+unsigned heap_group_current(void);
+unsigned heap_group_of(const void *block);
+
+/* Bytes in blocks of the group's own arenas, those in threads' caches included. */
+size_t heap_group_allocated(unsigned slot);
+
+/* Gives back what is free in the group and its descendants, until that is so much. Returns how much
+   it was. */
+size_t heap_group_evict(unsigned slot, size_t bytes);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/lock.h"
+#include "limits/group_inside.h"
+
+/* A slot is reused, a handle is not: the slot is in its lower bits, a count in the others. */
+#define SLOT_BITS 16
+#define SLOT_MASK ((1U << SLOT_BITS) - 1)
+
+/* What one arena is charged to, and how many threads are charging by it just now. */
+struct arena_charge {
+	atomic_uint slot;
+	atomic_uint busy;
+};
+
+struct group groups[GROUP_SLOTS];
+static struct arena_charge arenas[GROUP_ARENAS];
+static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
+/* Free slots are looked for behind the one that was given out last. Guarded by lock. */
+static unsigned newest;
+
+/* Of this thread: whose max its last charge met. */
+static OOM_TLS unsigned refuser;
+
+void group_lock(void)
+{
+	lock_take(&lock);
+}
+
+void group_unlock(void)
+{
+	lock_release(&lock);
+}
+
+static bool is_free(unsigned slot)
+{
+	return atomic_load_explicit(&groups[slot].handle, memory_order_relaxed) == 0;
+}
+
+static unsigned find_free(void)
+{
+	for (unsigned i = 1; i < GROUP_SLOTS; i++) {
+		unsigned slot = (newest + i - 1) % (GROUP_SLOTS - 1) + 1;
+
+		if (is_free(slot))
+			return slot;
+	}
+	return 0;
+}
+
+int group_add(const char *name, unsigned parent)
+{
+	struct group *group;
+	unsigned slot;
+
+	if (groups[parent].depth >= OOMRECLAIM_GROUP_DEPTH_MAX)
+		return -EMLINK;
+	slot = find_free();
+	if (slot == 0)
+		return -EAGAIN;
+	newest = slot;
+	group = &groups[slot];
+	group->parent = parent;
+	group->depth = groups[parent].depth + 1;
+	strcpy(group->name, name);
+	atomic_store_explicit(&group->charged, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->own, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->peak, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->max, SIZE_MAX, memory_order_relaxed);
+	atomic_store_explicit(&group->policy, OOMRECLAIM_POLICY_RETURN, memory_order_relaxed);
+	atomic_store_explicit(&group->max_met, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->reclaimed, 0, memory_order_relaxed);
+	/* Threads that are just being refused are still in it. */
+	atomic_fetch_and(&group->threads, ~GROUP_GONE);
+	atomic_fetch_add_explicit(&groups[parent].children, 1, memory_order_relaxed);
+	/* Release: a thread that finds the handle finds the rest. */
+	atomic_store_explicit(&group->handle, ++group->uses << SLOT_BITS | slot,
+	                      memory_order_release);
+	return (int)slot;
+}
+
+void group_remove(unsigned slot)
+{
+	struct group *group = &groups[slot];
+	size_t own = atomic_load_explicit(&group->own, memory_order_relaxed);
+
+	/* Of the ancestors' sums it is a part already. */
+	if (group->parent != 0)
+		atomic_fetch_add_explicit(&groups[group->parent].own, own, memory_order_relaxed);
+	atomic_store_explicit(&group->handle, 0, memory_order_release);
+	atomic_fetch_sub_explicit(&groups[group->parent].children, 1, memory_order_relaxed);
+}
+
+unsigned group_find(oomreclaim_group handle)
+{
+	unsigned slot = (unsigned)(handle & SLOT_MASK);
+
+	if (handle == OOMRECLAIM_GROUP_ROOT || slot >= GROUP_SLOTS ||
+	    atomic_load_explicit(&groups[slot].handle, memory_order_acquire) != handle)
+		return 0;
+	return slot;
+}
+
+oomreclaim_group group_handle(unsigned slot)
+{
+	return atomic_load_explicit(&groups[slot].handle, memory_order_relaxed);
+}
+
+unsigned group_parent(unsigned slot)
+{
+	return groups[slot].parent;
+}
+
+bool group_is_within(unsigned slot, unsigned in)
+{
+	while (slot != in && slot != 0)
+		slot = groups[slot].parent;
+	return slot == in;
+}
+
+const char *group_name(unsigned slot)
+{
+	return groups[slot].name;
+}
+
+/* ---- Threads inside ---- */
+
+bool group_try_enter(unsigned slot, oomreclaim_group handle)
+{
+	struct group *group = &groups[slot];
+
+	/* In one order with group_is_busy(): one of the two sees the other. */
+	if ((atomic_fetch_add(&group->threads, 1) & GROUP_GONE) == 0 &&
+	    atomic_load(&group->handle) == handle)
+		return true;
+	atomic_fetch_sub(&group->threads, 1);
+	return false;
+}
+
+void group_leave(unsigned slot)
+{
+	atomic_fetch_sub(&groups[slot].threads, 1);
+}
+
+bool group_is_busy(unsigned slot)
+{
+	struct group *group = &groups[slot];
+	unsigned none = 0;
+
+	if (atomic_load_explicit(&group->children, memory_order_relaxed) > 0)
+		return true;
+	return !atomic_compare_exchange_strong(&group->threads, &none, GROUP_GONE);
+}
+
+/* ---- Charges ---- */
+
+static struct arena_charge *begin_charge(unsigned arena, unsigned *slot)
+{
+	struct arena_charge *charge = &arenas[arena];
+
+	/* In one order with group_charge_arena_to(): either the new slot is read here, or this
+	   thread is seen there. */
+	atomic_fetch_add(&charge->busy, 1);
+	*slot = atomic_load(&charge->slot);
+	return charge;
+}
+
+static void end_charge(struct arena_charge *charge)
+{
+	atomic_fetch_sub_explicit(&charge->busy, 1, memory_order_release);
+}
+
+unsigned group_of_arena(unsigned arena)
+{
+	return atomic_load_explicit(&arenas[arena].slot, memory_order_relaxed);
+}
+
+static void sub(atomic_size_t *counter, size_t bytes)
+{
+	atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
+}
+
+/* page_counter_try_charge(): one that does not fit is never counted. */
+static bool try_add(struct group *group, size_t bytes)
+{
+	size_t now = atomic_load_explicit(&group->charged, memory_order_relaxed), sum;
+
+	do {
+		sum = add_saturated(now, bytes);
+		if (sum > atomic_load_explicit(&group->max, memory_order_relaxed)) {
+			atomic_fetch_add_explicit(&group->max_met, 1, memory_order_relaxed);
+			return false;
+		}
+	} while (!atomic_compare_exchange_weak_explicit(&group->charged, &now, sum,
+	                                                memory_order_relaxed,
+	                                                memory_order_relaxed));
+	if (sum > atomic_load_explicit(&group->peak, memory_order_relaxed))
+		atomic_store_explicit(&group->peak, sum, memory_order_relaxed);
+	return true;
+}
+
+static void sub_up_to(unsigned slot, unsigned end, size_t bytes)
+{
+	for (; slot != end; slot = groups[slot].parent)
+		sub(&groups[slot].charged, bytes);
+}
+
+static bool charge_slot(unsigned slot, size_t bytes)
+{
+	for (unsigned at = slot; at != 0; at = groups[at].parent)
+		if (!try_add(&groups[at], bytes)) {
+			sub_up_to(slot, at, bytes);
+			refuser = at;
+			return false;
+		}
+	atomic_fetch_add_explicit(&groups[slot].own, bytes, memory_order_relaxed);
+	return true;
+}
+
+bool group_charge(unsigned arena, size_t bytes)
+{
+	struct arena_charge *charge;
+	bool is_charged = true;
+	unsigned slot;
+
+	if (likely(group_of_arena(arena) == 0))
+		return true;
+	charge = begin_charge(arena, &slot);
+	if (slot != 0)
+		is_charged = charge_slot(slot, bytes);
+	end_charge(charge);
+	return is_charged;
+}
+
+void group_uncharge(unsigned arena, size_t bytes)
+{
+	struct arena_charge *charge;
+	unsigned slot;
+
+	if (likely(group_of_arena(arena) == 0))
+		return;
+	charge = begin_charge(arena, &slot);
+	if (slot != 0) {
+		sub(&groups[slot].own, bytes);
+		sub_up_to(slot, 0, bytes);
+	}
+	end_charge(charge);
+}
+
+unsigned group_refuser(void)
+{
+	return refuser;
+}
+
+void group_charge_arena_to(unsigned arena, unsigned slot)
+{
+	struct arena_charge *charge = &arenas[arena];
+
+	atomic_store(&charge->slot, slot);
+	/* What runs there waits for nothing. */
+	while (atomic_load(&charge->busy) > 0)
+		sched_yield();
+}
+
+/* ---- fork() ---- */
+
+void group_fork_lock(void)
+{
+	group_lock();
+}
+
+void group_fork_unlock(void)
+{
+	group_unlock();
+}
+
+void group_fork_child_in(unsigned slot)
+{
+	/* There never was a group. */
+	if (newest == 0)
+		return;
+	for (unsigned i = 1; i < GROUP_SLOTS; i++)
+		if (!is_free(i))
+			atomic_store_explicit(&groups[i].threads, i == slot, memory_order_relaxed);
+	for (unsigned i = 0; i < GROUP_ARENAS; i++)
+		atomic_store_explicit(&arenas[i].busy, 0, memory_order_relaxed);
+}

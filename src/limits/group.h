@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Groups, as memory cgroups: the tree, and what each is charged (mm/page_counter.c). A group is
+ * known by its slot, which is used again, or by its handle, which is not. Slot 0 is the root, the
+ * process, of which nothing is counted here (budget.h).
+ *
+ * Charging is called with the heap's locks held: atomic operations alone, as in budget.h.
+ */
+#ifndef OOM_GROUP_H
+#define OOM_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "oomreclaim_group.h"
+
+#define GROUP_SLOTS (OOMRECLAIM_GROUPS_MAX + 1)
+/* As many arenas as the heap may have. */
+#define GROUP_ARENAS 4096
+
+/* ---- The tree. Its lock is held by those that call what says so ---- */
+
+void group_lock(void);
+void group_unlock(void);
+
+/* With the lock: a new group's slot, or -errno. */
+int group_add(const char *name, unsigned parent);
+/* With the lock: it is gone, with its handle; what is charged to it has gone to the parent. */
+void group_remove(unsigned slot);
+
+/* The slot of a handle; 0 where there is no such group, or for the root. */
+unsigned group_find(oomreclaim_group handle);
+oomreclaim_group group_handle(unsigned slot);
+unsigned group_parent(unsigned slot);
+/* Whether the group is `in` or one of its descendants; all are in the root. */
+bool group_is_within(unsigned slot, unsigned in);
+/* "" for the root. */
+const char *group_name(unsigned slot);
+
+/* Threads inside. Enter fails where the handle is gone by now. */
+bool group_try_enter(unsigned slot, oomreclaim_group handle);
+void group_leave(unsigned slot);
+bool group_is_busy(unsigned slot);
+
+/* ---- Charges ---- */
+
+/* Which group an arena's pages are charged to; 0: to none. Returns when no thread charges by the
+   former one any more. */
+void group_charge_arena_to(unsigned arena, unsigned slot);
+unsigned group_of_arena(unsigned arena);
+
+/* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
+   one whose max it was. */
+bool group_charge(unsigned arena, size_t bytes);
+void group_uncharge(unsigned arena, size_t bytes);
+unsigned group_refuser(void);
+
+/* ---- Attributes and counters ---- */
+
+void group_set_max(unsigned slot, size_t bytes);
+size_t group_max(unsigned slot);
+size_t group_charged(unsigned slot);
+void group_set_policy(unsigned slot, enum oomreclaim_policy policy);
+enum oomreclaim_policy group_policy(unsigned slot);
+/* What its callbacks say that they have freed. */
+void group_count_reclaimed(unsigned slot, size_t bytes);
+/* How far above its max. */
+size_t group_excess(unsigned slot);
+/* All but `allocated`, which is the heap's to know. */
+void group_stats(unsigned slot, struct oomreclaim_group_stats *stats);
+
+void group_fork_lock(void);
+void group_fork_unlock(void);
+/* Of the threads inside only the one that forked is left, in `slot`. */
+void group_fork_child_in(unsigned slot);
+
+#endif

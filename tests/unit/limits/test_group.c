@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tree of groups, and what is charged in it. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include "limits/group.h"
+#include "support.h"
+
+TestSuite(group, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+/* Two arenas, of jemalloc's numbers. */
+enum { ONE = 100, TWO = 101 };
+
+static unsigned add(const char *name, unsigned parent)
+{
+	int slot;
+
+	group_lock();
+	slot = group_add(name, parent);
+	group_unlock();
+	cr_assert_gt(slot, 0);
+	return (unsigned)slot;
+}
+
+static void drop(unsigned slot)
+{
+	group_lock();
+	cr_expect_not(group_is_busy(slot));
+	group_remove(slot);
+	group_unlock();
+}
+
+static size_t own(unsigned slot)
+{
+	struct oomreclaim_group_stats stats;
+
+	group_stats(slot, &stats);
+	return stats.own;
+}
+
+Test(group, a_handle_is_used_once)
+{
+	unsigned slot = add("a", 0);
+	oomreclaim_group first = group_handle(slot), handle = first;
+
+	cr_expect_eq(group_find(first), slot);
+	for (unsigned i = 0; i < 3 * GROUP_SLOTS; i++) {
+		drop(slot);
+		cr_expect_eq(group_find(handle), 0);
+		slot = add("a", 0);
+		handle = group_handle(slot);
+		cr_expect_neq(handle, first);
+	}
+	cr_expect_eq(group_find(first), 0);
+	cr_expect_eq(group_find(OOMRECLAIM_GROUP_ROOT), 0);
+	cr_expect_eq(group_find(UINT64_MAX), 0);
+}
+
+Test(group, is_within_its_ancestors)
+{
+	unsigned a = add("a", 0), b = add("b", a), c = add("c", b), other = add("other", 0);
+
+	cr_expect(group_is_within(c, a) && group_is_within(c, b) && group_is_within(c, c));
+	cr_expect(group_is_within(c, 0) && group_is_within(0, 0));
+	cr_expect_not(group_is_within(a, c));
+	cr_expect_not(group_is_within(other, a));
+	cr_expect_not(group_is_within(0, a));
+}
+
+Test(group, is_not_deeper_than_16)
+{
+	unsigned slot = 0;
+
+	for (unsigned i = 0; i < OOMRECLAIM_GROUP_DEPTH_MAX; i++)
+		slot = add("deep", slot);
+	group_lock();
+	cr_expect_eq(group_add("deeper", slot), -EMLINK);
+	group_unlock();
+}
+
+Test(group, is_charged_with_its_ancestors)
+{
+	unsigned parent = add("parent", 0), child = add("child", parent);
+
+	group_charge_arena_to(ONE, child);
+	group_charge_arena_to(TWO, parent);
+	cr_expect(group_charge(ONE, 1000) && group_charge(TWO, 10));
+	cr_expect_eq(group_charged(child), 1000);
+	cr_expect_eq(own(child), 1000);
+	cr_expect_eq(group_charged(parent), 1010);
+	cr_expect_eq(own(parent), 10);
+	group_uncharge(ONE, 400);
+	cr_expect_eq(group_charged(child), 600);
+	cr_expect_eq(group_charged(parent), 610);
+	/* Of arenas that are no group's nothing is counted. */
+	cr_expect(group_charge(ONE + 5, SIZE_MAX));
+	group_uncharge(ONE + 5, 1);
+}
+
+Test(group, meets_the_max_of_any_ancestor)
+{
+	unsigned parent = add("parent", 0), child = add("child", parent);
+	struct oomreclaim_group_stats stats;
+
+	group_charge_arena_to(ONE, child);
+	group_set_max(parent, 1000);
+	cr_expect(group_charge(ONE, 1000));
+	cr_expect_not(group_charge(ONE, 1));
+	cr_expect_eq(group_refuser(), parent);
+	/* Nothing of it is left with the child. */
+	cr_expect_eq(group_charged(child), 1000);
+	cr_expect_eq(own(child), 1000);
+	group_set_max(child, 900);
+	cr_expect_not(group_charge(ONE, 1));
+	cr_expect_eq(group_refuser(), child);
+	cr_expect_eq(group_excess(child), 100);
+	cr_expect_eq(group_excess(parent), 0);
+	cr_expect_not(group_charge(ONE, SIZE_MAX));
+	group_stats(parent, &stats);
+	cr_expect_eq(stats.max_met, 1);
+	cr_expect_eq(stats.peak, 1000);
+	group_stats(child, &stats);
+	cr_expect_eq(stats.max_met, 2);
+}
+
+Test(group, leaves_its_charge_to_the_parent)
+{
+	unsigned parent = add("parent", 0), child = add("child", parent);
+
+	group_charge_arena_to(ONE, child);
+	cr_expect(group_charge(ONE, 1000));
+	group_charge_arena_to(ONE, parent);
+	drop(child);
+	cr_expect_eq(group_charged(parent), 1000);
+	cr_expect_eq(own(parent), 1000);
+	group_uncharge(ONE, 1000);
+	cr_expect_eq(group_charged(parent), 0);
+	cr_expect_eq(own(parent), 0);
+	group_charge_arena_to(ONE, 0);
+}
+
+Test(group, is_busy_with_threads_and_children)
+{
+	unsigned parent = add("parent", 0), child = add("child", parent);
+	oomreclaim_group handle = group_handle(child);
+
+	group_lock();
+	cr_expect(group_is_busy(parent));
+	group_unlock();
+	cr_expect(group_try_enter(child, handle));
+	group_lock();
+	cr_expect(group_is_busy(child));
+	group_unlock();
+	group_leave(child);
+	drop(child);
+	cr_expect_not(group_try_enter(child, handle));
+	drop(parent);
+	/* Who was refused is not counted in the next one. */
+	child = add("next", 0);
+	cr_expect_not(group_try_enter(child, handle));
+	drop(child);
+}
+
+Test(group, has_one_thread_in_a_child_of_fork)
+{
+	unsigned a = add("a", 0), b = add("b", 0);
+	struct oomreclaim_group_stats stats;
+
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect(group_try_enter(a, group_handle(a)) &&
+		          group_try_enter(b, group_handle(b)));
+	group_fork_child_in(b);
+	group_stats(a, &stats);
+	cr_expect_eq(stats.threads, 0);
+	group_stats(b, &stats);
+	cr_expect_eq(stats.threads, 1);
+}
+
+#define WORKERS 4
+#define ROUNDS 20000
+
+static void *charge_and_uncharge(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < ROUNDS; i++)
+		if (group_charge(ONE, 10 + i % 100))
+			group_uncharge(ONE, 10 + i % 100);
+	return NULL;
+}
+
+/* While it changes hands: each page goes back to the one that has it then. */
+Test(group, charges_while_it_goes_to_the_parent)
+{
+	unsigned parent = add("parent", 0), child;
+	pthread_t threads[WORKERS];
+
+	group_set_max(parent, 250);
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_create(&threads[i], NULL, charge_and_uncharge, NULL);
+	for (unsigned i = 0; i < 200; i++) {
+		child = add("child", parent);
+		group_charge_arena_to(ONE, child);
+		sched_yield();
+		group_charge_arena_to(ONE, parent);
+		drop(child);
+	}
+	for (unsigned i = 0; i < WORKERS; i++)
+		pthread_join(threads[i], NULL);
+	cr_expect_eq(group_charged(parent), 0);
+	cr_expect_eq(own(parent), 0);
+}
