@@ -5,7 +5,8 @@
  * A server that runs queries, tenants or jobs has one heap. With groups each of them has a part of
  * it, with a limit, a reclaim and an end of its own: what a thread allocates while it is inside a
  * group, through malloc(), operator new and all of their kind, is charged to that group and to its
- * ancestors, and a limit that is met is that group's business alone.
+ * ancestors, and a limit that is met is that group's business alone. What the library keeps for
+ * itself, registrations say, and purgeable memory are the process's.
  *
  * Unless a comment says otherwise the rules of oomreclaim.h hold: a function is thread-safe, is not
  * async-signal-safe, leaves errno alone, and returns 0 or an errno value.
@@ -52,10 +53,10 @@ OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group pa
  * the group that it was in, to be entered again, as scopes nest. The group of a thread holds for
  * everything that it calls. A group that does not exist (any more) changes nothing, nor does one
  * that is entered first where its arena can't be had, for want of memory or as there are too many:
- * then oomreclaim_group_current() is what it was. An arena takes some 100 KiB and 2 MiB of
+ * then oomreclaim_group_current() is what it was. An arena takes some 60 KiB and 2 MiB of
  * addresses, and that of a destroyed group is used again as soon as it is empty. What the thread
  * frees goes back to the group that it came from, whatever group the thread is in; what it resizes
- * stays in its group. From the first group on free() is slower in all threads, by some hundred
+ * stays in its group. From the first group on free() is slower in all threads, by some seventy
  * instructions; malloc() is not. Entering takes some tens of nanoseconds where the thread was in
  * the group lately. A thread that ends inside a group leaves it. The kernel's counterpart is a
  * write to cgroup.procs.
@@ -117,7 +118,9 @@ OOMRECLAIM_API int oomreclaim_group_stats(oomreclaim_group group,
 /* How a group ends. */
 enum oomreclaim_group_destroy {
 	/* Its blocks are freed, all at once, as at the end of a job. Nobody may use, free or resize
-	   one of them any more. Without it they go to the parent, as cgroups reparent. */
+	   one of them any more: not what a library has set up inside for the rest of the process
+	   either, as a buffer of stdio's, nor a thread that was made inside and still runs. Without
+	   it they go to the parent, as cgroups reparent. */
 	OOMRECLAIM_GROUP_FREE = 1
 };
 

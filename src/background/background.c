@@ -211,12 +211,18 @@ static void stand_in(void)
 
 static void start(void)
 {
+	unsigned was;
+	int error;
+
 	/* As long as there is one thread, the page of counters takes none of its own. */
 	stats_page_update();
 	/* The thread looks at the watermark first: it may have been crossed already. */
 	own_thread_call(CALL_WATERMARK);
 	atomic_store(&thread.is_there, true);
-	if (own_thread_start(run) == 0)
+	was = heap_leave_group();
+	error = own_thread_start(run);
+	heap_return_to_group(was);
+	if (error == 0)
 		return;
 	atomic_store(&thread.is_there, false);
 	give_up();

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "config/options.h"
+#include "heap/heap_ops.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
 #include "reclaim/registry.h"
@@ -71,10 +72,12 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 	pthread_attr_t attributes;
 	struct dry_run *run;
 	pthread_t thread;
+	unsigned was;
 
 	/* One that registers itself anew would go on for ever. */
 	if (!options.is_dry_run || is_dry)
 		return;
+	was = heap_leave_group();
 	run = malloc(sizeof *run);
 	if (run != NULL)
 		*run = (struct dry_run){handle, flags};
@@ -87,6 +90,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 		free(run);
 	}
 	pthread_attr_destroy(&attributes);
+	heap_return_to_group(was);
 }
 
 /* At its end the program may hold what one of them waits for. */

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "entry/dry_run.h"
 #include "heap/blocks.h"
+#include "heap/heap_ops.h"
 #include "oomreclaim.h"
 #include "reclaim/purgeable.h"
 #include "reclaim/registry.h"
@@ -34,16 +35,12 @@ static bool enlist(void)
 	return true;
 }
 
-OOM_EXPORT struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, unsigned cost)
+static struct oomreclaim_purgeable *make(size_t size, unsigned cost)
 {
 	struct oomreclaim_purgeable *purgeable;
 	int saved = errno;
 	void *block;
 
-	if (cost == 0 || cost > OOMRECLAIM_COST_MAX) {
-		errno = EINVAL;
-		return NULL;
-	}
 	purgeable = malloc(sizeof *purgeable);
 	block = malloc(size);
 	if (purgeable == NULL || block == NULL || !enlist()) {
@@ -54,6 +51,21 @@ OOM_EXPORT struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, 
 	}
 	purgeable_init(purgeable, block, malloc_usable_size(block), cost);
 	errno = saved;
+	return purgeable;
+}
+
+OOM_EXPORT struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, unsigned cost)
+{
+	struct oomreclaim_purgeable *purgeable;
+	unsigned was;
+
+	if (cost == 0 || cost > OOMRECLAIM_COST_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	was = heap_leave_group();
+	purgeable = make(size, cost);
+	heap_return_to_group(was);
 	return purgeable;
 }
 

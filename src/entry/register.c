@@ -37,6 +37,7 @@ static int check(const struct registry_new *callback)
 static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 {
 	oomreclaim_handle given;
+	unsigned was;
 	int error = check(callback), saved = errno;
 	void *memory;
 
@@ -44,7 +45,9 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 		return error;
 	/* An allocation like any other: it may descend the ladder, and from a callback it is served
 	   from the reserve. */
+	was = heap_leave_group();
 	memory = malloc(registry_entry_bytes);
+	heap_return_to_group(was);
 	errno = saved;
 	if (memory == NULL)
 		return ENOMEM;

@@ -15,9 +15,9 @@
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
-/* jemalloc's own, behind its fast paths. */
-void free_default(void *memory);
-void sdallocx_default(void *memory, size_t size, int flags);
+/* What is behind the fast path: heap_group.c, where there are groups, and jemalloc. */
+void heap_free_slow(void *memory);
+void heap_free_sized_slow(void *memory, size_t size);
 
 #if defined(__x86_64__) && defined(__LP64__) && defined(__SEG_FS) && !defined(__clang__) && \
 	defined(__has_builtin)
@@ -165,7 +165,7 @@ heap_bins_inline void heap_bins_free(void *memory)
 	uintptr_t index;
 
 	if (unlikely(!heap_bins_class(memory, &index) || !heap_bins_put(memory, index)))
-		free_default(memory);
+		heap_free_slow(memory);
 }
 
 /* For a caller that knows the size. A block that begins with a page may be a sampled one. */
@@ -173,7 +173,7 @@ heap_bins_inline void heap_bins_free_sized(void *memory, size_t size)
 {
 	if (unlikely(size > SC_LOOKUP_MAXCLASS || ((uintptr_t)memory & PAGE_MASK) == 0 ||
 	             !heap_bins_put(memory, sz_size2index_lookup_impl(size))))
-		sdallocx_default(memory, size, 0);
+		heap_free_sized_slow(memory, size);
 }
 
 #endif

@@ -235,6 +235,54 @@ size_t heap_group_evict(unsigned slot, size_t bytes)
 	return given;
 }
 
+/* ---- free(), behind its fast path ---- */
+
+/* jemalloc's own. */
+void free_default(void *memory);
+void sdallocx_default(void *memory, size_t size, int flags);
+
+/* What the fast path does, but for a look at whose the block is: since there are groups that is the
+   common case. False for all that needs more. */
+static bool free_own(void *memory)
+{
+	tsd_t *tsd = tsd_get(false);
+	emap_full_alloc_ctx_t found;
+	uint64_t freed;
+	size_t usable;
+
+	if (unlikely(memory == NULL || tsd_state_get(tsd) != tsd_state_nominal))
+		return false;
+	emap_full_alloc_ctx_lookup(tsd_tsdn(tsd), &arena_emap_global, memory, &found);
+	if (!found.slab || atomic_load_explicit(&heap_group_owner[edata_arena_ind_get(found.edata)],
+	                                        memory_order_relaxed) != heap_own_group)
+		return false;
+	usable = sz_index2size_lookup(found.szind);
+	freed = tsd_thread_deallocated_get(tsd);
+	/* An event is due, or the bin is full. */
+	if (usable >= tsd_thread_deallocated_next_event_get(tsd) - freed ||
+	    !cache_bin_dalloc_easy(&tsd_tcachep_get(tsd)->bins[found.szind], memory))
+		return false;
+	tsd_thread_deallocated_set(tsd, freed + usable);
+	return true;
+}
+
+static bool has_groups(void)
+{
+	return unlikely(atomic_load_explicit(&heap_has_groups, memory_order_relaxed));
+}
+
+OOM_NOINLINE void heap_free_slow(void *memory)
+{
+	if (!has_groups() || !free_own(memory))
+		free_default(memory);
+}
+
+OOM_NOINLINE void heap_free_sized_slow(void *memory, size_t size)
+{
+	if (!has_groups() || !free_own(memory))
+		sdallocx_default(memory, size, 0);
+}
+
 /* ---- What jemalloc asks, in heap_glue.h ---- */
 
 static unsigned arena_of(tsdn_t *tsdn, const void *block)
@@ -273,8 +321,7 @@ int heap_group_flags_beside(const void *block, int flags)
 {
 	unsigned index;
 
-	if ((flags & MALLOCX_ARENA_MASK) != 0 ||
-	    !atomic_load_explicit(&heap_has_groups, memory_order_relaxed))
+	if ((flags & MALLOCX_ARENA_MASK) != 0 || !has_groups())
 		return flags;
 	index = arena_of(tsdn_fetch(), block);
 	if (atomic_load_explicit(&heap_group_owner[index], memory_order_relaxed) == heap_own_group)

@@ -72,6 +72,7 @@ struct heap_ops {
 	/* The slot of the group that this thread is in (limits/group.h); and what is free in a group
 	   and its descendants, until that is `bytes`. Returns the bytes given back. */
 	unsigned (*group_current)(void);
+	bool (*group_enter)(unsigned slot);
 	/* Whose max refused this thread's last request; 0: it was something else. */
 	unsigned (*group_refuser)(void);
 	size_t (*group_evict)(unsigned slot, size_t bytes);
@@ -80,6 +81,23 @@ struct heap_ops {
 };
 
 extern const struct heap_ops heap_ops;
+
+/* What the library keeps for itself is the process's, whatever group the thread is in: that may end,
+   with all that is in it. Returns the group, for the other. */
+static inline unsigned heap_leave_group(void)
+{
+	unsigned was = heap_ops.group_current();
+
+	if (was != 0)
+		heap_ops.group_enter(0);
+	return was;
+}
+
+static inline void heap_return_to_group(unsigned was)
+{
+	if (was != 0)
+		heap_ops.group_enter(was);
+}
 
 /* heap_blocks.c: as of the last time that stats() was called. Only the library's heap. */
 struct heap_blocks {

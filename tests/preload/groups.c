@@ -585,6 +585,76 @@ static void controls(void)
 	destroy(group);
 }
 
+static uint64_t counter(const char *name)
+{
+	size_t length = sizeof(uint64_t);
+	uint64_t value;
+
+	CHECK_EQ(mallctl(name, &value, &length, NULL, 0), 0);
+	return value;
+}
+
+/* What a thread frees is counted, and its caches are looked through, as without groups. */
+static void counted(void)
+{
+	oomreclaim_group group = make("counted");
+	uint64_t allocated, freed;
+
+	oomreclaim_group_enter(group);
+	allocated = counter("thread.allocated");
+	freed = counter("thread.deallocated");
+	for (size_t i = 0; i < 10000; i++) {
+		void *first = malloc(i % 5000), *second = malloc(i % 3000 + 1);
+
+		free(first);
+		sdallocx(second, i % 3000 + 1, 0);
+	}
+	allocated = counter("thread.allocated") - allocated;
+	freed = counter("thread.deallocated") - freed;
+	CHECK(allocated >= 10000 * 3500UL && allocated == freed);
+	fill(group, 100);
+	clear();
+	/* Of 2000 blocks in a bin that has room for 200 the others are back in the arena. */
+	CHECK(stats_of(group).allocated < MIB);
+	oomreclaim_group_enter(ROOT);
+	destroy(group);
+}
+
+static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* What the library has of its own is not in the group, and outlives it. */
+static void own_records(void)
+{
+	oomreclaim_group group = make("records");
+	struct oomreclaim_purgeable *purgeable;
+	oomreclaim_handle handle;
+	unsigned calls = 0;
+
+	oomreclaim_group_enter(group);
+	fill(group, 500);
+	CHECK_EQ(oomreclaim_register("outlives", 0, 0, give_nothing, &calls, &handle), 0);
+	purgeable = oomreclaim_purgeable_alloc(100, OOMRECLAIM_COST_DEFAULT);
+	expect_of(ROOT, purgeable);
+	expect_of(group, malloc(100));
+	oomreclaim_group_enter(ROOT);
+	CHECK_EQ(oomreclaim_group_destroy(group, OOMRECLAIM_GROUP_FREE), 0);
+	group = make("next");
+	oomreclaim_group_enter(group);
+	fill(group, 200);
+	fill(group, 500);
+	oomreclaim_group_enter(ROOT);
+	oomreclaim_reclaim(SIZE_MAX);
+	CHECK_EQ(calls, 1);
+	CHECK_EQ(oomreclaim_unregister(handle), 0);
+	oomreclaim_purgeable_free(purgeable);
+	CHECK_EQ(oomreclaim_group_destroy(group, OOMRECLAIM_GROUP_FREE), 0);
+}
+
 /* A cache that the program has made for itself holds nothing of a group. */
 static void own_cache(void)
 {
@@ -815,6 +885,8 @@ int main(int argc, char **argv)
 		{"forks", forks},
 		{"controls", controls},
 		{"own-cache", own_cache},
+		{"counted", counted},
+		{"own-records", own_records},
 		{"limited", limited},
 		{"reclaims", reclaims},
 		{"refuses", refuses},

@@ -242,6 +242,12 @@ static unsigned group_current(void)
 	return fake_heap_group;
 }
 
+static bool group_enter(unsigned slot)
+{
+	fake_heap_group = slot;
+	return true;
+}
+
 static unsigned group_refuser_of_fake(void)
 {
 	return fake_heap_group_refuser;
@@ -276,6 +282,7 @@ const struct heap_ops heap_ops = {
 	.reserve_create = reserve_create,
 	.reserve_alloc = reserve_alloc_block,
 	.group_current = group_current,
+	.group_enter = group_enter,
 	.group_refuser = group_refuser_of_fake,
 	.group_evict = group_evict,
 	.max_bytes = PTRDIFF_MAX,
