@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oomreclaim for C++17: a registration or a shrinker that ends with its object, a pointer to what
- * may be taken away, a scope that ends with its block, and a memory resource for std::pmr.
- * Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL everything here does nothing where the
- * library is absent. It needs exceptions; without RTTI a memory resource equals itself only.
+ * oomreclaim for C++17: a registration, a shrinker or a group that ends with its object, a pointer
+ * to what may be taken away, a scope or a stay in a group that ends with its block, and a memory
+ * resource for std::pmr. Header-only, around oomreclaim.h; with OOMRECLAIM_OPTIONAL everything here
+ * does nothing where the library is absent. It needs exceptions; without RTTI a memory resource
+ * equals itself only.
  */
 #ifndef OOMRECLAIM_HPP
 #define OOMRECLAIM_HPP
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <memory_resource>
@@ -420,6 +422,116 @@ public:
 
 private:
 	unsigned old_;
+};
+
+/*
+ * A group for as long as the object lives: its destructor destroys it, and its blocks go to the
+ * parent. One that threads are inside of, or that has children, outlives the object.
+ */
+class group
+{
+public:
+	group() noexcept = default;
+
+	/* Throws std::system_error with oomreclaim_group_create()'s error. */
+	explicit group(const std::string &name, oomreclaim_group parent = OOMRECLAIM_GROUP_ROOT)
+	{
+		if (oomreclaim_available())
+			check(oomreclaim_group_create(name.c_str(), parent, &handle_),
+			      "oomreclaim_group_create");
+	}
+
+	group(group &&other) noexcept : handle_(std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT))
+	{
+	}
+
+	group &operator=(group &&other) noexcept
+	{
+		if (this != &other) {
+			reset();
+			handle_ = std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT);
+		}
+		return *this;
+	}
+
+	group(const group &) = delete;
+	group &operator=(const group &) = delete;
+
+	~group()
+	{
+		reset();
+	}
+
+	void reset() noexcept
+	{
+		if (*this)
+			oomreclaim_group_destroy(std::exchange(handle_, OOMRECLAIM_GROUP_ROOT), 0);
+	}
+
+	/* False where the library is absent, or after a move or reset(). */
+	explicit operator bool() const noexcept
+	{
+		return handle_ != OOMRECLAIM_GROUP_ROOT;
+	}
+
+	oomreclaim_group get() const noexcept
+	{
+		return handle_;
+	}
+
+	/* Throws std::system_error with oomreclaim_group_set()'s error. */
+	void set(oomreclaim_group_attribute attribute, std::int64_t value)
+	{
+		if (*this)
+			check(oomreclaim_group_set(handle_, attribute, value),
+			      "oomreclaim_group_set");
+	}
+
+	struct oomreclaim_group_stats stats() const
+	{
+		struct oomreclaim_group_stats stats {
+		};
+
+		if (*this)
+			oomreclaim_group_stats(handle_, &stats, sizeof stats);
+		return stats;
+	}
+
+private:
+	static void check(int error, const char *what)
+	{
+		if (error != 0)
+			throw std::system_error(error, std::generic_category(), what);
+	}
+
+	oomreclaim_group handle_ = OOMRECLAIM_GROUP_ROOT;
+};
+
+/* Inside a group until the end of the block. On the thread that made it. */
+class [[nodiscard]] group_scope
+{
+public:
+	explicit group_scope(oomreclaim_group inside) noexcept
+	    : former_(oomreclaim_available() ? oomreclaim_group_enter(inside)
+	                                     : OOMRECLAIM_GROUP_ROOT)
+	{
+	}
+
+	explicit group_scope(const group &inside) noexcept : group_scope(inside.get())
+	{
+	}
+
+	group_scope(const group_scope &) = delete;
+	group_scope &operator=(const group_scope &) = delete;
+
+	~group_scope()
+	{
+		if (oomreclaim_available())
+			oomreclaim_group_enter(former_);
+	}
+
+private:
+	oomreclaim_group former_;
 };
 
 /* The killer off until the end of the block. */

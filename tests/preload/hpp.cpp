@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -280,8 +281,55 @@ void absent()
 	oomreclaim::scope guard(OOMRECLAIM_SCOPE_NORETRY);
 	oomreclaim::scoped_resource memory(OOMRECLAIM_SCOPE_NORETRY);
 
-	CHECK(!oomreclaim_available() && !made && !oomreclaim::kill_disabled(0));
+	oomreclaim::group job("job");
+	oomreclaim::group_scope inside(job);
+
+	CHECK(!oomreclaim_available() && !made && !oomreclaim::kill_disabled(0) && !job);
 	CHECK(fill(memory) > 0);
+}
+
+/* Containers in a group, an exception for the one that has too much, and nothing else. */
+void groups()
+{
+	oomreclaim::group job("job"), moved;
+	std::vector<int> inside;
+	std::list<std::string> texts;
+	bool is_caught = false;
+
+	job.set(OOMRECLAIM_GROUP_MAX, 8 << 20);
+	{
+		oomreclaim::group_scope guard(job);
+		oomreclaim::group child("child", job.get());
+
+		inside.resize(1000);
+		texts.emplace_back("a text that is too long to be kept in place");
+		CHECK(oomreclaim_group_of(inside.data()) == job.get());
+		CHECK(oomreclaim_group_of(texts.front().data()) == job.get());
+		{
+			oomreclaim::group_scope deeper(child);
+			CHECK(oomreclaim_group_current() == child.get());
+		}
+		CHECK(oomreclaim_group_current() == job.get());
+		try {
+			for (;;)
+				texts.emplace_back(10000, 'x');
+		} catch (const std::bad_alloc &) {
+			is_caught = true;
+		}
+	}
+	CHECK(is_caught && oomreclaim_group_current() == OOMRECLAIM_GROUP_ROOT);
+	CHECK(job.stats().charged <= 8 << 20 && job.stats().max_met > 0);
+	CHECK(std::make_unique<char[]>(16 << 20) != nullptr);
+	moved = std::move(job);
+	CHECK(moved && !job && job.stats().charged == 0);
+	try {
+		moved.set(OOMRECLAIM_GROUP_MAX, -1);
+		CHECK(false);
+	} catch (const std::system_error &error) {
+		CHECK(error.code().value() == ERANGE);
+	}
+	moved.reset();
+	CHECK(!moved && oomreclaim_group_of(inside.data()) == OOMRECLAIM_GROUP_ROOT);
 }
 
 } // namespace
@@ -302,6 +350,8 @@ int main(int argc, char **argv)
 		shrinkers();
 	else if (name == "pointers")
 		pointers();
+	else if (name == "groups")
+		groups();
 	else if (name == "absent")
 		absent();
 	else
