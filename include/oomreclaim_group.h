@@ -33,8 +33,8 @@ typedef uint64_t oomreclaim_group;
 #define OOMRECLAIM_GROUP_NAME_MAX 31
 /* How deep groups may lie in each other: a child of the root is at depth 1. */
 #define OOMRECLAIM_GROUP_DEPTH_MAX 16
-/* How many groups there may be at a time. Of these some 4000 may have been entered: each of those has
-   an arena of jemalloc's, which has 4094 at most, the process's own included. */
+/* How many groups there may be at a time. Of these some 4000 may have been entered: each of those
+   has an arena of jemalloc's, which has 4094 at most, the process's own included. */
 #define OOMRECLAIM_GROUPS_MAX 16383
 
 /*

@@ -24,6 +24,9 @@ void heap_group_destroy(unsigned slot, bool frees);
    with group_lock() held, and with the group held by group_try_enter(). */
 bool heap_group_enter(unsigned slot);
 
+/* The same for slot 0, and back to the group that the thread was in: nothing is made for it. */
+bool heap_group_switch(unsigned slot);
+
 /* The slot of the group that the thread is in, and of the one that a block is of. */
 unsigned heap_group_current(void);
 unsigned heap_group_of(const void *block);

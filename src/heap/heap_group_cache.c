@@ -258,17 +258,28 @@ static void exchange(tsd_t *tsd, struct cache *to, bool is_home)
 	own->active = to;
 }
 
+static bool may_change(tsd_t *tsd)
+{
+	return tsd_nominal(tsd) && tsd_reentrancy_level_get(tsd) == 0;
+}
+
 bool heap_group_enter(unsigned slot)
+{
+	if (slot != 0 && unlikely(heap_group_arena(slot) == NULL) &&
+	    (!may_change(tsd_fetch()) || !heap_group_make_arena(slot)))
+		return false;
+	return heap_group_switch(slot);
+}
+
+bool heap_group_switch(unsigned slot)
 {
 	tsd_t *tsd = tsd_fetch();
 
 	if (slot == heap_own_group)
 		return true;
-	if (!tsd_nominal(tsd) || tsd_reentrancy_level_get(tsd) > 0)
+	if (!may_change(tsd))
 		return false;
 	if (own == NULL && !begin(tsd))
-		return false;
-	if (slot != 0 && unlikely(heap_group_arena(slot) == NULL) && !heap_group_make_arena(slot))
 		return false;
 	if (unlikely(own->destroys != heap_group_destroys())) {
 		group_lock();

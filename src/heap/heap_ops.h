@@ -72,6 +72,7 @@ struct heap_ops {
 	/* The slot of the group that this thread is in (limits/group.h); and what is free in a group
 	   and its descendants, until that is `bytes`. Returns the bytes given back. */
 	unsigned (*group_current)(void);
+	/* Out of it, slot 0, and back. */
 	bool (*group_enter)(unsigned slot);
 	/* Whose max refused this thread's last request; 0: it was something else. */
 	unsigned (*group_refuser)(void);
@@ -82,8 +83,8 @@ struct heap_ops {
 
 extern const struct heap_ops heap_ops;
 
-/* What the library keeps for itself is the process's, whatever group the thread is in: that may end,
-   with all that is in it. Returns the group, for the other. */
+/* What the library keeps for itself is the process's, whatever group the thread is in: that may
+   end, with all that is in it. Returns the group, for the other. */
 static inline unsigned heap_leave_group(void)
 {
 	unsigned was = heap_ops.group_current();

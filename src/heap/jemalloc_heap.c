@@ -206,7 +206,7 @@ const struct heap_ops heap_ops = {
 	.reserve_create = heap_reserve_create,
 	.reserve_alloc = heap_reserve_alloc,
 	.group_current = heap_group_current,
-	.group_enter = heap_group_enter,
+	.group_enter = heap_group_switch,
 	.group_refuser = group_refuser_now,
 	.group_evict = heap_group_evict,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
