@@ -655,7 +655,8 @@ static void own_records(void)
 	CHECK_EQ(oomreclaim_group_destroy(group, OOMRECLAIM_GROUP_FREE), 0);
 }
 
-/* A cache that the program has made for itself holds nothing of a group. */
+/* A cache that the program has made for itself holds nothing of a group: not all that it was filled
+   with is taken. */
 static void own_cache(void)
 {
 	oomreclaim_group group = make("own-cache");
@@ -664,14 +665,14 @@ static void own_cache(void)
 
 	CHECK_EQ(mallctl("tcache.create", &cache, &length, NULL, 0), 0);
 	oomreclaim_group_enter(group);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 130; i++)
 		blocks[i] = expect_of(group, mallocx(100, MALLOCX_TCACHE(cache)));
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 130; i++)
 		dallocx(blocks[i], MALLOCX_TCACHE(cache));
 	oomreclaim_group_enter(ROOT);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 130; i++)
 		blocks[i] = expect_of(ROOT, mallocx(100, MALLOCX_TCACHE(cache)));
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 130; i++)
 		dallocx(blocks[i], MALLOCX_TCACHE(cache));
 	destroy(group);
 }
