@@ -754,6 +754,9 @@ static void reclaims(void)
 	oomreclaim_group_enter(ROOT);
 	/* What is destroyed leaves its callbacks to the parent as well. */
 	destroy(child);
+	/* Until what it was known by inside is another's. */
+	for (size_t i = 0; i < OOMRECLAIM_GROUPS_MAX; i++)
+		destroy(make_in(other, "another"));
 	asked = 0;
 	CHECK_EQ(oomreclaim_group_set(group, OOMRECLAIM_GROUP_MAX, 11 * MIB), 0);
 	CHECK(asked > 0 && asked_other == 0 && stats_of(group).charged <= 11 * MIB);
