@@ -40,7 +40,7 @@ static void errors(void)
 	CHECK(oomreclaim_register(NULL, 0, 0, count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register("", 0, 0, count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register("x", 0, 0, NULL, NULL, &handle) == EINVAL);
-	CHECK(oomreclaim_register("x", 0, 4, count, NULL, &handle) == EINVAL);
+	CHECK(oomreclaim_register("x", 0, 8, count, NULL, &handle) == EINVAL);
 	CHECK(oomreclaim_register("x", 0,
 	                          OOMRECLAIM_CALLBACK_DIRECT | OOMRECLAIM_CALLBACK_BACKGROUND,
 	                          count, NULL, &handle) == EINVAL);
