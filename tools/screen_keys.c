@@ -14,7 +14,7 @@ static void type_filter(struct screen *screen, int key)
 {
 	size_t length = strlen(screen->order.filter);
 
-	if (key == '\r' || key == KEY_ENTER || key == KEY_ESCAPE) {
+	if (key == '\r' || key == KEY_ESCAPE) {
 		screen->is_filter_typed = false;
 		if (key == KEY_ESCAPE)
 			screen->order.filter[0] = '\0';
@@ -108,7 +108,6 @@ static void take_list_key(struct screen *screen, int key)
 		screen->order.filter[0] = '\0';
 		break;
 	case '\r':
-	case KEY_ENTER:
 		screen->pid = screen->selected;
 		screen->mode = screen->pid != 0 ? MODE_PROCESS : MODE_LIST;
 		screen->first_line = 0;
@@ -130,6 +129,9 @@ void screen_go_back(struct screen *screen)
 /* True when the user wants no more. */
 bool screen_take_key(struct screen *screen, int key)
 {
+	/* What was typed before the terminal had its mode comes as a line feed. */
+	if (key == '\n' || key == KEY_ENTER)
+		key = '\r';
 	if (screen->is_filter_typed && key != KEY_CONTROL_C && key != KEY_RESIZE) {
 		type_filter(screen, key);
 		return false;
@@ -146,7 +148,7 @@ bool screen_take_key(struct screen *screen, int key)
 		screen->first_line = 0;
 	} else if (screen->mode == MODE_LIST) {
 		take_list_key(screen, key);
-	} else if (key == KEY_ESCAPE || key == '\r' || key == KEY_ENTER ||
+	} else if (key == KEY_ESCAPE || key == '\r' ||
 	           (screen->mode == MODE_HELP && key != KEY_RESIZE)) {
 		screen_go_back(screen);
 	}
