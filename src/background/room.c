@@ -32,7 +32,9 @@ void room_want(void)
 {
 	if (atomic_exchange_explicit(&is_wanted, true, memory_order_relaxed))
 		return;
-	/* In this order: the thread maps a stack. */
+	/* Before, since one thread reads at a time, and that could be oomreclaimd by then: what it
+	   has not read yet would be no limit. And behind it, since the thread maps a stack. */
+	headroom_refresh();
 	background_look();
 	headroom_refresh();
 }
