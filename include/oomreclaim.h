@@ -122,8 +122,9 @@ struct oomreclaim_control {
 	 *    from 4 on CRITICAL; one step higher where the constraint is "CGROUP", "OVERCOMMIT" or
 	 *    "NONE", as somebody may be killed for it;
 	 *  - for the others by what is left of the nearest limit, as oomreclaim_headroom() has it
-	 *    (without the setting high): below 20 % LOW, below 10 % MEDIUM, below 5 % CRITICAL. For
-	 *    WATERMARK it is at least LOW;
+	 *    (without the setting high): below 20 % LOW, below 10 % MEDIUM, below 5 % CRITICAL. In a
+	 *    program that has never asked for headroom only the budget is known. For WATERMARK it is
+	 *    at least LOW;
 	 *  - at least MEDIUM for PRESSURE, and for all within 10 seconds behind it;
 	 *  - NONE for ROOM.
 	 */

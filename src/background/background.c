@@ -102,6 +102,14 @@ static size_t excess_bytes(void)
 	return above > stats.dirty ? above - stats.dirty : 0;
 }
 
+/* For the level, but only where the program has asked for room. To read files takes descriptors of
+   the program's table, and another thread may close those and open its own meanwhile. */
+static void read_limits(void)
+{
+	if (room_is_wanted())
+		headroom_refresh();
+}
+
 static void reclaim_to_watermark(void)
 {
 	unsigned attempt = 0, unmeasured = 0;
@@ -111,7 +119,7 @@ static void reclaim_to_watermark(void)
 	/* It is called at its start as well. */
 	if (budget_above_low() > 0)
 		flight_note(FLIGHT_WATERMARK, 0, budget_charged(), budget_above_low(), NULL);
-	headroom_refresh();
+	read_limits();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	while ((excess = excess_bytes()) > 0 && !is_stopping())
@@ -132,7 +140,7 @@ static void reclaim_by_pressure(void)
 	thread.last_pressure_ns = now;
 	TRACE2(pressure, budget_charged(), step);
 	flight_note(FLIGHT_PRESSURE, 0, budget_charged(), step, NULL);
-	headroom_refresh();
+	read_limits();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
 	background_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,
