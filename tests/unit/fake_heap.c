@@ -16,7 +16,8 @@ size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
 bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
 unsigned fake_heap_evictions, fake_heap_again;
-size_t fake_heap_evict_bytes, fake_heap_evictable = SIZE_MAX;
+size_t fake_heap_evict_bytes;
+atomic_size_t fake_heap_evictable = SIZE_MAX;
 const struct heap_stats *fake_heap_stats;
 unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 

@@ -13,6 +13,7 @@
 #define FAKE_HEAP_H
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -53,7 +54,7 @@ extern unsigned fake_heap_again;
 /* What the last eviction was asked for beyond the request. */
 extern size_t fake_heap_evict_bytes;
 /* What there is to evict, as the ladder is told. */
-extern size_t fake_heap_evictable;
+extern atomic_size_t fake_heap_evictable;
 
 /* NULL: none are kept. */
 extern const struct heap_stats *fake_heap_stats;
