@@ -23,9 +23,9 @@ struct registry_entry {
 	struct oomreclaim_callback_stats stats;
 	unsigned flags;
 	unsigned in_group; /* a slot of limits/group.h; guarded, as it may change */
-	unsigned pins;  /* walkers that stand here: may not be unlinked */
-	bool is_called; /* one of them is inside the function */
-	bool is_dead;   /* unregistered: not called again, unlinked by the last to leave */
+	unsigned pins;     /* walkers that stand here: may not be unlinked */
+	bool is_called;    /* one of them is inside the function */
+	bool is_dead;      /* unregistered: not called again, unlinked by the last to leave */
 	struct call_under_way call;
 	struct shrinker shrinker;
 	struct target target; /* of a shrinker */
