@@ -255,8 +255,8 @@ struct oomreclaim_shrinker {
  * where they are freed by munmap() or on another thread, is asked for half as much each time, down
  * to a sixteenth, and for its whole part again once the heap sees some; the report says so. Returns
  * 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for oomreclaim_register(),
- * cost out of range, size too small), E2BIG (what this library does not know is not 0),
- * ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
+ * cost out of range, size too small), E2BIG (what this library does not know is not 0,
+ * or size above 4096), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
  */
 OOMRECLAIM_API int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker,
                                                 size_t size, oomreclaim_handle *handle);

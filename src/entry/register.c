@@ -75,6 +75,9 @@ OOM_EXPORT int oomreclaim_register(const char *name, int priority, unsigned flag
 	return add(&callback, handle);
 }
 
+/* No struct of a later library is larger: the kernel's limit for those it copies, a page. */
+enum { STRUCT_BYTES_MAX = 4096 };
+
 /* Members that came later are 0 where the program does not know them, and have to be 0 where this
    library does not. */
 static int copy_shrinker(struct oomreclaim_shrinker *copy, const struct oomreclaim_shrinker *given,
@@ -84,6 +87,8 @@ static int copy_shrinker(struct oomreclaim_shrinker *copy, const struct oomrecla
 
 	if (given == NULL || size < oldest)
 		return EINVAL;
+	if (size > STRUCT_BYTES_MAX)
+		return E2BIG;
 	for (size_t i = sizeof *copy; i < size; i++)
 		if (((const unsigned char *)given)[i] != 0)
 			return E2BIG;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Shrinkers that are refused, change while they are walked, or lie. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "reclaim/registry.h"
 #include "shrinkers.h"
@@ -53,6 +54,24 @@ Test(shrinker_bad, a_longer_struct)
 	cr_expect_eq(oomreclaim_shrinker_register(&longer.known, sizeof longer, NULL), 0);
 	longer.unknown = (uint64_t)1 << 63;
 	cr_expect_eq(oomreclaim_shrinker_register(&longer.known, sizeof longer, NULL), E2BIG);
+	cr_expect_eq(registered(), 1);
+}
+
+/* A size that is no struct's is not believed: nothing is read behind a page. */
+Test(shrinker_bad, a_size_that_is_none)
+{
+	enum { PAGE = 4096 };
+	char *pages = mmap(NULL, (size_t)2 * PAGE, PROT_READ | PROT_WRITE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct oomreclaim_shrinker *last = (void *)pages;
+
+	cr_assert_neq(pages, MAP_FAILED);
+	cr_assert_eq(mprotect(pages + PAGE, PAGE, PROT_NONE), 0);
+	*last = good;
+	cr_expect_eq(oomreclaim_shrinker_register(last, SIZE_MAX, NULL), E2BIG);
+	cr_expect_eq(oomreclaim_shrinker_register(last, PAGE + 1, NULL), E2BIG);
+	cr_expect_eq(registered(), 0);
+	cr_expect_eq(oomreclaim_shrinker_register(last, PAGE, NULL), 0);
 	cr_expect_eq(registered(), 1);
 }
 
