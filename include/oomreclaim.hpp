@@ -27,7 +27,8 @@ namespace oomreclaim
 {
 
 /* What registrations and shrinkers share: functions that stay where they are when the object moves,
-   and the handle. */
+   and the handle. A function may end its own registration, by reset(), a move or the destructor:
+   the call that it is in keeps it, with all that it has captured, until it returns. */
 template <class Functions> class registered
 {
 public:
@@ -80,9 +81,26 @@ public:
 	}
 
 protected:
+	/* The argument of the C functions. */
+	struct held : std::enable_shared_from_this<held> {
+		explicit held(Functions given) : functions(std::move(given))
+		{
+		}
+
+		Functions functions;
+	};
+
 	explicit registered(Functions functions)
-	    : functions_(std::make_unique<Functions>(std::move(functions)))
+	    : functions_(std::make_shared<held>(std::move(functions)))
 	{
+	}
+
+	/* The functions, for the time of a call. */
+	static std::shared_ptr<Functions> hold(void *arg)
+	{
+		std::shared_ptr<held> kept = static_cast<held *>(arg)->shared_from_this();
+
+		return {kept, &kept->functions};
 	}
 
 	static void check(int error, const char *what)
@@ -91,7 +109,7 @@ protected:
 			throw std::system_error(error, std::generic_category(), what);
 	}
 
-	std::unique_ptr<Functions> functions_;
+	std::shared_ptr<held> functions_;
 	oomreclaim_handle handle_ = 0;
 };
 
@@ -122,8 +140,10 @@ public:
 private:
 	static std::size_t call(const oomreclaim_control *control, void *arg)
 	{
+		const auto kept = hold(arg);
+
 		try {
-			return (*static_cast<function *>(arg))(*control);
+			return (*kept)(*control);
 		} catch (...) {
 			return 0; /* no frame above could catch it */
 		}
@@ -189,8 +209,10 @@ private:
 
 	static std::size_t call_count(const oomreclaim_control *, void *arg)
 	{
+		const auto kept = hold(arg);
+
 		try {
-			return static_cast<shrinker_functions *>(arg)->count();
+			return kept->count();
 		} catch (...) {
 			return OOMRECLAIM_STOP;
 		}
@@ -198,8 +220,10 @@ private:
 
 	static std::size_t call_scan(const oomreclaim_control *control, void *arg)
 	{
+		const auto kept = hold(arg);
+
 		try {
-			return static_cast<shrinker_functions *>(arg)->scan(*control);
+			return kept->scan(*control);
 		} catch (...) {
 			return OOMRECLAIM_STOP;
 		}

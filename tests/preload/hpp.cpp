@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "oomreclaim.hpp"
@@ -86,6 +87,62 @@ void registrations()
 	} catch (const std::system_error &error) {
 		CHECK(error.code().value() == EINVAL);
 	}
+}
+
+/* Says when it ends. */
+struct mark {
+	unsigned *ends;
+
+	explicit mark(unsigned &count) : ends(&count)
+	{
+	}
+
+	mark(const mark &other) = default;
+
+	mark(mark &&other) noexcept : ends(std::exchange(other.ends, nullptr))
+	{
+	}
+
+	~mark()
+	{
+		if (ends != nullptr)
+			++*ends;
+	}
+};
+
+/* The functions end with their last call, not within. */
+void own_end()
+{
+	oomreclaim::registration first, second;
+	oomreclaim::shrinker counting, scanning;
+	unsigned ends = 0, calls = 0;
+	bool is_cut_short = false;
+	auto drop = [&](auto end) {
+		return [&, end, kept = mark(ends)](auto...) -> std::size_t {
+			/* Not by way of what may be gone. */
+			unsigned &now = ends, before = ends;
+			bool &is_cut = is_cut_short;
+
+			calls++;
+			end();
+			if (now != before)
+				is_cut = true;
+			return 0;
+		};
+	};
+	auto some = [](auto...) { return block_bytes; };
+	auto none = [](auto...) { return std::size_t{0}; };
+
+	first = oomreclaim::registration("resets", drop([&] { first.reset(); }));
+	second = oomreclaim::registration("moves", drop([&] { second = {"next", none}; }));
+	counting = oomreclaim::shrinker("count", drop([&] { counting.reset(); }), some);
+	scanning = oomreclaim::shrinker("scan", some, drop([&] { scanning = {}; }));
+	ends = 0;
+	CHECK(oomreclaim_reclaim(block_bytes) == 0);
+	CHECK(calls == 4 && !is_cut_short && ends == 4);
+	CHECK(!first && second && !counting && !scanning && second.stats().calls == 0);
+	CHECK(oomreclaim_reclaim(block_bytes) == 0);
+	CHECK(calls == 4 && second.stats().calls > 0);
 }
 
 void throwing()
@@ -340,6 +397,8 @@ int main(int argc, char **argv)
 
 	if (name == "registrations")
 		registrations();
+	else if (name == "own-end")
+		own_end();
 	else if (name == "throwing")
 		throwing();
 	else if (name == "thrown-out")
