@@ -380,15 +380,14 @@ public:
 	}
 
 	/* A new T from these arguments, in place of what there was. Throws std::bad_alloc,
-	   std::system_error (EINVAL: the cost), and what T throws. */
+	   std::system_error (EINVAL: the cost), and what T throws; then there is none. */
 	template <class... Args, class Element = T,
 	          std::enable_if_t<!std::is_array_v<Element>, int> = 0>
 	pin make(Args &&...args)
 	{
-		pin made = allocate(sizeof(T));
-
-		new (static_cast<void *>(made.get())) T(std::forward<Args>(args)...);
-		return made;
+		return construct(sizeof(T), [&](element_type *at) {
+			new (static_cast<void *>(at)) T(std::forward<Args>(args)...);
+		});
 	}
 
 	/* So many new elements, as `new T[count]` makes them. Throws as above, and
@@ -398,13 +397,26 @@ public:
 	{
 		if (count > static_cast<std::size_t>(-1) / 2 / sizeof(element_type))
 			throw std::bad_array_new_length();
-		pin made = allocate(count * sizeof(element_type));
-
-		std::uninitialized_default_construct_n(made.get(), count);
-		return made;
+		return construct(count * sizeof(element_type), [&](element_type *at) {
+			std::uninitialized_default_construct_n(at, count);
+		});
 	}
 
 private:
+	template <class Fill> pin construct(std::size_t bytes, Fill fill)
+	{
+		pin made = allocate(bytes);
+
+		try {
+			fill(made.get());
+		} catch (...) {
+			made.reset();
+			reset();
+			throw;
+		}
+		return made;
+	}
+
 	pin allocate(std::size_t bytes)
 	{
 		reset();

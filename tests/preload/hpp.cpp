@@ -271,8 +271,42 @@ struct point {
 	long x, y;
 };
 
+struct fragile {
+	bool is_whole = true;
+
+	explicit fragile(bool is_broken = true)
+	{
+		if (is_broken)
+			throw std::runtime_error("");
+	}
+};
+
+/* A constructor that throws leaves nothing to lock, with the library or without. */
+void broken()
+{
+	oomreclaim::purgeable_ptr<fragile> single;
+	oomreclaim::purgeable_ptr<fragile[]> several;
+	unsigned caught = 0;
+
+	CHECK(single.make(false)->is_whole && single.lock());
+	try {
+		(void)single.make(true);
+	} catch (const std::runtime_error &) {
+		caught++;
+	}
+	try {
+		(void)several.make(3);
+	} catch (const std::runtime_error &) {
+		caught++;
+	}
+	CHECK(caught == 2 && !single.lock() && !several.lock());
+	CHECK(single.make(false)->is_whole && single.lock());
+}
+
 void pointers()
 {
+	broken();
+
 	oomreclaim::purgeable_ptr<char[]> block, moved(1000);
 	oomreclaim::purgeable_ptr<point> single;
 
@@ -326,6 +360,8 @@ void pointers()
 
 void absent()
 {
+	broken();
+
 	oomreclaim::shrinker shrinks(
 		"", [] { return 0; }, [](std::size_t) { return 0; });
 	oomreclaim::purgeable_ptr<long[]> block;
