@@ -70,6 +70,12 @@ public:
 		return handle_ != 0;
 	}
 
+	/* For the functions of oomreclaim.h; 0 where the object is false. */
+	oomreclaim_handle handle() const noexcept
+	{
+		return handle_;
+	}
+
 	struct oomreclaim_callback_stats stats() const
 	{
 		struct oomreclaim_callback_stats stats {
@@ -194,6 +200,20 @@ public:
 		if (oomreclaim_available())
 			check(oomreclaim_shrinker_register(&made, sizeof made, &handle_),
 			      "oomreclaim_shrinker_register");
+	}
+
+	/* How large the cache should be now: oomreclaim_cache_target(). SIZE_MAX where the object is
+	   false. */
+	std::size_t target() const noexcept
+	{
+		return *this ? oomreclaim_cache_target(handle_) : SIZE_MAX;
+	}
+
+	/* A miss of so many bytes that a larger cache would have hit: oomreclaim_cache_regret(). False
+	   where there is no target for it, ever. */
+	bool regret(std::size_t bytes) const noexcept
+	{
+		return *this && oomreclaim_cache_regret(handle_, bytes) == 0;
 	}
 
 private:

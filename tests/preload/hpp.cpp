@@ -3,6 +3,8 @@
    library. */
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <list>
@@ -267,6 +269,26 @@ void shrinkers()
 	CHECK(oomreclaim_reclaim(1) == 0 && throws.stats().stops > 0);
 }
 
+/* A target, and regret that is counted; none for a shrinker that oomreclaimd may not count. */
+void targets()
+{
+	auto count = [] { return block_bytes; };
+	auto scan = [](std::size_t) { return std::size_t{0}; };
+	oomreclaim::shrinker asks("asks", count, scan), moved;
+	oomreclaim::shrinker direct("direct", count, scan, {2, 0, 0, OOMRECLAIM_CALLBACK_DIRECT});
+
+	CHECK(asks.handle() != 0 && asks.handle() != direct.handle());
+	while (asks.target() == SIZE_MAX)
+		std::this_thread::sleep_for(std::chrono::milliseconds(10));
+	CHECK(asks.regret(4096) && asks.stats().bytes_regretted == 4096);
+	CHECK(asks.target() > 0 && asks.stats().bytes_target > 0);
+	CHECK(oomreclaim_cache_target(asks.handle()) != SIZE_MAX);
+	CHECK(direct.target() == SIZE_MAX && !direct.regret(4096));
+	moved = std::move(asks);
+	CHECK(asks.handle() == 0 && asks.target() == SIZE_MAX && !asks.regret(1));
+	CHECK(moved.target() != SIZE_MAX);
+}
+
 struct point {
 	long x, y;
 };
@@ -366,6 +388,7 @@ void absent()
 		"", [] { return 0; }, [](std::size_t) { return 0; });
 	oomreclaim::purgeable_ptr<long[]> block;
 	CHECK(!shrinks && shrinks.stats().calls == 0 && !block.lock());
+	CHECK(shrinks.handle() == 0 && shrinks.target() == SIZE_MAX && !shrinks.regret(1));
 	block.make(10)[9] = 7;
 	auto moved = std::move(block);
 	CHECK(!block.lock() && moved.lock()[9] == 7);
@@ -443,6 +466,8 @@ int main(int argc, char **argv)
 		scopes();
 	else if (name == "shrinkers")
 		shrinkers();
+	else if (name == "targets")
+		targets();
 	else if (name == "pointers")
 		pointers();
 	else if (name == "groups")
