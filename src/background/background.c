@@ -309,6 +309,7 @@ void background_fork_child(void)
 	thread.last_pressure_ns = 0;
 	own_thread_fork_child();
 	watch_fork_child();
+	room_fork_child();
 	if (had_thread || has_duty())
 		atomic_store_explicit(&background_is_wanted, has_duty(), memory_order_relaxed);
 }

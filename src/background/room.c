@@ -17,6 +17,8 @@ atomic_bool room_asked;
 
 /* room_look() is needed, from the first time that anybody wanted it. Relaxed. */
 static atomic_bool is_wanted;
+/* oomreclaimd of this process has been called for that. A child has none of it. Relaxed. */
+static atomic_bool is_called;
 static _Atomic uint64_t looked_ns;
 
 /* oomreclaimd's own. */
@@ -30,7 +32,10 @@ bool room_is_wanted(void)
 
 void room_want(void)
 {
-	if (atomic_exchange_explicit(&is_wanted, true, memory_order_relaxed))
+	if (likely(atomic_load_explicit(&is_called, memory_order_relaxed)))
+		return;
+	atomic_store_explicit(&is_wanted, true, memory_order_relaxed);
+	if (atomic_exchange_explicit(&is_called, true, memory_order_relaxed))
 		return;
 	/* Before, since one thread reads at a time, and that could be oomreclaimd by then: what it
 	   has not read yet would be no limit. And behind it, since the thread maps a stack. */
@@ -42,8 +47,7 @@ void room_want(void)
 void room_ask(void)
 {
 	atomic_store_explicit(&room_asked, true, memory_order_relaxed);
-	if (!room_is_wanted())
-		room_want();
+	room_want();
 }
 
 static uint64_t passed_ms(void)
@@ -125,4 +129,10 @@ void room_stand_in(void)
 		return;
 	headroom_refresh();
 	atomic_store_explicit(&looked_ns, now_ns(), memory_order_relaxed);
+}
+
+void room_fork_child(void)
+{
+	atomic_store_explicit(&room_asked, false, memory_order_relaxed);
+	atomic_store_explicit(&is_called, false, memory_order_relaxed);
 }

@@ -11,19 +11,17 @@
 OOM_EXPORT size_t oomreclaim_cache_target(oomreclaim_handle handle)
 {
 	size_t bytes = SIZE_MAX;
-	bool is_new;
 
-	registry_target(handle, &bytes, &is_new);
-	if (unlikely(is_new))
+	if (registry_target(handle, &bytes))
 		room_want();
 	return bytes;
 }
 
 OOM_EXPORT int oomreclaim_cache_regret(oomreclaim_handle handle, size_t bytes)
 {
-	bool is_new, is_cache = registry_regret(handle, bytes, &is_new);
+	bool is_cache = registry_regret(handle, bytes);
 
-	if (unlikely(is_new))
+	if (is_cache)
 		room_want();
 	return is_cache ? 0 : EINVAL;
 }

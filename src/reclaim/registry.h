@@ -118,10 +118,9 @@ void registry_note_file(const struct registry_code *code);
 
 /* ---- Caches with targets: shrinkers that oomreclaimd may call ---- */
 
-/* What its target is, and more of what it regrets. False where the handle names no such. is_new: it
-   has one from now on. */
-bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new);
-bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new);
+/* What its target is, and more of what it regrets. False where the handle names no such. */
+bool registry_target(oomreclaim_handle handle, size_t *bytes);
+bool registry_regret(oomreclaim_handle handle, size_t bytes);
 
 /* True if there ever was one. */
 bool registry_has_caches(void);

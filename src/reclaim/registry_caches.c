@@ -12,40 +12,39 @@ bool registry_has_caches(void)
 }
 
 /* With the lock held. oomreclaimd has to be able to count it. */
-static struct registry_entry *find_cache(oomreclaim_handle handle, bool *is_new)
+static struct registry_entry *find_cache(oomreclaim_handle handle)
 {
 	struct registry_entry *entry = *registry_find(handle);
 
-	*is_new = false;
 	if (entry == NULL || entry->is_dead || !registry_is_shrinker(entry) ||
 	    (entry->flags & OOMRECLAIM_CALLBACK_DIRECT) != 0)
 		return NULL;
 	if (!entry->target.is_used) {
-		entry->target.is_used = *is_new = true;
+		entry->target.is_used = true;
 		entry->target.bytes = SIZE_MAX;
 		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
 	}
 	return entry;
 }
 
-bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new)
+bool registry_target(oomreclaim_handle handle, size_t *bytes)
 {
 	const struct registry_entry *entry;
 
 	lock_take(&registry.lock);
-	entry = find_cache(handle, is_new);
+	entry = find_cache(handle);
 	if (entry != NULL)
 		*bytes = entry->target.bytes;
 	lock_release(&registry.lock);
 	return entry != NULL;
 }
 
-bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new)
+bool registry_regret(oomreclaim_handle handle, size_t bytes)
 {
 	struct registry_entry *entry;
 
 	lock_take(&registry.lock);
-	entry = find_cache(handle, is_new);
+	entry = find_cache(handle);
 	if (entry != NULL) {
 		entry->target.regret_bytes = add_saturated(entry->target.regret_bytes, bytes);
 		entry->stats.bytes_regretted += bytes;

@@ -373,6 +373,27 @@ static void targets(void)
 	CHECK(oomreclaim_cache_target(handles[0]) < 28 * MIB);
 }
 
+/* Run with limit:64M. A child that maps nothing has a thread as soon as it asks. */
+static void child(void)
+{
+	pid_t pid;
+
+	enlist(0);
+	for (int i = 0; i < STEPS_MAX && oomreclaim_cache_target(handles[0]) == SIZE_MAX; i++)
+		usleep(STEP_US);
+	pid = fork();
+	if (pid == 0) {
+		oomreclaim_set_limit(32 * MIB);
+		for (int i = 0; i < STEPS_MAX / 10; i++) {
+			if (oomreclaim_cache_target(handles[0]) <= 32 * MIB)
+				_exit(0);
+			usleep(STEP_US);
+		}
+		_exit(1);
+	}
+	CHECK_EQ(check_child(pid), 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -386,6 +407,7 @@ int main(int argc, char **argv)
 		{"callbacks", callbacks},
 		{"level", level},
 		{"targets", targets},
+		{"child", child},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
