@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The caches of the list that ask how large they should be: target.h's arithmetic over them. */
 #include "base/base.h"
+#include "limits/budget.h"
 #include "reclaim/registry_inside.h"
 
 /* A cache has one ever since. Relaxed: it orders nothing. */
@@ -76,13 +77,21 @@ static void make_step(struct target_pass *pass)
 	pass->shares += entry->target.share;
 }
 
+/* The caches have no more than the heap, whatever one of them says: one that is wrong does not take
+   the limit from all. */
+static void add_all(struct target_pass *pass)
+{
+	FOR_EACH_CACHE(entry)
+	target_add(pass, &entry->target);
+	pass->pool_bytes = min_size(pass->pool_bytes, budget_charged());
+}
+
 void registry_set_targets(size_t headroom_bytes, size_t excess_bytes)
 {
 	struct target_pass pass = {.caches = 0};
 
 	lock_take(&registry.lock);
-	FOR_EACH_CACHE(entry)
-	target_add(&pass, &entry->target);
+	add_all(&pass);
 	if (target_aim(&pass, headroom_bytes, excess_bytes))
 		make_step(&pass);
 	FOR_EACH_CACHE(entry)

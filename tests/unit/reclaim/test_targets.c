@@ -97,6 +97,22 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 	cr_expect_eq(target(&cache), 63 * MIB);
 }
 
+Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
+{
+	struct cache liar = {.bytes = SIZE_MAX - 1}, other = {.bytes = 16 * MIB};
+
+	cr_assert(budget_charge(32 * MIB));
+	cache_add(&liar);
+	cache_add(&other);
+	target(&liar);
+	target(&other);
+	wait_for_target(&liar, 31 * MIB + 512 * KIB);
+	wait_for_target(&other, 31 * MIB + 512 * KIB);
+	liar.bytes = (size_t)1 << 50;
+	budget_set_limit(48 * MIB);
+	wait_for_target(&other, 24 * MIB - 24 * MIB / 64);
+}
+
 Test(targets, two_share_and_regret_moves_it)
 {
 	struct cache a = {.bytes = 16 * MIB}, b = {.bytes = 16 * MIB}, other = {.bytes = MIB};
