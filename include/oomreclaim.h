@@ -77,7 +77,8 @@ static inline bool oomreclaim_available(void)
 /* Why a callback is called. */
 enum oomreclaim_reason {
 	OOMRECLAIM_REASON_ALLOC = 1,     /* an allocation failed */
-	OOMRECLAIM_REASON_MANUAL = 2,    /* oomreclaim_reclaim() or _set_limit() was called */
+	OOMRECLAIM_REASON_MANUAL = 2,    /* oomreclaim_reclaim() or _set_limit() was called; of
+	                                    count(), or oomreclaimd counts for targets */
 	OOMRECLAIM_REASON_LIMIT = 3,     /* an allocation failed, at the budget */
 	OOMRECLAIM_REASON_WATERMARK = 4, /* the heap is above the setting high */
 	OOMRECLAIM_REASON_PRESSURE = 5,  /* the system reported memory pressure */
@@ -164,8 +165,8 @@ enum oomreclaim_callback_flags {
  *  - pthread_exit: the thread ends;
  *  - in oomreclaimd: throw is std::terminate(), longjmp has no place to go to, and pthread_exit
  *    ends oomreclaimd for this process.
- * The same holds for policy callbacks. liboomreclaim-debug.so finds out whether that is kept
- * (docs/debugging.md).
+ * The same holds for policy callbacks. liboomreclaim-debug.so finds waits for locks that are not
+ * allowed (docs/debugging.md); the others it does not look for.
  *
  * glibc declares malloc() a `leaf`: a compiler may take it that the call does not come back into
  * the file it stands in, and keep what only this file knows (static variables) in registers over
@@ -183,8 +184,8 @@ typedef uint64_t oomreclaim_handle;
  *   priority  highest first, equal ones in order of registration
  *   flags     0, or one of enum oomreclaim_callback_flags
  *   handle    where to put the handle, or NULL if it will never be removed
- * Returns 0, or EINVAL (name or function NULL or name empty, unknown flags, or both),
- * ENAMETOOLONG, ENOMEM. On error *handle is left alone. A callback registered
+ * Returns 0, or EINVAL (name or function NULL or name empty, flags unknown or more than
+ * one), ENAMETOOLONG, ENOMEM. On error *handle is left alone. A callback registered
  * from a callback is first called in the next round. A child of fork() keeps
  * its parent's registrations. Unregister before the file that the function is in
  * is unloaded; where dlclose() finds that this was forgotten, it is done then.
@@ -216,7 +217,10 @@ struct oomreclaim_shrinker {
 	int priority;     /* flags and arg */
 	unsigned flags;
 	oomreclaim_callback *count; /* returns the bytes that scan() could free now, 0 for none.
-	                               Cheap: it is called up to five times in a round */
+	                               Cheap: it is called up to five times in a round, and
+	                               with no round ten times a second by oomreclaimd, once
+	                               it has a target (oomreclaim_cache_target()): reason is
+	                               MANUAL then, and bytes_wanted 1 */
 	oomreclaim_callback *scan;  /* frees about control->bytes_wanted; returns the bytes it
 	                               freed. More is welcome, less is asked for again */
 	void *arg;
@@ -254,9 +258,10 @@ struct oomreclaim_shrinker {
  * begins changes from round to round. One whose scan() claims bytes of which the heap sees none, as
  * where they are freed by munmap() or on another thread, is asked for half as much each time, down
  * to a sixteenth, and for its whole part again once the heap sees some; the report says so. Returns
- * 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for oomreclaim_register(),
- * cost out of range, size too small), E2BIG (what this library does not know is not 0,
- * or size above 4096), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be NULL.
+ * 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for oomreclaim_register()
+ * or OOMRECLAIM_CALLBACK_ROOM, cost out of range, size too small), E2BIG (what this library does not
+ * know is not 0, or size above 4096), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be
+ * NULL.
  */
 OOMRECLAIM_API int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker,
                                                 size_t size, oomreclaim_handle *handle);
@@ -311,9 +316,9 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  *
  * It is set anew ten times a second by oomreclaimd, which calls count() for it. Asking takes some
  * tens of nanoseconds, and a few more for each callback that is registered. SIZE_MAX: there is no
- * limit, the handle is none of a shrinker or that of one with OOMRECLAIM_CALLBACK_DIRECT, or nobody
- * has counted yet: that is so until a moment after the first call, which starts oomreclaimd, and for
- * which it may allocate.
+ * limit, the handle is none of a shrinker or that of one with OOMRECLAIM_CALLBACK_DIRECT, or
+ * oomreclaimd has not counted yet, which it does within a tenth of a second of the first call for the
+ * handle, or so. The first call of all starts oomreclaimd, for which it may allocate.
  */
 OOMRECLAIM_API size_t oomreclaim_cache_target(oomreclaim_handle handle);
 
@@ -571,9 +576,9 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
  *  - what the heap has mapped, what is free in it, the settings limit and high, and a limit set by
  *    oomreclaim_set_limit(): of this moment;
  *  - limit:auto, rlimits, what of them others than the heap have mapped, a cgroup's limit and what
- *    others have in use there: as oomreclaimd has read them last, up to a tenth of a second ago while it is
- *    asked again and again, up to a second behind a pause. Where oomreclaimd can't start for want
- *    of memory or of a process, these stay as they are.
+ *    others have in use there: as oomreclaimd has read them last, up to a tenth of a second ago
+ *    while it is asked more often than that, up to a second behind a pause of a tenth of a second or
+ *    more. Where oomreclaimd can't start for want of memory or of a process, these stay as they are.
  *
  * It is the sum of what is left, not the largest block: one that needs a piece larger than what is
  * free in one place may fail. What threads keep in their caches, and what is free between blocks of

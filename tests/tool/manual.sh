@@ -17,6 +17,8 @@ for page in "$root"/man/*.[135]; do
 		fail "$page"
 		cat "$tmp/lint"
 	fi
+	# A macro that does not begin its line is printed, and mandoc does not say so.
+	! grep -En '^[^.].* \.[A-Z][a-z] ' "$root/man/$page" || fail "$page: a macro within a line"
 	mandoc -Tascii "$root/man/$page" >"$tmp/text"
 	[ "$(wc -l <"$tmp/text")" -gt 40 ] || fail "$page: $(wc -l <"$tmp/text") lines"
 done
