@@ -73,7 +73,12 @@ class _Cached(Generic[_T]):
                 return found[0]
             self._misses += 1
         result = self._function(*args, **keywords)
-        self._keep(key, result)
+        try:
+            self._keep(key, result)
+        except MemoryError:  # it is not kept, but it is there
+            pass
+        except Exception:  # size()'s, which the caller knows nothing of
+            sys.excepthook(*sys.exc_info())
         return result
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

@@ -282,6 +282,20 @@ class Caching(unittest.TestCase):
         with self.assertRaises(TypeError):
             half([])
 
+    def test_a_size_that_raises(self):
+        reported = []
+        hook, sys.excepthook = sys.excepthook, lambda *error: reported.append(error[0])
+        self.addCleanup(setattr, sys, "excepthook", hook)
+        sizes = iter([ZeroDivisionError, MemoryError])
+
+        def size(result):
+            raise next(sizes)
+
+        cached = self.made(size=size)
+        self.assertEqual((cached(1), cached(1)), (b"x" * 1000, b"x" * 1000))
+        self.assertEqual(cached.cache_info(), (0, 2, None, 0, 0, 0))
+        self.assertEqual(reported, [ZeroDivisionError])
+
     def test_the_oldest_are_dropped(self):
         cached = self.made(size=len)
         for number in range(100):
