@@ -72,6 +72,8 @@ def _find_library() -> Optional[ctypes.CDLL]:
     library.oomreclaim_set_limit.restype = ctypes.c_size_t
     library.oomreclaim_set_limit.argtypes = [ctypes.c_size_t]
     library.oomreclaim_get_limit.restype = ctypes.c_size_t
+    library.oomreclaim_headroom.restype = ctypes.c_size_t
+    library.oomreclaim_headroom.argtypes = [ctypes.POINTER(ctypes.c_char_p)]
     library.oomreclaim_scope_save.restype = ctypes.c_uint
     library.oomreclaim_scope_save.argtypes = [ctypes.c_uint]
     library.oomreclaim_scope_restore.restype = None
@@ -122,6 +124,15 @@ def get_limit() -> Optional[int]:
 def set_limit(size: Optional[Size]) -> int:
     """Limits the heap; None for no limit. Returns the bytes by which it is above that already."""
     return int(_require().oomreclaim_set_limit(_NO_LIMIT if size is None else parse_size(size)))
+
+
+def _headroom() -> Optional[int]:
+    """Bytes until malloc() fails, or None where something else is nearer."""
+    constraint = ctypes.c_char_p()
+    if _library is None:
+        return None
+    bytes_ = int(_library.oomreclaim_headroom(ctypes.byref(constraint)))
+    return bytes_ if constraint.value in (b"BUDGET", b"RLIMIT_AS", b"RLIMIT_DATA") else None
 
 
 @contextlib.contextmanager

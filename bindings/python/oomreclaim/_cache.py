@@ -87,6 +87,7 @@ class _Cached(Generic[_T]):
 
     def _keep(self, key: Hashable, result: _T) -> None:
         size = max(int(self._size(result)), 1)
+        self._make_room(size)
         gone = []  # let go behind the lock: what ends may do anything
         with oomreclaim._lock:
             if key in self._results or self._maxsize == 0:
@@ -96,6 +97,12 @@ class _Cached(Generic[_T]):
             while self._maxsize is not None and len(self._results) > self._maxsize:
                 gone.append(self._pop())
         gone.clear()
+
+    def _make_room(self, size: int) -> None:
+        """Without a watermark nobody else asks for memory before there is none."""
+        headroom = oomreclaim._headroom()
+        if headroom is not None and headroom < max(size, self._bytes // _STEP):
+            self._drop(size)
 
     def _pop(self) -> Tuple[_T, int]:
         _, oldest = self._results.popitem(last=False)
@@ -160,7 +167,8 @@ def cache(function: Any = None, *, maxsize: Optional[int] = None, typed: bool = 
 
     So it needs no maxsize. It is a callback with this priority (see callback()): what it drops it counts by
     size(result), which sys.getsizeof() is right about for bytes, str and arrays, but not for what contains others.
-    Without the library, or a watermark, it is functools.lru_cache(maxsize).
+    It does so too when it keeps a result, where the heap is near its limit and no watermark stands before that.
+    Without the library, or a limit, it is functools.lru_cache(maxsize).
     """
     if function is None:
         return lambda decorated: _make(decorated, maxsize, typed, priority, size)

@@ -206,6 +206,21 @@ class With(unittest.TestCase):
         self.assertRegex(oomreclaim.version(), r"^[0-9]+\.[0-9]+\.[0-9]+$")
 
 
+@unittest.skipUnless(oomreclaim.available() and oomreclaim.stats()["high"] is None, "a run of its own")
+class WithoutWatermark(unittest.TestCase):
+    def test_cache(self):
+        @oomreclaim.cache
+        def block(number):
+            return bytes([number % 256]) * MIB
+
+        for number in range(1000):
+            self.assertEqual(block(number)[0], number % 256)
+        info = block.cache_info()
+        self.assertEqual((info.misses, info.currsize + info.dropped), (1000, 1000))
+        # It is no smaller than it has to be.
+        self.assertGreater(info.currsize, 32)
+
+
 @unittest.skipIf(oomreclaim.available(), "the other run")
 class Without(unittest.TestCase):
     def test_callback(self):

@@ -16,6 +16,10 @@ export PYTHONPATH="$root/bindings/python" PYTHONDONTWRITEBYTECODE=1
 /usr/bin/python3 "$root/tests/preload/programs/bindings.py"
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
 	/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
+for conf in limit:96M ""; do
+	(ulimit -v 262144 && env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=$conf \
+		/usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutWatermark)
+done
 # By the name of the debug library, which is another.
 mv "$tmp/liboomreclaim.so.0" "$tmp/liboomreclaim-debug.so.0"
 env LD_PRELOAD="$tmp/liboomreclaim-debug.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
