@@ -29,7 +29,8 @@ def mutations(text):
 
 def problem(src, head, old, new, tests, known):
     match = re.match(r"(\S+) (.+?): ", head)
-    if not match or not old or new is None or not tests:
+    # script/mutate takes blanks alone for a line that was not finished.
+    if not match or not (old or "").strip() or not (new or "").strip() or not tests:
         return "not of the form FILE FUNCTION: WHAT, and a line each of - + ="
     path = src / match[1]
     if not path.is_file():
