@@ -135,7 +135,7 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 	       group_is_within(entry->in_group, walk->in_group) &&
 	       (walk->only_handle == 0 || entry->handle == walk->only_handle) &&
 	       (walk->step == REGISTRY_CALLBACKS || registry_is_shrinker(entry)) &&
-	       (!walk->is_for_targets || entry->target.is_used) && (entry->flags & other) == 0;
+	       (entry->flags & other) == 0;
 }
 
 static struct registry_entry *from(const struct registry_call *call,

@@ -68,7 +68,6 @@ struct registry_walk {
 	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
 	enum { REGISTRY_CALLBACKS, REGISTRY_COUNT, REGISTRY_SCAN } step;
-	bool is_for_targets;          /* for those that have one */
 	struct registry_entry *group; /* from there on, and of its priority; NULL: all */
 };
 

@@ -77,12 +77,32 @@ static void make_step(struct target_pass *pass)
 	pass->shares += entry->target.share;
 }
 
-/* The caches have no more than the heap, whatever one of them says: one that is wrong does not take
-   the limit from all. */
+/* A shrinker that has no target. Those that oomreclaimd may not call are not counted. */
+static bool is_beside(const struct registry_entry *entry, const struct registry_entry *cache)
+{
+	return !entry->is_dead && !entry->target.is_used && registry_is_shrinker(entry) &&
+	       (entry->flags & OOMRECLAIM_CALLBACK_DIRECT) == 0 &&
+	       entry->priority >= cache->priority;
+}
+
+/* What is asked after the caches is not taken for them. */
+static void add_others(struct target_pass *pass)
+{
+	const struct registry_entry *cache = next_cache(registry.first);
+
+	for (struct registry_entry *entry = registry.first; cache && entry; entry = entry->next)
+		if (is_beside(entry, cache))
+			target_beside(pass, entry->target.size_bytes,
+			              entry->priority > cache->priority ? 0 : entry->shrinker.cost);
+}
+
+/* All have no more than the heap, whatever one of them says: one that is wrong does not take the
+   limit from all. */
 static void add_all(struct target_pass *pass)
 {
 	FOR_EACH_CACHE(entry)
-	target_add(pass, &entry->target);
+	target_add(pass, &entry->target, entry->shrinker.cost);
+	add_others(pass);
 	pass->pool_bytes = min_size(pass->pool_bytes, budget_charged());
 }
 

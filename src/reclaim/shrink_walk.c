@@ -151,7 +151,6 @@ bool visit_sizes(struct visit *visit)
 	struct registry_walk walk = visit->walk;
 
 	walk.step = REGISTRY_COUNT;
-	walk.is_for_targets = true;
 	while (registry_begin_call(&visit->callback, &walk))
 		if (!count(visit, NULL))
 			return false;

@@ -27,14 +27,25 @@ __extension__ typedef __int128 sum;
 /* More than a process can have, or than is missed in a step: the sums stay right. */
 #define BYTES_MAX ((uint64_t)1 << 44)
 
-void target_add(struct target_pass *pass, struct target *target)
+void target_add(struct target_pass *pass, struct target *target, unsigned cost)
 {
 	if (target->share == 0)
 		target->share = pass->caches > 0 ? pass->shares / pass->caches : SHARE_MEAN;
 	pass->caches++;
 	pass->shares += target->share;
+	pass->costs += target->share * cost;
 	pass->pool_bytes = add_saturated(pass->pool_bytes, target->size_bytes);
 	pass->regret_bytes = add_saturated(pass->regret_bytes, target->regret_bytes);
+}
+
+void target_beside(struct target_pass *pass, size_t bytes, unsigned cost)
+{
+	product all = (product)pass->costs + (product)pass->shares * cost;
+
+	if (all > 0)
+		pass->pool_bytes = add_saturated(pass->pool_bytes,
+		                                 (size_t)((product)min_size(bytes, BYTES_MAX) *
+		                                          pass->costs / all));
 }
 
 bool target_aim(struct target_pass *pass, size_t headroom_bytes, size_t excess_bytes)

@@ -37,11 +37,16 @@ struct target_pass {
 	size_t pool_bytes; /* for all of them */
 	uint64_t regret_bytes;
 	uint64_t shares;
+	uint64_t costs; /* times the shares */
 	uint64_t rates; /* times their costs */
 };
 
 /* First of all, each. */
-void target_add(struct target_pass *pass, struct target *target);
+void target_add(struct target_pass *pass, struct target *target, unsigned cost);
+
+/* Then each of the others, which have no target: what can be had of it counts as left. As in a round,
+   the cheaper it is the more of it, and all of it where its cost is 0: it is asked first. */
+void target_beside(struct target_pass *pass, size_t bytes, unsigned cost);
 
 /* headroom_bytes: beyond what they have; excess_bytes: that they have beyond what they may. True if
    it is time for a step. */

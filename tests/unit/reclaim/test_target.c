@@ -218,7 +218,7 @@ static void step(const struct load loads[CACHES])
 	for (int i = 0; i < CACHES; i++) {
 		targets[i].size_bytes = caches[i].entries * ENTRY_BYTES;
 		used += targets[i].size_bytes;
-		target_add(&pass, &targets[i]);
+		target_add(&pass, &targets[i], loads[i].cost);
 	}
 	if (target_aim(&pass, used < POOL ? POOL - used : 0, used > POOL ? used - POOL : 0)) {
 		for (int i = 0; i < CACHES; i++)
@@ -320,7 +320,7 @@ static void set(size_t headroom_bytes, size_t excess_bytes, struct target *targe
 	struct target_pass pass = {.caches = 0};
 
 	for (size_t i = 0; i < count; i++)
-		target_add(&pass, &target[i]);
+		target_add(&pass, &target[i], 1);
 	if (target_aim(&pass, headroom_bytes, excess_bytes)) {
 		for (size_t i = 0; i < count; i++)
 			target_take(&pass, &target[i], 1);

@@ -113,6 +113,29 @@ Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
 	wait_for_target(&other, 24 * MIB - 24 * MIB / 64);
 }
 
+Test(targets, what_others_can_give_is_left_as_well)
+{
+	struct cache cache = {.bytes = 8 * MIB}, same = {.bytes = 8 * MIB},
+		     cheap = {.bytes = 4 * MIB}, first = {.bytes = 2 * MIB}, last = {.bytes = MIB};
+
+	cr_assert(budget_charge(64 * MIB));
+	cache_add_with(&cache, 0, 3, 0);
+	target(&cache);
+	wait_for_target(&cache, 8 * MIB - 8 * MIB / 64);
+	cache_add_with(&same, 0, 3, 0);
+	wait_for_target(&cache, 12 * MIB - 12 * MIB / 64);
+	cache_add_with(&cheap, 0, 1, 0);
+	wait_for_target(&cache, 15 * MIB - 15 * MIB / 64);
+	cache_add_with(&first, 1, OOMRECLAIM_COST_MAX, 0);
+	wait_for_target(&cache, 17 * MIB - 17 * MIB / 64);
+	cache_add_with(&last, -1, 1, 0);
+	first.bytes = 4 * MIB;
+	wait_for_target(&cache, 19 * MIB - 19 * MIB / 64);
+	cr_expect_eq(same.scans + cheap.scans + first.scans + last.scans, 0);
+	cr_expect_eq(oomreclaim_unregister(first.handle), 0);
+	wait_for_target(&cache, 15 * MIB - 15 * MIB / 64);
+}
+
 Test(targets, two_share_and_regret_moves_it)
 {
 	struct cache a = {.bytes = 16 * MIB}, b = {.bytes = 16 * MIB}, other = {.bytes = MIB};
@@ -138,7 +161,8 @@ Test(targets, two_share_and_regret_moves_it)
 	cr_expect_eq(stats.bytes_regretted % MIB, 0);
 	cr_assert_eq(oomreclaim_callback_stats(other.handle, &stats, sizeof stats), 0);
 	cr_expect_eq(stats.bytes_target, 0);
-	cr_expect_eq(other.counts, 0, "it has never asked");
+	cr_expect_gt(other.counts, 0, "what can be had of it counts");
+	other.bytes = 0;
 	/* The other has all of it once one is gone. */
 	handle = a.handle;
 	cr_expect_eq(oomreclaim_unregister(handle), 0);
