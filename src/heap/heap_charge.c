@@ -18,6 +18,7 @@
 #include "heap/heap_glue.h"
 #include "limits/budget.h"
 #include "limits/group.h"
+#include "limits/headroom.h"
 #include "limits/pages.h"
 
 /* Retained extents whose pages the system refused to take back (they may be locked in memory):
@@ -75,6 +76,8 @@ static bool charge_records(base_t *base, unsigned arena)
 	if (!atomic_compare_exchange_strong_explicit(&records[arena], &before, now,
 	                                             memory_order_relaxed, memory_order_relaxed))
 		budget_uncharge(now - before);
+	else
+		headroom_mapped(now - before);
 	return true;
 }
 
@@ -93,6 +96,7 @@ void heap_base_delete(tsdn_t *tsdn, base_t *base)
 	size_t charged =
 		atomic_exchange_explicit(&records[base_ind_get(base)], 0, memory_order_relaxed);
 
+	headroom_unmapped(charged);
 	base_delete(tsdn, base);
 	budget_uncharge(charged);
 }
@@ -216,18 +220,23 @@ bool heap_charge_enter_gap(bool is_entered)
 	return was;
 }
 
+/* Addresses for records are no room for anything else: they count as the heap's once they are
+   charged, and as another's till then. */
 void *heap_base_alloc_mmap(void *at, size_t size, size_t alignment, bool *zero, bool *commit)
 {
 	void *memory = extent_alloc_mmap(at, size, alignment, zero, commit);
 
-	if (memory != NULL)
+	if (memory != NULL) {
 		heap_maps_added(memory, size);
+		headroom_unmapped(size);
+	}
 	return memory;
 }
 
 /* A block of records has a mapping of its own: retained or not, nobody would use it again. */
 bool heap_base_dalloc_mmap(void *addr, size_t size)
 {
+	headroom_mapped(size);
 	heap_maps_drop(addr, size);
 	return false;
 }

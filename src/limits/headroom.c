@@ -9,7 +9,7 @@
 #include "limits/group_left.h"
 #include "system/proc.h"
 
-/* Addresses that the heap has. Relaxed, as all here: each stands for itself alone. */
+/* Addresses that the heap has and can use. Relaxed, as all here: each stands for itself alone. */
 static atomic_size_t mapped;
 
 /* Ceilings, as last read. */

@@ -136,6 +136,31 @@ static void data(void)
 	can_be_had("RLIMIT_DATA");
 }
 
+/* Where not even a small block is to be had there is next to no room. What the kernel knows is read by
+   and by. */
+static void is_full(const char *constraint)
+{
+	struct pool pool = {0};
+
+	CHECK(headroom(constraint) > 4 * SLACK);
+	CHECK(pool_fill(&pool, 4 * KIB) * 4 * KIB > 4 * SLACK);
+	for (int i = 0; i < STEPS_MAX / 100 && headroom(constraint) > MIB; i++)
+		usleep(STEP_US);
+	CHECK(headroom(constraint) <= MIB);
+	pool_clear(&pool);
+	CHECK(headroom(constraint) > 4 * SLACK);
+}
+
+static void address_space_full(void)
+{
+	is_full("RLIMIT_AS");
+}
+
+static void data_full(void)
+{
+	is_full("RLIMIT_DATA");
+}
+
 /* Run in a group of 64 MiB, without and with limit:auto. */
 static void group(void)
 {
@@ -402,6 +427,8 @@ int main(int argc, char **argv)
 		{"high", high},
 		{"address-space", address_space},
 		{"data", data},
+		{"address-space-full", address_space_full},
+		{"data-full", data_full},
 		{"group", group},
 		{"no-system-call", no_system_call},
 		{"callbacks", callbacks},
