@@ -30,6 +30,7 @@ import os
 import re
 import sys
 import threading
+import warnings
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar, Union, overload
 
 __version__ = "0.1.0"
@@ -180,7 +181,7 @@ def stats() -> Dict[str, Any]:
 
 _callbacks: List[Tuple[int, Callback]] = []  # highest priority first
 _lock = threading.RLock()  # a signal handler may fork while its thread has it
-_waker: Any = None
+_waker: Any = None  # False: it can't be had
 # A child would never get it where another thread has it at this moment.
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release,
                     after_in_child=_lock.release)
@@ -249,7 +250,11 @@ def _start() -> None:
     global _waker
     if _waker is None:
         from ._waker import Waker
-        _waker = Waker(_call_all)
+        try:
+            _waker = Waker(_call_all)
+        except (OSError, RuntimeError) as error:  # the program does without
+            _waker = False
+            warnings.warn(f"oomreclaim: only reclaim() calls callbacks: {error}", RuntimeWarning, stacklevel=3)
 
 
 from ._cache import CacheInfo, cache  # noqa: E402  behind what it needs

@@ -40,10 +40,12 @@ class Waker:
 
     def __init__(self, call: Callable[[int], object]) -> None:
         self._call = call
-        self._read, self._write = _pipe()
         module = ctypes.CDLL(_module_path())
+        self._read, self._write = _pipe()
         error = module.oomreclaim_module_init(b"%d:/proc/self/fd/%d" % (_WAIT_MS, self._write))
         if error != 0:
+            os.close(self._read)
+            os.close(self._write)
             raise OSError(error, "modules:fifo is in use: " + os.strerror(error))
         self._start()
         os.register_at_fork(after_in_child=self._after_fork)

@@ -221,6 +221,24 @@ class WithoutWatermark(unittest.TestCase):
         self.assertGreater(info.currsize, 32)
 
 
+@unittest.skipUnless("WithoutModule" in sys.argv, "a run of its own")
+class WithoutModule(unittest.TestCase):
+    def test_callbacks(self):
+        cache = Cache()
+        before = os.listdir("/proc/self/fd")
+        with self.assertWarnsRegex(RuntimeWarning, "only reclaim.*fifo.so"):
+            oomreclaim.callback(cache.drop)
+
+        @oomreclaim.cache(size=len)
+        def block(number):
+            return b"x" * 1000
+
+        self.assertEqual(block(1), block(1))
+        self.assertEqual(len(os.listdir("/proc/self/fd")), len(before))
+        oomreclaim.reclaim(MIB)
+        self.assertEqual((len(cache.threads), block.cache_info().dropped), (1, 1))
+
+
 @unittest.skipIf(oomreclaim.available(), "the other run")
 class Without(unittest.TestCase):
     def test_callback(self):

@@ -20,6 +20,9 @@ for conf in limit:96M ""; do
 	(ulimit -v 262144 && env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=$conf \
 		/usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutWatermark)
 done
+mv "$tmp/oomreclaim" "$tmp/elsewhere"
+env LD_PRELOAD="$tmp/liboomreclaim.so.0" /usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutModule
+mv "$tmp/elsewhere" "$tmp/oomreclaim"
 # By the name of the debug library, which is another.
 mv "$tmp/liboomreclaim.so.0" "$tmp/liboomreclaim-debug.so.0"
 env LD_PRELOAD="$tmp/liboomreclaim-debug.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
