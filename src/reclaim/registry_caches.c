@@ -62,12 +62,14 @@ static struct registry_entry *next_cache(struct registry_entry *entry)
 	return entry;
 }
 
-#define FOR_EACH_CACHE(entry)                                                            \
-	for (struct registry_entry *entry = next_cache(registry.first); (entry) != NULL; \
+#define FOR_EACH_CACHE(entry)                                       \
+	for ((entry) = next_cache(registry.first); (entry) != NULL; \
 	     (entry) = next_cache((entry)->next))
 
 static void make_step(struct target_pass *pass)
 {
+	struct registry_entry *entry;
+
 	FOR_EACH_CACHE(entry)
 	target_take(pass, &entry->target, entry->shrinker.cost);
 	FOR_EACH_CACHE(entry)
@@ -100,6 +102,8 @@ static void add_others(struct target_pass *pass)
    limit from all. */
 static void add_all(struct target_pass *pass)
 {
+	struct registry_entry *entry;
+
 	FOR_EACH_CACHE(entry)
 	target_add(pass, &entry->target, entry->shrinker.cost);
 	add_others(pass);
@@ -109,6 +113,7 @@ static void add_all(struct target_pass *pass)
 void registry_set_targets(size_t headroom_bytes, size_t excess_bytes)
 {
 	struct target_pass pass = {.caches = 0};
+	struct registry_entry *entry;
 
 	lock_take(&registry.lock);
 	add_all(&pass);
