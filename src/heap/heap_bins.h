@@ -56,6 +56,10 @@ _Static_assert(sizeof(cache_bin_t) % sizeof(void *) == 0, "a bin is no whole num
 		                              (words) * sizeof(void *));                          \
 	})
 
+#ifdef JEMALLOC_UAF_DETECTION
+#error "Each free() would have to leave a sample of the blocks to jemalloc."
+#endif
+
 #define heap_bins_inline static inline __attribute__((always_inline))
 
 /* The current thread's records, relative to heap_bins_base(). */
@@ -74,7 +78,7 @@ heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 	uint64_t allocated;
 	size_t usable;
 	szind_t index;
-	void **head;
+	void **head, *block;
 
 	if (unlikely(size > SC_LOOKUP_MAXCLASS))
 		return slow(size);
@@ -97,13 +101,16 @@ heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 			return slow(size);
 		HEAP_BINS_BIN(thread, words)->low_bits_low_water = (uint16_t)(uintptr_t)(head + 1);
 	}
+	/* The block is read before it leaves the bin: a signal's handler that frees one in between
+	   would put that one into its place, and this one would be given out twice. */
+	block = *head;
+	__asm__("" : "+r"(head), "+r"(block));
 	HEAP_BINS_BIN(thread, words)->stack_head = head + 1;
 	if (config_stats)
 		HEAP_BINS_BIN(thread, words)->tstats.nrequests++;
 	HEAP_BINS_HIDE(thread);
 	*HEAP_BINS_ITEM(uint64_t, thread, tsd_thread_allocatedp_get_unsafe) = allocated;
-	HEAP_BINS_HIDE(head);
-	return *head;
+	return block;
 }
 
 /* Puts a block of this size class into its bin, or returns false. */
