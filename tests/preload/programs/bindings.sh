@@ -17,8 +17,8 @@ export PYTHONPATH="$root/bindings/python" PYTHONDONTWRITEBYTECODE=1
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
 	/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
 for conf in limit:96M ""; do
-	(ulimit -v 262144 && env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=$conf \
-		/usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutWatermark)
+	prlimit --as=$((256 << 20)) env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=$conf \
+		/usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutWatermark
 done
 mv "$tmp/oomreclaim" "$tmp/elsewhere"
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" /usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutModule
