@@ -56,10 +56,14 @@ for _ in 1 2 3 4; do
 	sh -c 'echo $$ >"$1/cgroup.procs" && for _ in 1 2 3 4 5 6; do sleep 1; head -c 20M "$2"; done &&
 		while cat "$2"; do :; done' sh "$group" "$tmp/other" >/dev/null 2>&1 &
 done
+# What that user can reach, wherever the build is.
+chmod 711 "$tmp"
+cp "$library" "$tmp/liboomreclaim.so.0"
+cp "$pressure" "$tmp/pressure"
 user=
 [ "$(id -u)" -ne 0 ] || user="setpriv --reuid=65534 --regid=65534 --clear-groups"
 # shellcheck disable=SC2086
-if ! timeout 60 $user env LD_PRELOAD="$library" "$pressure" stall >/dev/null; then
+if ! timeout 60 $user env LD_PRELOAD="$tmp/liboomreclaim.so.0" "$tmp/pressure" stall >/dev/null; then
 	echo "FAIL: told before there was that stall, or not at all"
 	exit 1
 fi
