@@ -85,19 +85,6 @@ static void print_keys(void)
 		printf("%s\t%s\t%s\n", row.key, row.range, row.meaning);
 }
 
-static void put_quoted(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++)
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)(unsigned char)*text);
-		else
-			putchar(*text);
-	putchar('"');
-}
-
 static void print_json(void)
 {
 	struct setting row;
@@ -107,10 +94,10 @@ static void print_json(void)
 		const struct in_force *now = &in_force[i];
 
 		printf("%s{\"key\": \"%s\", \"value\": ", i > 0 ? ",\n " : "", row.key);
-		put_quoted(now->source != NULL ? now->value : row.default_text);
+		tool_put_quoted(now->source != NULL ? now->value : row.default_text);
 		printf(", \"source\": \"%s\", \"default\": \"%s\", \"values\": \"%s\", \"meaning\": ",
 		       now->source != NULL ? now->source : "default", row.default_text, row.range);
-		put_quoted(row.meaning);
+		tool_put_quoted(row.meaning);
 		printf("}");
 	}
 	printf("]\n");

@@ -155,17 +155,6 @@ void events_view(FILE *to, const struct stats_page *page, size_t count)
 		fprintf(to, "no event so far\n");
 }
 
-static void put_string(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		putchar(*text);
-	}
-	putchar('"');
-}
-
 void events_json(const struct stats_page *page)
 {
 	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
@@ -181,7 +170,7 @@ void events_json(const struct stats_page *page)
 		       ", \"name\": ",
 		       i > 0 ? ",\n  " : "", (uint64_t)event->number, event->time_ns, event->thread,
 		       kind_of(event), event->detail, event->bytes, event->more);
-		put_string(event->name);
+		tool_put_quoted(event->name);
 		putchar('}');
 	}
 	putchar(']');

@@ -111,22 +111,28 @@ static int open_page_in(const char *task, enum page_error *error)
 	return fd;
 }
 
-/* True for a zombie. Its directory of descriptors is empty, and root's. */
-static bool has_ended(const char *task)
+const char *page_stat(const char *task, char *text, size_t bytes)
 {
-	char path[PATH_BYTES], text[256];
-	const char *state;
-	ssize_t bytes;
+	char path[PATH_BYTES];
+	ssize_t got;
 	int fd;
 
 	snprintf(path, sizeof path, "%s/stat", task);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+	got = fd >= 0 ? read(fd, text, bytes - 1) : -1;
 	if (fd >= 0)
 		close(fd);
-	text[bytes > 0 ? bytes : 0] = '\0';
-	/* Behind the name, in which anything may be. */
-	state = strrchr(text, ')');
+	text[got > 0 ? got : 0] = '\0';
+	/* The last one: there may be any in the name. */
+	return strrchr(text, ')');
+}
+
+/* True for a zombie. Its directory of descriptors is empty, and root's. */
+static bool has_ended(const char *task)
+{
+	char text[256];
+	const char *state = page_stat(task, text, sizeof text);
+
 	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
 }
 

@@ -33,6 +33,11 @@ bool page_read_last(int fd, struct stats_page *page);
    left. */
 int page_fail(pid_t pid, enum page_error error, const struct stats_page *page);
 
+/* Reads the file stat of a task (/proc/PID, or a thread's directory below it) into `text`. Returns
+   the part from the parenthesis behind the name on: the state, the parent, and so on; NULL if the
+   file can't be read. */
+const char *page_stat(const char *task, char *text, size_t bytes);
+
 #define PAGE_COMM_MAX 16
 /* The process's name as ps has it, "?" if unknown. */
 void page_comm(pid_t pid, char name[PAGE_COMM_MAX]);

@@ -42,18 +42,6 @@ static void keep(pid_t pid, const struct stats_page *page, void *arg)
 	samples[samples_count++].page = *page;
 }
 
-/* Between quotes, in JSON and in Prometheus's labels alike. */
-static void put_quoted(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		putchar(*text);
-	}
-	putchar('"');
-}
-
 /* ---- JSON ---- */
 
 static void put_json_callbacks(const struct stats_page *page)
@@ -63,7 +51,7 @@ static void put_json_callbacks(const struct stats_page *page)
 		const struct stats_page_callback *callback = &page->callback[i];
 
 		printf("%s{\"name\": ", i > 0 ? ", " : "");
-		put_quoted(callback->name);
+		tool_put_quoted(callback->name);
 		printf(", \"priority\": %d, \"calls\": %" PRIu64 ", \"bytes_claimed\": %" PRIu64
 		       ", \"bytes_measured\": %" PRIu64 ", \"longest_ns\": %" PRIu64 "}",
 		       callback->priority, callback->calls, callback->bytes_claimed,
@@ -77,9 +65,9 @@ static void put_json(const struct sample *sample)
 	const struct oomreclaim_stats *stats = &sample->page.stats;
 
 	printf("{\"pid\": %d, \"name\": ", sample->pid);
-	put_quoted(sample->comm);
+	tool_put_quoted(sample->comm);
 	printf(", \"library\": ");
-	put_quoted(sample->page.library);
+	tool_put_quoted(sample->page.library);
 	printf(", \"policy\": \"%s\", \"age_ms\": %" PRIu64, view_policy(sample->page.policy),
 	       view_age_ms(&sample->page));
 	for (size_t i = 0; i < fields_count; i++) {
@@ -94,9 +82,9 @@ static void put_json(const struct sample *sample)
 	       ", \"last_outcome\": \"%s\", \"last_pid\": %d, \"last_constraint\": ",
 	       stats->last_time_ns, stats->last_size, view_outcome(stats->last_outcome),
 	       stats->last_pid);
-	put_quoted(stats->last_constraint);
+	tool_put_quoted(stats->last_constraint);
 	printf(", \"pressure\": \"%s\", \"pressure_path\": ", view_pressure(sample->page.pressure));
-	put_quoted(sample->page.pressure_path);
+	tool_put_quoted(sample->page.pressure_path);
 	printf(", ");
 	put_json_callbacks(&sample->page);
 	if (has_events) {
@@ -122,7 +110,7 @@ static void print_json(bool is_list)
 static void put_labels(const struct sample *sample)
 {
 	printf("{pid=\"%d\",name=", sample->pid);
-	put_quoted(sample->comm);
+	tool_put_quoted(sample->comm);
 }
 
 static void put_metric(const struct field *field)
@@ -174,7 +162,7 @@ static void put_callback_metric(size_t metric)
 			printf("%s", callback_metrics[metric].metric);
 			put_labels(&samples[i]);
 			printf(",callback=");
-			put_quoted(callback->name);
+			tool_put_quoted(callback->name);
 			printf(",priority=\"%d\",number=\"%u\"} %.17g\n", callback->priority, j,
 			       (double)value * callback_metrics[metric].unit);
 		}

@@ -165,19 +165,11 @@ static void read_command(pid_t pid, char command[COMMAND_BYTES])
 /* 0 where that is not known. */
 static pid_t parent_of(pid_t pid)
 {
-	char path[64], text[256];
+	char task[64], text[256];
 	const char *state;
-	ssize_t bytes;
-	int fd;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-	if (fd >= 0)
-		close(fd);
-	text[bytes > 0 ? bytes : 0] = '\0';
-	/* Behind the name, in which anything may be: the state, and the parent. */
-	state = strrchr(text, ')');
+	snprintf(task, sizeof task, "/proc/%d", pid);
+	state = page_stat(task, text, sizeof text);
 	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
 }
 

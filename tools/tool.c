@@ -145,6 +145,19 @@ void tool_clean(char *text)
 			*text = '?';
 }
 
+void tool_put_quoted(const char *text)
+{
+	putchar('"');
+	for (; *text != '\0'; text++)
+		if (*text == '"' || *text == '\\')
+			printf("\\%c", *text);
+		else if ((unsigned char)*text < ' ')
+			printf("\\u%04x", (unsigned)(unsigned char)*text);
+		else
+			putchar(*text);
+	putchar('"');
+}
+
 int tool_flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))

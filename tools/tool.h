@@ -55,6 +55,9 @@ const char *tool_limit(uint64_t bytes);
 /* The text with what is not printable ASCII as '?'; in place. */
 void tool_clean(char *text);
 
+/* On stdout, between quotes: in JSON, and in Prometheus's labels for a text that is clean. */
+void tool_put_quoted(const char *text);
+
 /* What has been printed has to have arrived: the exit status. */
 int tool_flush(void);
 

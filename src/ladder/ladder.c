@@ -371,7 +371,6 @@ static void note_refuser(struct oom_control *control)
 static void *attempt(struct oom_control *control)
 {
 	bool is_all_kept = control->tried.is_all_kept;
-
 	void *memory;
 
 	control->tried.is_all_kept = false;

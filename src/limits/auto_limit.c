@@ -2,6 +2,7 @@
 #include "limits/auto_limit.h"
 
 #include "base/io.h"
+#include "limits/group_left.h"
 #include "system/proc.h"
 
 void auto_limit_find(struct auto_limit *limit, unsigned margin_percent)
@@ -22,5 +23,5 @@ void auto_limit_find(struct auto_limit *limit, unsigned margin_percent)
 			io_printf(&name, "%s%s", group.mount, group.path);
 		} while (proc_cgroup_up(&group));
 	if (limit->bytes != UINT64_MAX)
-		limit->bytes = limit->bytes / 100 * (100 - margin_percent);
+		limit->bytes = less_percent(limit->bytes, margin_percent);
 }
