@@ -130,7 +130,7 @@ struct oomreclaim_control {
 	 *  - NONE for ROOM.
 	 */
 	enum oomreclaim_level level;
-	const char *group; /* the group whose max was met (oomreclaim_group.h), or NULL */
+	const char *group; /* the group that has met its max (oomreclaim_group.h), or NULL */
 };
 
 /* Flags of a registration. By default a callback is called in either context, to free. */
@@ -507,7 +507,7 @@ struct oomreclaim_verdict {
 	                           known), or "UNKNOWN" (/proc can't be read); the kernel's enum
 	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
-	const char *group;             /* the name of the group whose max was met, or NULL */
+	const char *group;             /* the name of the group that has met its max, or NULL */
 };
 
 /*

@@ -52,8 +52,8 @@ struct flight {
    call. */
 void flight_begin(struct flight *flight);
 
-/* `name` may be NULL. An event whose place is still being written to, 256 events later, is left
-   out. */
+/* `name` may be NULL. The event is left out where another thread is still writing the event that had
+   the same place, 256 events earlier. */
 void flight_note(enum flight_kind kind, unsigned detail, size_t bytes, size_t more,
                  const char *name);
 

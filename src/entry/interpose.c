@@ -112,8 +112,8 @@ static OOM_COLD void *descend_aligned(size_t size, size_t alignment)
 	return descend(size, alignment, 0, CALLER);
 }
 
-/* With the arguments in the order of aligned_alloc(), whose fast path would move them to and
-   fro. */
+/* With the arguments in the order of aligned_alloc(): in another order the fast path of that
+   function would move them to and fro. */
 static OOM_NOINLINE void *memalign_slow_path(size_t alignment, size_t size)
 {
 	return aligned_slow_path(size, alignment, descend_aligned);

@@ -139,7 +139,8 @@ void heap_group_set_home(tsd_t *tsd, arena_t *arena);
 void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to);
 void heap_tcache_cleanup(tsd_t *tsd);
 void heap_iarena_cleanup(tsd_t *tsd);
-/* heap_charge.c: whose pages this thread gives back. Returns whose it was. */
+/* heap_charge.c: from now on this thread gives back pages of that arena. Returns the arena of
+   before. */
 unsigned heap_charge_arena(unsigned arena);
 
 #ifdef OOM_DEBUG

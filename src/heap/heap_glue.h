@@ -177,7 +177,7 @@ void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, 
 #define ehooks_alloc heap_ehooks_alloc
 #endif
 
-/* Pages go back: heap_charge.c is told whose they are, by the arena. */
+/* Pages go back: heap_charge.c is told the arena that they are of. */
 #ifdef OOM_HEAP_GLUE_EXTENT
 unsigned heap_charge_arena(unsigned arena);
 #define heap_by_arena(ehooks, call)                                            \

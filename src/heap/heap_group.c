@@ -241,8 +241,8 @@ size_t heap_group_evict(unsigned slot, size_t bytes)
 void free_default(void *memory);
 void sdallocx_default(void *memory, size_t size, int flags);
 
-/* What the fast path does, but for a look at whose the block is: since there are groups that is the
-   common case. False for all that needs more. */
+/* What the fast path does, and a look at the group that the block is of: since there are groups, a
+   block of the thread's own group is the common case. False for all that needs more. */
 static bool free_own(void *memory)
 {
 	tsd_t *tsd = tsd_get(false);

@@ -15,7 +15,8 @@ enum oomreclaim_policy policy_decide(const struct oom_control *control);
 /* Something else than NULL is to happen, or the program is to be asked. */
 bool policy_is_set(unsigned group);
 
-/* The policy in force, of the group whose max was met (limits/group.h), or of the process: 0. */
+/* The policy in force: that of the group (limits/group.h) that has met its max; of the process for
+   group 0. */
 enum oomreclaim_policy policy_of(unsigned group);
 
 /* The policy callback, or NULL; that there is none any more, if it is still this one. */

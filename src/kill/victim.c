@@ -153,8 +153,8 @@ static void note_unread(struct selection *selection, pid_t pid, int error)
 	case -ENOENT:
 	case -ESRCH:
 		return;
-	/* A process that can't be read, or whose files are not understood, is no candidate. The
-	   permission to read it is the permission to send it a signal. */
+	/* A process with files that can't be read, or are not understood, is no candidate. The
+	   permission to read them is the permission to send the process a signal. */
 	case -EACCES:
 	case -EPERM:
 	case -EINVAL:
