@@ -12,7 +12,9 @@
  *    OOMRECLAIM_OPTIONAL before including it. The functions are then weak, the
  *    same binary runs with and without the library, and oomreclaim_available()
  *    tells which. Build such a program as PIE or PIC (the default nearly
- *    everywhere), so that the weak references are left to the dynamic linker;
+ *    everywhere), so that the weak references are left to the dynamic linker:
+ *    GNU ld, gold and lld leave them, mold 1.10 resolves them to NULL itself,
+ *    and the program then runs as it does without the library;
  *  - from C++: everything is extern "C".
  *
  * Unless a comment says otherwise a function is thread-safe, may be called from
