@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cxxabi.h>
 #include <functional>
 #include <memory>
 #include <memory_resource>
@@ -109,6 +110,21 @@ protected:
 		return {kept, &kept->functions};
 	}
 
+	/* What the call returns; `thrown` where it throws, as no frame above could catch that.
+	   pthread_exit() unwinds the stack too: a handler that stops it ends the process. */
+	template <class Call> static std::size_t call_or(std::size_t thrown, Call call)
+	{
+		try {
+			return call();
+#ifdef __GLIBCXX__
+		} catch (const abi::__forced_unwind &) {
+			throw;
+#endif
+		} catch (...) {
+			return thrown;
+		}
+	}
+
 	static void check(int error, const char *what)
 	{
 		if (error != 0)
@@ -122,8 +138,8 @@ protected:
 /*
  * A callback for as long as the object lives. Its function is called as size_t(const
  * oomreclaim_control &) and follows the rules of oomreclaim_callback; what it throws all the same
- * counts as "nothing given back". The destructor waits for a call on another thread: hold no lock
- * there that the function waits for.
+ * counts as "nothing given back", and pthread_exit() ends the thread as without this class. The
+ * destructor waits for a call on another thread: hold no lock there that the function waits for.
  */
 class registration : public registered<std::function<std::size_t(const oomreclaim_control &)>>
 {
@@ -148,11 +164,7 @@ private:
 	{
 		const auto kept = hold(arg);
 
-		try {
-			return (*kept)(*control);
-		} catch (...) {
-			return 0; /* no frame above could catch it */
-		}
+		return call_or(0, [&] { return (*kept)(*control); });
 	}
 };
 
@@ -231,22 +243,14 @@ private:
 	{
 		const auto kept = hold(arg);
 
-		try {
-			return kept->count();
-		} catch (...) {
-			return OOMRECLAIM_STOP;
-		}
+		return call_or(OOMRECLAIM_STOP, [&] { return kept->count(); });
 	}
 
 	static std::size_t call_scan(const oomreclaim_control *control, void *arg)
 	{
 		const auto kept = hold(arg);
 
-		try {
-			return kept->scan(*control);
-		} catch (...) {
-			return OOMRECLAIM_STOP;
-		}
+		return call_or(OOMRECLAIM_STOP, [&] { return kept->scan(*control); });
 	}
 };
 

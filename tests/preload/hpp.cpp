@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include <pthread.h>
+
 #include "oomreclaim.hpp"
 
 #define CHECK(condition)                                                             \
@@ -156,6 +158,49 @@ void throwing()
 	});
 
 	CHECK(fill() > 0 && calls > 0);
+}
+
+struct ends_thread {
+	oomreclaim::registration made;
+	unsigned calls = 0;
+	bool is_unwound = false, has_returned = false;
+
+	void run()
+	{
+		struct note {
+			bool &is_set;
+			~note()
+			{
+				is_set = true;
+			}
+		} unwound{is_unwound};
+
+		fill();
+		has_returned = true;
+	}
+};
+
+/* Against the rules as well, and no exception: the thread ends, and the process goes on. */
+void exiting()
+{
+	ends_thread ends;
+	pthread_t thread;
+
+	ends.made = oomreclaim::registration("exits", [&](const auto &) -> std::size_t {
+		if (ends.calls++ == 0)
+			pthread_exit(nullptr);
+		return 0;
+	});
+	CHECK(pthread_create(
+		      &thread, nullptr,
+		      [](void *arg) -> void * {
+			      static_cast<ends_thread *>(arg)->run();
+			      return nullptr;
+		      },
+		      &ends) == 0);
+	CHECK(pthread_join(thread, nullptr) == 0);
+	CHECK(ends.calls == 1 && ends.is_unwound && !ends.has_returned);
+	CHECK(fill() > 0 && ends.calls > 1);
 }
 
 unsigned thrown;
@@ -460,6 +505,8 @@ int main(int argc, char **argv)
 		own_end();
 	else if (name == "throwing")
 		throwing();
+	else if (name == "exiting")
+		exiting();
 	else if (name == "thrown-out")
 		thrown_out();
 	else if (name == "scopes")
