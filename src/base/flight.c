@@ -17,6 +17,33 @@ void flight_begin(struct flight *flight)
 	atomic_store_explicit(&recorder, flight, memory_order_release);
 }
 
+static void copy_event(struct flight_event *to, const struct flight_event *from)
+{
+	uint64_t number = atomic_load_explicit(&from->number, memory_order_acquire);
+
+	if (number == FLIGHT_BUSY)
+		return;
+	to->time_ns = from->time_ns;
+	to->bytes = from->bytes;
+	to->more = from->more;
+	to->thread = from->thread;
+	to->kind = from->kind;
+	to->detail = from->detail;
+	memcpy(to->name, from->name, sizeof to->name);
+	/* What another thread has begun to write meanwhile is not that event any more. */
+	atomic_thread_fence(memory_order_acquire);
+	if (atomic_load_explicit(&from->number, memory_order_relaxed) == number)
+		atomic_store_explicit(&to->number, number, memory_order_relaxed);
+}
+
+void flight_copy(struct flight *to, const struct flight *from)
+{
+	atomic_store_explicit(&to->count, atomic_load_explicit(&from->count, memory_order_relaxed),
+	                      memory_order_relaxed);
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++)
+		copy_event(&to->event[i], &from->event[i]);
+}
+
 static uint64_t time_ns(void)
 {
 	struct timespec now;

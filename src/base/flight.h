@@ -52,6 +52,10 @@ struct flight {
    call. */
 void flight_begin(struct flight *flight);
 
+/* The events so far, to where flight_begin() will lead. Left out are those that are being written.
+   `to` is all zeroes. */
+void flight_copy(struct flight *to, const struct flight *from);
+
 /* `name` may be NULL. The event is left out where another thread is still writing the event that had
    the same place, 256 events earlier. */
 void flight_note(enum flight_kind kind, unsigned detail, size_t bytes, size_t more,

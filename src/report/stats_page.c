@@ -74,25 +74,14 @@ static void seal(int fd)
 	}
 }
 
-/* In place of the page before, if there is one: a thread may be about to note an event there. */
-static OOM_NOINLINE int create(void)
+static struct stats_page *map(int fd, void *at)
 {
-	struct stats_page *page;
-	int fd = open_file(), error;
+	return mmap(at, sizeof *shared.page, PROT_READ | PROT_WRITE,
+	            at != NULL ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
+}
 
-	if (fd < 0)
-		return fd;
-	page = mmap(shared.page, sizeof *page, PROT_READ | PROT_WRITE,
-	            shared.page != NULL ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED) {
-		error = -errno;
-		close(fd);
-		return error;
-	}
-	shared.page = page;
-	seal(fd);
-	if (!own_fd_take(&shared.file, fd))
-		return -EBADF;
+static void begin(struct stats_page *page)
+{
 	/* A reader waits for what is not there yet: an odd sequence. */
 	atomic_store_explicit(&page->sequence, 1, memory_order_relaxed);
 	page->version = STATS_PAGE_VERSION;
@@ -102,7 +91,45 @@ static OOM_NOINLINE int create(void)
 	stpncpy(page->library, oomreclaim_version(), sizeof page->library - 1);
 	memcpy(page->magic, STATS_PAGE_MAGIC, sizeof page->magic);
 	atomic_store_explicit(&page->sequence, 2, memory_order_release);
-	flight_begin(&page->flight);
+}
+
+/* In place of the page before: a thread may be about to note an event there. What was noted goes
+   along. */
+static int replace(int fd, struct stats_page *page)
+{
+	int error = 0;
+
+	flight_copy(&page->flight, &shared.page->flight);
+	if (map(fd, shared.page) == MAP_FAILED)
+		error = -errno;
+	munmap(page, sizeof *page);
+	return error;
+}
+
+static OOM_NOINLINE int create(void)
+{
+	struct stats_page *page;
+	int fd = open_file(), error = 0;
+
+	if (fd < 0)
+		return fd;
+	page = map(fd, NULL);
+	if (page == MAP_FAILED)
+		error = -errno;
+	else
+		begin(page);
+	if (error == 0 && shared.page != NULL)
+		error = replace(fd, page);
+	else if (error == 0)
+		shared.page = page;
+	if (error != 0) {
+		close(fd);
+		return error;
+	}
+	seal(fd);
+	if (!own_fd_take(&shared.file, fd))
+		return -EBADF;
+	flight_begin(&shared.page->flight);
 	return 0;
 }
 

@@ -46,6 +46,24 @@ Test(flight, what_is_in_it)
 	cr_expect_eq(event[1].number, 0);
 }
 
+Test(flight, copied)
+{
+	static struct flight copy;
+	struct flight_event *event = flight.event;
+
+	flight_note(FLIGHT_CALLBACK_END, 7, 8, 9, "a name");
+	flight_note(FLIGHT_STEP, 1, 2, 3, NULL);
+	flight_note(FLIGHT_STEP, 4, 5, 6, NULL);
+	/* A thread is at it: nobody would end that in the copy. */
+	event[1].number = FLIGHT_BUSY;
+	flight_copy(&copy, &flight);
+	cr_expect_eq(copy.count, 3);
+	cr_expect_eq(memcmp(&copy.event[0], &event[0], sizeof event[0]), 0);
+	cr_expect_eq(copy.event[1].number, 0);
+	cr_expect_eq(memcmp(&copy.event[2], &event[2], sizeof event[2]), 0);
+	cr_expect_eq(copy.event[3].number, 0);
+}
+
 Test(flight, a_name_is_cut)
 {
 	char longest[100];

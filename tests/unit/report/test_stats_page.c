@@ -90,7 +90,8 @@ Test(stats_page, by_what_pressure_is_known)
 	cr_expect_str_eq(page.pressure_path, "");
 }
 
-/* A thread notes events while the page is made anew: they go to what is there, before and after. */
+/* A thread notes events while the page is made anew: they go to what is there, before and after,
+   and none is lost. */
 Test(stats_page, events_go_to_the_page)
 {
 	const struct stats_page *former;
@@ -109,8 +110,10 @@ Test(stats_page, events_go_to_the_page)
 	stats_page_update();
 	flight_note(FLIGHT_STEP, 1, 4, 3, NULL);
 	read_page();
-	cr_expect_eq(page.flight.count, 1);
-	cr_expect_eq(page.flight.event[0].bytes, 4);
+	cr_expect_eq(page.flight.count, 2);
+	cr_expect_eq(page.flight.event[0].number, 1);
+	cr_expect_eq(page.flight.event[0].bytes, 2);
+	cr_expect_eq(page.flight.event[1].bytes, 4);
 	cr_expect_eq(former->flight.count, 1);
 	/* In a child there is no page at first. */
 	stats_page_fork_child();
