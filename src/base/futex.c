@@ -25,6 +25,14 @@ void futex_wait(atomic_uint *word, unsigned value, uint64_t wait_ns)
 	call(word, FUTEX_WAIT, value, wait_ns > 0 ? &wait : NULL);
 }
 
+void futex_wait_zero(atomic_uint *word)
+{
+	unsigned value;
+
+	while ((value = atomic_load(word)) != 0)
+		futex_wait(word, value, NSEC_PER_MSEC / 10);
+}
+
 void futex_wake(atomic_uint *word)
 {
 	call(word, FUTEX_WAKE, INT_MAX, NULL);

@@ -14,6 +14,10 @@
    earlier. */
 void futex_wait(atomic_uint *word, unsigned value, uint64_t wait_ns);
 
+/* Until the word is 0, which is soon, and which nobody announces. Any other thread may have the
+   processor meanwhile: to yield it gives way to none of a lower real-time priority. */
+void futex_wait_zero(atomic_uint *word);
+
 /* Wakes all that sleep on it. */
 void futex_wake(atomic_uint *word);
 

@@ -3,10 +3,10 @@
  * fork(), where jemalloc forgets a lock. Both are seldom held where there is memory, and at every
  * failure where there is none. What jemalloc calls leads here (heap_glue.h).
  */
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/futex.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
 #include "limits/pages.h"
@@ -43,8 +43,7 @@ static bool has_heap_locks;
 void heap_fork_prepare(void)
 {
 	atomic_store(&is_forking, true);
-	while (atomic_load(&in_dss) > 0)
-		sched_yield();
+	futex_wait_zero(&in_dss);
 	/* The first malloc() may be yet to come. */
 	has_heap_locks = malloc_initialized();
 	if (has_heap_locks)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/base.h"
+#include "base/futex.h"
 #include "base/lock.h"
 #include "limits/group_inside.h"
 
@@ -263,8 +263,7 @@ void group_charge_arena_to(unsigned arena, unsigned slot)
 
 	atomic_store(&charge->slot, slot);
 	/* What runs there waits for nothing. */
-	while (atomic_load(&charge->busy) > 0)
-		sched_yield();
+	futex_wait_zero(&charge->busy);
 }
 
 /* ---- fork() ---- */
@@ -284,9 +283,13 @@ void group_fork_child_in(unsigned slot)
 	/* There never was a group. */
 	if (newest == 0)
 		return;
+	/* Some may just be being refused by what was a group. */
 	for (unsigned i = 1; i < GROUP_SLOTS; i++)
-		if (!is_free(i))
-			atomic_store_explicit(&groups[i].threads, i == slot, memory_order_relaxed);
+		if ((atomic_load_explicit(&groups[i].threads, memory_order_relaxed) & ~GROUP_GONE) >
+		    0)
+			atomic_store_explicit(&groups[i].threads,
+			                      is_free(i) ? GROUP_GONE : (unsigned)(i == slot),
+			                      memory_order_relaxed);
 	for (unsigned i = 0; i < GROUP_ARENAS; i++)
 		atomic_store_explicit(&arenas[i].busy, 0, memory_order_relaxed);
 }

@@ -3,8 +3,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
-#include "limits/group.h"
+#include "limits/group_inside.h"
 #include "support.h"
 
 TestSuite(group, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -177,6 +180,17 @@ Test(group, has_one_thread_in_a_child_of_fork)
 	cr_expect_eq(stats.threads, 1);
 }
 
+/* It was on its way in while the group ended, and is in the parent alone. */
+Test(group, has_no_thread_in_a_child_where_one_was_refused)
+{
+	unsigned a = add("a", 0);
+
+	drop(a);
+	atomic_fetch_add(&groups[a].threads, 1);
+	group_fork_child_in(0);
+	cr_expect_eq(groups[a].threads, GROUP_GONE);
+}
+
 #define WORKERS 4
 #define ROUNDS 20000
 
@@ -187,6 +201,49 @@ static void *charge_and_uncharge(void *arg)
 		if (group_charge(ONE, 10 + i % 100))
 			group_uncharge(ONE, 10 + i % 100);
 	return NULL;
+}
+
+static atomic_bool is_enough;
+
+static bool pin(int priority)
+{
+	const struct sched_param param = {.sched_priority = priority};
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	return sched_setaffinity(0, sizeof set, &set) == 0 &&
+	       pthread_setschedparam(pthread_self(), SCHED_FIFO, &param) == 0;
+}
+
+static void *charge_till_enough(void *arg)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	(void)arg;
+	pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
+	while (!is_enough)
+		charge_and_uncharge(NULL);
+	return NULL;
+}
+
+/* A thread that is in the middle of a charge gets no processor, unless the one that waits for it
+   gives it up. */
+Test(group, changes_hands_above_real_time_threads)
+{
+	unsigned parent = add("parent", 0);
+	pthread_t thread;
+
+	if (!pin(2))
+		cr_skip_test("no real-time priority to be had");
+	pthread_create(&thread, NULL, charge_till_enough, NULL);
+	for (unsigned i = 0; i < 300; i++) {
+		group_charge_arena_to(ONE, i % 2 == 0 ? parent : 0);
+		usleep(100);
+	}
+	group_charge_arena_to(ONE, 0);
+	is_enough = true;
+	pthread_join(thread, NULL);
 }
 
 /* While it changes hands: each page goes back to the one that has it then. */
