@@ -56,10 +56,11 @@ OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group pa
  * then oomreclaim_group_current() is what it was. An arena takes some 60 KiB and 2 MiB of
  * addresses, and that of a destroyed group is used again as soon as it is empty. What the thread
  * frees goes back to the group that it came from, whatever group the thread is in; what it resizes
- * stays in its group. From the first group on free() is slower in all threads, by some seventy
- * instructions; malloc() is not. Entering takes some tens of nanoseconds where the thread was in
- * the group lately. A thread that ends inside a group leaves it. The kernel's counterpart is a
- * write to cgroup.procs.
+ * stays in its group. What mallctl("thread.arena") sets inside of a group holds outside; to set the
+ * arena of a group there changes nothing. From the first group on free() is slower in all threads,
+ * by some seventy instructions; malloc() is not. Entering takes some tens of nanoseconds where the
+ * thread was in the group lately. A thread that ends inside a group leaves it. The kernel's
+ * counterpart is a write to cgroup.procs.
  */
 OOMRECLAIM_API oomreclaim_group oomreclaim_group_enter(oomreclaim_group group);
 

@@ -21,8 +21,9 @@ static arena_t *_Atomic made[GROUP_SLOTS];
 
 /* By arena. Under group_lock(); epoch is read under it as well. */
 static struct {
-	bool is_left;   /* by a group that is no more */
-	unsigned epoch; /* how often all was freed */
+	bool is_left;          /* by a group that is no more */
+	unsigned epoch;        /* how often all was freed */
+	atomic_bool is_groups; /* once a group's, it is one group's or another's for good */
 } states[GROUP_ARENAS];
 
 static atomic_uint destroys;
@@ -119,6 +120,8 @@ bool heap_group_make_arena(unsigned slot)
 	if (arena != NULL && heap_group_arena(slot) == NULL) {
 		group_charge_arena_to(arena_ind_get(arena), slot);
 		set_owner(arena_ind_get(arena), slot);
+		atomic_store_explicit(&states[arena_ind_get(arena)].is_groups, true,
+		                      memory_order_relaxed);
 		begin(tsdn);
 		atomic_store_explicit(&made[slot], arena, memory_order_release);
 	}
@@ -167,15 +170,39 @@ void heap_group_destroy(unsigned slot, bool frees)
 	atomic_store_explicit(&made[slot], NULL, memory_order_relaxed);
 }
 
+/* Only the first and the last page of a large block have a record of it: the way to the first may
+   be long. */
+static edata_t *find_extent(tsdn_t *tsdn, uintptr_t address)
+{
+	rtree_t *tree = &arena_emap_global.rtree;
+	rtree_ctx_t fallback, *context = tsdn_rtree_ctx(tsdn, &fallback);
+	uintptr_t page = address & ~PAGE_MASK;
+	edata_t *found = NULL;
+
+	while (found == NULL && page > 0) {
+		rtree_leaf_elm_t *leaf =
+			rtree_leaf_elm_lookup(tsdn, tree, context, page, false, false);
+
+		/* Without one there is nothing in a GiB. */
+		if (leaf != NULL)
+			found = rtree_leaf_elm_read(tsdn, tree, leaf, false).edata;
+		else
+			page = rtree_leafkey(page);
+		page = page > 0 ? page - PAGE : 0;
+	}
+	return found != NULL && address < (uintptr_t)edata_past_get(found) ? found : NULL;
+}
+
 unsigned heap_group_of(const void *block)
 {
-	emap_full_alloc_ctx_t found;
+	edata_t *extent;
 
-	if (block == NULL || !malloc_initialized() || !heap_is_in_reach(block, 1) ||
-	    emap_full_alloc_ctx_try_lookup(tsdn_fetch(), &arena_emap_global, block, &found) ||
-	    found.edata == NULL || edata_state_get(found.edata) != extent_state_active)
+	if (!malloc_initialized() || !heap_is_in_reach(block, 1))
 		return 0;
-	return group_of_arena(edata_arena_ind_get(found.edata));
+	extent = find_extent(tsdn_fetch(), (uintptr_t)block);
+	return extent != NULL && edata_state_get(extent) == extent_state_active
+	               ? group_of_arena(edata_arena_ind_get(extent))
+	               : 0;
 }
 
 static size_t allocated_in(arena_t *arena)
@@ -329,9 +356,12 @@ int heap_group_flags_beside(const void *block, int flags)
 	return (flags & ~MALLOCX_TCACHE_MASK) | (int)(MALLOCX_ARENA(index) | MALLOCX_TCACHE_NONE);
 }
 
-/* What thread.arena says holds outside of groups. */
+/* What thread.arena says holds outside of groups. A program may have read it inside of one: an
+   arena of groups is for no thread, as it may be the next group's and be freed with that. */
 void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to)
 {
+	if (atomic_load_explicit(&states[arena_ind_get(to)].is_groups, memory_order_relaxed))
+		return;
 	if (likely(heap_own_group == 0))
 		arena_migrate(tsd, from, to);
 	else

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -441,6 +442,42 @@ static void full(void)
 	free(expect_of(groups[entered], malloc(100)));
 }
 
+/* A large block has its records at both ends alone. */
+static void inside(void)
+{
+	static const size_t sizes[] = {1, 100, 8000, 14336, 16384, 65536, 5 << 20, (2U << 30) + 1};
+	oomreclaim_group a = make("a"), b = make("b");
+
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		char *before, *block, *other;
+
+		oomreclaim_group_enter(b);
+		before = malloc(sizes[i]);
+		/* The largest block has nothing else between it and this. */
+		other = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(other != MAP_FAILED);
+		oomreclaim_group_enter(a);
+		block = expect_of(a, malloc(sizes[i]));
+		oomreclaim_group_enter(ROOT);
+		for (size_t at = 0; at < sizes[i]; at += 1 + sizes[i] / 64) {
+			expect_of(a, block + at);
+			expect_of(b, before + at);
+		}
+		expect_of(a, block + sizes[i] - 1);
+		expect_of(ROOT, other);
+		munmap(other, 4096);
+		free(block);
+		CHECK(oomreclaim_group_of(block + sizes[i] / 2) != b);
+		free(before);
+	}
+	/* What is free is in none, nor is what is not of the heap. */
+	malloc_trim(0);
+	CHECK(oomreclaim_group_of(&a) == ROOT && oomreclaim_group_of(sizes) == ROOT);
+	CHECK(oomreclaim_group_of((void *)1) == ROOT && oomreclaim_group_of((void *)-1) == ROOT);
+	destroy(a);
+	destroy(b);
+}
+
 /* ---- Threads ---- */
 
 static oomreclaim_group shared;
@@ -583,6 +620,41 @@ static void controls(void)
 	CHECK_EQ(arena, 0);
 	clear();
 	destroy(group);
+}
+
+/* What a thread reads as its arena inside of a group it may set elsewhere, where that is no
+   arena for it; nor when the group is gone, and another has it. */
+static void arena_kept(void)
+{
+	oomreclaim_group a = make("a"), b = make("b");
+	unsigned of_a;
+	size_t length = sizeof of_a;
+
+	oomreclaim_group_enter(a);
+	fill(a, 1);
+	CHECK_EQ(mallctl("thread.arena", &of_a, &length, NULL, 0), 0);
+	clear();
+	oomreclaim_group_enter(b);
+	CHECK_EQ(mallctl("thread.arena", NULL, NULL, &of_a, sizeof of_a), 0);
+	fill(b, BLOCKS);
+	clear();
+	oomreclaim_group_enter(ROOT);
+	fill(ROOT, BLOCKS);
+	clear();
+	CHECK_EQ(mallctl("thread.arena", NULL, NULL, &of_a, sizeof of_a), 0);
+	fill(ROOT, BLOCKS);
+	clear();
+	destroy(a);
+	CHECK_EQ(mallctl("thread.arena", NULL, NULL, &of_a, sizeof of_a), 0);
+	a = make("again");
+	oomreclaim_group_enter(a);
+	fill(a, 1);
+	clear();
+	oomreclaim_group_enter(ROOT);
+	fill(ROOT, BLOCKS);
+	clear();
+	destroy(a);
+	destroy(b);
 }
 
 static uint64_t counter(const char *name)
@@ -884,11 +956,13 @@ int main(int argc, char **argv)
 		{"many", many},
 		{"bad", bad},
 		{"full", full},
+		{"inside", inside},
 		{"ends-inside", ends_inside},
 		{"crowd", crowd},
 		{"forks", forks},
 		{"controls", controls},
 		{"own-cache", own_cache},
+		{"arena-kept", arena_kept},
 		{"counted", counted},
 		{"own-records", own_records},
 		{"limited", limited},
