@@ -573,9 +573,9 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
 /*
  * How much can still be allocated before something is in the way, in bytes; SIZE_MAX if nothing is
  * known that would be. Cheap enough to be asked before each insertion into a cache: from the second
- * call on it makes no system call, and takes some tens of nanoseconds, a few more for each arena of
- * the heap. *constraint, unless that is NULL, is set to what is nearest, a static string: "HIGH",
- * above which oomreclaimd calls callbacks (the setting high), "BUDGET", "RLIMIT_AS", "RLIMIT_DATA",
+ * call on it makes no system call, and takes some tens of nanoseconds, however many arenas the heap
+ * has. *constraint, unless that is NULL, is set to what is nearest, a static string: "HIGH", above
+ * which oomreclaimd calls callbacks (the setting high), "BUDGET", "RLIMIT_AS", "RLIMIT_DATA",
  * "CGROUP", or "NONE".
  *
  * How old it is:

@@ -37,6 +37,7 @@ void room_want(void)
 	atomic_store_explicit(&is_wanted, true, memory_order_relaxed);
 	if (atomic_exchange_explicit(&is_called, true, memory_order_relaxed))
 		return;
+	heap_ops.count_evictable();
 	/* Before, since one thread reads at a time, and that could be oomreclaimd by then: what it
 	   has not read yet would be no limit. And behind it, since the thread maps a stack. */
 	headroom_refresh();

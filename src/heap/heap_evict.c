@@ -113,11 +113,6 @@ static size_t evict_retained(tsdn_t *tsdn, pac_t *pac, size_t wanted)
 	return given;
 }
 
-static size_t evictable_bytes(pac_t *pac)
-{
-	return bytes_in(&pac->ecache_dirty) + bytes_in(&pac->ecache_muzzy);
-}
-
 /* The arena with the most to give. */
 static pac_t *richest(tsdn_t *tsdn)
 {
@@ -126,7 +121,7 @@ static pac_t *richest(tsdn_t *tsdn)
 
 	for (unsigned i = 0; i < manual_arena_base; i++) {
 		pac_t *pac = pac_of(tsdn, i);
-		size_t bytes = pac != NULL ? evictable_bytes(pac) : 0;
+		size_t bytes = pac != NULL ? evictable_in(pac) : 0;
 
 		if (bytes > most) {
 			most = bytes;
@@ -159,26 +154,14 @@ static size_t retained_bytes(pac_t *pac)
 	return bytes_in(&pac->ecache_retained);
 }
 
-static size_t sum(tsdn_t *tsdn, size_t (*bytes_of)(pac_t *pac))
-{
-	size_t bytes = 0;
-
-	for (unsigned i = 0; i < manual_arena_base; i++) {
-		pac_t *pac = pac_of(tsdn, i);
-
-		bytes += pac != NULL ? bytes_of(pac) : 0;
-	}
-	return bytes;
-}
-
 /* What there is to give, or to try. */
 static size_t candidate_bytes(tsdn_t *tsdn, bool is_unmapping)
 {
-	size_t retained = is_unmapping ? sum(tsdn, retained_bytes) : 0;
+	size_t retained = is_unmapping ? heap_sum(tsdn, retained_bytes) : 0;
 
 	if (retained <= atomic_load_explicit(&futile_bytes, memory_order_relaxed))
 		retained = 0;
-	return sum(tsdn, evictable_bytes) + retained;
+	return heap_evictable() + retained;
 }
 
 /* Addresses that are retained cost nothing to give: they come first. */
@@ -193,7 +176,7 @@ static size_t evict(tsdn_t *tsdn, size_t wanted, bool is_unmapping)
 			given += evict_retained(tsdn, pac, wanted - given);
 	}
 	if (is_unmapping && given == 0)
-		atomic_store_explicit(&futile_bytes, sum(tsdn, retained_bytes),
+		atomic_store_explicit(&futile_bytes, heap_sum(tsdn, retained_bytes),
 		                      memory_order_relaxed);
 	if (given < wanted)
 		given += evict_dirty(tsdn, wanted - given);
@@ -300,11 +283,6 @@ static size_t evict_pages(tsdn_t *tsdn, const struct heap_request *request, size
 	return candidates == 0 || lacks_pages(request, candidates)
 	               ? 0
 	               : evict(tsdn, wanted < candidates ? wanted : candidates, false);
-}
-
-size_t heap_evictable(void)
-{
-	return malloc_initialized() ? sum(tsdn_fetch(), evictable_bytes) : 0;
 }
 
 size_t heap_evict(const struct heap_request *request, size_t bytes)

@@ -67,7 +67,7 @@ static bool take_best(tsdn_t *tsdn, size_t needed, struct heap_extension *extens
 	malloc_mutex_lock(tsdn, &dirty->mtx);
 	best = find_best(dirty, needed, extension);
 	if (best != NULL) {
-		eset_remove(&dirty->eset, best);
+		heap_eset_remove(dirty, &dirty->eset, best);
 		emap_update_edata_state(tsdn, extension->pac->emap, best, extent_state_active);
 	}
 	malloc_mutex_unlock(tsdn, &dirty->mtx);

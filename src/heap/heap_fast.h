@@ -102,8 +102,14 @@ void *heap_borrow(const struct heap_request *request);
 /* heap_evict.c: gives those back after all, where that can be done by now. */
 void heap_purge_refused(void);
 /* See struct heap_ops. */
-size_t heap_evictable(void);
 size_t heap_evict(const struct heap_request *request, size_t bytes);
+
+/* heap_evictable.c, by which a list of free extents changes; with the list's lock held. */
+void heap_eset_insert(ecache_t *list, eset_t *set, edata_t *extent);
+void heap_eset_remove(ecache_t *list, eset_t *set, edata_t *extent);
+/* See struct heap_ops. */
+size_t heap_evictable(void);
+void heap_count_evictable(void);
 
 /* heap_grow.c: before an arena grows. is_special: by what can't be cut from a piece. */
 void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, size_t size,

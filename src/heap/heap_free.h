@@ -21,6 +21,24 @@ static inline size_t bytes_in(ecache_t *ecache)
 	return ecache_npages_get(ecache) << LG_PAGE;
 }
 
+static inline size_t evictable_in(pac_t *pac)
+{
+	return bytes_in(&pac->ecache_dirty) + bytes_in(&pac->ecache_muzzy);
+}
+
+/* Of all arenas together. */
+static inline size_t heap_sum(tsdn_t *tsdn, size_t (*bytes_of)(pac_t *pac))
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < manual_arena_base; i++) {
+		pac_t *pac = pac_of(tsdn, i);
+
+		bytes += pac != NULL ? bytes_of(pac) : 0;
+	}
+	return bytes;
+}
+
 /* The size class of the request's block; SIZE_MAX where there is none for it. */
 static inline size_t usable_size(const struct heap_request *request)
 {

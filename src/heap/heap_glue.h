@@ -196,6 +196,15 @@ unsigned heap_charge_arena(unsigned arena);
 	heap_by_arena(ehooks, (ehooks_purge_forced)(tsdn, ehooks, __VA_ARGS__))
 #endif
 
+/* An extent becomes free, or is used again: heap_evictable.c is told the list. Each function of
+   extent.c that does this calls that `ecache`. */
+#ifdef OOM_HEAP_GLUE_EXTENT
+void heap_eset_insert(ecache_t *list, eset_t *set, edata_t *extent);
+void heap_eset_remove(ecache_t *list, eset_t *set, edata_t *extent);
+#define eset_insert(set, extent) heap_eset_insert(ecache, set, extent)
+#define eset_remove(set, extent) heap_eset_remove(ecache, set, extent)
+#endif
+
 /* A block goes back to the group that it is of (heap_group.c): from the first group on no cache but
    that group's takes it, and one that is resized stays there. */
 #if defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT)

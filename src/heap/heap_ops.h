@@ -49,6 +49,9 @@ struct heap_ops {
 	size_t (*evict)(const struct heap_request *request, size_t bytes);
 	/* What there is to evict, as far as that can be counted without a lock. */
 	size_t (*evictable)(void);
+	/* From now on that takes the same short time, however many arenas there are, and each change of
+	   what is free a little more. */
+	void (*count_evictable)(void);
 	/* Gives the dirty and muzzy pages of all arenas back to the system. Adds no mapping. */
 	void (*purge_all)(void);
 	/* True where the heap has called out to the application (extent hooks) and may hold

@@ -197,6 +197,7 @@ const struct heap_ops heap_ops = {
 	.borrow = heap_borrow,
 	.evict = heap_evict,
 	.evictable = heap_evictable,
+	.count_evictable = heap_count_evictable,
 	.is_reentrant = is_reentrant,
 	.is_ours = is_ours,
 	.thread_counters = thread_counters,

@@ -135,6 +135,11 @@ static size_t evictable(void)
 	return fake_heap_evictable;
 }
 
+static void count_evictable(void)
+{
+	fake_heap_note('c');
+}
+
 static void purge_all(void)
 {
 	fake_heap_note('p');
@@ -269,6 +274,7 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.alloc_again = alloc_again,
 	.evictable = evictable,
+	.count_evictable = count_evictable,
 	.flush_thread = flush_thread,
 	.purge_all = purge_all,
 	.compact = compact,

@@ -7,6 +7,7 @@
  *   a  an attempt to allocate        r  a block asked from the reserve
  *   f  this thread's caches flushed  p  all arenas purged, or everything evicted
  *   m  free extents merged           b  borrowed         e  about what is needed evicted
+ *   c  a total of what is evictable begun
  * and whatever a test adds by fake_heap_note().
  */
 #ifndef FAKE_HEAP_H

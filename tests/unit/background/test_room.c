@@ -200,6 +200,7 @@ Test(room, what_is_free_in_the_heap_is_room)
 	cr_expect_eq(oomreclaim_headroom(NULL), 4 * MIB);
 	fake_heap_evictable = 10 * MIB;
 	cr_expect_eq(oomreclaim_headroom(NULL), 14 * MIB);
+	cr_expect_eq(fake_heap_count('c'), 1, "from the first question on it is counted");
 }
 
 /* ThreadSanitizer has no new threads in the child of a threaded process. */
