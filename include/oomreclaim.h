@@ -697,6 +697,12 @@ struct oomreclaim_stats {
 	/* Purgeable blocks, in bytes: that could be taken now, and that were taken. */
 	uint64_t purgeable;
 	uint64_t purged;
+
+	/* As oomreclaim_headroom() has it, and enum oomreclaim_level by what is left. Where the program
+	   has never asked for headroom, and no cache for a target, by the budget alone. */
+	uint64_t headroom; /* UINT64_MAX: nothing is known to be in the way */
+	uint64_t level;
+	char headroom_constraint[OOMRECLAIM_CONSTRAINT_MAX];
 };
 
 /*

@@ -62,6 +62,10 @@ const struct field fields[] = {
 	BYTES(purgeable, "Bytes of purgeable blocks that could be taken now."),
 	{"purged", "oomreclaim_purged_bytes_total", "counter", "Bytes of purgeable blocks taken.",
          offsetof(struct oomreclaim_stats, purged)},
+	BYTES(headroom, "Bytes that can still be allocated; absent if nothing is in the way."),
+	{"level", "oomreclaim_level", "gauge",
+         "How short memory is: 0 not, 50 low, 100 medium, 255 critical.",
+         offsetof(struct oomreclaim_stats, level)},
 	{"callbacks", "oomreclaim_callbacks", "gauge", "Callbacks registered.",
          offsetof(struct oomreclaim_stats, callbacks)},
 };

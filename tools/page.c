@@ -252,6 +252,8 @@ static void sanitize(struct stats_page *page)
 	tool_clean(page->library);
 	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
 	tool_clean(page->stats.last_constraint);
+	page->stats.headroom_constraint[sizeof page->stats.headroom_constraint - 1] = '\0';
+	tool_clean(page->stats.headroom_constraint);
 	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
 		page->flight.event[i].name[FLIGHT_NAME_MAX] = '\0';
 		tool_clean(page->flight.event[i].name);

@@ -44,6 +44,19 @@ static void keep(pid_t pid, const struct stats_page *page, void *arg)
 
 /* ---- JSON ---- */
 
+/* Of a shrinker alone; the target of one that has asked for it. */
+static void put_json_cache(const struct stats_page_callback *cache)
+{
+	if (cache->counts > 0)
+		printf(", \"bytes_counted\": %" PRIu64, cache->bytes_counted);
+	if (cache->bytes_target == UINT64_MAX)
+		printf(", \"bytes_target\": null");
+	else if (cache->bytes_target > 0)
+		printf(", \"bytes_target\": %" PRIu64, cache->bytes_target);
+	if (cache->bytes_target > 0)
+		printf(", \"bytes_regretted\": %" PRIu64, cache->bytes_regretted);
+}
+
 static void put_json_callbacks(const struct stats_page *page)
 {
 	printf("\"callback\": [");
@@ -53,9 +66,11 @@ static void put_json_callbacks(const struct stats_page *page)
 		printf("%s{\"name\": ", i > 0 ? ", " : "");
 		tool_put_quoted(callback->name);
 		printf(", \"priority\": %d, \"calls\": %" PRIu64 ", \"bytes_claimed\": %" PRIu64
-		       ", \"bytes_measured\": %" PRIu64 ", \"longest_ns\": %" PRIu64 "}",
+		       ", \"bytes_measured\": %" PRIu64 ", \"longest_ns\": %" PRIu64,
 		       callback->priority, callback->calls, callback->bytes_claimed,
 		       callback->bytes_measured, callback->longest_ns);
+		put_json_cache(callback);
+		putchar('}');
 	}
 	putchar(']');
 }
@@ -83,6 +98,8 @@ static void put_json(const struct sample *sample)
 	       stats->last_time_ns, stats->last_size, view_outcome(stats->last_outcome),
 	       stats->last_pid);
 	tool_put_quoted(stats->last_constraint);
+	printf(", \"headroom_constraint\": ");
+	tool_put_quoted(stats->headroom_constraint);
 	printf(", \"pressure\": \"%s\", \"pressure_path\": ", view_pressure(sample->page.pressure));
 	tool_put_quoted(sample->page.pressure_path);
 	printf(", ");
@@ -134,15 +151,24 @@ static const struct {
 	const char *help;
 	size_t offset; /* in struct stats_page_callback */
 	double unit;
+	bool is_cache; /* of one that has asked for a target */
 } callback_metrics[] = {
 	{"oomreclaim_callback_calls_total", "counter", "Calls of a callback.",
-         offsetof(struct stats_page_callback, calls), 1},
+         offsetof(struct stats_page_callback, calls), 1, false},
 	{"oomreclaim_callback_claimed_bytes_total", "counter", "Bytes that it said it freed.",
-         offsetof(struct stats_page_callback, bytes_claimed), 1},
+         offsetof(struct stats_page_callback, bytes_claimed), 1, false},
 	{"oomreclaim_callback_measured_bytes_total", "counter", "Bytes that the heap saw freed.",
-         offsetof(struct stats_page_callback, bytes_measured), 1},
+         offsetof(struct stats_page_callback, bytes_measured), 1, false},
 	{"oomreclaim_callback_longest_seconds", "gauge", "Its longest call.",
-         offsetof(struct stats_page_callback, longest_ns), 1e-9},
+         offsetof(struct stats_page_callback, longest_ns), 1e-9, false},
+	{"oomreclaim_callback_counted_bytes", "gauge", "What the cache has.",
+         offsetof(struct stats_page_callback, bytes_counted), 1, true},
+	{"oomreclaim_callback_target_bytes", "gauge",
+         "What it should have; absent if there is no limit.",
+         offsetof(struct stats_page_callback, bytes_target), 1, true},
+	{"oomreclaim_callback_regretted_bytes_total", "counter",
+         "Misses that would have been hits in a larger cache.",
+         offsetof(struct stats_page_callback, bytes_regretted), 1, true},
 };
 
 /* Callbacks need not have names of their own: where several share one, the number tells them
@@ -159,6 +185,9 @@ static void put_callback_metric(size_t metric)
 				*(const uint64_t *)(const void *)((const char *)callback +
 			                                          callback_metrics[metric].offset);
 
+			if ((callback_metrics[metric].is_cache && callback->bytes_target == 0) ||
+			    value == UINT64_MAX)
+				continue;
 			printf("%s", callback_metrics[metric].metric);
 			put_labels(&samples[i]);
 			printf(",callback=");

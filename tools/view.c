@@ -15,6 +15,15 @@ const char *view_outcome(uint32_t outcome)
 	return outcome < COUNT(names) ? names[outcome] : "?";
 }
 
+const char *view_level(uint64_t level)
+{
+	if (level >= OOMRECLAIM_LEVEL_CRITICAL)
+		return "critical";
+	if (level >= OOMRECLAIM_LEVEL_MEDIUM)
+		return "medium";
+	return level >= OOMRECLAIM_LEVEL_LOW ? "low" : "none";
+}
+
 const char *view_policy(uint32_t policy)
 {
 	static const char *const names[] = {"return", "abort", "kill"};
@@ -75,6 +84,15 @@ static void put_budget(FILE *to, const struct oomreclaim_stats *stats)
 		put_bar(to, stats);
 	fprintf(to, "          watermarks: high %s  low %s  reserve %s\n", tool_limit(stats->high),
 	        tool_limit(stats->low), tool_size(stats->reserve));
+}
+
+static void put_headroom(FILE *to, const struct oomreclaim_stats *stats)
+{
+	if (stats->headroom == UINT64_MAX)
+		fprintf(to, "headroom  no limit is known, level %s\n", view_level(stats->level));
+	else
+		fprintf(to, "headroom  %s, constraint %s, level %s\n", tool_size(stats->headroom),
+		        stats->headroom_constraint, view_level(stats->level));
 }
 
 static void put_ladder(FILE *to, const struct oomreclaim_stats *stats)
@@ -157,6 +175,25 @@ static void put_callbacks(FILE *to, const struct stats_page *page)
 		        page->stats.callbacks - page->callbacks);
 }
 
+/* The shrinkers among the callbacks; "-" is one that has never asked for a target. */
+static void put_caches(FILE *to, const struct stats_page *page)
+{
+	bool has_head = false;
+
+	for (uint32_t i = 0; i < page->callbacks; i++) {
+		const struct stats_page_callback *cache = &page->callback[i];
+
+		if (cache->counts == 0 && cache->bytes_target == 0)
+			continue;
+		if (!has_head)
+			fprintf(to, "caches      counted    target  regretted  name\n");
+		has_head = true;
+		fprintf(to, "           %8s  %8s   %8s  %s\n", tool_size(cache->bytes_counted),
+		        cache->bytes_target > 0 ? tool_limit(cache->bytes_target) : "-",
+		        tool_size(cache->bytes_regretted), cache->name);
+	}
+}
+
 void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 {
 	const struct oomreclaim_stats *stats = &page->stats;
@@ -172,10 +209,12 @@ void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 	        tool_size(stats->heap_resident), tool_size(stats->heap_mapped),
 	        tool_size(stats->heap_retained));
 	put_budget(to, stats);
+	put_headroom(to, stats);
 	put_ladder(to, stats);
 	put_pressure(to, page);
 	put_last(to, stats);
 	put_callbacks(to, page);
+	put_caches(to, page);
 }
 
 void view_head(FILE *to)

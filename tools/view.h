@@ -10,6 +10,7 @@
 
 /* "served" and so on; "return" and so on; "?" for what is neither. */
 const char *view_outcome(uint32_t outcome);
+const char *view_level(uint64_t level);
 const char *view_policy(uint32_t policy);
 /* "event", "stall" and so on: by what pressure is known. */
 const char *view_pressure(uint32_t pressure);

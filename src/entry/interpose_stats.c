@@ -15,7 +15,7 @@
 #include "report/stats.h"
 
 /* Room for the counters and the callbacks that are shown. */
-#define SECTION_BYTES 6144
+#define SECTION_BYTES 8192
 
 /* Where jemalloc's text goes on its way out. The end of a JSON object is held back until it is
    known whether more comes behind it. */

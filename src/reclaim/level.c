@@ -96,6 +96,15 @@ static unsigned left_percent(void)
 	return nearest.ceiling < 100 ? 0 : (unsigned)min_size(left / (nearest.ceiling / 100), 100);
 }
 
+enum oomreclaim_level level_by_rest(void)
+{
+	const struct level_facts facts = {.reason = OOMRECLAIM_REASON_MANUAL,
+	                                  .is_pressing = is_pressing(),
+	                                  .left_percent = left_percent()};
+
+	return level_of(&facts, &options.levels);
+}
+
 enum oomreclaim_level level_now(const struct reclaim_request *request)
 {
 	const struct level_facts facts = {.reason = request->reason,

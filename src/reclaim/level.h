@@ -21,6 +21,9 @@ enum oomreclaim_level level_of(const struct level_facts *facts,
 /* Of a round that begins now. */
 enum oomreclaim_level level_now(const struct reclaim_request *request);
 
+/* By what is known now, where nothing fails. */
+enum oomreclaim_level level_by_rest(void);
+
 /* The system has reported pressure. */
 void level_note_pressure(void);
 

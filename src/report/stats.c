@@ -9,6 +9,8 @@
 #include "config/options.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
+#include "limits/headroom.h"
+#include "reclaim/level.h"
 #include "reclaim/purgeable.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -183,6 +185,18 @@ static void put_purgeable(struct oomreclaim_stats *stats)
 	stats->purged = totals.purged_bytes;
 }
 
+static void put_headroom(struct oomreclaim_stats *stats)
+{
+	struct headroom nearest;
+	size_t bytes;
+
+	headroom_nearest(&nearest, true);
+	bytes = headroom_below(&nearest, heap_ops.evictable());
+	stats->headroom = bytes == SIZE_MAX ? UINT64_MAX : bytes;
+	stats->level = level_by_rest();
+	strcpy(stats->headroom_constraint, nearest.constraint);
+}
+
 void stats_gather(struct oomreclaim_stats *stats)
 {
 	memset(stats, 0, sizeof *stats);
@@ -192,6 +206,7 @@ void stats_gather(struct oomreclaim_stats *stats)
 	put_ladder(stats);
 	put_reclaim(stats);
 	put_purgeable(stats);
+	put_headroom(stats);
 	put_last(stats);
 }
 

@@ -23,7 +23,7 @@
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 3
+#define STATS_PAGE_VERSION 4
 #define CALLBACKS_SHOWN 40
 #define STATS_PAGE_PATH_MAX 255
 
@@ -44,6 +44,11 @@ struct stats_page_callback {
 	uint64_t bytes_claimed;
 	uint64_t bytes_measured;
 	uint64_t longest_ns;
+	/* Of a shrinker, as in struct oomreclaim_callback_stats. */
+	uint64_t counts;
+	uint64_t bytes_counted;
+	uint64_t bytes_target; /* UINT64_MAX: there is no limit */
+	uint64_t bytes_regretted;
 };
 
 struct stats_page {

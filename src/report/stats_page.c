@@ -141,6 +141,10 @@ static void put_callback(struct stats_page_callback *to, const struct registry_l
 	to->bytes_claimed = line->stats.bytes_claimed;
 	to->bytes_measured = line->stats.bytes_measured;
 	to->longest_ns = line->stats.longest_ns;
+	to->counts = line->stats.counts;
+	to->bytes_counted = line->stats.bytes_counted;
+	to->bytes_target = line->stats.bytes_target;
+	to->bytes_regretted = line->stats.bytes_regretted;
 }
 
 static void fill(void)

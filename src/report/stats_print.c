@@ -53,6 +53,8 @@ static const struct {
 	ROW(background_bytes_measured),
 	ROW(purgeable),
 	ROW(purged),
+	ROW(headroom),
+	ROW(level),
 	ROW(last_time_ns),
 	ROW(last_size),
 };
@@ -77,6 +79,24 @@ static void put_name(struct io_buf *buf, const char *name, bool is_json)
 /* What the section shows at most: it is put together on the stack. */
 #define CALLBACKS_MAX 16
 
+/* Of a shrinker alone; a target of one that has asked for it. */
+static void put_shrinker(struct io_buf *buf, const struct oomreclaim_callback_stats *stats,
+                         bool is_json)
+{
+	if (stats->counts > 0)
+		io_printf(buf, is_json ? ", \"bytes_counted\": %llu" : ", counted %llu",
+		          (unsigned long long)stats->bytes_counted);
+	if (stats->bytes_target == 0)
+		return;
+	if (stats->bytes_target == SIZE_MAX)
+		io_printf(buf, is_json ? ", \"bytes_target\": null" : ", target none");
+	else
+		io_printf(buf, is_json ? ", \"bytes_target\": %llu" : ", target %llu",
+		          (unsigned long long)stats->bytes_target);
+	io_printf(buf, is_json ? ", \"bytes_regretted\": %llu" : ", regretted %llu",
+	          (unsigned long long)stats->bytes_regretted);
+}
+
 static OOM_NOINLINE void put_callbacks(struct io_buf *buf, bool is_json)
 {
 	struct registry_line lines[CALLBACKS_MAX];
@@ -93,13 +113,15 @@ static OOM_NOINLINE void put_callbacks(struct io_buf *buf, bool is_json)
 		io_printf(
 			buf,
 			is_json ? "\", \"priority\": %d, \"calls\": %llu, \"bytes_claimed\": %llu, "
-				  "\"bytes_measured\": %llu, \"longest_ns\": %llu}"
+				  "\"bytes_measured\": %llu, \"longest_ns\": %llu"
 				: ": priority %d, calls %llu, claimed %llu, measured %llu, "
-				  "longest_ns %llu\n",
+				  "longest_ns %llu",
 			lines[i].priority, (unsigned long long)stats->calls,
 			(unsigned long long)stats->bytes_claimed,
 			(unsigned long long)stats->bytes_measured,
 			(unsigned long long)stats->longest_ns);
+		put_shrinker(buf, stats, is_json);
+		io_printf(buf, is_json ? "}" : "\n");
 	}
 	if (!is_json && count < total)
 		io_printf(buf, "... and %u more callbacks\n", total - count);
@@ -125,9 +147,12 @@ OOM_NOINLINE void stats_put(struct io_buf *buf, bool is_json)
 		put_row(buf, rows[i].name, value_of(&stats, i), is_json);
 	io_printf(buf,
 	          is_json ? "\"last_outcome\": \"%s\", \"last_pid\": %d, "
-	                    "\"last_constraint\": \"%s\", \"callbacks\": ["
-	                  : "last_outcome: %s\nlast_pid: %d\nlast_constraint: %s\n",
-	          stats_outcome_name(stats.last_outcome), stats.last_pid, stats.last_constraint);
+	                    "\"last_constraint\": \"%s\", \"headroom_constraint\": \"%s\", "
+	                    "\"callbacks\": ["
+	                  : "last_outcome: %s\nlast_pid: %d\nlast_constraint: %s\n"
+	                    "headroom_constraint: %s\n",
+	          stats_outcome_name(stats.last_outcome), stats.last_pid, stats.last_constraint,
+	          stats.headroom_constraint);
 	put_callbacks(buf, is_json);
 	io_printf(buf, is_json ? "]}" : "--- End oomreclaim statistics ---\n");
 }

@@ -41,6 +41,39 @@ claimed = stats['direct_bytes_claimed'] + stats['background_bytes_claimed']
 assert callback['calls'] > 0 and callback['bytes_claimed'] == claimed >= 10 << 20, stats
 END
 
+# ---- Headroom, and caches ----
+start "$tool" run --limit 48M --conf high:46M --stats -- "$worker" caches
+caches=$pid
+wait_for_worker "$caches"
+until "$tool" stat "$caches" >"$tmp/out" && grep -q '^ .* with a target$' "$tmp/out"; do
+	sleep 0.1
+done
+is_like '^headroom  [0-9.]+[KM]?, constraint HIGH, level (low|medium|critical)$' "$tmp/out"
+is_like '^caches      counted    target  regretted  name$' "$tmp/out"
+is_like '^ +3\.00M +[0-9.]+[KM]? +12\.1K  with a target$' "$tmp/out"
+is_like '^ +1\.00M +- +0  without$' "$tmp/out"
+expect 0 "$tool" stat --json "$caches"
+/usr/bin/python3 - "$tmp/out" <<'END' || fail "--json of caches"
+import json, sys
+stats = json.load(open(sys.argv[1]))
+assert stats['headroom'] < 16 << 20 and stats['headroom_constraint'] == 'HIGH', stats
+assert stats['level'] in (50, 100, 255), stats
+plain, target, without = (one for one in sorted(stats['callback'], key=lambda one: one['name'] != 'the "cache"'))
+assert 'bytes_counted' not in plain and 'bytes_target' not in plain
+assert target['bytes_counted'] == 3 << 20 and target['bytes_regretted'] == 12345, target
+assert 0 < target['bytes_target'] < 48 << 20, target
+assert without['bytes_counted'] == 1 << 20 and 'bytes_target' not in without, without
+END
+expect 0 "$tool" stat --prometheus "$caches"
+is_like '^oomreclaim_headroom_bytes\{pid="[0-9]+",name="worker"\} [0-9]+$' "$tmp/out"
+is_like '^oomreclaim_level\{pid="[0-9]+",name="worker"\} (50|100|255)$' "$tmp/out"
+is_like '^oomreclaim_callback_target_bytes\{.*callback="with a target".*\} [0-9]+$' "$tmp/out"
+is_like '^oomreclaim_callback_regretted_bytes_total\{.*callback="with a target".*\} 12345$' "$tmp/out"
+if grep -E '^oomreclaim_callback_(target|counted|regretted).*"(without|the \\"cache)' "$tmp/out"; then
+	fail "a target of one that has none"
+fi
+kill -9 "$caches"
+
 # ---- Several, and all ----
 start env OOMRECLAIM_CONF=stats:true LD_PRELOAD="$library" "$worker"
 second=$pid
@@ -181,11 +214,11 @@ fi
 
 # ---- Pages that are not as they should be ----
 start "$fake" version
-refuses 1 "process $pid \(fake_page\): its statistics are of version 4, and this command reads version 3; .*" \
+refuses 1 "process $pid \(fake_page\): its statistics are of version 5, and this command reads version 4; .*" \
 	"$tool" stat "$pid"
-refuses 1 "process $pid \(fake_page\): its statistics are of version 4, .*" "$tool" top "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 5, .*" "$tool" top "$pid"
 start "$fake" size
-refuses 1 "process $pid \(fake_page\): its statistics are of version 3, .*" "$tool" stat "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 4, .*" "$tool" stat "$pid"
 start "$fake" foreign
 refuses 1 "process $pid \(fake_page\) is a copy of process [0-9]+, .*" "$tool" stat "$pid"
 for kind in busy magic short; do

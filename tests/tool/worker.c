@@ -3,7 +3,8 @@
  * A program with something to show: with limit:48M, a cache that gives back what it is asked for,
  * and one request that nothing can serve. Says "ready" and then waits to be ended; with the
  * argument "leave", on another thread than the first; with "close", with another thread and no
- * descriptor but the first three.
+ * descriptor but the first three; with "caches", with two shrinkers more, of which one has a target
+ * and has regretted 12345 bytes.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -32,6 +33,41 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	return given;
 }
 
+static size_t count(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	return *(const size_t *)arg;
+}
+
+static size_t scan(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
+static int add_caches(void)
+{
+	static size_t sizes[] = {3 << 20, 1 << 20};
+	struct oomreclaim_shrinker shrinker = {.name = "with a target",
+	                                       .count = count,
+	                                       .scan = scan,
+	                                       .arg = &sizes[0],
+	                                       .cost = 1};
+	oomreclaim_handle handle;
+
+	if (oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handle) != 0)
+		return 0;
+	shrinker.name = "without";
+	shrinker.arg = &sizes[1];
+	if (oomreclaim_shrinker_register(&shrinker, sizeof shrinker, NULL) != 0 ||
+	    oomreclaim_cache_regret(handle, 12345) != 0)
+		return 0;
+	while (oomreclaim_cache_target(handle) == SIZE_MAX)
+		usleep(1000);
+	/* The page is brought up to date once a second, and after a failure. */
+	return 1;
+}
+
 static void *wait_to_be_ended(void *arg)
 {
 	while (pause() != 0)
@@ -54,6 +90,8 @@ int main(int argc, char **argv)
 			return 2;
 		blocks[newest++] = memset(block, 1, BLOCK_BYTES);
 	}
+	if (argc > 1 && strcmp(argv[1], "caches") == 0 && !add_caches())
+		return 5;
 	if (malloc(impossible) != NULL)
 		return 3;
 	if (argc > 1 && strcmp(argv[1], "close") == 0) {

@@ -59,7 +59,9 @@ class _Stats(ctypes.Structure):
         last_size""".split()] + [
             ("last_outcome", ctypes.c_uint32), ("last_pid", ctypes.c_int32),
             ("last_constraint", ctypes.c_char * 24),
-            ("purgeable", ctypes.c_uint64), ("purged", ctypes.c_uint64)]
+            ("purgeable", ctypes.c_uint64), ("purged", ctypes.c_uint64),
+            ("headroom", ctypes.c_uint64), ("level", ctypes.c_uint64),
+            ("headroom_constraint", ctypes.c_char * 24)]
 
 
 def _find_library() -> Optional[ctypes.CDLL]:

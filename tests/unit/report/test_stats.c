@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "ladder/ladder.h"
@@ -268,6 +269,47 @@ Test(stats, as_text)
 	cr_expect_str_eq(text + strlen(text) - 2, "]}");
 }
 
+static size_t count(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control;
+	return *(const size_t *)arg;
+}
+
+Test(stats, of_caches)
+{
+	static size_t bytes = 5 << 20;
+	const struct oomreclaim_shrinker shrinker = {.name = "cache",
+	                                             .count = count,
+	                                             .scan = give,
+	                                             .arg = &bytes,
+	                                             .cost = 1};
+	oomreclaim_handle handle;
+	size_t target;
+
+	budget_set("limit:64M");
+	fake_heap_evictable = 0;
+	cr_assert(budget_charge(60 << 20));
+	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handle), 0);
+	cr_expect_null(strstr(printed(false), "counted"));
+	cr_expect_null(strstr(text, "target"));
+	cr_expect_not_null(strstr(text, "\nheadroom: 4194304\n"));
+	cr_expect_not_null(strstr(text, "\nlevel: 100\n"));
+	cr_expect_not_null(strstr(text, "\nheadroom_constraint: BUDGET\n"));
+	cr_assert_eq(oomreclaim_cache_target(handle), SIZE_MAX);
+	cr_expect_not_null(
+		strstr(printed(true), ", \"bytes_target\": null, \"bytes_regretted\": 0}"));
+	cr_assert_eq(oomreclaim_cache_regret(handle, 77), 0);
+	while ((target = oomreclaim_cache_target(handle)) == SIZE_MAX)
+		usleep(1000);
+	cr_expect_not_null(
+		strstr(printed(false), ", counted 5242880, target 9289728, regretted 77\n"));
+	cr_expect_not_null(strstr(printed(true), ", \"bytes_counted\": 5242880, \"bytes_target\": "
+	                                         "9289728, \"bytes_regretted\": 77}"));
+	cr_expect_not_null(strstr(text, ", \"headroom_constraint\": \"BUDGET\", "));
+	budget_set_limit(SIZE_MAX);
+	cr_expect_not_null(strstr(printed(false), "\nheadroom: none\nlevel: 0\n"));
+}
+
 Test(stats, more_callbacks_than_are_shown)
 {
 	size_t left = 0;
@@ -276,7 +318,7 @@ Test(stats, more_callbacks_than_are_shown)
 		oomreclaim_register("one", 0, 0, give, &left, NULL);
 	cr_expect_not_null(strstr(printed(false), "\n... and 4 more callbacks\n"));
 	cr_expect_eq(now().callbacks, 20);
-	cr_expect_lt(strlen(printed(true)), 6144, "the room that malloc_stats_print() has");
+	cr_expect_lt(strlen(printed(true)), 8192, "the room that malloc_stats_print() has");
 }
 
 Test(stats, outcomes)
