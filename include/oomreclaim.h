@@ -485,7 +485,11 @@ enum oomreclaim_policy {
 	                                 process (oom_kill_allocating_task) or to the
 	                                 process of the setting kill_target with the
 	                                 highest OOM badness (select_bad_process) */
-	OOMRECLAIM_POLICY_RETRY = 3   /* from a policy callback only: it made room */
+	OOMRECLAIM_POLICY_RETRY = 3,  /* from a policy callback only: it made room */
+	OOMRECLAIM_POLICY_CANCEL = 4  /* of a group of oomreclaim_group.h, or from a policy
+	                                 callback: the group with the highest badness, of the one
+	                                 that has met its max and of those below it (of all, if a
+	                                 limit of the process is met), is told to end */
 };
 
 /*

@@ -80,9 +80,15 @@ enum oomreclaim_group_attribute {
 	   nothing to give; what it has is not taken away. */
 	OOMRECLAIM_GROUP_MAX = 1,
 	/* What happens where its max is met and nothing is left to reclaim: an enum
-	   oomreclaim_policy, RETURN (as it is at first), ABORT or KILL. A policy callback decides here
-	   as well. */
-	OOMRECLAIM_GROUP_POLICY = 2
+	   oomreclaim_policy, RETURN (as it is at first), ABORT, KILL or CANCEL. A policy callback
+	   decides here as well. */
+	OOMRECLAIM_GROUP_POLICY = 2,
+	/* As oom_score_adj: -1000 to 1000, 0 at first, thousandths of the limit that is met, added
+	   to what is charged where a group is chosen to be cancelled. -1000: never chosen. */
+	OOMRECLAIM_GROUP_SCORE_ADJ = 3,
+	/* What those inside get that need a page more when it has been cancelled: 0, as it is at
+	   first, NULL at once; 1: a block of the setting reserve while that lasts, then NULL. */
+	OOMRECLAIM_GROUP_CANCEL_RESERVE = 4
 };
 
 /* A limit that is none. */
@@ -109,12 +115,43 @@ struct oomreclaim_group_stats {
 	uint64_t reclaimed; /* by callbacks, for its max, as they say */
 	uint64_t threads;   /* inside, not counting those in descendants */
 	uint64_t children;  /* groups just below it */
+	uint64_t cancels;   /* how often it was chosen to be cancelled */
 };
 
 /* Reads them, up to size bytes (pass sizeof *stats). Returns 0, or EINVAL (no such group, or the
    root; stats NULL). */
 OOMRECLAIM_API int oomreclaim_group_stats(oomreclaim_group group,
                                           struct oomreclaim_group_stats *stats, size_t size);
+
+/* Called when the group has been chosen. See oomreclaim_group_on_cancel(). */
+typedef void oomreclaim_group_cancelled(oomreclaim_group group, void *arg);
+
+/*
+ * Says how the work in a group can be ended so that others go on: only a group with such a function
+ * is ever chosen to be cancelled. NULL: it can't. What is charged to descendants that have no
+ * function of their own counts as the group's, and their threads are cancelled with it.
+ *
+ * One group is chosen, the worst by what is charged to it and its score_adj, where a max is met,
+ * no callback has given any memory, the policy of the group that has that max is CANCEL, and no
+ * group is being cancelled already: of that group and those below it. A request above the setting `costly` chooses none that has less than what is asked for.
+ *
+ * The function is called once for each time that its group is chosen, on the library's own thread,
+ * which holds no lock of the program's; on the thread whose request failed only where that thread
+ * can't be had. It is to set a flag or to close a connection: it may allocate (from the setting
+ * reserve), enter groups, use all functions of this header, and destroy its own group. Others wait
+ * for the memory, no longer than the setting cancel_grace_ms each time, and twice that in all; so
+ * what it waits for itself should not be held by a thread that allocates.
+ *
+ * From then on threads in the group get no page more (OOMRECLAIM_GROUP_CANCEL_RESERVE); what is
+ * free in their caches they still get, and with OOMRECLAIM_SCOPE_NOFAIL everything. That ends, and
+ * the group is as any other, when an eighth of what it had is left or less, or when this function
+ * is called anew. After cancel_grace_ms another group may be chosen.
+ *
+ * Returns when no call of the former function is under way, except from inside of such a call:
+ * 0, EINVAL (no such group, or the root), or EDEADLK, as oomreclaim_unregister().
+ */
+OOMRECLAIM_API int oomreclaim_group_on_cancel(oomreclaim_group group,
+                                              oomreclaim_group_cancelled *function, void *arg);
 
 /* How a group ends. */
 enum oomreclaim_group_destroy {
@@ -127,7 +164,9 @@ enum oomreclaim_group_destroy {
 
 /*
  * Destroys a group. Returns 0, or EINVAL (no such group, the root, unknown flags), EBUSY (threads
- * are inside, or it has children).
+ * are inside, or it has children); when no call of its cancel function is under way, except from
+ * inside of such a call. EDEADLK as oomreclaim_unregister(): it is destroyed, and a call still
+ * runs.
  */
 OOMRECLAIM_API int oomreclaim_group_destroy(oomreclaim_group group, unsigned flags);
 

@@ -31,10 +31,12 @@ static const char *step_of(const struct flight_event *event)
 {
 	static const char *const steps[RUNGS] = {
 		[RUNG_FAIL] = "fail",
+		[RUNG_LIFT] = "lift",
 		[RUNG_OWN_RECLAIM] = "own reclaim",
 		[RUNG_RESERVE] = "reserve",
 		[RUNG_CALLBACKS] = "callbacks",
 		[RUNG_OWN_RECLAIM_AGAIN] = "own reclaim again",
+		[RUNG_CANCEL] = "cancel",
 		[RUNG_POLICY] = "policy",
 		[RUNG_WAIT] = "wait",
 		[RUNG_ABORT] = "abort",

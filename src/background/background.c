@@ -14,8 +14,10 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "kill/cancel.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "limits/group_victim.h"
 #include "limits/headroom.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
@@ -51,11 +53,12 @@ static struct {
 /* The reason for which oomreclaimd is woken, beside those of watch.h. */
 #define CALL_WATERMARK 1U
 #define CALL_LOOK 8U
+#define CALL_CANCEL 16U
 
 /* Whether oomreclaimd has work even where no watermark is crossed. */
 static bool has_duty(void)
 {
-	return watch_is_wanted() || options.is_stats || room_is_wanted();
+	return watch_is_wanted() || options.is_stats || room_is_wanted() || group_may_cancel();
 }
 
 static bool is_due(void)
@@ -147,6 +150,11 @@ static void reclaim_by_pressure(void)
 	                 OOMRECLAIM_REASON_PRESSURE, 0, &unmeasured);
 }
 
+static void cancel(void)
+{
+	cancel_call_due(true);
+}
+
 static void work(void (*reclaim)(void))
 {
 	struct descent descent;
@@ -184,6 +192,9 @@ static void *run(void *arg)
 		watch_start();
 		stats_page_update();
 		calls = own_thread_await(sleep_ns());
+		/* First: others wait for it. */
+		if ((calls & CALL_CANCEL) != 0)
+			work(cancel);
 		if (leisure_due_ms() == 0)
 			work(leisure_look);
 		if (room_due_ms() == 0)
@@ -286,6 +297,21 @@ void background_look(void)
 	if (!atomic_load(&thread.is_there))
 		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 	background_start_if_wanted();
+}
+
+void background_note_cancel(void)
+{
+	if (!atomic_load(&thread.is_there))
+		atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+	background_note_callback();
+}
+
+bool background_cancel(void)
+{
+	if (!atomic_load(&thread.is_there) || is_stopping())
+		return false;
+	own_thread_call(CALL_CANCEL);
+	return true;
 }
 
 void background_stop(void)

@@ -9,6 +9,7 @@
 #define OOM_BACKGROUND_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/base.h"
 
@@ -33,6 +34,13 @@ static inline void background_start_if_wanted(void)
 /* A callback has been registered, so there is something to reclaim. Nor with any lock of ours
    held. */
 void background_note_callback(void);
+
+/* A group has a function that is called on the thread where the group is cancelled. Nor with any
+   lock of ours held. */
+void background_note_cancel(void);
+
+/* That such a function is to be called; false: there is no thread. With any lock. */
+bool background_cancel(void);
 
 /* Called by budget_charge() above the watermark, with locks of the heap held. */
 void background_wake(void);

@@ -43,9 +43,10 @@ struct options {
 	enum oomreclaim_policy policy;
 	enum kill_target kill_target;
 	int kill_signal;
-	uint64_t kill_grace_ms; /* then SIGKILL */
-	bool is_kill_group;     /* the victim's memory cgroup goes with it */
-	size_t limit_bytes;     /* SIZE_MAX: none */
+	uint64_t kill_grace_ms;   /* then SIGKILL */
+	bool is_kill_group;       /* the victim's memory cgroup goes with it */
+	uint64_t cancel_grace_ms; /* until another group may be cancelled */
+	size_t limit_bytes;       /* SIZE_MAX: none */
 	bool is_limit_auto;
 	unsigned limit_margin_percent;
 	struct watermark high; /* above it oomreclaimd begins */

@@ -31,7 +31,7 @@ OOM_EXPORT enum oomreclaim_policy oomreclaim_get_policy(void)
 
 const char *policy_name(enum oomreclaim_policy policy)
 {
-	static const char *const names[] = {"return", "abort", "kill", "retry"};
+	static const char *const names[] = {"return", "abort", "kill", "retry", "cancel"};
 
 	return policy < ARRAY_SIZE(names) ? names[policy] : "?";
 }

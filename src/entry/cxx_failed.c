@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A failing operator new goes down the ladder to its policy, then asks the new_handler, as often as
- * there is one; then comes the policy, and last bad_alloc.
+ * A failing operator new goes down the ladder to the end of reclaim, then asks the new_handler, as
+ * often as there is one; then comes what is harsher, and last bad_alloc.
  */
 #include "entry/cxx_failed.h"
 
@@ -22,7 +22,7 @@ static void *descend(const struct heap_request *request)
 		cxx_new_handler *handler;
 
 		ladder_begin(&control, request);
-		memory = ladder_run(&control, RUNG_POLICY);
+		memory = ladder_run(&control, RUNG_CANCEL);
 		if (memory != NULL)
 			return memory;
 		heap_check_infallible();

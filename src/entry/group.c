@@ -5,9 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "background/background.h"
 #include "base/base.h"
 #include "heap/heap_group.h"
+#include "limits/group_victim.h"
+#include "lockdep/watch.h"
+#include "reclaim/calls.h"
 #include "reclaim/control.h"
+#include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 
@@ -92,9 +97,26 @@ static int set_max(unsigned slot, int64_t value)
 
 static int set_policy(unsigned slot, int64_t value)
 {
-	if (value < OOMRECLAIM_POLICY_RETURN || value > OOMRECLAIM_POLICY_KILL)
+	if (value < OOMRECLAIM_POLICY_RETURN || value > OOMRECLAIM_POLICY_CANCEL ||
+	    value == OOMRECLAIM_POLICY_RETRY)
 		return ERANGE;
 	group_set_policy(slot, (enum oomreclaim_policy)value);
+	return 0;
+}
+
+static int set_score_adj(unsigned slot, int64_t value)
+{
+	if (value < -1000 || value > 1000)
+		return ERANGE;
+	group_set_score_adj(slot, (int)value);
+	return 0;
+}
+
+static int set_cancel_reserve(unsigned slot, int64_t value)
+{
+	if (value != 0 && value != 1)
+		return ERANGE;
+	group_set_cancel_reserve(slot, value == 1);
 	return 0;
 }
 
@@ -110,6 +132,10 @@ OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
 		return set_max(slot, value);
 	case OOMRECLAIM_GROUP_POLICY:
 		return set_policy(slot, value);
+	case OOMRECLAIM_GROUP_SCORE_ADJ:
+		return set_score_adj(slot, value);
+	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
+		return set_cancel_reserve(slot, value);
 	default:
 		return EINVAL;
 	}
@@ -133,6 +159,12 @@ OOM_EXPORT int oomreclaim_group_get(oomreclaim_group group,
 		return 0;
 	case OOMRECLAIM_GROUP_POLICY:
 		*value = group_policy(slot);
+		return 0;
+	case OOMRECLAIM_GROUP_SCORE_ADJ:
+		*value = group_score_adj(slot);
+		return 0;
+	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
+		*value = group_has_cancel_reserve(slot);
 		return 0;
 	default:
 		return EINVAL;
@@ -159,6 +191,31 @@ OOM_EXPORT int oomreclaim_group_stats(oomreclaim_group group, struct oomreclaim_
 	return slot != 0 ? 0 : EINVAL;
 }
 
+/* The calling thread may come to wait for a call of the group's function. */
+static void watch_wait(oomreclaim_group group)
+{
+	if (!descent_is_open() && group_find(group) != 0)
+		lockdep_might_unregister(CALL_OF_CANCEL(group));
+}
+
+OOM_EXPORT int oomreclaim_group_on_cancel(oomreclaim_group group,
+                                          oomreclaim_group_cancelled *function, void *arg)
+{
+	unsigned slot = group_find(group);
+	int saved = errno, error;
+
+	if (slot == 0)
+		return EINVAL;
+	watch_wait(group);
+	group_set_cancel(slot, function, arg);
+	if (function != NULL)
+		background_note_cancel();
+	/* A call of the former one is the last. */
+	error = calls_wait(CALL_OF_CANCEL(group), CALL_OF_CANCEL(group));
+	errno = saved;
+	return error;
+}
+
 /* With the lock. */
 static int destroy(unsigned slot, bool frees)
 {
@@ -178,9 +235,14 @@ OOM_EXPORT int oomreclaim_group_destroy(oomreclaim_group group, unsigned flags)
 
 	if ((flags & ~(unsigned)OOMRECLAIM_GROUP_FREE) != 0)
 		return EINVAL;
+	watch_wait(group);
 	group_lock();
 	error = destroy(group_find(group), (flags & OOMRECLAIM_GROUP_FREE) != 0);
 	group_unlock();
+	/* No call of its function begins any more. */
+	if (error == 0)
+		error = calls_wait(CALL_OF_CANCEL(group), CALL_OF_CANCEL(group));
+	lockdep_unregistered(CALL_OF_CANCEL(group));
 	errno = saved;
 	return error;
 }

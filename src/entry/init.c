@@ -21,6 +21,7 @@
 #include "entry/modules.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
+#include "kill/cancel.h"
 #include "limits/auto_limit.h"
 #include "limits/budget.h"
 #include "reclaim/reserve.h"
@@ -128,6 +129,7 @@ __attribute__((constructor)) static void init(void)
 	load_options();
 	debug_init();
 	budget_init(background_wake);
+	cancel_init(background_cancel);
 	is_ours = interpose_is_first();
 	if (is_ours) {
 		heap_ops.init();

@@ -107,7 +107,7 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	lockdep_callback_end();
 	calls_end(&call);
 	errno = saved;
-	return decided <= OOMRECLAIM_POLICY_RETRY ? decided : OOMRECLAIM_POLICY_RETURN;
+	return decided <= OOMRECLAIM_POLICY_CANCEL ? decided : OOMRECLAIM_POLICY_RETURN;
 }
 
 enum oomreclaim_policy policy_of(unsigned group)

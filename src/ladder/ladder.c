@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "kill/cancel.h"
 #include "kill/kill_turn.h"
 #include "kill/killer.h"
 #include "kill/own_end.h"
@@ -17,7 +18,7 @@
 #include "ladder/own_reclaim.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
-#include "limits/group.h"
+#include "limits/group_victim.h"
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -156,6 +157,40 @@ static void *act(struct oom_control *control, enum oomreclaim_policy policy,
 	return memory;
 }
 
+/* oom_kill_allowed() could not know what a policy callback would say. */
+static bool may_act(const struct oom_control *control, enum oomreclaim_policy policy)
+{
+	bool ends_process = policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL;
+
+	if (ends_process && request_bytes(control->request) > options.costly_bytes)
+		return false;
+	return policy != OOMRECLAIM_POLICY_KILL || options.kill_target == KILL_SELF ||
+	       !constraint_is_per_process(control->constraint);
+}
+
+/* The group may have nothing left that could be cancelled: the end of its policy. */
+static void cancel(struct oom_control *control, bool *is_attempt_due)
+{
+	know_constraint(control);
+	switch (cancel_step(control)) {
+	case CANCEL_ENDED:
+		/* One that was destroyed has left what is free in it to its parent. */
+		control->tried.is_again_due = true;
+		own_reclaim_begin(control, OWN_COMPACT);
+		start_over(control);
+		break;
+	case CANCEL_NOBODY:
+		*is_attempt_due = false;
+		/* Fall through. */
+	case CANCEL_OWN:
+		control->tried.is_cancelling = false;
+		control->tried.is_policy_done = true;
+		break;
+	case CANCEL_WAITED:
+		break;
+	}
+}
+
 static void *apply_policy(struct oom_control *control, struct descent *descent,
                           bool *is_attempt_due)
 {
@@ -169,14 +204,15 @@ static void *apply_policy(struct oom_control *control, struct descent *descent,
 	know_constraint(control);
 	policy = policy_decide(control);
 
-	/* oom_kill_allowed() could not know what a policy callback would say. */
-	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_target != KILL_SELF &&
-	    constraint_is_per_process(control->constraint))
+	if (!may_act(control, policy))
 		policy = OOMRECLAIM_POLICY_RETURN;
 
 	if (policy == OOMRECLAIM_POLICY_RETRY && control->tried.retries < MAX_RECLAIM_RETRIES) {
 		control->tried.retries++;
 		start_over(control);
+	} else if (policy == OOMRECLAIM_POLICY_CANCEL) {
+		control->tried.is_cancelling = true;
+		*is_attempt_due = false;
 	} else if (policy == OOMRECLAIM_POLICY_ABORT || policy == OOMRECLAIM_POLICY_KILL) {
 		return act(control, policy, descent);
 	} else {
@@ -213,6 +249,10 @@ static void *take_step(struct oom_control *control, enum rung rung, struct desce
                        bool *is_attempt_due)
 {
 	switch (rung) {
+	case RUNG_LIFT:
+		control->tried.is_lift_done = true;
+		*is_attempt_due = cancel_try_lift(control->group);
+		break;
 	case RUNG_OWN_RECLAIM:
 		if (control->tried.own_step == OWN_FLUSH)
 			stats_count(STATS_OWN_RECLAIMS);
@@ -238,6 +278,9 @@ static void *take_step(struct oom_control *control, enum rung rung, struct desce
 		control->tried.is_again_due = !is_done;
 		return memory;
 	}
+	case RUNG_CANCEL:
+		cancel(control, is_attempt_due);
+		break;
 	case RUNG_POLICY:
 		stats_count(STATS_POLICIES);
 		return apply_policy(control, descent, is_attempt_due);
@@ -343,6 +386,13 @@ void ladder_begin(struct oom_control *control, const struct heap_request *reques
 	stats_count(STATS_IMPOSSIBLE);
 }
 
+/* A request that can't fail is spared. */
+static bool is_cancelled(const struct oom_control *control)
+{
+	return control->group != 0 && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) == 0 &&
+	       group_is_cancelled(control->group);
+}
+
 /* Reads again the facts that other threads may have changed since the last rung. */
 static void refresh(struct oom_control *control)
 {
@@ -350,6 +400,11 @@ static void refresh(struct oom_control *control)
 	if (control->now.is_dying)
 		own_end_check_grace();
 	control->now.is_killer_disabled = kill_is_disabled();
+	control->now.is_policy_cancel = control->tried.is_cancelling ||
+	                                policy_of(control->group) == OOMRECLAIM_POLICY_CANCEL;
+	control->now.is_cancelled = is_cancelled(control);
+	control->now.has_cancel_reserve =
+		control->now.is_cancelled && group_has_cancel_reserve(control->group);
 	control->now.is_target_other = options.kill_target != KILL_SELF &&
 	                               policy_of(control->group) == OOMRECLAIM_POLICY_KILL;
 	/* oom_kill_allowed() asks for it then. */
@@ -366,6 +421,7 @@ static void note_refuser(struct oom_control *control)
 		return;
 	control->group = group;
 	control->constraint = CONSTRAINT_UNKNOWN;
+	control->tried.is_cancelling = false;
 }
 
 static void *attempt(struct oom_control *control)
@@ -383,7 +439,8 @@ static void *attempt(struct oom_control *control)
 
 void *ladder_run(struct oom_control *control, enum rung until)
 {
-	const bool is_end = until == RUNGS;
+	const bool is_end = until == RUNGS,
+		   was_spared = group_spare((control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0);
 	int saved = errno;
 	struct descent descent;
 	void *memory = NULL;
@@ -411,6 +468,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 	if (memory != NULL || is_end)
 		count_end(control, memory != NULL);
 	descent_end(&descent);
+	group_spare(was_spared);
 	errno = memory != NULL ? saved : ENOMEM;
 	return memory;
 }

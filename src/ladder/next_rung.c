@@ -12,8 +12,10 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	/* No process's death would help either. */
 	if (control->facts.is_impossible)
 		return "no memory that is freed could be enough";
-	/* A caller that asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. */
-	if (request_bytes(control->request) > options.costly_bytes)
+	/* A caller that asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. A group that
+	   is cancelled for it has as much to give (cancel.c). */
+	if (!control->now.is_policy_cancel &&
+	    request_bytes(control->request) > options.costly_bytes)
 		return "the size is above the setting costly";
 	/* __GFP_RETRY_MAYFAIL */
 	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
@@ -62,6 +64,13 @@ static enum rung next_for_anyone(const struct oom_control *control)
 		return RUNG_FAIL;
 	if (control->facts.in_callback)
 		return control->tried.is_reserve_done ? RUNG_FAIL : RUNG_RESERVE;
+	/* CANCELLED: as the dying, one level down; and nobody gives so that it can go on. */
+	if (control->now.is_cancelled && !control->tried.is_lift_done)
+		return RUNG_LIFT;
+	if (control->now.is_cancelled)
+		return control->now.has_cancel_reserve && !control->tried.is_reserve_done
+		               ? RUNG_RESERVE
+		               : RUNG_FAIL;
 	if (!control->tried.is_own_reclaim_done)
 		return RUNG_OWN_RECLAIM;
 	/* DYING: the dying get the reserve, and ask nobody else to give. */
@@ -77,6 +86,8 @@ static enum rung next_for_anyone(const struct oom_control *control)
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 &&
 	    control->tried.callbacks == CALLBACKS_MAY_GIVE)
 		return RUNG_CALLBACKS;
+	if (control->tried.is_cancelling && oom_kill_allowed(control))
+		return RUNG_CANCEL;
 	if (!control->tried.is_policy_done && oom_kill_allowed(control))
 		return RUNG_POLICY;
 	return RUNG_FAIL;

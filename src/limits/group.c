@@ -21,11 +21,14 @@ struct arena_charge {
 struct group groups[GROUP_SLOTS];
 static struct arena_charge arenas[GROUP_ARENAS];
 static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
-/* Free slots are looked for behind the one that was given out last. Guarded by lock. */
-static unsigned newest;
+/* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the number
+   of those that ever were. */
+static unsigned newest, used = 1;
 
-/* Of this thread: whose max its last charge met. */
+/* Of this thread: whose max its last charge met, or which group was cancelled; and whether it is
+   spared the latter. */
 static OOM_TLS unsigned refuser;
+static OOM_TLS bool is_spared;
 
 void group_lock(void)
 {
@@ -35,6 +38,11 @@ void group_lock(void)
 void group_unlock(void)
 {
 	lock_release(&lock);
+}
+
+unsigned group_slots_used(void)
+{
+	return used;
 }
 
 static bool is_free(unsigned slot)
@@ -64,6 +72,8 @@ int group_add(const char *name, unsigned parent)
 	if (slot == 0)
 		return -EAGAIN;
 	newest = slot;
+	if (slot >= used)
+		used = slot + 1;
 	group = &groups[slot];
 	group->parent = parent;
 	group->depth = groups[parent].depth + 1;
@@ -75,6 +85,10 @@ int group_add(const char *name, unsigned parent)
 	atomic_store_explicit(&group->policy, OOMRECLAIM_POLICY_RETURN, memory_order_relaxed);
 	atomic_store_explicit(&group->max_met, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->reclaimed, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->cancels, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->score_adj, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->marks, 0, memory_order_relaxed);
+	group->cancel = (struct group_cancel){.function = NULL};
 	/* Threads that are just being refused are still in it. */
 	atomic_fetch_and(&group->threads, ~GROUP_GONE);
 	atomic_fetch_add_explicit(&groups[parent].children, 1, memory_order_relaxed);
@@ -210,10 +224,22 @@ static void sub_up_to(unsigned slot, unsigned end, size_t bytes)
 		sub(&groups[slot].charged, bytes);
 }
 
+/* What a group that was cancelled has no part in: the groups below it from one with a function of
+   its own on. */
+static bool is_cancelled(unsigned at, bool *is_apart)
+{
+	bool is_refused = !*is_apart && !is_spared && group_is_marked(at, GROUP_CANCELLED);
+
+	*is_apart |= group_is_marked(at, GROUP_HAS_CANCEL);
+	return is_refused;
+}
+
 static bool charge_slot(unsigned slot, size_t bytes)
 {
+	bool is_apart = false;
+
 	for (unsigned at = slot; at != 0; at = groups[at].parent)
-		if (!try_add(&groups[at], bytes)) {
+		if (unlikely(is_cancelled(at, &is_apart)) || !try_add(&groups[at], bytes)) {
 			sub_up_to(slot, at, bytes);
 			refuser = at;
 			return false;
@@ -257,6 +283,14 @@ unsigned group_refuser(void)
 	return refuser;
 }
 
+bool group_spare(bool spare)
+{
+	bool was = is_spared;
+
+	is_spared = spare;
+	return was;
+}
+
 void group_charge_arena_to(unsigned arena, unsigned slot)
 {
 	struct arena_charge *charge = &arenas[arena];
@@ -283,13 +317,17 @@ void group_fork_child_in(unsigned slot)
 	/* There never was a group. */
 	if (newest == 0)
 		return;
-	/* Some may just be being refused by what was a group. */
-	for (unsigned i = 1; i < GROUP_SLOTS; i++)
+	for (unsigned i = 1; i < used; i++) {
+		/* Some threads may just be being refused by what was a group. */
 		if ((atomic_load_explicit(&groups[i].threads, memory_order_relaxed) & ~GROUP_GONE) >
 		    0)
 			atomic_store_explicit(&groups[i].threads,
 			                      is_free(i) ? GROUP_GONE : (unsigned)(i == slot),
 			                      memory_order_relaxed);
+		/* What was to end is the parent's work. */
+		if (!is_free(i))
+			atomic_fetch_and(&groups[i].marks, ~(GROUP_CANCELLED | GROUP_UNTOLD));
+	}
 	for (unsigned i = 0; i < GROUP_ARENAS; i++)
 		atomic_store_explicit(&arenas[i].busy, 0, memory_order_relaxed);
 }

@@ -51,10 +51,12 @@ void group_charge_arena_to(unsigned arena, unsigned slot);
 unsigned group_of_arena(unsigned arena);
 
 /* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
-   one whose max it was. */
+   one whose max it was, or which was cancelled (group_victim.h). */
 bool group_charge(unsigned arena, size_t bytes);
 void group_uncharge(unsigned arena, size_t bytes);
 unsigned group_refuser(void);
+/* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */
+bool group_spare(bool spare);
 
 /* ---- Attributes and counters ---- */
 
@@ -63,6 +65,10 @@ size_t group_max(unsigned slot);
 size_t group_charged(unsigned slot);
 void group_set_policy(unsigned slot, enum oomreclaim_policy policy);
 enum oomreclaim_policy group_policy(unsigned slot);
+void group_set_score_adj(unsigned slot, int score_adj);
+int group_score_adj(unsigned slot);
+void group_set_cancel_reserve(unsigned slot, bool is_set);
+bool group_has_cancel_reserve(unsigned slot);
 /* What its callbacks say that they have freed. */
 void group_count_reclaimed(unsigned slot, size_t bytes);
 /* How far above its max. */
@@ -72,7 +78,7 @@ void group_stats(unsigned slot, struct oomreclaim_group_stats *stats);
 
 void group_fork_lock(void);
 void group_fork_unlock(void);
-/* Of the threads inside only the one that forked is left, in `slot`. */
+/* Of the threads inside only the one that forked is left, in `slot`; and no group is cancelled. */
 void group_fork_child_in(unsigned slot);
 
 #endif

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a group is, for group.c, which has the tree and charges, and group_set.c. */
+/* What a group is, for group.c, which has the tree and charges, group_set.c, and group_victim.c. */
 #ifndef OOM_GROUP_INSIDE_H
 #define OOM_GROUP_INSIDE_H
 
 #include <stdatomic.h>
 
 #include "limits/group.h"
+
+enum group_mark {
+	GROUP_HAS_CANCEL = 1,     /* a function: it may be chosen */
+	GROUP_CANCEL_RESERVE = 2, /* the attribute */
+	GROUP_CANCELLED = 4,      /* it has been chosen, and gets no page more */
+	GROUP_UNTOLD = 8          /* its function is still to be called for that */
+};
+
+/* All of it under the lock. */
+struct group_cancel {
+	oomreclaim_group_cancelled *function; /* GROUP_HAS_CANCEL */
+	void *arg;
+	uint64_t deadline_ns; /* of GROUP_CANCELLED: others may be chosen from then on */
+	size_t part;          /* of GROUP_CANCELLED: it ends when no more is left */
+	size_t sum;           /* for the search that is under way */
+};
 
 /* Counters and limits stand for themselves alone: relaxed. The tree is written under the lock; a
    parent outlives its children, and a group the threads inside and the arenas charged to it. */
@@ -22,8 +38,12 @@ struct group {
 	atomic_size_t peak;
 	atomic_size_t max;
 	atomic_uint policy; /* enum oomreclaim_policy */
+	atomic_int score_adj;
+	atomic_uint marks; /* enum group_mark, or-ed; written under the lock */
 	_Atomic uint64_t max_met;
 	_Atomic uint64_t reclaimed;
+	_Atomic uint64_t cancels;
+	struct group_cancel cancel;
 	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
 };
 
@@ -31,5 +51,13 @@ struct group {
 
 /* Slot 0 is the root's: never charged, and without a parent. One table, as handles name slots. */
 extern struct group groups[GROUP_SLOTS];
+
+/* With the lock: no slot from here on was ever given out. */
+unsigned group_slots_used(void);
+
+static inline bool group_is_marked(unsigned slot, unsigned mark)
+{
+	return (atomic_load_explicit(&groups[slot].marks, memory_order_relaxed) & mark) != 0;
+}
 
 #endif

@@ -29,6 +29,29 @@ enum oomreclaim_policy group_policy(unsigned slot)
 	                                                    memory_order_relaxed);
 }
 
+void group_set_score_adj(unsigned slot, int score_adj)
+{
+	atomic_store_explicit(&groups[slot].score_adj, score_adj, memory_order_relaxed);
+}
+
+int group_score_adj(unsigned slot)
+{
+	return atomic_load_explicit(&groups[slot].score_adj, memory_order_relaxed);
+}
+
+void group_set_cancel_reserve(unsigned slot, bool is_set)
+{
+	if (is_set)
+		atomic_fetch_or(&groups[slot].marks, GROUP_CANCEL_RESERVE);
+	else
+		atomic_fetch_and(&groups[slot].marks, ~(unsigned)GROUP_CANCEL_RESERVE);
+}
+
+bool group_has_cancel_reserve(unsigned slot)
+{
+	return group_is_marked(slot, GROUP_CANCEL_RESERVE);
+}
+
 void group_count_reclaimed(unsigned slot, size_t bytes)
 {
 	atomic_fetch_add_explicit(&groups[slot].reclaimed, bytes, memory_order_relaxed);
@@ -61,5 +84,6 @@ void group_stats(unsigned slot, struct oomreclaim_group_stats *stats)
 		.threads =
 			atomic_load_explicit(&group->threads, memory_order_relaxed) & ~GROUP_GONE,
 		.children = atomic_load_explicit(&group->children, memory_order_relaxed),
+		.cancels = atomic_load_explicit(&group->cancels, memory_order_relaxed),
 	};
 }

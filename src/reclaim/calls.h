@@ -20,9 +20,11 @@ struct call_under_way {
 	pthread_t thread;
 };
 
-/* What is called: a handle, or the policy callback. Each policy callback has a generation of its
+/* What is called: a handle, the policy callback, or the function of a group. Each policy callback has a generation of its
    own. */
 #define CALL_OF_POLICY(generation) ((uint64_t)1 << 62 | (generation))
+/* The function of a group, which is known by its handle. */
+#define CALL_OF_CANCEL(group) ((uint64_t)1 << 61 | (group))
 
 void calls_begin(struct call_under_way *call, uint64_t what);
 /* A call that has ended already is left alone. */

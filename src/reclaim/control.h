@@ -12,6 +12,7 @@
 #include "base/heap_request.h"
 #include "limits/constraint.h"
 #include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 /* Rounds in a row that gave nothing: mm/internal.h. */
 #define MAX_RECLAIM_RETRIES 16
@@ -43,10 +44,14 @@ struct oom_control {
 		bool is_dying;           /* the process is being ended already */
 		bool is_killer_disabled; /* oomreclaim_kill_disable() */
 		bool is_target_other;    /* the policy would kill another process than this one */
+		bool is_policy_cancel;   /* the policy would cancel a group */
+		bool is_cancelled;       /* the group that refused is to end */
+		bool has_cancel_reserve; /* of that group */
 	} now;
 
 	/* What has been tried. */
 	struct {
+		bool is_lift_done; /* of now.is_cancelled */
 		bool is_own_reclaim_done;
 		bool is_again_due; /* own reclaim: callbacks have run since it ended */
 		bool is_reserve_done;
@@ -61,7 +66,11 @@ struct oom_control {
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */
 		unsigned retries;    /* that a policy callback asked for */
-		size_t claimed_bytes; /* by all callbacks in all rounds */
+		size_t claimed_bytes;           /* by all callbacks in all rounds */
+		bool is_cancelling;             /* the policy said so, and it goes on */
+		oomreclaim_group cancel_victim; /* that is waited for; 0: none */
+		uint64_t cancel_ends_ns; /* when it is not waited for any more; 0: never was */
+		unsigned cancel_looks;   /* at that one */
 	} tried;
 };
 

@@ -359,6 +359,26 @@ OOM_NOINLINE void report_failure(const struct oom_control *control, const char *
 	io_warn("%s", line);
 }
 
+OOM_NOINLINE void report_cancel(const struct oom_control *control,
+                                const struct group_victim *victim)
+{
+	char line[IO_LINE_BYTES];
+	struct io_buf buf = {.text = line, .bytes = sizeof line};
+
+	if ((!options.is_verbose && options.report != REPORT_ALWAYS) || !report_may_write())
+		return;
+	io_printf(&buf, "group ");
+	io_puts_clean(&buf, victim->name);
+	io_printf(&buf, " is cancelled: %zuK, score_adj %d; for %zu bytes (constraint=%s",
+	          victim->bytes >> 10, victim->score_adj, control->request->size,
+	          constraint_name(control->constraint));
+	if (control->group != 0) {
+		io_printf(&buf, ", group=");
+		io_puts_clean(&buf, group_name(control->group));
+	}
+	io_warn("%s)", line);
+}
+
 OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *callback)
 {
 	io_warn("no memory for %zu bytes: gave up after %llu ms of waiting for callback \"%s\" in "

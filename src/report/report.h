@@ -6,6 +6,7 @@
 #ifndef OOM_REPORT_H
 #define OOM_REPORT_H
 
+#include "limits/group_victim.h"
 #include "reclaim/control.h"
 #include "system/proc.h"
 #include "system/proc_cgroup.h"
@@ -31,6 +32,9 @@ bool report_may_write(void);
 
 /* The one line of `verbose`; refusal as above. */
 void report_failure(const struct oom_control *control, const char *refusal);
+
+/* The line of `verbose` and of report:always about a group that is cancelled. */
+void report_cancel(const struct oom_control *control, const struct group_victim *victim);
 
 /* The line that names the callback which another thread was in for too long. */
 void report_timeout(const struct oom_control *control, const char *callback);

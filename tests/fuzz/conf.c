@@ -33,6 +33,7 @@ static void check_values(const struct options *set)
 	MUST(set->kill_target <= KILL_CGROUP);
 	MUST(set->kill_signal > 0 && set->kill_signal < 65);
 	MUST(set->kill_grace_ms <= ms_max && set->wait_ms <= ms_max && set->nofail_ms <= ms_max);
+	MUST(set->cancel_grace_ms <= ms_max);
 	MUST(set->limit_bytes >= (size_t)8 << 20);
 	MUST(set->limit_margin_percent < 100);
 	MUST(set->high.percent <= 100 && set->low.percent <= 100);

@@ -46,6 +46,7 @@ static const struct {
 	{"kill_target", "self"},
 	{"kill_grace_ms", "5000"},
 	{"kill_group", "false"},
+	{"cancel_grace_ms", "1000"},
 	{"limit", "off"},
 	{"high", "off"},
 	{"low", "off"},
@@ -113,6 +114,7 @@ Test(options, what_the_defaults_come_to)
 	cr_expect_eq(options.kill_signal, SIGKILL);
 	cr_expect_eq(options.kill_grace_ms, 5000);
 	cr_expect_not(options.is_kill_group);
+	cr_expect_eq(options.cancel_grace_ms, 1000);
 	cr_expect_eq(options.limit_bytes, SIZE_MAX);
 	cr_expect_not(options.is_limit_auto);
 	cr_expect_eq(options.high.bytes, 0);

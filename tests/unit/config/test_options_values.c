@@ -62,6 +62,8 @@ static const struct good words[] = {
 
 static const struct good numbers[] = {
 	{"kill_grace_ms:0", MEMBER(kill_grace_ms), 0},
+	{"cancel_grace_ms:0", MEMBER(cancel_grace_ms), 0},
+	{"cancel_grace_ms:250", MEMBER(cancel_grace_ms), 250},
 	{"kill_grace_ms:3600000", MEMBER(kill_grace_ms), 3600000},
 	{"wait_ms:0", MEMBER(wait_ms), 0},
 	{"wait_ms:1", MEMBER(wait_ms), 1},
@@ -292,6 +294,7 @@ static const struct {
 	{range, "wait_ms:3600001"},
 	{range, "nofail_ms:3600001"},
 	{range, "kill_grace_ms:3600001"},
+	{range, "cancel_grace_ms:3600001"},
 	{range, "wait_ms:18446744073709551615"},
 	{range, "wait_ms:18446744073709551616"},
 	/* Ten times 2^63, and 1: a product that would wrap to 1. */

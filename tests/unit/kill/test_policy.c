@@ -42,7 +42,7 @@ Test(policy, is_the_setting_until_it_is_set)
 
 Test(policy, refuses_what_is_none)
 {
-	const int wrong[] = {OOMRECLAIM_POLICY_RETRY, 4, -1, 4711};
+	const int wrong[] = {OOMRECLAIM_POLICY_RETRY, OOMRECLAIM_POLICY_CANCEL, 5, -1, 4711};
 
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	errno = ERRNO_UNTOUCHED;
@@ -57,6 +57,7 @@ Test(policy, names)
 	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_RETURN), "return");
 	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_ABORT), "abort");
 	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_KILL), "kill");
+	cr_expect_str_eq(policy_name(OOMRECLAIM_POLICY_CANCEL), "cancel");
 	cr_expect_str_eq(policy_name((enum oomreclaim_policy)4711), "?");
 }
 
@@ -85,9 +86,9 @@ Test(policy, the_callback_decides)
 
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	cr_expect_eq(oomreclaim_set_policy_callback(decide, &calls), 0);
-	for (answer = OOMRECLAIM_POLICY_RETURN; answer <= OOMRECLAIM_POLICY_RETRY; answer++)
+	for (answer = OOMRECLAIM_POLICY_RETURN; answer <= OOMRECLAIM_POLICY_CANCEL; answer++)
 		cr_expect_eq(policy_decide(&control), (enum oomreclaim_policy)answer);
-	cr_expect_eq(calls, 4);
+	cr_expect_eq(calls, 5);
 	cr_expect_eq(told.struct_size, sizeof told);
 	cr_expect_eq(told.size, 1000);
 	cr_expect_eq(told.alignment, 16);
@@ -96,12 +97,12 @@ Test(policy, the_callback_decides)
 	cr_expect_eq(told.policy, OOMRECLAIM_POLICY_ABORT);
 	cr_expect_eq(oomreclaim_set_policy_callback(NULL, NULL), 0);
 	cr_expect_eq(policy_decide(&control), OOMRECLAIM_POLICY_ABORT);
-	cr_expect_eq(calls, 4, "removed");
+	cr_expect_eq(calls, 5, "removed");
 }
 
 Test(policy, any_other_answer_is_return)
 {
-	const int wrong[] = {4, -1, 4711, INT_MIN};
+	const int wrong[] = {5, -1, 4711, INT_MIN};
 	int calls = 0;
 
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "config/options.h"
 #include "fake_heap.h"
+#include "kill/cancel.h"
 #include "ladder/ladder.h"
-#include "limits/group.h"
+#include "limits/group_victim.h"
 #include "support.h"
 
 TestSuite(ladder_group, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -158,4 +160,178 @@ Test(ladder_group, goes_on_with_what_refuses_now)
 	fake_heap_group = child;
 	fake_heap_group_refuser = job;
 	cr_expect_str_eq(descend(3), "famfapa");
+}
+
+/* ---- Policy cancel ---- */
+
+enum { ARENA = 100 };
+
+static unsigned told, refuses_then;
+static bool gives;
+
+/* x: the worst is told, by the thread that failed. */
+static void end_job(oomreclaim_group group, void *arg)
+{
+	(void)group, (void)arg;
+	fake_heap_note('x');
+	told++;
+	if (gives)
+		group_uncharge(ARENA, 7000);
+	fake_heap_group_refuser = refuses_then;
+}
+
+/* A thread in `child` meets the max of `job`, in which `worst` has most. */
+static unsigned make_worst(void)
+{
+	unsigned worst;
+
+	make_groups();
+	options_apply("test", "cancel_grace_ms:60000", &options, NULL);
+	worst = add("worst", job);
+	group_charge_arena_to(ARENA, worst);
+	group_charge(ARENA, 8000);
+	group_set_cancel(worst, end_job, NULL);
+	group_set_policy(job, OOMRECLAIM_POLICY_CANCEL);
+	fake_heap_group_refuser = refuses_then = job;
+	return worst;
+}
+
+Test(ladder_group, cancels_the_worst)
+{
+	make_worst();
+	cr_expect_str_eq(descend(1), "faxa");
+	cr_expect_eq(told, 1);
+}
+
+/* It is tried again when the worst has given what it had, with what lies in pieces by now. */
+Test(ladder_group, goes_on_with_what_the_worst_had)
+{
+	make_worst();
+	gives = true;
+	fake_heap_merges = true;
+	cr_expect_str_eq(descend(4), "famaxaama");
+	cr_expect_eq(told, 1);
+}
+
+/* Nobody is left, and the end is NULL. */
+Test(ladder_group, cancels_each_once)
+{
+	make_worst();
+	gives = true;
+	group_uncharge(ARENA, 1000);
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaa");
+	cr_expect_eq(told, 1);
+}
+
+Test(ladder_group, cancels_nobody_by_another_policy)
+{
+	make_worst();
+	group_set_policy(job, OOMRECLAIM_POLICY_RETURN);
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "fa");
+}
+
+Test(ladder_group, ends_itself)
+{
+	refuses_then = fake_heap_group = make_worst();
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxa");
+	/* From now on at once. */
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "");
+	cr_expect_eq(told, 1);
+}
+
+Test(ladder_group, ends_itself_with_the_reserve)
+{
+	refuses_then = fake_heap_group = make_worst();
+	group_set_cancel_reserve(refuses_then, true);
+	fake_heap_fill_reserve(2);
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxar");
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "r");
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "r");
+	cr_expect_null(ladder_descend(&request));
+}
+
+/* What was cancelled and has given what it had goes on as before. */
+Test(ladder_group, is_lifted)
+{
+	refuses_then = fake_heap_group = make_worst();
+	descend(FAKE_HEAP_ALWAYS);
+	fake_heap_group_evictions = 1;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "g");
+	group_uncharge(ARENA, 7000);
+	cr_expect_str_eq(descend(0), "a");
+	cr_expect_not(group_is_cancelled(refuses_then));
+	descend(FAKE_HEAP_ALWAYS);
+	cr_expect_eq(told, 1);
+}
+
+Test(ladder_group, a_request_that_cannot_fail_is_spared)
+{
+	fake_heap_group = make_worst();
+	refuses_then = fake_heap_group;
+	descend(FAKE_HEAP_ALWAYS);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	cr_expect_str_eq(descend(1), "faa");
+}
+
+static unsigned spared;
+
+static size_t note_spared(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	spared = group_charge(ARENA, 1);
+	return 0;
+}
+
+/* By its charge, for as long as it is on the ladder. */
+Test(ladder_group, is_spared_on_the_ladder)
+{
+	unsigned worst = make_worst();
+
+	fake_heap_group = worst;
+	refuses_then = worst;
+	descend(FAKE_HEAP_ALWAYS);
+	fake_heap_group = 0;
+	fake_heap_group_refuser = 0;
+	oomreclaim_register("spared", 0, 0, note_spared, NULL, NULL);
+	descend(FAKE_HEAP_ALWAYS);
+	cr_expect_eq(spared, 0);
+	options_apply("test", "nofail_ms:0", &options, NULL);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	descend(3);
+	cr_expect_eq(spared, 1);
+	cr_expect_not(group_charge(ARENA, 1));
+}
+
+/* What refuses is another limit by now, with another policy. */
+Test(ladder_group, cancels_for_the_limit_that_is_met)
+{
+	make_worst();
+	refuses_then = child;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxa");
+	cr_expect_eq(told, 1);
+}
+
+static enum oomreclaim_policy word;
+
+static enum oomreclaim_policy say(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	*(enum oomreclaim_policy *)arg = verdict->policy;
+	return word;
+}
+
+/* A policy callback decides, and what is costly ends no process. */
+Test(ladder_group, is_cancelled_by_a_policy_callback)
+{
+	enum oomreclaim_policy was = OOMRECLAIM_POLICY_RETRY;
+
+	make_worst();
+	oomreclaim_set_policy_callback(say, &was);
+	word = OOMRECLAIM_POLICY_RETURN;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faa");
+	cr_expect_eq(was, OOMRECLAIM_POLICY_CANCEL);
+	options_apply("test", "costly:100", &options, NULL);
+	word = OOMRECLAIM_POLICY_ABORT;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faa");
+	word = OOMRECLAIM_POLICY_CANCEL;
+	cr_expect_str_eq(descend(1), "faxa");
 }

@@ -23,6 +23,8 @@ struct row {
 #define PURGED ASKED, .tried.is_own_reclaim_done = true
 #define RECLAIMED ASKED, ALL_TRIED
 #define ENDED RECLAIMED, .tried.is_policy_done = true
+#define CANCELLED .now.is_cancelled = true
+#define CANCELLING .tried.is_cancelling = true, .now.is_policy_cancel = true
 #define SCOPE(flag) .scope = OOMRECLAIM_SCOPE_##flag
 
 static const struct row rungs[] = {
@@ -86,6 +88,32 @@ static const struct row rungs[] = {
          {RECLAIMED, .now.is_target_other = true, .constraint = CONSTRAINT_CGROUP},
          RUNG_POLICY},
 	{"12 to 15", {RECLAIMED}, RUNG_POLICY},
+	{"cancelled: has it given what it had?", {ASKED, CANCELLED}, RUNG_LIFT},
+	{"cancelled: NORETRY", {ASKED, CANCELLED, SCOPE(NORETRY)}, RUNG_LIFT},
+	{"cancelled: it has not", {ASKED, CANCELLED, .tried.is_lift_done = true}, RUNG_FAIL},
+	{"cancelled: the reserve",
+         {ASKED, CANCELLED, .tried.is_lift_done = true, .now.has_cancel_reserve = true},
+         RUNG_RESERVE},
+	{"cancelled: no reserve left",
+         {ASKED, CANCELLED, .tried.is_lift_done = true, .now.has_cancel_reserve = true,
+          .tried.is_reserve_done = true},
+         RUNG_FAIL},
+	{"cancelled: impossible", {ASKED, CANCELLED, .facts.is_impossible = true}, RUNG_FAIL},
+	{"cancelled: nested", {ASKED, CANCELLED, .facts.in_callback = true}, RUNG_RESERVE},
+	{"cancelled: the heap's locks", {ASKED, CANCELLED, .facts.in_heap = true}, RUNG_FAIL},
+	{"another is cancelled", {RECLAIMED, CANCELLING}, RUNG_CANCEL},
+	{"another is cancelled: costly", {.request = &costly, ALL_TRIED, CANCELLING}, RUNG_CANCEL},
+	{"another is cancelled: costly, and to be decided",
+         {.request = &costly, ALL_TRIED, .now.is_policy_cancel = true},
+         RUNG_POLICY},
+	{"another is cancelled: callbacks may give again", {PURGED, CANCELLING}, RUNG_CALLBACKS},
+	{"another is cancelled: what it left",
+         {PURGED, CANCELLING, .tried.is_again_due = true},
+         RUNG_OWN_RECLAIM_AGAIN},
+	{"another is cancelled: the killer is disabled meanwhile",
+         {RECLAIMED, CANCELLING, .now.is_killer_disabled = true},
+         RUNG_FAIL},
+	{"another is cancelled: dying", {PURGED, CANCELLING, .now.is_dying = true}, RUNG_RESERVE},
 };
 
 static const struct row nofail[] = {

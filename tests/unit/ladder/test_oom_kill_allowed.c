@@ -92,6 +92,15 @@ Test(oom_kill_allowed, costly_by_size)
 	cr_expect_not(is_allowed_for(101));
 }
 
+/* What is cancelled has as much to give. */
+Test(oom_kill_allowed, costly_is_not_for_groups)
+{
+	const struct heap_request sized = {.size = SIZE_MAX};
+	const struct oom_control control = {.request = &sized, .now.is_policy_cancel = true};
+
+	cr_expect(oom_kill_allowed(&control));
+}
+
 static bool is_allowed_aligned(size_t bytes, size_t alignment)
 {
 	const struct heap_request aligned = {.size = bytes, .alignment = alignment};

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kill/cancel.h"
+
+#include "base/base.h"
+#include "base/futex.h"
+#include "config/options.h"
+#include "heap/heap_ops.h"
+#include "limits/budget.h"
+#include "limits/group_victim.h"
+#include "report/report.h"
+
+/* Between two looks at a group that is dying: what its threads free stays charged until it is given
+   back. Doubles, from so long to so long. */
+#define LOOK_MS_MIN 1
+#define LOOK_MS_MAX 8
+
+/* A request waits for so many times cancel_grace_ms, whatever comes of it. */
+#define GRACES_MAX 2
+
+/* Set before main(). */
+static bool (*wake)(void);
+
+/* Changes where one that was dying is not any more: threads that wait sleep on it. One for all
+   groups, as there is seldom more than one. */
+static atomic_uint ended;
+
+void cancel_init(bool (*wake_thread)(void))
+{
+	wake = wake_thread;
+}
+
+static uint64_t grace_ns(void)
+{
+	return options.cancel_grace_ms * NSEC_PER_MSEC;
+}
+
+static void tell_ended(void)
+{
+	atomic_fetch_add(&ended, 1);
+	futex_wake(&ended);
+}
+
+/* oom_reap_task(): what is free in the group is still charged to it. */
+static void reap(unsigned slot)
+{
+	if (slot != 0)
+		heap_ops.group_evict(slot, SIZE_MAX);
+}
+
+bool cancel_try_lift(unsigned slot)
+{
+	bool is_lifted;
+
+	reap(slot);
+	is_lifted = group_victim_try_lift(slot);
+	if (is_lifted)
+		tell_ended();
+	return is_lifted;
+}
+
+/* Of the limit that is met; where there is none of this library's, of what there is. */
+static size_t total_bytes(const struct oom_control *control)
+{
+	size_t total = control->group != 0 ? group_max(control->group) : oomreclaim_get_limit();
+
+	return total != SIZE_MAX ? total : budget_charged();
+}
+
+/* What may be large is seldom needed: one group after the other would end for a request that none
+   of them could serve. */
+static size_t least_bytes(const struct oom_control *control)
+{
+	size_t bytes = request_bytes(control->request);
+
+	return bytes > options.costly_bytes ? bytes : 0;
+}
+
+static bool is_own(oomreclaim_group handle)
+{
+	return group_handle(group_cancelled_with(heap_ops.group_current())) == handle;
+}
+
+/* With no lock held, and none of the program's either on oomreclaimd: the failing thread may hold
+   any, and its functions would wait for them. So it calls them only where there is no such
+   thread. */
+static void tell(const struct oom_control *control, const struct group_victim *victim)
+{
+	report_cancel(control, victim);
+	if (wake == NULL || !wake())
+		cancel_call_due(false);
+}
+
+static enum cancel_result look_for_one(struct oom_control *control)
+{
+	const struct group_search search = {.in = control->group,
+	                                    .total_bytes = total_bytes(control),
+	                                    .least_bytes = least_bytes(control),
+	                                    .deadline_ns = now_ns() + grace_ns()};
+	struct group_victim victim;
+	enum group_choice choice = group_victim_choose(&search, &victim);
+
+	switch (choice) {
+	case GROUP_NOBODY:
+		return CANCEL_NOBODY;
+	case GROUP_ENDED:
+		tell_ended();
+		return CANCEL_ENDED;
+	case GROUP_CHOSEN:
+		tell(control, &victim);
+		break;
+	case GROUP_DYING:
+		break;
+	}
+	control->tried.cancel_looks = 0;
+	control->tried.cancel_victim = victim.handle;
+	return is_own(victim.handle) ? CANCEL_OWN : CANCEL_WAITED;
+}
+
+static void wait_a_moment(struct oom_control *control, unsigned seen)
+{
+	uint64_t ms = (uint64_t)LOOK_MS_MIN << control->tried.cancel_looks;
+
+	if (ms < LOOK_MS_MAX)
+		control->tried.cancel_looks++;
+	futex_wait(&ended, seen, ms * NSEC_PER_MSEC);
+}
+
+/* The one that is waited for. */
+static enum cancel_result wait_for_it(struct oom_control *control)
+{
+	/* Before the look: what ends behind it is not slept through. */
+	unsigned seen = atomic_load(&ended);
+
+	reap(group_find(control->tried.cancel_victim));
+	if (group_victim_is_dying(control->tried.cancel_victim)) {
+		wait_a_moment(control, seen);
+		return CANCEL_WAITED;
+	}
+	control->tried.cancel_victim = 0;
+	tell_ended();
+	return CANCEL_ENDED;
+}
+
+OOM_NOINLINE enum cancel_result cancel_step(struct oom_control *control)
+{
+	uint64_t now = now_ns();
+
+	if (control->tried.cancel_ends_ns == 0)
+		control->tried.cancel_ends_ns = now + GRACES_MAX * grace_ns();
+	else if (now >= control->tried.cancel_ends_ns)
+		return CANCEL_NOBODY;
+	return control->tried.cancel_victim != 0 ? wait_for_it(control) : look_for_one(control);
+}

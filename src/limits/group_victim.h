@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which group is cancelled so that others may go on, and until when: select_bad_process() and
+ * MMF_OOM_SKIP of mm/oom_kill.c, for groups.
+ *
+ * What is chosen is a group with a function of its own, together with the descendants that have
+ * none. It is dying until an eighth of what it had is left, or its time is over. From then on
+ * another may be chosen; it stays cancelled, and is not chosen again, until that eighth is all
+ * there is. The functions take the lock of groups, unless they say otherwise.
+ */
+#ifndef OOM_GROUP_VICTIM_H
+#define OOM_GROUP_VICTIM_H
+
+#include <limits.h>
+
+#include "limits/group.h"
+
+/* The function of the group is that from now on; NULL: none. The group is not cancelled any more. */
+void group_set_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg);
+
+/* There is a group with a function, or was. No lock. */
+bool group_may_cancel(void);
+
+/* oom_badness(): what its end would give, moved by thousandths of all there is. GROUP_NEVER: it must
+   not be chosen. No lock. */
+#define GROUP_NEVER LONG_MIN
+long group_badness(size_t bytes, int score_adj, size_t total_bytes);
+
+/* What is looked for. */
+struct group_search {
+	unsigned in;          /* that group and below it; 0: everywhere */
+	size_t total_bytes;   /* that score_adj is a thousandth of */
+	size_t least_bytes;   /* its end has to give that much */
+	uint64_t deadline_ns; /* until when one that is chosen counts as dying */
+};
+
+enum group_choice {
+	GROUP_NOBODY,
+	GROUP_CHOSEN, /* it is cancelled from now on, and its function is to be called */
+	GROUP_DYING,  /* one was chosen before: nobody else is while it is dying */
+	GROUP_ENDED   /* one has just given what it had */
+};
+
+struct group_victim {
+	oomreclaim_group handle;
+	size_t bytes; /* of CHOSEN: what it had, */
+	int score_adj;
+	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
+};
+
+/* At equal badness the one found last. *victim is set for CHOSEN and DYING. */
+enum group_choice group_victim_choose(const struct group_search *search,
+                                      struct group_victim *victim);
+
+/* False where it has given what it had, its time is over, or it is gone. */
+bool group_victim_is_dying(oomreclaim_group handle);
+
+/* Whether the group gets no page any more. No lock. */
+bool group_is_cancelled(unsigned slot);
+
+/* True where it gets some again from now on, as it has given what it had. */
+bool group_victim_try_lift(unsigned slot);
+
+/* The group that has the function for what a group has: itself, or an ancestor; 0: none. */
+unsigned group_cancelled_with(unsigned slot);
+
+/* A function that is to be called. */
+struct group_untold {
+	oomreclaim_group handle;
+	oomreclaim_group_cancelled *function;
+	void *arg;
+};
+
+/* With the lock held: takes the next one; false: there is none. */
+bool group_victim_next_untold(struct group_untold *untold);
+
+#endif
