@@ -9,18 +9,22 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402  the backend is chosen first
 
+import figures  # noqa: E402
 import limits  # noqa: E402
-import measure  # noqa: E402
+import theme  # noqa: E402
 
-# The palette of Okabe and Ito, which can be told apart by everyone.
-COLOURS = {"oomreclaim": "#D55E00", "oomreclaim-limit": "#F0B27A", "jemalloc": "#0072B2",
-           "jemalloc-noretain": "#56B4E9", "glibc": "#000000", "mimalloc": "#009E73",
-           "tcmalloc": "#CC79A7"}
 MARKERS = {"oomreclaim": "o", "jemalloc": "s", "jemalloc-noretain": "D", "glibc": "^",
            "mimalloc": "v", "tcmalloc": "P"}
+INK = theme.INK[0]
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "oomreclaim", "font.size": 9,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-         "grid.alpha": 0.25, "legend.frameon": False, "font.family": "sans-serif"}
+         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
+         "grid.color": theme.GRID[0], "grid.alpha": 0.4, "legend.frameon": False,
+         "font.family": "sans-serif", "text.color": INK, "axes.labelcolor": INK,
+         "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
+         "figure.facecolor": theme.PAPER[0], "axes.facecolor": theme.PAPER[0],
+         "savefig.facecolor": theme.PAPER[0]}
+CUT = 2.5             # ratios above it are cut off, and their numbers written there
+WHISKER = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "capsize": 0}
 
 
 def svg(figure):
@@ -31,27 +35,62 @@ def svg(figure):
     plt.close(figure)
     text = out.getvalue()
     text = re.sub(r"[ \t]+$", "", text, flags=re.M)
-    return text[text.index("<svg"):]
+    return theme.both(text[text.index("<svg"):])
+
+
+def legend_below(figure, axes):
+    """Where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, ncol=min(8, len(labels)), loc="upper left",
+                  bbox_to_anchor=(0.01, 0.0), fontsize=8)
+
+
+def height(cells, name, key):
+    """(ratio to jemalloc's median, the least below it, the most above it); None if there is none."""
+    ratio = figures.ratio(cells, name, key)
+    if not ratio:
+        return None
+    cell, unit = cells[name][key], cells["jemalloc"][key]["median"]
+    return ratio, ratio - cell["least"] / unit, cell["most"] / unit - ratio
+
+
+def draw_bars(axes, rows, name, key, places, width, colour):
+    found = [height(row["allocators"], name, key) for row in rows]
+    axes.bar(places, [min(one[0], CUT) if one else 0 for one in found], width, label=name,
+             color=colour)
+    for x, one, row in zip(places, found, rows):
+        if one and one[0] <= CUT:
+            # No whisker leaves the chart.
+            axes.errorbar([x], [one[0]], [[one[1]], [min(one[2], CUT - one[0])]], **WHISKER)
+        elif one:
+            axes.text(x, CUT * 1.01, f"{one[0]:.1f}" if one[0] < 100 else f"{one[0]:.0f}", rotation=90,
+                      ha="center", va="bottom", fontsize=6)
+        elif row["allocators"].get(name, {}).get("status") not in (None, "missing"):
+            axes.text(x, 0.02, row["allocators"][name]["status"], rotation=90, ha="center", va="bottom",
+                      fontsize=6)
 
 
 def ratios(rows, key, title):
-    """A group of bars for each workload: how much of jemalloc's figure each allocator takes."""
+    """A group of bars for each case: how much of jemalloc's figure each allocator takes."""
     names = [name for name in rows[0]["allocators"] if name != "jemalloc"]
-    labels = [f"{row['workload']} {row['threads']}" for row in rows]
+    labels = [f"{row['workload']} {row['threads']}" if row.get("threads") else row["workload"]
+              for row in rows]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(max(7, 0.42 * len(rows)), 3.2))
+        figure, axes = plt.subplots(figsize=(max(7, 0.085 * len(rows) * (len(names) + 1.5)), 3.2))
         width = 0.8 / len(names)
         for i, name in enumerate(names):
-            heights = [measure.ratio(row["allocators"], name, key) or 0 for row in rows]
-            axes.bar([x + (i - (len(names) - 1) / 2) * width for x in range(len(rows))], heights,
-                     width, label=name, color=COLOURS.get(name))
-        axes.axhline(1, color="#444444", linewidth=0.8)
-        axes.set_ylim(0, 2.5)
+            places = [x + (i - (len(names) - 1) / 2) * width for x in range(len(rows))]
+            draw_bars(axes, rows, name, key, places, width, theme.colour(name, names))
+        axes.axhline(1, color=INK, linewidth=0.8)
+        axes.set_ylim(0, CUT)
+        axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.set_xticks(range(len(rows)), labels, rotation=60, ha="right")
         axes.grid(axis="x", visible=False)
-        axes.set_ylabel("ratio to libjemalloc.so.2")
-        axes.set_title(title + " (less is better; cut off at 2.5)", loc="left")
-        axes.legend(ncol=len(names), loc="upper left", fontsize=8)
+        axes.set_ylabel("ratio to libjemalloc.so.2 (= 1)")
+        figure.suptitle(f"{title}: less is better. Medians; lines from the least to the most of the "
+                        f"runs. Above {CUT}: the number.", x=0.01, y=1.03, ha="left", fontsize=10)
+        figure.tight_layout()
+        legend_below(figure, axes)
         return svg(figure)
 
 
@@ -62,7 +101,28 @@ def throughput(free, cell):
     return 100 * free["seconds"]["median"] / cell["seconds"]["median"]
 
 
-def under_limits(rows, title):
+def reach(free, cell):
+    """How far below and above its median the speed went."""
+    now = throughput(free, cell)
+    if not now:
+        return 0, 0
+    unit = 100 * free["seconds"]["median"]
+    return now - unit / cell["seconds"]["most"], unit / cell["seconds"]["least"] - now
+
+
+def draw_steps(axes, steps, name, free, colour):
+    cells = [row["allocators"][name] for row in steps]
+    x = [row["percent"] for row in steps]
+    y = [throughput(free, cell) for cell in cells]
+    axes.plot(x, y, color=colour, marker=MARKERS.get(name, "o"), markersize=4, linewidth=1.2, label=name)
+    spans = [reach(free, cell) for cell in cells]
+    axes.errorbar(x, y, [[low for low, _ in spans], [high for _, high in spans]],
+                  **{**WHISKER, "ecolor": colour})
+    axes.plot([a for a, b in zip(x, y) if not b], [0 for b in y if not b], "x", color=colour,
+              markersize=8)
+
+
+def under_limits(rows, title, reference="jemalloc"):
     """One panel for each kind of limit: speed against the limit. What did not finish is a cross at 0."""
     free = next(row for row in rows if row["limit"] == "none")["allocators"]
     kinds = [kind for kind in limits.KINDS if any(row["limit"] == kind for row in rows)]
@@ -75,26 +135,19 @@ def under_limits(rows, title):
             steps = [row for row in rows if row["limit"] == kind]
             for name in free:
                 have = [row for row in steps if name in row["allocators"]]
-                if not have or free[name]["status"] == "missing":
-                    continue
-                x = [row["percent"] for row in have]
-                y = [throughput(free[name], row["allocators"][name]) for row in have]
-                axes.plot(x, y, color=COLOURS.get(name), marker=MARKERS.get(name), markersize=4,
-                          linewidth=1.2, label=name)
-                axes.plot([a for a, b in zip(x, y) if not b], [0 for b in y if not b], "x",
-                          color=COLOURS.get(name), markersize=8)
+                if have and free[name]["status"] != "missing":
+                    draw_steps(axes, have, name, free[name], theme.colour(name, free))
             axes.set_title(limits.KINDS[kind], fontsize=9)
-            axes.set_xlabel("limit, % of the peak")
+            axes.set_xlabel(f"limit, % of {reference}'s peak")
             axes.set_xticks(limits.STEPS)
             axes.set_ylim(bottom=-4)
             axes.invert_xaxis()
-        panels[0][0].set_ylabel("speed, % of the unlimited one")
-        figure.suptitle(title + "; cross: did not finish without a refusal", x=0.01, ha="left",
-                        fontsize=10)
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, ncol=len(labels), loc="lower left",
-                      bbox_to_anchor=(0, -0.1), fontsize=8)
+        panels[0][0].set_ylabel("speed, % of the same\nallocator's without a limit")
+        figure.suptitle(f"{title}: medians, and from the least to the most of the runs; cross: did not "
+                        f"finish without a refusal.\n100 % of the limit: the peak that {reference} had "
+                        "without one, the same for all.", x=0.01, y=1.04, ha="left", fontsize=9)
         figure.tight_layout()
+        legend_below(figure, panels[0][0])
         return svg(figure)
 
 
@@ -104,35 +157,53 @@ def instructions(rows):
         for i, name in enumerate(("jemalloc", "oomreclaim")):
             axes.bar([x + (i - 0.5) * 0.38 for x in range(len(rows))],
                      [row["instructions"].get(name) or 0 for row in rows], 0.38, label=name,
-                     color=COLOURS[name])
+                     color=theme.colour(name))
         axes.set_xticks(range(len(rows)), [row["operation"] for row in rows], rotation=40,
                         ha="right")
         axes.grid(axis="x", visible=False)
         axes.set_yscale("log")
+        axes.set_ylim(bottom=10)
         axes.set_ylabel("instructions")
-        axes.set_title("Instructions of one operation and its free", loc="left")
-        axes.legend()
+        axes.set_title("Instructions of one operation and its free: less is better", loc="left")
+        figure.tight_layout()
+        legend_below(figure, axes)
         return svg(figure)
 
 
+# What varies, on the axis below it: one unit each.
+LADDER_UNITS = {"callbacks": "callbacks", "MiB dirty, purged": "MiB of dirty memory, purged",
+                "threads at once, 1 ms of callback": "threads that fail at once,\n1 ms of callback",
+                "MiB of heap": "MiB of heap"}
+
+
 def ladder_cost(rows):
-    """From failure to success over the number that is varied, a line for each kind that varies."""
+    """From failure to success, a panel for each thing that is varied."""
+    kinds = [kind for kind in dict.fromkeys(row["kind"] for row in rows)
+             if sum(row["kind"] == kind for row in rows) > 1]
+    free = [row for row in rows if row["kind"] == "no failure"]
+    if not kinds:
+        return None
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6, 3.4))
-        colours = iter(["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000"])
-        for kind in dict.fromkeys(row["kind"] for row in rows):
+        figure, panels = plt.subplots(1, len(kinds), figsize=(2.4 * len(kinds) + 0.6, 3), sharey=True,
+                                      squeeze=False)
+        for axes, kind in zip(panels[0], kinds):
             have = [row for row in rows if row["kind"] == kind]
-            if len(have) > 1:
-                axes.plot([row["number"] for row in have], [row["us"]["median"] for row in have],
-                          marker="o", markersize=4, label=kind, color=next(colours))
-        free = [row for row in rows if row["kind"] == "no failure"]
-        if free:
-            axes.axhline(free[0]["us"]["median"], color="#444444", linewidth=0.8, linestyle="--",
-                         label="no failure")
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
-        axes.set_xlabel("how many")
-        axes.set_ylabel("microseconds, median")
-        axes.set_title("From failure to success", loc="left")
-        axes.legend(fontsize=8, bbox_to_anchor=(1, 1), loc="upper left")
+            x, us = [row["number"] for row in have], [row["us"] for row in have]
+            middle = [one["median"] for one in us]
+            axes.plot(x, middle, marker="o", markersize=4, color=theme.colour("oomreclaim"),
+                      label="from malloc's failure to its success")
+            axes.errorbar(x, middle, [[one["median"] - one["least"] for one in us],
+                                      [one["p99"] - one["median"] for one in us]], **WHISKER)
+            if free:
+                axes.axhline(free[0]["us"]["median"], color=theme.colour("jemalloc"), linewidth=0.9,
+                             linestyle="--", label="the same malloc, no failure")
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log")
+            axes.set_xticks(x, [str(number) for number in x])
+            axes.set_xlabel(LADDER_UNITS.get(kind, kind))
+        panels[0][0].set_ylabel("microseconds")
+        figure.suptitle("From failure to success: medians, and from the least to the 99th percentile",
+                        x=0.01, ha="left", fontsize=10)
+        figure.tight_layout()
+        legend_below(figure, panels[0][0])
         return svg(figure)

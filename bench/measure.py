@@ -1,63 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs one command under one allocator and one limit, and says what came of it."""
 
+import dataclasses
 import json
 import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
-import sys
 import time
 
+import figures
+import idle
 from limits import NO_LIMIT
 
-WIDE_SPREAD = 0.20  # of the median, from the fastest run to the slowest
-STDERR_KEPT = 400   # characters, from the end
-
-
-class Allocator:
-    """A name for tables, and what is preloaded for it."""
-
-    def __init__(self, name, preload, package=None, env=None):
-        self.name, self.preload, self.package = name, preload, package
-        self.env = env or {}
-        self.missing = None  # why it can't be used
-        self.version = None
-
-    def probe(self):
-        """The loader runs a program without a library that it can't find: the figures would be glibc's."""
-        if not self.preload:
-            self.version = os.confstr("CS_GNU_LIBC_VERSION")
-            return
-        done = subprocess.run(["/bin/true"], env={"LD_PRELOAD": self.preload}, text=True,
-                              stderr=subprocess.PIPE, check=False)
-        if done.stderr or done.returncode:
-            self.missing = f"{self.preload} is not installed"
-            if self.package:
-                self.missing += f" (Debian: {self.package})"
-        elif self.package and shutil.which("dpkg-query"):
-            self.version = subprocess.run(
-                ["dpkg-query", "-W", "-f", "${Version}", self.package], text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout or None
-
-    def with_env(self, name, env):
-        other = Allocator(name, self.preload, self.package, {**self.env, **env})
-        other.missing, other.version = self.missing, self.version
-        return other
-
-
-def allocators(library):
-    """Ours first, then the peer that ratios are taken to."""
-    found = [Allocator("oomreclaim", os.path.realpath(library)),
-             Allocator("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
-             Allocator("glibc", ""),
-             Allocator("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
-             Allocator("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4")]
-    for allocator in found:
-        allocator.probe()
-    return found
+STDERR_KEPT = 400          # characters, from the end
+SETTLE_SECONDS = 20        # for the machine to be idle before a run is repeated
+LAUNCH = "bench/launch"    # below the build directory
 
 
 class Outcome(dict):
@@ -67,6 +26,30 @@ class Outcome(dict):
     @property
     def ok(self):
         return self["status"] == "ok"
+
+
+@dataclasses.dataclass
+class Plan:
+    """How a case is run."""
+    launch: str                       # the program that starts commands and tells what they took
+    rounds: int = 3
+    warmup: int = 0                   # rounds before them, of which nothing is kept
+    repeats: int = 0                  # of a run in which others took too much of the machine
+    seconds: float = 120              # a run that takes longer hangs
+    once_from: float = float("inf")   # what took so many seconds is not run again
+    watch: bool = False               # take peaks from /proc: the command doesn't tell them itself
+    until: float | None = None        # no round is begun behind it, but for the first
+    prepare: str | None = None        # a shell's command before each run
+
+    def but(self, **changes):
+        return dataclasses.replace(self, **changes)
+
+
+def find_launch(build):
+    program = os.path.join(build, LAUNCH)
+    if not os.access(program, os.X_OK):
+        raise SystemExit(f"bench: {program} is not built: ninja -C {build}")
+    return os.path.realpath(program)
 
 
 def environment(allocator, limit):
@@ -120,30 +103,47 @@ def wait(process, seconds, watch):
                 return None, None, peaks
 
 
-def run_once(command, allocator, limit=NO_LIMIT, seconds=120, watch=False):
-    """watch: take the peaks from /proc, for a command that does not tell them itself."""
+def usage(pipe):
+    """What `launch` wrote. Nothing if it was killed."""
+    with os.fdopen(pipe, encoding="ascii") as file:
+        line = file.read()
+    taken = json.loads(line) if line else {}
+    if taken:
+        taken["cpu_seconds"] = taken["user_seconds"] + taken["system_seconds"]
+    return taken
+
+
+def run_once(command, allocator, plan, limit=NO_LIMIT):
     if allocator.missing:
         return Outcome(status="missing", detail=allocator.missing)
     if not shutil.which(command[0]):
         return Outcome(status="missing", detail=f"no such command: {command[0]}")
+    if plan.prepare and subprocess.run(plan.prepare, shell=True, check=False,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                       stdin=subprocess.DEVNULL).returncode:
+        return Outcome(status="failed", detail=f"the preparation failed: {plan.prepare}")
     env, inner = environment(allocator, limit)
-    started = time.monotonic()
+    reader, writer = os.pipe()
+    watch, started = idle.Watch(), time.monotonic()
     with limit.applied() as prefix:
-        process = subprocess.Popen([*prefix, "env", *inner, *command], env=env, text=True,
-                                   errors="replace", stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([plan.launch, str(writer), *prefix, "env", *inner, *command],
+                                   env=env, text=True, errors="replace", stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   start_new_session=True)
-        out, err, peaks = wait(process, seconds, watch)
-    taken = time.monotonic() - started
+                                   start_new_session=True, pass_fds=[writer])
+        os.close(writer)
+        out, err, peaks = wait(process, plan.seconds, plan.watch)
+    taken, others = time.monotonic() - started, watch.share()
+    outcome = Outcome({"seconds": taken, **peaks, **usage(reader), "others": others})
+    outcome["rss_peak_bytes"] = max(outcome.get("rss_peak_bytes", 0), peaks.get("rss_peak_bytes", 0))
     if out is None:
-        return Outcome(status="hung", detail=f"no end within {seconds:g} s", seconds=taken)
-    return judge(process.returncode, out, err, Outcome(seconds=taken, **peaks))
+        return Outcome(status="hung", detail=f"no end within {plan.seconds:g} s", seconds=taken)
+    return judge(process.returncode, out, err, outcome)
 
 
 def judge(status, out, err, outcome):
     if err:
         outcome["stderr"] = err[-STDERR_KEPT:]
-    if status < 0 or status > 128:  # a shell's way to tell of a signal, which env never is
+    if status < 0 or status > 128:  # a shell's way to tell of a signal, and launch's
         number = -status if status < 0 else status - 128
         try:
             name = signal.Signals(number).name
@@ -154,95 +154,60 @@ def judge(status, out, err, outcome):
         outcome.update(status="failed", detail=f"exit status {status}")
     else:
         outcome.update(status="ok", detail="")
-        figures = last_json(out)
-        outcome.update(figures)
-        if figures.get("failed"):
-            outcome.update(status="refused", detail=f"{figures['failed']} allocations failed")
+        told = last_json(out)
+        outcome.update(told)
+        if told.get("failed"):
+            outcome.update(status="refused", detail=f"{told['failed']} allocations failed")
     return outcome
 
 
 def last_json(out):
     lines = out.strip().splitlines()
     try:
-        figures = json.loads(lines[-1]) if lines else {}
+        told = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return {}
-    return figures if isinstance(figures, dict) else {}
+    return told if isinstance(told, dict) else {}
 
 
-def summary(values):
-    """Median and spread. None where there is nothing."""
-    if not values:
-        return None
-    median = statistics.median(values)
-    spread = (max(values) - min(values)) / median if median else 0.0
-    return {"median": median, "spread": round(spread, 4), "wide": spread > WIDE_SPREAD,
-            "runs": values}
+def is_over(past, plan):
+    """What has failed is not run again, nor what took long."""
+    return past and (past[-1]["status"] not in ("ok", "refused")
+                     or past[-1]["seconds"] >= plan.once_from)
 
 
-FIGURES = ("seconds", "rss_peak_bytes", "address_peak_bytes", "data_peak_bytes", "faults",
-           "failed", "ops", "requests", "reclaimed_bytes")
-
-
-def combine(outcomes):
-    """Several runs of one thing as one: the first that was not ok tells how it went."""
-    bad = [outcome for outcome in outcomes if not outcome.ok]
-    first = bad[0] if bad else outcomes[0]
-    cell = {"status": first["status"], "detail": first["detail"]}
-    if first.get("stderr"):
-        cell["stderr"] = first["stderr"]
-    for key in FIGURES:
-        values = [outcome[key] for outcome in outcomes if key in outcome]
-        if values and first["status"] in ("ok", "refused"):
-            cell[key] = summary(values)
-    return cell
-
-
-def interleave(command, chosen, limit=NO_LIMIT, rounds=3, seconds=120, watch=False, step=None,
-               once_from=float("inf")):
-    """A B C A B C: whatever else the machine does meets all alike. What has failed is not repeated, nor
-    what took once_from seconds."""
+def interleave(command, chosen, plan, limit=NO_LIMIT, step=None):
+    """A B C A B C: whatever else the machine does meets all alike. Cells by name."""
     outcomes = {allocator.name: [] for allocator in chosen}
-    for _ in range(rounds):
+    step = step or (lambda what: None)
+    for turn in range(-plan.warmup, plan.rounds):
+        if turn > 0 and plan.until and time.monotonic() > plan.until:
+            break
         for allocator in chosen:
-            if step:
-                step(allocator.name)
             past = outcomes[allocator.name]
-            if not past or (past[-1]["status"] in ("ok", "refused")
-                            and past[-1]["seconds"] < once_from):
-                past.append(run_once(command, allocator, limit, seconds, watch))
-    return {name: combine(runs) for name, runs in outcomes.items()}
+            if is_over(past, plan):
+                continue
+            step(allocator.name if turn >= 0 else f"{allocator.name}, warming up")
+            outcome = run_once(command, allocator, plan, limit)
+            if turn >= 0 or is_over([outcome], plan):
+                past.append(outcome)
+    repeat(command, chosen, plan, limit, step, outcomes)
+    return {name: figures.combine(runs) for name, runs in outcomes.items()}
 
 
-def ratio(cells, name, key, to="jemalloc"):
-    """None unless both have finished."""
-    ours, theirs = (cells.get(which, {}) for which in (name, to))
-    if ours.get("status") != "ok" or theirs.get("status") != "ok":
-        return None
-    if key not in ours or key not in theirs or not theirs[key]["median"]:
-        return None
-    return ours[key]["median"] / theirs[key]["median"]
-
-
-class Progress:
-    """One line on a terminal, with the time left; every tenth part elsewhere."""
-
-    def __init__(self, total, out=sys.stderr):
-        self.total, self.out, self.done, self.started = total, out, 0, time.monotonic()
-        self.shown = -1
-
-    def step(self, what):
-        elapsed = time.monotonic() - self.started
-        left = elapsed / self.done * max(0, self.total - self.done) if self.done else 0
-        line = f"[{self.done + 1}/{self.total}] {int(left) // 60}:{int(left) % 60:02d} left  {what}"
-        if self.out.isatty():
-            self.out.write(f"\r{line[:99]:<99}")
-        elif self.done * 10 // self.total > self.shown:
-            self.shown = self.done * 10 // self.total
-            self.out.write(line + "\n")
-        self.out.flush()
-        self.done += 1
-
-    def end(self):
-        if self.out.isatty():
-            self.out.write("\r" + " " * 99 + "\r")
+def repeat(command, chosen, plan, limit, step, outcomes):
+    """Once more what was disturbed, when the machine is idle again; what is better takes its place."""
+    for _ in range(plan.repeats):
+        again = [one for one in chosen if not is_over(outcomes[one.name], plan)
+                 and any(idle.is_disturbed(run.get("others")) for run in outcomes[one.name])]
+        if not again or plan.until and time.monotonic() > plan.until:
+            return
+        idle.wait(SETTLE_SECONDS, step, looks=1)
+        for allocator in again:
+            step(f"{allocator.name}, again: others took much of the machine")
+            runs = outcomes[allocator.name]
+            worst = max(range(len(runs)), key=lambda i, runs=runs: runs[i].get("others") or 0)
+            outcome = run_once(command, allocator, plan, limit)
+            if outcome["status"] not in ("ok", "refused") or \
+                    (outcome["others"] or 0) < (runs[worst].get("others") or 0):
+                runs[worst] = outcome

@@ -3,31 +3,54 @@
 
 import html
 import os
+import sys
 
 import limits
 import machine
 import tables
+import theme
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <style>
-body {{ font: 15px/1.45 sans-serif; color: #222; background: #fff; max-width: 72em; margin: 2em auto;
-       padding: 0 1em }}
-table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px }}
-th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ddd }}
+:root {{ --ink: {day[0]}; --paper: {day[1]}; --note: {day[2]}; --line: {day[3]} }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --ink: {night[0]}; --paper: {night[1]}; --note: {night[2]}; --line: {night[3]} }}
+}}
+body {{ font: 15px/1.45 sans-serif; color: var(--ink); background: var(--paper); max-width: 72em;
+       margin: 2em auto; padding: 0 1em }}
+table {{ border-collapse: collapse; margin: 1em 0; font-size: 13px; display: block; overflow-x: auto }}
+th, td {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid var(--line) }}
 th:first-child, td:first-child {{ text-align: left }}
 .chart {{ overflow-x: auto }} svg {{ max-width: 100%; height: auto }}
-.note {{ background: #fff6e0; padding: .5em 1em }} pre {{ overflow-x: auto }}
+.note {{ background: var(--note); padding: .5em 1em }} pre {{ overflow-x: auto }}
 </style></head><body>
 <h1>{title}</h1>
 {body}
 </body></html>
 """
+DAY, NIGHT = zip(theme.INK, theme.PAPER, theme.NOTE, theme.LINE)
 
 ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where there were any. "
                 "The limits are parts of the peak that {} had without one, the same for all. ~ "
-                "means that the runs differed by more than a fifth.")
+                "means that the runs differed by more than a fifth, ! that others took over a "
+                "tenth of the machine.")
+
+ABOUT_TIME = ("Seconds, medians. ~ means that the runs differed by more than a fifth, ! that others took over "
+              "a tenth of the machine in a run, repeated or not.")
+
+ABOUT_APART = ("Workloads of the kinds that well-known benchmarks of allocators are. No setting was chosen "
+               "by them.")
+
+ABOUT_PROGRAMS = ("Whole programs with the allocator preloaded, their start-up included, and what they start. "
+                  "The peak is of the largest process; servers and clients count as one.")
+
+# (key of the rows, title, words).
+GROUPS = (("workloads", "Workloads", ""), ("apart", "Apart from tuning", ABOUT_APART),
+          ("programs", "Programs", ABOUT_PROGRAMS))
+MEANS_OF = {"workloads": "means", "apart": "apart_means", "programs": "program_means"}
 
 ABOUT_LADDER = ("From the failure of malloc(16 MiB) to its success; \"no failure\" is the same malloc "
                 "with room. The callback that is asked last lifts the limit.")
@@ -49,27 +72,23 @@ def html_table(table):
 
 def notes(results):
     """What a reader must know before the figures."""
-    found = list(results.get("notes", []))
-    if machine.is_busy(results["machine"]):
-        found.append(f"The machine was busy (load {results['machine']['load_at_start']} on "
-                     f"{results['machine']['cpus']} processors): times are noisy.")
+    found = list(results.get("notes", [])) + list(machine.notes(results["machine"]))
     for name, version in results["versions"].items():
         if version.get("missing"):
             found.append(f"{name}: {version['missing']}")
-    wide = tables.wide_cells(results.get("workloads", []))
-    if wide:
-        found.append(f"Wide spread (over a fifth of the median) in {len(wide)} cases, the first: "
-                     + "; ".join(wide[:5]))
+    for part, asked in (("workloads", "rounds"), ("apart", "rounds"), ("programs", "program_rounds"),
+                        ("limits", "limit_rounds")):
+        found += tables.doubts(part, results.get(part, []), results["settings"].get(asked, 1))
     return found
 
 
 def machine_line(results):
-    about = results["machine"]
+    settings = results["settings"]
     versions = ", ".join(f"{name} {version['version']}" for name, version in
                          results["versions"].items() if version.get("version"))
-    return (f"{about['cpu']}, {about['cpus']} processors, {about['memory_bytes'] >> 30} GiB, Linux "
-            f"{about['kernel']}, {about['system']}, {about['date']}; {versions}; settings: "
-            f"{'quick' if results['settings'].get('quick') else 'full'}")
+    return (f"{machine.in_words(results['machine'])}; {versions}; settings: "
+            f"{'quick' if settings.get('quick') else 'full'}, {settings['rounds']} rounds behind "
+            f"{settings.get('warmup', 0)} to warm up")
 
 
 def by_hand_line(found):
@@ -109,19 +128,29 @@ def maps_table(found):
     return table
 
 
+def group_sections(part, title, words, results):
+    """Of a group of cases: means, time, memory, page faults."""
+    rows, head = results[part], "" if part == "workloads" else f"{title}: "
+    prefix = "" if part == "workloads" else f"{part}-"
+    yield (f"{prefix}means", head + "Geometric means of the ratios to jemalloc", words,
+           [tables.means_table(results[MEANS_OF[part]])])
+    yield f"{prefix}time", head + "Time", ABOUT_TIME, [tables.seconds_table(rows)]
+    yield (f"{prefix}cpu", head + "Processor time", "Seconds, user and system, of all threads and children; "
+           "starting and ending included.", [tables.cpu_table(rows)])
+    yield f"{prefix}rss", head + "Peak RSS", "MiB.", [tables.rss_table(rows)]
+    yield f"{prefix}faults", head + "Page faults", "", [tables.faults_table(rows)]
+    if any("address_peak_bytes" in cell for row in rows for cell in row["allocators"].values()):
+        yield f"{prefix}address", head + "Peak address space", "MiB.", [tables.address_table(rows)]
+
+
 def sections(results):
     """(name, title, words, tables, charts by file name), in reading order."""
     if results.get("fast_path"):
         yield ("fast", "Fast path", "Instructions of one operation with its free, the loop included.",
                [tables.fast_table(results["fast_path"])])
-    rows = results.get("workloads")
-    if rows:
-        yield "means", "Geometric means of the ratios to jemalloc", "", [
-            tables.means_table(results["means"])]
-        yield "time", "Time", "Seconds.", [tables.seconds_table(rows)]
-        yield "rss", "Peak RSS", "MiB.", [tables.rss_table(rows)]
-        yield "faults", "Page faults", "", [tables.faults_table(rows)]
-        yield "address", "Peak address space", "MiB.", [tables.address_table(rows)]
+    for part, title, words in GROUPS:
+        if results.get(part):
+            yield from group_sections(part, title, words, results)
     under = results.get("limits", [])
     for name in dict.fromkeys(row["workload"] for row in under):
         yield (f"limits-{name}", f"Under limits: {name}",
@@ -144,18 +173,22 @@ def draw(results):
     """SVG by the name of its section. Empty where there is nothing to draw with."""
     try:
         import charts  # pylint: disable=import-outside-toplevel
-    except ImportError:
+    except ImportError as error:
+        print(f"no charts: {error}", file=sys.stderr)
         return {}
     found = {}
     if results.get("fast_path"):
         found["fast"] = charts.instructions(results["fast_path"])
-    if results.get("workloads"):
-        found["time"] = charts.ratios(results["workloads"], "seconds", "Time")
-        found["rss"] = charts.ratios(results["workloads"], "rss_peak_bytes", "Peak RSS")
+    for part, title, _ in GROUPS:
+        prefix = "" if part == "workloads" else f"{part}-"
+        if results.get(part):
+            found[f"{prefix}time"] = charts.ratios(results[part], "seconds", f"{title}, time")
+            found[f"{prefix}rss"] = charts.ratios(results[part], "rss_peak_bytes", f"{title}, peak RSS")
     under = results.get("limits", [])
     for name in dict.fromkeys(row["workload"] for row in under):
         found[f"limits-{name}"] = charts.under_limits(
-            [row for row in under if row["workload"] == name], f"The workload {name}")
+            [row for row in under if row["workload"] == name], name,
+            results["settings"].get("reference", "jemalloc"))
     if results.get("ladder"):
         found["ladder"] = charts.ladder_cost(results["ladder"])
     return {name: chart for name, chart in found.items() if chart}
@@ -180,23 +213,33 @@ def write_html(results, path, title="oomreclaim: benchmarks"):
             body.append(f'<div class="chart">{pictures[name]}</div>')
         body += [html_table(table) for table in found]
     with open(path, "w", encoding="utf-8") as file:
-        file.write(PAGE.format(title=html.escape(title), body="\n".join(body)))
+        file.write(PAGE.format(title=html.escape(title), body="\n".join(body), day=DAY, night=NIGHT))
+
+
+def markdown(results, title, words, pictures=()):
+    """pictures: the names of the sections that have one, as NAME.svg beside it."""
+    lines = [f"# {title}", "", *([words, ""] if words else []), machine_line(results), ""]
+    lines += [f"- {note}" for note in notes(results)]
+    for name, head, about, found in sections(results):
+        lines += ["", f"## {head}", ""] + ([about, ""] if about else [])
+        if name in pictures:
+            lines += [f"![{head}]({name}.svg)", ""]
+        lines += [tables.markdown(table) + "\n" for table in found]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write_markdown(results, path, title="oomreclaim: benchmarks"):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(markdown(results, title, ""))
 
 
 def write_docs(results, directory):
-    """The same for docs/: figures.md and one SVG for each chart."""
+    """The same for docs/: figures.md, and one SVG for each chart."""
     os.makedirs(directory, exist_ok=True)
     pictures = draw(results)
     for name, picture in pictures.items():
         with open(os.path.join(directory, f"{name}.svg"), "w", encoding="utf-8") as file:
             file.write(picture)
-    lines = ["# Figures", "", "Written by `script/bench --docs`; [how to read them](../benchmarks.md).",
-             "", machine_line(results), ""]
-    lines += [f"- {note}" for note in notes(results)]
-    for name, head, words, found in sections(results):
-        lines += ["", f"## {head}", ""] + ([words, ""] if words else [])
-        if name in pictures:
-            lines += [f"![{head}]({name}.svg)", ""]
-        lines += [tables.markdown(table) + "\n" for table in found]
     with open(os.path.join(directory, "figures.md"), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines).rstrip() + "\n")
+        file.write(markdown(results, "Figures", "Written by `script/bench --docs`; "
+                            "[how to read them](../benchmarks.md).", pictures))

@@ -10,6 +10,8 @@ import sys
 import limits
 import machine
 import measure
+import peers
+import progress as progress_of
 import report
 import suite
 import tables
@@ -49,30 +51,23 @@ def parse(argv):
 
 
 def choose(arguments):
-    chosen = suite.with_retain_off(measure.allocators(
-        arguments.library or os.path.join(arguments.build, "src/liboomreclaim.so.0")))
-    if not arguments.allocators:
-        return chosen
-    names = arguments.allocators.split(",")
-    unknown = set(names) - {one.name for one in chosen}
-    if unknown:
-        raise SystemExit(f"rlimit-bench: no such allocator: {', '.join(sorted(unknown))}")
-    return [one for one in chosen if one.name in names]
+    library = arguments.library or os.path.join(arguments.build, "src/liboomreclaim.so.0")
+    return suite.with_retain_off(peers.choose(library, names=arguments.allocators))
 
 
-def least(command, allocator, kind, low, high, seconds, step):
+def least(command, allocator, kind, low, high, plan, step):
     """The smallest limit, in bytes, that it has ended under; between one too low and one enough."""
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         step(f"how little is enough: {allocator.name}, {tables.mib(middle)} MiB")
-        if measure.run_once(command, allocator, limits.make(kind, middle), seconds).ok:
+        if measure.run_once(command, allocator, plan, limits.make(kind, middle)).ok:
             high = middle
         else:
             low = middle
     return int(high)
 
 
-def needs(command, rows, chosen, kind, seconds, step):
+def needs(command, rows, chosen, kind, plan, step):
     """By allocator: what it needs at least under one kind of limit; None where no step was enough."""
     steps = [row for row in rows if row["limit"] == kind]
     found = {}
@@ -85,13 +80,13 @@ def needs(command, rows, chosen, kind, seconds, step):
             # It may need more than the reference took: twice its own peak is the last try.
             own = rows[0]["allocators"][allocator.name].get(limits.PEAK_OF[kind])
             more = limits.make(kind, 2 * own["median"]) if own else None
-            if not more or not measure.run_once(command, allocator, more, seconds).ok:
+            if not more or not measure.run_once(command, allocator, plan, more).ok:
                 found[allocator.name] = None
                 continue
             enough = [more.size]
         smaller = [row["bytes"] for row in have if row["bytes"] < min(enough)]
         found[allocator.name] = least(command, allocator, kind, max(smaller, default=0), min(enough),
-                                      seconds, step)
+                                      plan, step)
     return found
 
 
@@ -135,25 +130,27 @@ def measure_all(arguments):
         notes = []
     total = arguments.rounds * len(chosen) * (1 + len(limits.STEPS) * len(kinds))
     total += BISECTIONS * len(chosen) * len(kinds)
-    progress = measure.Progress(total)
-    free = measure.interleave(arguments.command, chosen, rounds=arguments.rounds,
-                              seconds=arguments.timeout, watch=True, step=progress.step)
+    progress = progress_of.Progress(total)
+    about = machine.describe()
+    machine.settle(about, 0, progress.say)
+    plan = measure.Plan(measure.find_launch(arguments.build), rounds=arguments.rounds,
+                        seconds=arguments.timeout)
+    free = measure.interleave(arguments.command, chosen, plan.but(watch=True), step=progress.step)
     rows = [{"workload": name, "limit": "none", "percent": None, "bytes": None, "allocators": free}]
     for kind, percent, limit in limits.ladder(kinds, free, REFERENCE):
         who = [one for one in chosen if kind != "budget" or one.name == "oomreclaim"]
+        done = progress.done + suite.count_runs(plan, who)
         rows.append({"workload": name, "limit": kind, "percent": percent, "bytes": limit.size,
-                     "allocators": measure.interleave(arguments.command, who, limit,
-                                                      arguments.rounds, arguments.timeout,
-                                                      step=progress.step)})
-    found = {kind: needs(arguments.command, rows, chosen, kind, arguments.timeout, progress.step)
+                     "allocators": measure.interleave(arguments.command, who, plan, limit,
+                                                      progress.step)})
+        progress.settle(done)
+    found = {kind: needs(arguments.command, rows, chosen, kind, plan, progress.step)
              for kind in kinds}
     progress.end()
-    return {"format": 1, "command": arguments.command, "machine": machine.describe(), "notes": notes,
+    return {"format": 2, "command": arguments.command, "machine": about, "notes": notes,
             "settings": {"quick": False, "rounds": arguments.rounds, "seconds": arguments.timeout,
                          "reference": REFERENCE},
-            "versions": {one.name: {"preload": os.path.basename(one.preload), "version": one.version,
-                                    "missing": one.missing} for one in chosen},
-            "limits": rows, "needs": found}
+            "versions": peers.versions(chosen), "limits": rows, "needs": found}
 
 
 def main(argv):

@@ -4,45 +4,76 @@
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 
+import export
 import fast
+import figures
 import ladder
 import machine
 import measure
+import peers
+import progress as progress_of
 import refusals
 import report
 import suite
 
 PARTS = ("fast", "workloads", "limits", "ladder", "refusals")
-FORMAT = 1  # of results.json
+FORMAT = 2  # of results.json
 
 
 def parse(argv):
     parser = argparse.ArgumentParser(prog="script/bench", description="Benchmarks of oomreclaim "
-                                     "beside its peers, all preloaded into the same programs.")
-    parser.add_argument("--quick", action="store_true", help="within five minutes on two processors")
+                                     "beside its peers, all preloaded into the same programs. Within an "
+                                     "hour, or ten minutes with --quick: where time is short a case has "
+                                     "fewer rounds, one at least, and the figures say how many.")
+    parser.add_argument("--quick", action="store_true", help="within ten minutes on two processors")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be repeated")
-    parser.add_argument("--workload", action="append", help="this workload; may be repeated")
+    parser.add_argument("--workload", action="append", help="this workload or program; may be repeated")
     parser.add_argument("--scale", type=int, help="per cent of the work of each run")
     parser.add_argument("--rounds", type=int, help="runs of each case")
+    parser.add_argument("--warmup", type=int, metavar="ROUNDS",
+                        help="runs of each case before them, of which nothing is kept (1)")
+    parser.add_argument("--wait", type=float, metavar="SECONDS",
+                        help="wait so long at most until the machine is idle (300; 30 with --quick), and "
+                        "repeat runs in which others took over a tenth of it; 0: neither")
+    parser.add_argument("--peer", action="append", type=peers.named, default=[], metavar="NAME=FILE",
+                        help="this shared library as well; may be repeated")
+    parser.add_argument("--allocators", help="only these, by name: "
+                        f"{','.join(peers.MAIN)} and those of --peer by default; "
+                        "tbbmalloc,scudo are there too")
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--library", help="the library; default: the one in the build directory")
-    parser.add_argument("--out", default="bench-results", help="where to write")
+    parser.add_argument("--out", default="bench-results", help="where to write results.json, results.csv, "
+                        "report.md and report.html")
+    parser.add_argument("--export-csv", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--export-markdown", metavar="FILE", help="write the tables there too")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks/ too")
     parser.add_argument("--from", dest="source", metavar="JSON",
                         help="measure nothing; report on these results")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    for name in ("scale", "rounds"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+            parser.error(f"--{name} must be above 0")
+    for name in ("warmup", "wait"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 0:
+            parser.error(f"--{name} must not be negative")
+    return arguments
 
 
 def settings_of(arguments):
     settings = dict(suite.QUICK if arguments.quick else suite.FULL)
     if arguments.scale:
-        settings["scale"] = settings["limit_scale"] = arguments.scale
+        settings["scale"] = settings["limit_scale"] = settings["program_scale"] = arguments.scale
     if arguments.rounds:
         settings["rounds"] = settings["limit_rounds"] = arguments.rounds
+        settings["program_rounds"] = arguments.rounds
+    for name in ("warmup", "wait"):
+        if getattr(arguments, name) is not None:
+            settings[name] = getattr(arguments, name)
+    if not settings["wait"]:
+        settings["repeats"] = 0
     if arguments.workload:
         settings["limit_workloads"] = [name for name in arguments.workload
                                        if name in suite.FULL["limit_workloads"]]
@@ -50,58 +81,110 @@ def settings_of(arguments):
     return settings
 
 
-def listed(program):
-    return subprocess.run([program, "--list"], text=True, check=True,
-                          stdout=subprocess.PIPE).stdout.split()
+class Bench:
+    """What all parts need; each part fills in its piece of the results."""
 
+    def __init__(self, arguments):
+        self.settings = settings_of(arguments)
+        self.parts = arguments.only or PARTS
+        self.mode = "quick" if arguments.quick else "full"
+        self.build = arguments.build
+        self.program = suite.find_workload(arguments.build)
+        self.chosen = peers.choose(arguments.library or
+                                   os.path.join(arguments.build, "src/liboomreclaim.so.0"),
+                                   arguments.peer, arguments.allocators)
+        self.columns = suite.with_limit_unmet(self.chosen)
+        self.plan = measure.Plan(measure.find_launch(arguments.build),
+                                 **{key: self.settings[key]
+                                    for key in ("rounds", "warmup", "repeats", "seconds")},
+                                 once_from=suite.ONCE_FROM_SECONDS)
+        self.names = suite.listed(self.program)
+        self.choose_names(arguments.workload)
+        self.kinds, self.notes = suite.limit_kinds()
+        self.progress = progress_of.Progress(max(1, self.count_steps()),
+                                             seconds=60 * self.settings["minutes"])
 
-def measure_all(arguments):
-    settings, parts = settings_of(arguments), arguments.only or PARTS
-    mode = "quick" if arguments.quick else "full"
-    program = suite.find_workload(arguments.build)
-    operations = os.path.join(arguments.build, "bench/operations")
-    names = listed(program)
-    unknown = set(arguments.workload or []) - set(names)
-    if unknown:
-        raise SystemExit(f"bench: no such workload: {', '.join(sorted(unknown))} "
-                         f"(there are: {', '.join(names)})")
-    names = arguments.workload or names
-    chosen = measure.allocators(arguments.library or
-                                os.path.join(arguments.build, "src/liboomreclaim.so.0"))
-    kinds, notes = suite.limit_kinds()
-    results = {"format": FORMAT, "machine": machine.describe(), "settings": settings, "notes": notes,
-               "versions": {one.name: {"preload": os.path.basename(one.preload),
-                                       "version": one.version, "missing": one.missing}
-                            for one in chosen}}
-    columns = suite.with_limit_unmet(chosen)
-    total = ("fast" in parts) * fast.count_steps(operations)
-    total += ("workloads" in parts) * (len(names) * len(settings["threads"]) * settings["rounds"]
-                                       * len(columns))
-    total += ("limits" in parts) * suite.count_limit_runs(chosen, settings, kinds)
-    total += ("ladder" in parts) * ladder.KINDS
-    total += ("refusals" in parts) * refusals.count_steps(mode)
-    progress, started = measure.Progress(total or 1), time.monotonic()
-    if "fast" in parts:
-        results["fast_path"], more = fast.run(operations, chosen, mode, progress.step)
-        notes += more
-    if "workloads" in parts:
-        rows = suite.run_workloads(program, columns, names, settings, progress.step)
-        results["workloads"], results["means"] = rows, suite.geometric_means(rows, columns)
-    if "limits" in parts:
-        results["limits"] = suite.run_limits(program, chosen, settings, kinds, progress.step)
-        results["by_hand"] = suite.by_hand(program, chosen, settings, results["limits"],
-                                           progress.step)
-    if "ladder" in parts:
-        results["ladder"], more = ladder.run(os.path.join(arguments.build, "bench/ladder"), chosen[0],
-                                             mode, progress.step)
-        notes += more
-    if "refusals" in parts:
+    def choose_names(self, wanted):
+        if not wanted:
+            return
+        there = self.names
+        unknown = set(wanted) - set(there)
+        if unknown:
+            raise SystemExit(f"bench: no such workload: {', '.join(sorted(unknown))} "
+                             f"(there are: {', '.join(there)})")
+        self.names = [name for name in self.names if name in wanted]
+
+    def path(self, name):
+        return os.path.join(self.build, "bench", name)
+
+    def count_steps(self):
+        each = suite.count_runs(self.plan, self.columns)
+        counts = {"fast": lambda: fast.count_steps(self.path("operations")),
+                  "workloads": lambda: each * len(self.names) * len(self.settings["threads"]),
+                  "limits": lambda: suite.count_limit_runs(self.chosen, self.settings, self.kinds),
+                  "ladder": lambda: ladder.KINDS, "refusals": lambda: refusals.count_steps(self.mode)}
+        return sum(counts[part]() for part in self.parts)
+
+    def fast(self, results):
+        results["fast_path"], more = fast.run(self.path("operations"), self.chosen, self.mode,
+                                              self.progress.step)
+        self.notes += more
+
+    def workloads(self, results):
+        cases = suite.workload_cases(self.program, self.names, self.settings)
+        rows = suite.run_cases(cases, self.columns, self.plan, self.share("workloads", cases),
+                               self.progress)
+        results["workloads"] = rows
+        results["means"] = figures.geometric_means(rows, self.columns)
+
+    def limits(self, results):
+        results["limits"] = suite.run_limits(self.program, self.chosen, self.settings, self.kinds,
+                                             self.plan, self.progress)
+        results["by_hand"] = suite.by_hand(self.program, self.chosen, self.settings,
+                                           results["limits"], self.plan, self.progress.step)
+
+    def ladder(self, results):
+        ours = next(one for one in self.chosen if one.name == "oomreclaim")
+        results["ladder"], more = ladder.run(self.path("ladder"), ours, self.mode, self.progress.step)
+        self.notes += more
+
+    def refusals(self, results):
         results["refusals"], results["maps"], more = refusals.run(
-            os.path.join(arguments.build, "bench/refusals"), chosen, mode, progress.step)
-        notes += more
-    progress.end()
-    results["seconds"] = round(time.monotonic() - started, 1)
-    return results
+            self.path("refusals"), self.chosen, self.mode, self.progress.step)
+        self.notes += more
+
+    def share(self, part, cases):
+        return progress_of.Share(self.settings["shares"][part], len(cases))
+
+    def run(self):
+        started, about = time.monotonic(), machine.describe()
+        machine.settle(about, self.settings["wait"], self.progress.say)
+        results = {"format": FORMAT, "machine": about, "settings": self.settings, "notes": self.notes,
+                   "versions": peers.versions(self.chosen)}
+        for part in PARTS:
+            if part in self.parts:
+                getattr(self, part)(results)
+        self.progress.end()
+        results["seconds"] = round(time.monotonic() - started, 1)
+        return results
+
+
+def write(results, arguments):
+    os.makedirs(arguments.out, exist_ok=True)
+    with open(os.path.join(arguments.out, "results.json"), "w", encoding="utf-8") as file:
+        json.dump(results, file, indent=1)
+    report.write_html(results, os.path.join(arguments.out, "report.html"))
+    for path in (os.path.join(arguments.out, "results.csv"), arguments.export_csv):
+        if path:
+            export.write_csv(results, path)
+    for path in (os.path.join(arguments.out, "report.md"), arguments.export_markdown):
+        if path:
+            report.write_markdown(results, path)
+    if arguments.docs:
+        docs = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs")
+        report.write_docs(results, os.path.join(docs, "benchmarks"))
+    print(report.text(results))
+    print(f"\nwritten: {arguments.out}/: results.json, results.csv, report.md, report.html")
 
 
 def main(argv):
@@ -112,16 +195,8 @@ def main(argv):
         if results.get("format") != FORMAT:
             raise SystemExit(f"bench: {arguments.source}: not of format {FORMAT}")
     else:
-        results = measure_all(arguments)
-    os.makedirs(arguments.out, exist_ok=True)
-    with open(os.path.join(arguments.out, "results.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-    report.write_html(results, os.path.join(arguments.out, "report.html"))
-    if arguments.docs:
-        docs = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs")
-        report.write_docs(results, os.path.join(docs, "benchmarks"))
-    print(report.text(results))
-    print(f"\nwritten: {arguments.out}/results.json and {arguments.out}/report.html")
+        results = Bench(arguments).run()
+    write(results, arguments)
     return 0
 
 

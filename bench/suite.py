@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The parts of script/bench that run the workloads: all of them, then some under limits."""
 
-import math
 import os
+import subprocess
 
+import figures
 import limits
 import measure
+import progress as progress_of
 
-QUICK = {"rounds": 3, "scale": 25, "threads": [1, 2], "limit_rounds": 1, "limit_scale": 10,
-         "limit_workloads": ["cache", "parser"], "seconds": 20}
-FULL = {"rounds": 5, "scale": 100, "threads": [1, 2, 4, 16], "limit_rounds": 3, "limit_scale": 40,
-        "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60}
-# Under limits some take a hundred times as long as without: once shows it.
+# "minutes" are the whole's; of them each part has its share, so many seconds, and the rest is for what
+# is not cut short (the fast path, the ladder, refusals) and for building.
+QUICK = {"minutes": 10, "rounds": 3, "warmup": 1, "scale": 25, "threads": [1, 2],
+         "limit_rounds": 1, "limit_scale": 10, "limit_workloads": ["cache", "parser"], "seconds": 20,
+         "limit_seconds": 20, "program_rounds": 2, "program_scale": 20, "repeats": 1, "wait": 30,
+         "shares": {"workloads": 120, "apart": 100, "programs": 120, "limits": 100}}
+FULL = {"minutes": 60, "rounds": 5, "warmup": 1, "scale": 100, "threads": [1, 2, 4, 16],
+        "limit_rounds": 3, "limit_scale": 40,
+        "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60,
+        "limit_seconds": 30, "program_rounds": 5, "program_scale": 100, "repeats": 2, "wait": 300,
+        "shares": {"workloads": 900, "apart": 500, "programs": 600, "limits": 850}}
+# Some take a hundred times as long as others: once shows it.
 ONCE_FROM_SECONDS = 5
 # The kernel kills where the others refuse, and that takes it a while.
 LIMIT_THREADS = 2
@@ -22,6 +31,11 @@ def command(program, workload, threads, scale, cache_bytes=0):
     if cache_bytes:
         words += ["--cache-bytes", str(int(cache_bytes))]
     return [*words, workload]
+
+
+def listed(program, what="--list"):
+    return subprocess.run([program, what], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout.split()
 
 
 def with_variant(chosen, of, name, env):
@@ -39,30 +53,27 @@ def with_limit_unmet(chosen):
     return with_variant(chosen, "oomreclaim", "oomreclaim-limit", {"OOMRECLAIM_CONF": "limit:64G"})
 
 
-def run_workloads(program, chosen, names, settings, step):
+def count_runs(plan, columns):
+    return len(columns) * (plan.warmup + plan.rounds)
+
+
+def run_cases(cases, columns, plan, share, progress):
+    """cases: (what its row says, the command). One after the other, the allocators in turns."""
     rows = []
-    for name in names:
-        for threads in settings["threads"]:
-            cells = measure.interleave(
-                command(program, name, threads, settings["scale"]), chosen,
-                rounds=settings["rounds"], seconds=settings["seconds"],
-                step=lambda who, what=f"{name}, {threads} threads": step(f"{what}: {who}"))
-            rows.append({"workload": name, "threads": threads, "allocators": cells})
+    for row, words in cases:
+        done = progress.done + count_runs(plan, columns)
+        what = row["workload"] + (f", {row['threads']} threads" if row.get("threads") else "")
+        cells = measure.interleave(words, columns, plan.but(until=share.until()),
+                                   step=lambda who, what=what: progress.step(f"{what}: {who}"))
+        progress.settle(done)
+        rows.append({**row, "allocators": cells})
     return rows
 
 
-def geometric_means(rows, chosen):
-    """Of the ratios to jemalloc, over the workloads that both have finished."""
-    means = {}
-    for allocator in chosen:
-        means[allocator.name] = {}
-        for key in ("seconds", "rss_peak_bytes"):
-            ratios = [measure.ratio(row["allocators"], allocator.name, key) for row in rows]
-            ratios = [value for value in ratios if value]
-            means[allocator.name][key] = (
-                math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None)
-            means[allocator.name]["cases"] = len(ratios)
-    return means
+def workload_cases(program, names, settings):
+    return [({"workload": name, "threads": threads},
+             command(program, name, threads, settings["scale"]))
+            for name in names for threads in settings["threads"]]
 
 
 def with_retain_off(chosen):
@@ -77,6 +88,11 @@ def limit_kinds():
     return kinds, [f"memory cgroup: skipped: {why}"] if why else []
 
 
+def limit_plan(plan, settings):
+    return plan.but(rounds=settings["limit_rounds"], warmup=0, seconds=settings["limit_seconds"],
+                    once_from=ONCE_FROM_SECONDS)
+
+
 def count_limit_runs(chosen, settings, kinds):
     columns = len(with_retain_off(chosen))
     each = len(limits.STEPS) * settings["limit_rounds"]
@@ -86,32 +102,36 @@ def count_limit_runs(chosen, settings, kinds):
     return len(settings["limit_workloads"]) * (columns + each * (others + budget)) + by_hand
 
 
-def run_limits(program, chosen, settings, kinds, step):
-    columns = with_retain_off(chosen)
+def run_limits(program, chosen, settings, kinds, plan, progress):
+    columns, plan = with_retain_off(chosen), limit_plan(plan, settings)
+    share = progress_of.Share(settings["shares"]["limits"],
+                              len(settings["limit_workloads"]) * (1 + len(limits.STEPS) * len(kinds)))
     rows = []
     for name in settings["limit_workloads"]:
         words = command(program, name, LIMIT_THREADS, settings["limit_scale"])
 
         def say(who, what=name):
-            step(f"{what} under limits: {who}")
+            progress.step(f"{what} under limits: {who}")
 
-        free = measure.interleave(words, columns, rounds=1, seconds=settings["seconds"], step=say)
+        share.until()
+        free = measure.interleave(words, columns, plan.but(rounds=1), step=say)
         rows.append({"workload": name, "limit": "none", "percent": None, "bytes": None,
                      "allocators": free})
         for kind, percent, limit in limits.ladder(kinds, free, "jemalloc"):
             # The budget is ours alone.
             who = [one for one in columns if kind != "budget" or one.name == "oomreclaim"]
+            done = progress.done + count_runs(plan, who)
+            cells = measure.interleave(words, who, plan.but(until=share.until()), limit, say)
+            progress.settle(done)
             rows.append({"workload": name, "limit": kind, "percent": percent, "bytes": limit.size,
-                         "allocators": measure.interleave(
-                             words, who, limit, settings["limit_rounds"], settings["seconds"],
-                             step=say, once_from=ONCE_FROM_SECONDS)})
+                         "allocators": cells})
     return rows
 
 
 HAND_PARTS = (0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4)
 
 
-def by_hand(program, chosen, settings, rows, step):
+def by_hand(program, chosen, settings, rows, plan, step):
     """The cache at half its peak of address space: with the callback, and with the largest size set by
     hand at which nothing fails. In turns."""
     ours = next(one for one in chosen if one.name == "oomreclaim")
@@ -119,11 +139,11 @@ def by_hand(program, chosen, settings, rows, step):
                  and row["percent"] == 50), None)
     if not half or ours.missing:
         return None
-    limit = limits.make("as", half["bytes"])
+    limit, plan = limits.make("as", half["bytes"]), plan.but(seconds=3 * settings["seconds"])
     for part in HAND_PARTS:
         step(f"cache by hand: {part:.0%} of the limit")
         sized = command(program, "cache", LIMIT_THREADS, settings["limit_scale"], part * limit.size)
-        if measure.run_once(sized, ours, limit, 3 * settings["seconds"]).get("reclaimed_bytes") == 0:
+        if measure.run_once(sized, ours, plan, limit).get("reclaimed_bytes") == 0:
             break
     else:
         return None
@@ -132,9 +152,9 @@ def by_hand(program, chosen, settings, rows, step):
     runs = {"hand": [], "callback": []}
     for _ in range(max(3, settings["limit_rounds"])):
         for name, words in (("hand", sized), ("callback", free)):
-            runs[name].append(measure.run_once(words, ours, limit, 3 * settings["seconds"]))
-    cells = {name: measure.combine(outcomes) for name, outcomes in runs.items()}
-    speed = measure.ratio(cells, "hand", "seconds", "callback")
+            runs[name].append(measure.run_once(words, ours, plan, limit))
+    cells = {name: figures.combine(outcomes) for name, outcomes in runs.items()}
+    speed = figures.ratio(cells, "hand", "seconds", "callback")
     return {"limit_bytes": limit.size, "cache_bytes": int(part * limit.size), "cells": cells,
             "throughput_ratio": speed}
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The results as tables, for the terminal, Markdown and HTML: a list of rows, the first the head."""
 
+import figures
 import limits
 
 MARKS = {"missing": "missing", "crashed": "crashed", "hung": "hung", "failed": "failed"}
@@ -11,28 +12,35 @@ def mib(count):
 
 
 def figure(cell, key, form):
-    """A cell's figure, ~ before it where runs differ widely; or what happened instead."""
+    """A cell's figure, ~ before it where runs differ widely, ! where others took much of the machine; or
+    what happened instead."""
     if not cell:
         return ""
     if cell["status"] in MARKS:
         return MARKS[cell["status"]]
     if key not in cell:
         return "-"
-    text = ("~" if cell[key]["wide"] else "") + form(cell[key]["median"])
+    busy = cell.get("disturbed") and key.endswith("seconds")
+    text = "!" * bool(busy) + "~" * cell[key]["wide"] + form(cell[key]["median"])
     return text if cell["status"] == "ok" else f"{text} ({cell['detail'].split()[0]} refused)"
 
 
 def workload_table(rows, key, form, head="workload"):
     names = list(rows[0]["allocators"]) if rows else []
-    table = [[head, "threads", *names]]
+    threads = any("threads" in row for row in rows)
+    table = [[head, *(["threads"] if threads else []), *names]]
     for row in rows:
-        table.append([row["workload"], str(row["threads"]),
+        table.append([row["workload"], *([str(row["threads"])] if threads else []),
                       *(figure(row["allocators"].get(name), key, form) for name in names)])
     return table
 
 
 def seconds_table(rows):
     return workload_table(rows, "seconds", lambda value: f"{value:.3f}")
+
+
+def cpu_table(rows):
+    return workload_table(rows, "cpu_seconds", lambda value: f"{value:.3f}")
 
 
 def rss_table(rows):
@@ -48,10 +56,10 @@ def address_table(rows):
 
 
 def means_table(means):
-    table = [["allocator", "time", "peak RSS", "cases"]]
+    table = [["allocator", "time", "processor time", "peak RSS", "page faults", "cases"]]
     for name, mean in means.items():
-        table.append([name, *(f"{mean[key]:.3f}" if mean[key] else "-"
-                              for key in ("seconds", "rss_peak_bytes")), str(mean["cases"])])
+        table.append([name, *(f"{mean[key]:.3f}" if mean[key] else "-" for key in figures.MEANS),
+                      str(mean["cases"])])
     return table
 
 
@@ -97,13 +105,46 @@ def markdown(table):
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rest])
 
 
-def wide_cells(rows):
-    """Where the runs differ too much to be believed, in words."""
-    found = []
+def each_cell(rows):
+    """(which, in words, its cell) of all that have a time."""
     for row in rows:
+        where = [row["workload"], str(row.get("threads") or ""), row.get("limit") or "",
+                 f"{row['percent']} %" if row.get("percent") else ""]
         for name, cell in row["allocators"].items():
-            spread = cell.get("seconds")
-            if spread and spread["wide"]:
-                found.append(f"{row['workload']}, {row.get('threads') or row.get('limit')}, {name}: "
-                             f"{spread['spread']:.0%}")
-    return found
+            if cell.get("seconds"):
+                yield ", ".join([word for word in where if word] + [name]), cell
+
+
+SHOWN = 5
+
+
+def some(what, found):
+    return f"{what}: {len(found)}, " + ("the first: " if len(found) > SHOWN else "") + \
+        "; ".join(found[:SHOWN])
+
+
+def doubts(part, rows, rounds):
+    """What is to be believed less, in words: wide spreads, disturbed runs, fewer rounds, outliers."""
+    cells = list(each_cell(rows))
+    # Without a limit they ran once, by plan, where limits are the matter.
+    planned = list(each_cell([row for row in rows if row.get("limit") != "none"]))
+    wide = [f"{which}: {cell['seconds']['spread']:.0%}" for which, cell in cells
+            if cell["seconds"]["wide"]]
+    busy = [f"{which}: up to {cell['others']:.0%}" for which, cell in cells
+            if cell.get("disturbed")]
+    fewer = [f"{which}: {len(cell['seconds']['runs'])}" for which, cell in planned
+             if len(cell["seconds"]["runs"]) < rounds]
+    odd = [f"{which}: {line}" for which, cell in cells for line in outlier_lines(cell["seconds"])]
+    for what, found in (("cases in which runs differed by over a fifth", wide),
+                        ("cases in which others took over a tenth of the machine in a run, repeated or not", busy),
+                        (f"cases with fewer rounds than {rounds}, as they took 5 s or time was short", fewer),
+                        ("outliers", odd)):
+        if found:
+            yield some(f"{part}, {what}", found)
+
+
+def outlier_lines(seconds):
+    """Each of them by its number and what the others took."""
+    runs = seconds["runs"]
+    for i in figures.outliers(runs):
+        yield f"run {i + 1} of {len(runs)} took {runs[i]:.3f} s, the median {seconds['median']:.3f} s"

@@ -9,6 +9,12 @@ import sys
 SOURCE, BUILD, LIBRARY = (os.environ[key] for key in ("BENCH_SOURCE", "BENCH_BUILD", "BENCH_LIBRARY"))
 sys.path.insert(0, SOURCE)
 
+import measure  # noqa: E402  from bench/
+
+
+def plan(**changes):
+    return measure.Plan(measure.find_launch(BUILD), **changes)
+
 
 def run(script, out, *arguments):
     """(exit status, standard output, what it wrote as JSON)."""

@@ -7,8 +7,10 @@ import unittest
 
 import support
 
-import limits  # from bench/, as the next one
+import figures  # from bench/, as the next ones
+import limits
 import measure
+import peers
 
 
 def scripted(script):
@@ -16,10 +18,10 @@ def scripted(script):
 
 
 class RunOnce(unittest.TestCase):
-    plain = measure.Allocator("glibc", "")
+    plain = peers.Allocator("glibc", "")
 
-    def status(self, command, **kind):
-        return measure.run_once(command, self.plain, **kind)
+    def status(self, command, limit=limits.NO_LIMIT, **kind):
+        return measure.run_once(command, self.plain, support.plan(**kind), limit)
 
     def test_ok_and_its_figures(self):
         outcome = self.status(scripted("echo noise; echo '{\"ops\": 3, \"failed\": 0}'"))
@@ -58,9 +60,9 @@ class RunOnce(unittest.TestCase):
         self.assertIn("/no/such/command", outcome["detail"])
 
     def test_missing_peer_is_not_glibc(self):
-        peer = measure.Allocator("nobody", "libnobody.so.7", "libnobody7")
+        peer = peers.Allocator("nobody", "libnobody.so.7", "libnobody7")
         peer.probe()
-        outcome = measure.run_once(["true"], peer)
+        outcome = measure.run_once(["true"], peer, support.plan())
         self.assertEqual(outcome["status"], "missing")
         self.assertIn("libnobody.so.7", outcome["detail"])
         self.assertIn("libnobody7", outcome["detail"])
@@ -75,7 +77,7 @@ class RunOnce(unittest.TestCase):
 
     def test_the_budget_reaches_only_ours(self):
         limit = limits.make("budget", 64 << 20)
-        ours = measure.Allocator("oomreclaim", support.LIBRARY)
+        ours = peers.Allocator("oomreclaim", support.LIBRARY)
         self.assertIn(f"OOMRECLAIM_CONF=limit:{64 << 20}", measure.environment(ours, limit)[1])
         self.assertEqual(measure.environment(self.plain, limit)[1], [])
 
@@ -89,18 +91,19 @@ class RunOnce(unittest.TestCase):
 
 class Interleave(unittest.TestCase):
     def test_order_and_no_repetition_of_what_failed(self):
-        chosen = [measure.Allocator("a", ""), measure.Allocator("b", "", env={"END": "1"}),
-                  measure.Allocator("c", "")]
+        chosen = [peers.Allocator("a", ""), peers.Allocator("b", "", env={"END": "1"}),
+                  peers.Allocator("c", "")]
         turns = []
-        cells = measure.interleave(scripted("exit ${END:-0}"), chosen, rounds=2, step=turns.append)
-        self.assertEqual(turns, ["a", "b", "c", "a", "b", "c"])
+        cells = measure.interleave(scripted("exit ${END:-0}"), chosen, support.plan(rounds=2),
+                                   step=turns.append)
+        self.assertEqual(turns, ["a", "b", "c", "a", "c"])
         self.assertEqual([cells[name]["status"] for name in "abc"], ["ok", "failed", "ok"])
         self.assertEqual(len(cells["a"]["seconds"]["runs"]), 2)
 
     def test_spread(self):
-        self.assertFalse(measure.summary([1.0, 1.1, 1.05])["wide"])
-        self.assertTrue(measure.summary([1.0, 1.5, 1.05])["wide"])
-        self.assertEqual(measure.summary([3.0, 1.0, 2.0])["median"], 2.0)
+        self.assertFalse(figures.summary([1.0, 1.1, 1.05])["wide"])
+        self.assertTrue(figures.summary([1.0, 1.5, 1.05])["wide"])
+        self.assertEqual(figures.summary([3.0, 1.0, 2.0])["median"], 2.0)
 
 
 class Whole(unittest.TestCase):
@@ -109,7 +112,8 @@ class Whole(unittest.TestCase):
         cls.directory = tempfile.TemporaryDirectory()
         cls.status, cls.text, cls.results = support.run(
             "run.py", cls.directory.name, "--quick", "--only", "workloads", "--only", "limits",
-            "--workload", "cache", "--scale", "1", "--rounds", "1", "--library", support.LIBRARY)
+            "--workload", "cache", "--scale", "1", "--rounds", "1", "--warmup", "0", "--wait", "0",
+            "--library", support.LIBRARY)
 
     @classmethod
     def tearDownClass(cls):
@@ -117,8 +121,8 @@ class Whole(unittest.TestCase):
 
     def test_form(self):
         self.assertEqual(self.status, 0, self.text)
-        self.assertEqual(self.results["format"], 1)
-        for key in ("cpu", "cpus", "memory_bytes", "kernel", "system"):
+        self.assertEqual(self.results["format"], 2)
+        for key in ("cpu", "cpus", "governor", "memory_bytes", "kernel", "system"):
             self.assertTrue(self.results["machine"][key], key)
         self.assertEqual([(row["workload"], row["threads"]) for row in self.results["workloads"]],
                          [("cache", 1), ("cache", 2)])
@@ -128,7 +132,8 @@ class Whole(unittest.TestCase):
             for name in ("oomreclaim", "oomreclaim-limit", "glibc"):
                 cell = row["allocators"][name]
                 self.assertEqual(cell["status"], "ok", name)
-                for key in ("seconds", "rss_peak_bytes", "address_peak_bytes", "faults", "ops"):
+                for key in ("seconds", "cpu_seconds", "rss_peak_bytes", "address_peak_bytes",
+                            "faults", "ops"):
                     self.assertGreater(cell[key]["median"], 0, key)
 
     def test_limits(self):
@@ -174,7 +179,7 @@ class Refusals(unittest.TestCase):
     def test_form(self):
         with tempfile.TemporaryDirectory() as out:
             status, text, results = support.run("run.py", out, "--quick", "--only", "refusals",
-                                                "--library", support.LIBRARY)
+                                                "--wait", "0", "--library", support.LIBRARY)
         self.assertEqual(status, 0, text)
         for row in results["refusals"]:
             self.assertGreater(row["instructions"]["oomreclaim"], 0, row)

@@ -5,14 +5,14 @@ import unittest
 
 import support  # noqa: F401  sets the path
 
-import measure
-import suite
+import figures
+import peers
 import tables
 
 
-def cell(status="ok", detail="", **figures):
+def cell(status="ok", detail="", **values):
     return {"status": status, "detail": detail,
-            **{key: measure.summary(values) for key, values in figures.items()}}
+            **{key: figures.summary(runs) for key, runs in values.items()}}
 
 
 ROWS = [{"workload": "w", "threads": 2, "allocators": {
@@ -34,14 +34,14 @@ class Tables(unittest.TestCase):
 
     def test_ratio_only_of_those_that_finished(self):
         cells = ROWS[0]["allocators"]
-        self.assertEqual(measure.ratio(cells, "oomreclaim", "seconds"), 0.5)
+        self.assertEqual(figures.ratio(cells, "oomreclaim", "seconds"), 0.5)
         for name in ("mimalloc", "tcmalloc", "nobody"):
-            self.assertIsNone(measure.ratio(cells, name, "seconds"))
+            self.assertIsNone(figures.ratio(cells, name, "seconds"))
 
     def test_geometric_mean(self):
         rows = [{"allocators": {"a": cell(seconds=[1.0]), "jemalloc": cell(seconds=[4.0])}},
                 {"allocators": {"a": cell(seconds=[1.0]), "jemalloc": cell(seconds=[1.0])}}]
-        mean = suite.geometric_means(rows, [measure.Allocator("a", "")])["a"]
+        mean = figures.geometric_means(rows, [peers.Allocator("a", "")])["a"]
         self.assertAlmostEqual(mean["seconds"], 0.5)
         self.assertIsNone(mean["rss_peak_bytes"])
 
@@ -54,7 +54,29 @@ class Tables(unittest.TestCase):
                          "| a | b |\n| --- | ---: |\n| 1 | 2 |")
 
     def test_wide(self):
-        self.assertEqual(tables.wide_cells(ROWS), ["w, 2, glibc: 67%"])
+        notes = list(tables.doubts("workloads", ROWS, 1))
+        self.assertEqual(notes, ["workloads, cases in which runs differed by over a fifth: 1, "
+                                 "w, 2, glibc: 67%"])
+
+    def test_disturbed(self):
+        busy = {**cell(seconds=[1.0], rss_peak_bytes=[1 << 20]), "disturbed": 1, "others": 0.5}
+        rows = [{"workload": "w", "allocators": {"glibc": busy}}]
+        self.assertEqual(tables.seconds_table(rows), [["workload", "glibc"], ["w", "!1.000"]])
+        self.assertEqual(tables.rss_table(rows)[1], ["w", "1"])  # memory is as it is
+        self.assertIn("w, glibc: up to 50%", "".join(tables.doubts("programs", rows, 1)))
+
+    def test_fewer_rounds(self):
+        self.assertIn("w, 2, oomreclaim: 3", "".join(tables.doubts("workloads", ROWS, 5)))
+
+    def test_an_outlier_is_named(self):
+        rows = [{"workload": "w", "threads": 2, "allocators": {
+            "glibc": cell(seconds=[1.0, 1.01, 3.0, 1.02, 0.99])}}]
+        self.assertIn("w, 2, glibc: run 3 of 5 took 3.000 s, the median 1.010 s",
+                      "".join(tables.doubts("workloads", rows, 5)))
+
+    def test_no_outlier(self):
+        for runs in ([1.0, 3.0, 1.0], [1.0, 1.0, 1.0, 1.05], [1.0, 1.4, 1.8, 2.2, 2.6]):
+            self.assertEqual(figures.outliers(runs), [], runs)
 
 
 if __name__ == "__main__":
