@@ -116,10 +116,10 @@ def named(text):
     return name, file
 
 
-def choose(library, extra=(), names=None):
-    """Those of --allocators, by name; the main ones and the user's where none are named."""
+def choose(library, extra=(), names=None, always=()):
+    """Those of --allocators, by name; the main ones where none are named. The user's own are always there."""
     found = allocators(library, extra)
-    names = names.split(",") if names else [*MAIN, *(name for name, _ in extra)]
+    names = [*(names.split(",") if names else MAIN), *always, *(name for name, _ in extra)]
     unknown = set(names) - {one.name for one in found}
     if unknown:
         raise SystemExit(f"no such allocator: {', '.join(sorted(unknown))} "

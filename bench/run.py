@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 
 import export
@@ -14,12 +15,13 @@ import ladder
 import machine
 import measure
 import peers
+import programs
 import progress as progress_of
 import refusals
 import report
 import suite
 
-PARTS = ("fast", "workloads", "limits", "ladder", "refusals")
+PARTS = ("fast", "workloads", "apart", "programs", "limits", "ladder", "refusals")
 FORMAT = 2  # of results.json
 
 
@@ -42,7 +44,7 @@ def parse(argv):
                         help="this shared library as well; may be repeated")
     parser.add_argument("--allocators", help="only these, by name: "
                         f"{','.join(peers.MAIN)} and those of --peer by default; "
-                        "tbbmalloc,scudo are there too")
+                        "tbbmalloc,scudo are there too; oomreclaim and jemalloc always")
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--library", help="the library; default: the one in the build directory")
     parser.add_argument("--out", default="bench-results", help="where to write results.json, results.csv, "
@@ -92,13 +94,14 @@ class Bench:
         self.program = suite.find_workload(arguments.build)
         self.chosen = peers.choose(arguments.library or
                                    os.path.join(arguments.build, "src/liboomreclaim.so.0"),
-                                   arguments.peer, arguments.allocators)
+                                   arguments.peer, arguments.allocators, always=suite.PAIR)
         self.columns = suite.with_limit_unmet(self.chosen)
         self.plan = measure.Plan(measure.find_launch(arguments.build),
                                  **{key: self.settings[key]
                                     for key in ("rounds", "warmup", "repeats", "seconds")},
                                  once_from=suite.ONCE_FROM_SECONDS)
-        self.names = suite.listed(self.program)
+        self.names = {"workloads": suite.listed(self.program),
+                      "apart": suite.listed(self.program, "--list-apart"), "programs": programs.NAMES}
         self.choose_names(arguments.workload)
         self.kinds, self.notes = suite.limit_kinds()
         self.progress = progress_of.Progress(max(1, self.count_steps()),
@@ -107,20 +110,24 @@ class Bench:
     def choose_names(self, wanted):
         if not wanted:
             return
-        there = self.names
+        there = [name for names in self.names.values() for name in names]
         unknown = set(wanted) - set(there)
         if unknown:
             raise SystemExit(f"bench: no such workload: {', '.join(sorted(unknown))} "
                              f"(there are: {', '.join(there)})")
-        self.names = [name for name in self.names if name in wanted]
+        self.names = {part: [name for name in names if name in wanted]
+                      for part, names in self.names.items()}
 
     def path(self, name):
         return os.path.join(self.build, "bench", name)
 
     def count_steps(self):
-        each = suite.count_runs(self.plan, self.columns)
+        each = suite.count_runs(self.plan, self.columns) * len(self.settings["threads"])
         counts = {"fast": lambda: fast.count_steps(self.path("operations")),
-                  "workloads": lambda: each * len(self.names) * len(self.settings["threads"]),
+                  "workloads": lambda: each * len(self.names["workloads"]),
+                  "apart": lambda: each * len(self.names["apart"]),
+                  "programs": lambda: (suite.count_runs(self.program_plan(), self.columns)
+                                       * len(self.names["programs"])),
                   "limits": lambda: suite.count_limit_runs(self.chosen, self.settings, self.kinds),
                   "ladder": lambda: ladder.KINDS, "refusals": lambda: refusals.count_steps(self.mode)}
         return sum(counts[part]() for part in self.parts)
@@ -130,12 +137,29 @@ class Bench:
                                               self.progress.step)
         self.notes += more
 
-    def workloads(self, results):
-        cases = suite.workload_cases(self.program, self.names, self.settings)
-        rows = suite.run_cases(cases, self.columns, self.plan, self.share("workloads", cases),
+    def group(self, results, part, cases, plan, means):
+        rows = suite.run_cases(cases, self.columns, plan,
+                               progress_of.Share(self.settings["shares"][part], len(cases)),
                                self.progress)
-        results["workloads"] = rows
-        results["means"] = figures.geometric_means(rows, self.columns)
+        results[part], results[means] = rows, figures.geometric_means(rows, self.columns)
+
+    def workloads(self, results, part="workloads", means="means"):
+        cases = suite.workload_cases(self.program, self.names[part], self.settings)
+        self.group(results, part, cases, self.plan, means)
+
+    def apart(self, results):
+        self.workloads(results, "apart", "apart_means")
+
+    def program_plan(self):
+        return self.plan.but(rounds=self.settings["program_rounds"])
+
+    def programs(self, results):
+        with tempfile.TemporaryDirectory(prefix="oomreclaim-bench-") as directory:
+            os.chmod(directory, 0o755)  # a server may run as somebody else
+            cases, more = programs.prepare(directory, self.names["programs"],
+                                           self.settings["program_scale"], self.progress.say)
+            self.notes += more
+            self.group(results, "programs", cases, self.program_plan(), "program_means")
 
     def limits(self, results):
         results["limits"] = suite.run_limits(self.program, self.chosen, self.settings, self.kinds,
@@ -152,9 +176,6 @@ class Bench:
         results["refusals"], results["maps"], more = refusals.run(
             self.path("refusals"), self.chosen, self.mode, self.progress.step)
         self.notes += more
-
-    def share(self, part, cases):
-        return progress_of.Share(self.settings["shares"][part], len(cases))
 
     def run(self):
         started, about = time.monotonic(), machine.describe()

@@ -20,6 +20,8 @@ FULL = {"minutes": 60, "rounds": 5, "warmup": 1, "scale": 100, "threads": [1, 2,
         "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60,
         "limit_seconds": 30, "program_rounds": 5, "program_scale": 100, "repeats": 2, "wait": 300,
         "shares": {"workloads": 900, "apart": 500, "programs": 600, "limits": 850}}
+WORKLOAD = "bench/workloads/workload"  # below the build directory
+PAIR = ("oomreclaim", "jemalloc")  # without which there is nothing to compare
 # Some take a hundred times as long as others: once shows it.
 ONCE_FROM_SECONDS = 5
 # The kernel kills where the others refuse, and that takes it a while.
@@ -160,7 +162,7 @@ def by_hand(program, chosen, settings, rows, plan, step):
 
 
 def find_workload(build):
-    program = os.path.join(build, "bench/workloads/workload")
+    program = os.path.join(build, WORKLOAD)
     if not os.access(program, os.X_OK):
         raise SystemExit(f"bench: {program} is not built: ninja -C {build}")
     return program

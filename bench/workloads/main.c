@@ -3,7 +3,7 @@
  * workload: one of the workloads, and what it took, as one line of JSON.
  *
  *     workload [--threads N] [--scale PERCENT] [--cache-bytes N | --cache-target] NAME
- *     workload --list
+ *     workload --list | --list-apart
  *
  * "requests" is the work done, the same under every allocator and limit; "ops" counts the allocations
  * it asked for and "failed" those that were refused. Exit status: 0 also if some failed; 1 if the
@@ -22,14 +22,16 @@
 
 #include "oomreclaim.h"
 
-/* A limit on address space is not to be met by stacks. */
-enum { STACK_BYTES = 256 << 10 };
-
+/* Our own, by which settings are chosen, then others' kinds, by which none is. */
 static const struct workload *const workloads[] = {&churn_workload,     &handover_workload,
                                                    &survivors_workload, &grow_workload,
                                                    &large_workload,     &cache_workload,
-                                                   &parser_workload,    &fork_workload};
-enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads) };
+                                                   &parser_workload,    &fork_workload,
+                                                   &larson_workload,    &xmalloc_workload,
+                                                   &mstress_workload,   &rptest_workload,
+                                                   &scratch_workload,   &thrash_workload,
+                                                   &sh6bench_workload};
+enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads), OWN = 8 };
 
 struct workload_settings workload_settings = {.scale = 100}; /* read only, once threads run */
 
@@ -127,7 +129,7 @@ static int usage(void)
 	fprintf(stderr,
 	        "usage: workload [--threads 1..%d] [--scale PERCENT] [--cache-bytes N | --cache-target] "
 	        "NAME\n"
-	        "       workload --list\n",
+	        "       workload --list | --list-apart\n",
 	        WORKERS_MAX);
 	return 2;
 }
@@ -150,6 +152,7 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 	                                        {"cache-bytes", required_argument, NULL, 'c'},
 	                                        {"cache-target", no_argument, NULL, 'T'},
 	                                        {"list", no_argument, NULL, 'l'},
+	                                        {"list-apart", no_argument, NULL, 'a'},
 	                                        {0}};
 	unsigned long value;
 	int option;
@@ -163,8 +166,8 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 			workload_settings.cache_bytes = value;
 		else if (option == 'T')
 			workload_settings.asks_target = true;
-		else if (option == 'l')
-			return 1;
+		else if (option == 'l' || option == 'a')
+			return option;
 		else
 			return -EINVAL;
 	}
@@ -182,6 +185,13 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static int list(bool apart)
+{
+	for (size_t i = apart ? OWN : 0; i < (apart ? WORKLOADS : OWN); i++)
+		puts(workloads[i]->name);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned threads = 1;
@@ -190,11 +200,8 @@ int main(int argc, char **argv)
 
 	if (what < 0)
 		return usage();
-	if (what > 0) {
-		for (size_t i = 0; i < WORKLOADS; i++)
-			puts(workloads[i]->name);
-		return 0;
-	}
+	if (what > 0)
+		return list(what == 'a');
 	if (chosen->prepare)
 		chosen->prepare(threads);
 	start = now();

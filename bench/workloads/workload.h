@@ -15,6 +15,9 @@
 
 enum { WORKERS_MAX = 64, PAGE_BYTES = 4096 };
 
+/* A limit on address space is not to be met by stacks. */
+enum { STACK_BYTES = 256 << 10 };
+
 /* One thread. Only that thread touches it until it has ended. */
 struct worker {
 	unsigned index, threads;
@@ -35,6 +38,13 @@ struct workload {
 
 extern const struct workload churn_workload, handover_workload, survivors_workload, grow_workload,
 	large_workload, cache_workload, parser_workload, fork_workload;
+
+/* Of the kinds of others' benchmarks, and kept apart: no setting is chosen by them. */
+extern const struct workload larson_workload, xmalloc_workload, mstress_workload, rptest_workload,
+	scratch_workload, thrash_workload, sh6bench_workload;
+
+/* Runs it in a thread that ends with it, here where none can be started; waits for it. */
+void in_new_thread(void (*run)(void *), void *arg);
 
 /* Set by main() before any thread starts. */
 struct workload_settings {
