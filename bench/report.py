@@ -41,6 +41,9 @@ ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where th
 ABOUT_TIME = ("Seconds, medians. ~ means that the runs differed by more than a fifth, ! that others took over "
               "a tenth of the machine in a run, repeated or not.")
 
+ABOUT_FREE = ("{}. Means and standard deviations of the wall's time; medians of the rest. Relative: to the least "
+              "mean of all.")
+
 ABOUT_APART = ("Workloads of the kinds that well-known benchmarks of allocators are. No setting was chosen "
                "by them.")
 
@@ -148,11 +151,14 @@ def sections(results):
     if results.get("fast_path"):
         yield ("fast", "Fast path", "Instructions of one operation with its free, the loop included.",
                [tables.fast_table(results["fast_path"])])
+    if results.get("commands"):
+        yield "free", "Without a limit", ABOUT_FREE.format(results["settings"]["command"]), [
+            tables.free_table(results["limits"])]
     for part, title, words in GROUPS:
         if results.get(part):
             yield from group_sections(part, title, words, results)
     under = results.get("limits", [])
-    for name in dict.fromkeys(row["workload"] for row in under):
+    for name in dict.fromkeys(row["workload"] for row in under if row["limit"] != "none"):
         yield (f"limits-{name}", f"Under limits: {name}",
                ABOUT_LIMITS.format(results["settings"].get("reference", "jemalloc")),
                [tables.limits_table(under, name)])

@@ -63,6 +63,34 @@ def means_table(means):
     return table
 
 
+def seconds_of(cell, key, part="median"):
+    return f"{cell[key][part]:.3f}" if key in cell else "-"
+
+
+def free_table(rows):
+    """Each command under each allocator: what hyperfine tells, and memory; in relation to the fastest."""
+    rows = [row for row in rows if row["limit"] == "none"]
+    table = [["command", "allocator", "mean s", "deviation", "least", "most", "user s", "system s",
+              "peak RSS MiB", "page faults", "relative"]]
+    means = [cell["seconds"]["mean"] for row in rows for cell in row["allocators"].values()
+             if cell["status"] == "ok" and "seconds" in cell]
+    for row in rows:
+        for name, cell in row["allocators"].items():
+            if cell["status"] != "ok":
+                table.append([row["workload"], name, cell["status"], *[""] * 8])
+                continue
+            table.append([row["workload"], name, figure_of(cell), *(
+                seconds_of(cell, "seconds", part) for part in ("deviation", "least", "most")),
+                          seconds_of(cell, "user_seconds"), seconds_of(cell, "system_seconds"),
+                          mib(cell["rss_peak_bytes"]["median"]), f"{cell['faults']['median']:.0f}",
+                          f"{cell['seconds']['mean'] / min(means):.2f}"])
+    return table
+
+
+def figure_of(cell):
+    return "!" * bool(cell.get("disturbed")) + seconds_of(cell, "seconds", "mean")
+
+
 def limits_table(rows, workload):
     rows = [row for row in rows if row["workload"] == workload]
     names = list(rows[0]["allocators"]) if rows else []
@@ -102,7 +130,8 @@ def text(table):
 def markdown(table):
     head, *rest = table
     rule = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rest])
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+                     for row in [head, rule, *rest])
 
 
 def each_cell(rows):
@@ -127,7 +156,8 @@ def doubts(part, rows, rounds):
     """What is to be believed less, in words: wide spreads, disturbed runs, fewer rounds, outliers."""
     cells = list(each_cell(rows))
     # Without a limit they ran once, by plan, where limits are the matter.
-    planned = list(each_cell([row for row in rows if row.get("limit") != "none"]))
+    planned = list(each_cell([row for row in rows if row.get("limit") != "none"
+                              or "parameters" in row]))
     wide = [f"{which}: {cell['seconds']['spread']:.0%}" for which, cell in cells
             if cell["seconds"]["wide"]]
     busy = [f"{which}: up to {cell['others']:.0%}" for which, cell in cells
