@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "config/options.h"
+#include "config/verbose.h"
 #include "heap/heap_ops.h"
 #include "limits/fault.h"
 #include "lockdep/lockdep.h"
@@ -49,7 +50,7 @@ bool fail_malloc_strikes(size_t bytes, const void *caller)
 	if ((scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 || !fault_is_armed(&fault_malloc) ||
 	    !is_chosen(caller) || !fault_strikes(&fault_malloc, bytes))
 		return false;
-	if (options.is_verbose)
+	if (verbose_is_on())
 		io_warn("injected: an allocation of %zu bytes fails", bytes);
 	errno = ENOMEM;
 	return true;

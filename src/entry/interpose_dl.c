@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "config/options.h"
+#include "config/verbose.h"
 #include "entry/interpose.h"
 #include "kill/policy.h"
 #include "lockdep/watch.h"
@@ -103,7 +104,7 @@ static bool is_in_file(const void *code, char file[REGISTRY_FILE_MAX + 1])
 static void warn_of_gone(const char *callback, const char *file)
 {
 #ifndef OOM_DEBUG
-	if (!options.is_verbose)
+	if (!verbose_is_on())
 		return;
 #endif
 	io_warn("callback \"%s\" is in %s, which dlclose() has unloaded: unregistered, as the program "

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "config/verbose.h"
 
 struct identity {
 	pid_t pid;
@@ -134,7 +135,7 @@ static bool may_be_killed(pid_t pid)
 	bool is_refused = kill(pid, 0) != 0 && errno == EPERM;
 
 	errno = saved;
-	if (is_refused && options.is_verbose)
+	if (is_refused && verbose_is_on())
 		io_warn("process %d may not be killed by this one: choosing another", pid);
 	return !is_refused;
 }
@@ -163,7 +164,7 @@ static void note_unread(struct selection *selection, pid_t pid, int error)
 	default:
 		selection->error = error;
 	}
-	if (options.is_verbose)
+	if (verbose_is_on())
 		io_warn("process %d: /proc: %s, skipped", pid,
 		        error == -EINVAL ? "something unknown" : strerrordesc_np(-error));
 }

@@ -8,6 +8,7 @@
 #include "base/flight.h"
 #include "base/trace.h"
 #include "config/options.h"
+#include "config/verbose.h"
 #include "heap/heap_ops.h"
 #include "kill/cancel.h"
 #include "kill/kill_turn.h"
@@ -326,7 +327,7 @@ static void report_end(struct oom_control *control)
 
 	if (is_worth_a_dump(control))
 		dump_write_refusal();
-	if (control->facts.in_heap || (!options.is_verbose && options.report != REPORT_ALWAYS))
+	if (control->facts.in_heap || (!verbose_is_on() && options.report != REPORT_ALWAYS))
 		return;
 	if (control->facts.is_impossible)
 		returned.reason = "Impossible request";
@@ -337,7 +338,7 @@ static void report_end(struct oom_control *control)
 		returned.refusal = ladder_kill_refusal(control);
 	if (options.report == REPORT_ALWAYS && report_may_write())
 		report_write(control, &returned);
-	else if (options.is_verbose)
+	else if (verbose_is_on())
 		report_failure(control, returned.refusal);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/own_thread.h"
 #include "config/options.h"
+#include "config/verbose.h"
 #include "kill/policy.h"
 #include "limits/constraint.h"
 #include "reclaim/registry.h"
@@ -12,7 +13,7 @@
 bool ladder_may_ask(unsigned scope)
 {
 	return registry_newest() != 0 || policy_is_set(0) || stats_is_read() ||
-	       options.is_verbose || options.report == REPORT_ALWAYS ||
+	       verbose_is_on() || options.report == REPORT_ALWAYS ||
 	       (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/io_write.h"
 #include "config/options.h"
+#include "config/verbose.h"
 #include "oomreclaim.h"
 
 struct fault fault_page;
@@ -98,7 +99,7 @@ OOM_COLD bool fault_should_fail_slow(size_t bytes)
 {
 	if (!fault_strikes(&fault_page, bytes))
 		return false;
-	if (options.is_verbose)
+	if (verbose_is_on())
 		tell(bytes);
 	return true;
 }
