@@ -69,7 +69,7 @@ _oomreclaim_run()
 		esac
 	done
 	if [[ $typed == -* ]]; then
-		_oomreclaim_offer "$typed" --limit --as --data --policy --reserve --conf --stats --post-mortem --debug \
+		_oomreclaim_offer "$typed" --limit --as --data --policy --reserve --conf --stats --control --post-mortem --debug \
 			--library --help
 	else
 		mapfile -t COMPREPLY < <(compgen -c -- "$typed")
@@ -85,7 +85,7 @@ _oomreclaim()
 	read -r -a before <<<"${line%"$typed"}"
 	previous=${before[-1]}
 	if [[ $COMP_CWORD -eq 1 ]]; then
-		_oomreclaim_offer "$typed" run check conf top stat --help --version
+		_oomreclaim_offer "$typed" run check conf top stat ctl --help --version
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -113,6 +113,19 @@ _oomreclaim()
 			else
 				_oomreclaim_offer_process "$typed"
 			fi
+			;;
+		esac
+		;;
+	ctl)
+		case $COMP_CWORD in
+		2) [[ $typed == -* ]] && _oomreclaim_offer "$typed" --wait --help || _oomreclaim_offer_process "$typed" ;;
+		3) _oomreclaim_offer "$typed" reclaim limit high policy callback report dump verbose ;;
+		4)
+			case $previous in
+			policy) _oomreclaim_offer "$typed" return abort kill ;;
+			verbose) _oomreclaim_offer "$typed" on off ;;
+			limit | high) _oomreclaim_offer "$typed" off ;;
+			esac
 			;;
 		esac
 		;;

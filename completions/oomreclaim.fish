@@ -56,6 +56,7 @@ complete -c oomreclaim -n __oomreclaim_needs_command -a check -d 'Would the libr
 complete -c oomreclaim -n __oomreclaim_needs_command -a conf -d 'List all settings'
 complete -c oomreclaim -n __oomreclaim_needs_command -a top -d 'Watch processes'
 complete -c oomreclaim -n __oomreclaim_needs_command -a stat -d 'Print the statistics of processes'
+complete -c oomreclaim -n __oomreclaim_needs_command -a ctl -d 'Tell a process what to do'
 complete -c oomreclaim -n __oomreclaim_needs_command -l version -d 'Print the version'
 complete -c oomreclaim -l help -d 'Print help'
 
@@ -67,6 +68,7 @@ complete -c oomreclaim -n $run -l policy -x -a 'return abort kill' -d 'What happ
 complete -c oomreclaim -n $run -l reserve -x -d 'Memory set aside for callbacks'
 complete -c oomreclaim -n $run -l conf -x -a '(__oomreclaim_settings)' -d Settings
 complete -c oomreclaim -n $run -l stats -d 'For top and stat to read'
+complete -c oomreclaim -n $run -l control -d 'For ctl to tell it what to do'
 complete -c oomreclaim -n $run -l post-mortem -d 'Stay beside it, and say at its end what was known'
 complete -c oomreclaim -n $run -l debug -d 'The debug library, and a report for every failure'
 complete -c oomreclaim -n $run -l library -r -F -d 'Another library'
@@ -83,3 +85,11 @@ complete -c oomreclaim -n '__oomreclaim_is stat' -l json -d 'As JSON'
 complete -c oomreclaim -n '__oomreclaim_is stat' -l events -d 'What has happened last'
 complete -c oomreclaim -n '__oomreclaim_is stat' -l prometheus -d 'For the textfile collector'
 complete -c oomreclaim -n '__oomreclaim_is top stat' -a '(__oomreclaim_processes)'
+
+function __oomreclaim_word
+    __oomreclaim_is ctl; and test (count (commandline -opc)) -eq $argv[1]
+end
+complete -c oomreclaim -n '__oomreclaim_is ctl' -l wait -x -d 'For the answer'
+complete -c oomreclaim -n '__oomreclaim_word 2' -a '(__oomreclaim_processes)'
+complete -c oomreclaim -n '__oomreclaim_word 3' -a 'reclaim limit high policy callback report dump verbose'
+complete -c oomreclaim -n '__oomreclaim_word 4' -a 'off on return abort kill'

@@ -20,6 +20,7 @@ static const char *const kinds[FLIGHT_KINDS] = {
 	[FLIGHT_WATERMARK] = "watermark",
 	[FLIGHT_PRESSURE] = "pressure",
 	[FLIGHT_KILL] = "kill",
+	[FLIGHT_CONTROL] = "control",
 };
 
 static const char *kind_of(const struct flight_event *event)
@@ -139,6 +140,10 @@ static void put_event(FILE *to, const struct flight_event *event)
 		fprintf(to, "SIG%s to process %" PRIu64, signal_of(event), event->more);
 		if (event->bytes != 0)
 			fprintf(to, " (%s), %s resident", event->name, tool_size(event->bytes));
+		break;
+	case FLIGHT_CONTROL:
+		fprintf(to, "\"%s\" by process %" PRIu64 "%s", event->name, event->bytes,
+		        event->detail != 0 ? ", refused" : "");
 		break;
 	default:
 		break;

@@ -7,7 +7,7 @@
 #include "tool.h"
 
 static const struct tool_command *const commands[] = {&command_run, &command_check, &command_conf,
-                                                      &command_top, &command_stat};
+                                                      &command_top, &command_stat,  &command_ctl};
 
 static int help(void)
 {

@@ -27,9 +27,7 @@
    So a descriptor is opened only where it lies on the kernel's own mount of memfds, on which no
    user can mount anything. */
 
-/* The mount on which the descriptor's file lies, or -1. The kernel has it without asking the file
-   system. */
-static int mount_of(int fd)
+int page_mount_of(int fd)
 {
 	char path[PATH_BYTES], line[64];
 	int mount = -1;
@@ -52,7 +50,7 @@ static int mount_of_memfds(void)
 	int fd = mount < 0 ? memfd_create("oomreclaim-probe", MFD_CLOEXEC) : -1;
 
 	if (fd >= 0) {
-		mount = mount_of(fd);
+		mount = page_mount_of(fd);
 		close(fd);
 	}
 	return mount;
@@ -68,7 +66,7 @@ static int open_memfd(const char *path)
 		return -1;
 	/* By the descriptor, not by the path: that may lead elsewhere by now. */
 	snprintf(again, sizeof again, "/proc/self/fd/%d", place);
-	if (mount_of_memfds() >= 0 && mount_of(place) == mount_of_memfds())
+	if (mount_of_memfds() >= 0 && page_mount_of(place) == mount_of_memfds())
 		fd = open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	close(place);
 	if (fd >= 0 && fcntl(fd, F_GET_SEALS) < 0) {
@@ -140,8 +138,7 @@ static bool is_alive(const char *task)
 	return !has_ended(task);
 }
 
-/* A thread of the library's, which has descriptors of its own. */
-static bool has_own_table(const char *task)
+bool page_has_own_table(const char *task)
 {
 	char path[PATH_BYTES], name[32] = "";
 	FILE *comm;
@@ -194,8 +191,18 @@ static int open_page(pid_t pid, enum page_error *error)
 	}
 	/* The program may have closed its own. */
 	if (fd < 0 && *error == PAGE_NONE)
-		fd = open_page_of_thread(pid, has_own_table, error);
+		fd = open_page_of_thread(pid, page_has_own_table, error);
 	return fd;
+}
+
+enum page_error page_may_look(pid_t pid)
+{
+	enum page_error error;
+	int fd = open_page(pid, &error);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || error == PAGE_NONE ? PAGE_OK : error;
 }
 
 static bool read_at(int fd, void *to, size_t bytes, size_t offset)

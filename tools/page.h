@@ -33,6 +33,18 @@ bool page_read_last(int fd, struct stats_page *page);
    left. */
 int page_fail(pid_t pid, enum page_error error, const struct stats_page *page);
 
+/* PAGE_OK if the process may be looked at, whether or not it has a page; else why not. */
+enum page_error page_may_look(pid_t pid);
+/* True if the library is in it. */
+bool page_has_library(pid_t pid);
+
+/* The mount on which the descriptor's file lies, or -1. The kernel has it without asking the file
+   system. */
+int page_mount_of(int fd);
+/* Of a thread, by its directory in /proc: it is one of the library's, which has descriptors of its
+   own. */
+bool page_has_own_table(const char *task);
+
 /* Reads the file stat of a task (/proc/PID, or a thread's directory below it) into `text`. Returns
    the part from the parenthesis behind the name on: the state, the parent, and so on; NULL if the
    file can't be read. */

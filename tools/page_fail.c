@@ -31,7 +31,7 @@ static int fail_forbidden(pid_t pid, const char *comm)
 	                 pid, comm, user != NULL ? user->pw_name : number);
 }
 
-static bool has_library(pid_t pid)
+bool page_has_library(pid_t pid)
 {
 	char path[PATH_BYTES], line[1024];
 	bool is_found = false;
@@ -81,7 +81,7 @@ int page_fail(pid_t pid, enum page_error error, const struct stats_page *page)
 	case PAGE_NONE:
 		break;
 	}
-	if (has_library(pid))
+	if (page_has_library(pid))
 		return tool_fail(
 			"process %d (%s) runs with oomreclaim, but shares no statistics; start it "
 			"with OOMRECLAIM_CONF=stats:true or oomreclaim run --stats",

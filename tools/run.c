@@ -23,6 +23,7 @@ enum {
 	OPTION_RESERVE,
 	OPTION_CONF,
 	OPTION_STATS,
+	OPTION_CONTROL,
 	OPTION_POST_MORTEM,
 	OPTION_DEBUG,
 	OPTION_AS,
@@ -35,6 +36,7 @@ static const struct option options_of_run[] = {{"limit", required_argument, NULL
                                                {"reserve", required_argument, NULL, OPTION_RESERVE},
                                                {"conf", required_argument, NULL, OPTION_CONF},
                                                {"stats", no_argument, NULL, OPTION_STATS},
+                                               {"control", no_argument, NULL, OPTION_CONTROL},
                                                {"post-mortem", no_argument, NULL,
                                                 OPTION_POST_MORTEM},
                                                {"debug", no_argument, NULL, OPTION_DEBUG},
@@ -92,6 +94,9 @@ static int take_option(struct plan *plan, int option)
 		break;
 	case OPTION_STATS:
 		add(plan, "stats:true", "");
+		break;
+	case OPTION_CONTROL:
+		add(plan, "control:true", "");
 		break;
 	case OPTION_POST_MORTEM:
 		plan->is_post_mortem = true;
@@ -267,6 +272,7 @@ const struct tool_command command_run = {
 		"  --reserve SIZE        memory set aside for callbacks\n"
 		"  --conf KEY:VALUE,...  any setting; see oomreclaim conf\n"
 		"  --stats               for oomreclaim top and oomreclaim stat to read\n"
+		"  --control             for oomreclaim ctl\n"
 		"  --post-mortem         stays beside it, and says at its end what was known\n"
 		"  --debug               liboomreclaim-debug.so.0, and a report for every failure\n"
 		"  --library FILE        another liboomreclaim.so.0\n",

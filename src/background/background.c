@@ -5,9 +5,11 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "background/ctl.h"
 #include "background/leisure.h"
 #include "background/pressure.h"
 #include "background/room.h"
+#include "background/rounds.h"
 #include "background/watch.h"
 #include "base/flight.h"
 #include "base/own_thread.h"
@@ -22,6 +24,7 @@
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
 #include "reclaim/reclaim.h"
+#include "report/dump.h"
 #include "report/stats_page.h"
 
 /* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
@@ -54,44 +57,29 @@ static struct {
 #define CALL_WATERMARK 1U
 #define CALL_LOOK 8U
 #define CALL_CANCEL 16U
+_Static_assert((CALL_WATERMARK | CALL_LOOK | CALL_CANCEL | WATCH_PRESSURE | WATCH_ENDED |
+                WATCH_CONTROL) == CALL_WATERMARK + CALL_LOOK + CALL_CANCEL + WATCH_PRESSURE +
+                                          WATCH_ENDED + WATCH_CONTROL,
+               "a bit each");
 
 /* Whether oomreclaimd has work even where no watermark is crossed. */
 static bool has_duty(void)
 {
-	return watch_is_wanted() || options.is_stats || room_is_wanted() || group_may_cancel();
+	return watch_is_wanted() || options.is_stats || options.is_control || room_is_wanted() ||
+	       group_may_cancel();
 }
 
 static bool is_due(void)
 {
-	if (own_thread_calls() != 0)
+	if (own_thread_calls() != 0 || ctl_is_due())
 		return true;
 	return has_duty() && (atomic_load_explicit(&thread.has_callback, memory_order_relaxed) ||
 	                      budget_charged() >= DUE_BYTES || stats_page_is_wanting());
 }
 
-static bool is_stopping(void)
+bool background_is_stopping(void)
 {
 	return atomic_load(&thread.is_stopping);
-}
-
-/* One round. Returns false when there is nothing left to give, or nothing measurable has come back
-   for too long. */
-static bool background_round(size_t wanted_bytes, enum oomreclaim_reason reason, unsigned attempt,
-                             unsigned *unmeasured)
-{
-	const struct reclaim_request request = {
-		.wanted_bytes = wanted_bytes,
-		.reason = reason,
-		.constraint = "NONE",
-		.attempt = attempt,
-		.is_background = true,
-		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
-	};
-	struct reclaim_progress progress;
-
-	reclaim_round(&request, &progress);
-	*unmeasured = progress.measured_bytes > 0 ? 0 : *unmeasured + 1;
-	return progress.claimed_bytes > 0 && *unmeasured < MAX_RECLAIM_RETRIES;
 }
 
 /* How far above the low watermark, what is free in the heap not counted. */
@@ -115,18 +103,22 @@ static void read_limits(void)
 
 static void reclaim_to_watermark(void)
 {
-	unsigned attempt = 0, unmeasured = 0;
-	size_t excess;
+	struct rounds rounds = {.reason = OOMRECLAIM_REASON_WATERMARK};
+	size_t excess, high, low;
 
 	TRACE2(watermark, budget_charged(), budget_above_low());
 	/* It is called at its start as well. */
 	if (budget_above_low() > 0)
 		flight_note(FLIGHT_WATERMARK, 0, budget_charged(), budget_above_low(), NULL);
+	/* Before what fills the heap is given back. */
+	budget_watermarks(&high, &low);
+	if (budget_charged() > high)
+		dump_write_high();
 	read_limits();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
-	while ((excess = excess_bytes()) > 0 && !is_stopping())
-		if (!background_round(excess, OOMRECLAIM_REASON_WATERMARK, attempt++, &unmeasured))
+	while ((excess = excess_bytes()) > 0 && !background_is_stopping())
+		if (!rounds_make(&rounds, excess))
 			break;
 	budget_watermark_done(excess == 0);
 }
@@ -134,8 +126,8 @@ static void reclaim_to_watermark(void)
 static void reclaim_by_pressure(void)
 {
 	size_t step = budget_charged() >> PRESSURE_STEP_SHIFT;
+	struct rounds rounds = {.reason = OOMRECLAIM_REASON_PRESSURE};
 	uint64_t now = now_ns();
-	unsigned unmeasured = 0;
 
 	level_note_pressure();
 	if (thread.last_pressure_ns != 0 && now - thread.last_pressure_ns < PRESSURE_INTERVAL_NS)
@@ -146,8 +138,7 @@ static void reclaim_by_pressure(void)
 	read_limits();
 	heap_ops.flush_thread();
 	heap_ops.purge_all();
-	background_round(step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES,
-	                 OOMRECLAIM_REASON_PRESSURE, 0, &unmeasured);
+	rounds_make(&rounds, step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES);
 }
 
 static void cancel(void)
@@ -164,7 +155,7 @@ static void work(void (*reclaim)(void))
 	atomic_store(&thread.is_busy, true);
 	/* What a callback allocates here comes from the reserve if need be, as anywhere. */
 	descent_begin(&descent);
-	if (!is_stopping())
+	if (!background_is_stopping())
 		reclaim();
 	descent_end(&descent);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
@@ -186,7 +177,7 @@ static uint64_t sleep_ns(void)
 static void *run(void *arg)
 {
 	own_thread_begin("oomreclaimd");
-	while (!is_stopping()) {
+	while (!background_is_stopping()) {
 		unsigned calls;
 
 		watch_start();
@@ -203,6 +194,8 @@ static void *run(void *arg)
 			work(reclaim_to_watermark);
 		if ((calls & WATCH_PRESSURE) != 0)
 			work(reclaim_by_pressure);
+		if ((calls & WATCH_CONTROL) != 0)
+			work(ctl_serve);
 		if ((calls & WATCH_ENDED) != 0)
 			watch_say_end();
 	}
@@ -257,7 +250,7 @@ void background_start(void)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
-	if (!atomic_load(&thread.is_there) && !is_stopping()) {
+	if (!atomic_load(&thread.is_there) && !background_is_stopping()) {
 		watch_try();
 		if (is_due())
 			start();
@@ -308,7 +301,7 @@ void background_note_cancel(void)
 
 bool background_cancel(void)
 {
-	if (!atomic_load(&thread.is_there) || is_stopping())
+	if (!atomic_load(&thread.is_there) || background_is_stopping())
 		return false;
 	own_thread_call(CALL_CANCEL);
 	return true;

@@ -52,6 +52,9 @@ void background_look(void);
    destructors are about to run. */
 void background_stop(void);
 
+/* On oomreclaimd: the end of the process has begun. */
+bool background_is_stopping(void);
+
 void background_fork_child(void);
 
 #endif

@@ -16,6 +16,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "background/ctl.h"
+#include "background/ctl_socket.h"
 #include "background/pressure.h"
 #include "base/base.h"
 #include "base/fork_gate.h"
@@ -109,6 +111,14 @@ static void open_late(void)
 		say_end(error);
 }
 
+static void open_ctl(int error)
+{
+	if (error == 0)
+		error = ctl_socket_open();
+	if (error != 0)
+		ctl_fail(error);
+}
+
 static void take(short revents)
 {
 	switch (pressure_take(revents)) {
@@ -126,36 +136,57 @@ static void take(short revents)
 }
 
 /* Where RLIMIT_NOFILE is 0, poll() refuses any descriptor. */
-static int wait_for(struct pollfd *fd, int wait_ms)
+static int wait_for(struct pollfd *fds, size_t count, int wait_ms)
 {
-	int ready = poll(fd, fd->fd >= 0, wait_ms);
+	int ready = poll(fds, count, wait_ms);
 
 	return ready >= 0 || errno == EINTR ? ready : poll(NULL, 0, AGAIN_MS);
 }
 
-/* -1: for ever. */
-static int wait_ms(bool has_all)
+static int sooner(int one_ms, int other_ms)
 {
+	if (one_ms < 0 || other_ms < 0)
+		return one_ms < 0 ? other_ms : one_ms;
+	return one_ms < other_ms ? one_ms : other_ms;
+}
+
+/* Until the source is to be looked at without an event; -1: never. */
+static int until_look_ms(uint64_t looked_ns)
+{
+	uint64_t passed = (now_ns() - looked_ns) / NSEC_PER_MSEC;
 	int look_ms = pressure_wait_ms();
 
-	if (has_all)
-		return look_ms;
-	return look_ms >= 0 && look_ms < AGAIN_MS ? look_ms : AGAIN_MS;
+	if (look_ms < 0)
+		return -1;
+	return passed < (uint64_t)look_ms ? look_ms - (int)passed : 0;
 }
 
 /* Till the process ends, if it holds the page: the table goes with its thread, and the page with
    it. */
 static void wait_for_events(void)
 {
-	while (pressure_is_open() || options.is_stats) {
-		struct pollfd fd = {.fd = pressure_fd(), .events = pressure_events()};
+	uint64_t looked_ns = now_ns();
+
+	while (pressure_is_open() || options.is_stats || ctl_socket_is_open()) {
+		struct pollfd fds[1 + CTL_FDS] = {
+			{.fd = pressure_fd(), .events = pressure_events()}};
 		bool has_all = !options.is_stats || stats_page_is_held();
+		size_t count;
 
 		/* PSI that was told nothing is always ready. */
-		if (fd.events == 0)
-			fd.fd = -1;
-		if (wait_for(&fd, wait_ms(has_all)) > 0 || pressure_wait_ms() >= 0)
-			take(fd.revents);
+		if (fds[0].events == 0)
+			fds[0].fd = -1;
+		count = ctl_socket_fds(fds + 1);
+		if (count > 0 || fds[0].fd >= 0)
+			count++;
+		wait_for(fds, count,
+		         sooner(until_look_ms(looked_ns),
+		                sooner(ctl_socket_wait_ms(), has_all ? -1 : AGAIN_MS)));
+		if (fds[0].revents != 0 || until_look_ms(looked_ns) == 0) {
+			take(fds[0].revents);
+			looked_ns = now_ns();
+		}
+		ctl_socket_look();
 		if (!has_all)
 			stats_page_hold();
 	}
@@ -174,6 +205,8 @@ static void *run(void *arg)
 		open_late();
 		stats_page_hold();
 	}
+	if (options.is_control)
+		open_ctl(error);
 	fork_gate_leave();
 	own_thread_sleep();
 	if (error == 0)
@@ -187,7 +220,8 @@ static void *run(void *arg)
 
 void watch_start(void)
 {
-	if (atomic_load(&watch.is_started) || (!watch_is_wanted() && !stats_page_is_wanting()))
+	if (atomic_load(&watch.is_started) ||
+	    (!watch_is_wanted() && !stats_page_is_wanting() && !options.is_control))
 		return;
 	/* The locks of pthread_create() have to be free in a child. */
 	fork_gate_enter(FORK_GATE_ENTER_NS);
@@ -224,4 +258,5 @@ void watch_fork_child(void)
 	atomic_store(&watch.is_started, false);
 	atomic_store(&watch.has_failed, false);
 	pressure_fork_child();
+	ctl_socket_fork_child();
 }

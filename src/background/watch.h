@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The thread oomreclaim-poll: it waits for the source of memory pressure and keeps the page of
- * counters, and has a table of descriptors of its own for both. There is none where neither is
- * asked for, nor for a page that the program leaves alone.
+ * The thread oomreclaim-poll: it waits for the source of memory pressure, keeps the page of
+ * counters and hears commands, and has a table of descriptors of its own for all three. There is
+ * none where nothing of that is asked for, nor for a page that the program leaves alone.
  */
 #ifndef OOM_BACKGROUND_WATCH_H
 #define OOM_BACKGROUND_WATCH_H
@@ -12,6 +12,7 @@
 /* The reasons for which oomreclaim-poll wakes oomreclaimd. */
 #define WATCH_PRESSURE 2U
 #define WATCH_ENDED 4U
+#define WATCH_CONTROL 32U
 
 /* Looks for the source in the program's table, where that is safe, so that what is wrong with it
    is said at the start, and so that it is open when the program drops its privileges. */

@@ -28,6 +28,7 @@ enum flight_kind {
 	FLIGHT_WATERMARK,      /* bytes charged, bytes above low */
 	FLIGHT_PRESSURE,       /* bytes charged, bytes wanted */
 	FLIGHT_KILL,           /* signal; resident bytes, pid */
+	FLIGHT_CONTROL,        /* whether it was refused; pid of the process that asked; the command */
 	FLIGHT_KINDS
 };
 

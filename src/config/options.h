@@ -61,9 +61,11 @@ struct options {
 	bool is_verbose;
 	bool is_strict;
 	bool is_stats;                        /* a page of counters for others to read */
+	bool is_control;                      /* commands are taken */
 	char log_path[OPTIONS_PATH_MAX + 1];  /* "": stderr */
 	char dump_path[OPTIONS_PATH_MAX + 1]; /* "": no dump */
 	size_t dump_max_bytes;
+	bool is_dump_high; /* written where the watermark high is crossed as well */
 	char modules[OPTIONS_PATH_MAX + 1]; /* "": none */
 	bool is_deepbind;                   /* RTLD_DEEPBIND is left as it is */
 	struct oomreclaim_fault fail_page;

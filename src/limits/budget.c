@@ -44,6 +44,10 @@ static struct proc_cgroup group;
 static atomic_size_t high = SIZE_MAX;
 static atomic_size_t high_now = SIZE_MAX;
 static atomic_size_t low = SIZE_MAX;
+/* The settings of both, each in a word, as one thread may change it while others read it: bytes, or
+   per cent with the bit. */
+#define IS_PERCENT (~(SIZE_MAX >> 1))
+static atomic_size_t asked_high = IS_PERCENT, asked_low = IS_PERCENT;
 /* Above the high one, a thread that is refused wakes oomreclaimd: what is free, but mapped, may be
    used again and again without one mapping more. Not if it has just found nothing to reclaim: until
    somebody else did. */
@@ -72,22 +76,27 @@ bool budget_is_auto(void)
 	return has_auto();
 }
 
-static size_t watermark_bytes(const struct watermark *watermark)
+static size_t word_of(const struct watermark *watermark)
 {
-	size_t limit = oomreclaim_get_limit();
+	return watermark->bytes > 0 ? min_size(watermark->bytes, ~IS_PERCENT)
+	                            : IS_PERCENT | watermark->percent;
+}
 
-	if (watermark->bytes > 0)
-		return watermark->bytes;
+static size_t watermark_bytes(const atomic_size_t *asked)
+{
+	size_t limit = oomreclaim_get_limit(), word = get(asked), percent = word & ~IS_PERCENT;
+
+	if ((word & IS_PERCENT) == 0)
+		return word;
 	/* A share of nothing is nothing. */
-	if (watermark->percent == 0 || limit == SIZE_MAX)
+	if (percent == 0 || limit == SIZE_MAX)
 		return SIZE_MAX;
-	return limit / 100 * watermark->percent;
+	return limit / 100 * percent;
 }
 
 static void update_watermarks(void)
 {
-	size_t high_bytes = watermark_bytes(&options.high),
-	       low_bytes = watermark_bytes(&options.low);
+	size_t high_bytes = watermark_bytes(&asked_high), low_bytes = watermark_bytes(&asked_low);
 
 	/* Without a valid low one, nine tenths: each waking should be worth while. */
 	if (high_bytes != SIZE_MAX && low_bytes >= high_bytes)
@@ -163,6 +172,8 @@ void budget_init(void (*on_high)(void))
 	set(&ceiling, SIZE_MAX);
 	set(&reread_at, SIZE_MAX);
 	atomic_store_explicit(&read_ns, 0, memory_order_relaxed);
+	set(&asked_high, word_of(&options.high));
+	set(&asked_low, word_of(&options.low));
 	if (has_auto())
 		reread(budget_charged());
 	update_watermarks();
@@ -322,6 +333,14 @@ void budget_set_limit(size_t bytes)
 	set(&limit_bytes, bytes);
 	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
 	update_watermarks();
+}
+
+void budget_set_high(const struct watermark *watermark)
+{
+	set(&asked_high, word_of(watermark));
+	update_watermarks();
+	if (budget_charged() > get(&high_now))
+		wake_once();
 }
 
 OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)

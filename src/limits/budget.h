@@ -43,6 +43,10 @@ size_t budget_max_bytes(void);
 /* The limit in place of the settings' limit:SIZE and limit:auto. Reclaims nothing. */
 void budget_set_limit(size_t bytes);
 
+/* The watermark in place of the settings' high. Wakes oomreclaimd where the charge is above it. */
+struct watermark;
+void budget_set_high(const struct watermark *watermark);
+
 /* Watermarks, by the settings high and low. How far above the low one; 0 if below, or if there is
    none. */
 size_t budget_above_low(void);

@@ -102,10 +102,11 @@ struct registry_line {
    for long: the lock is only ever held for the list. */
 unsigned registry_lines(struct registry_line *lines, unsigned count, unsigned *total);
 
-/* Where the code of a callback is. */
+/* Which callback it is, and where its code is. */
 #define REGISTRY_FILE_MAX 63
 struct registry_code {
 	oomreclaim_handle handle;
+	unsigned flags;
 	oomreclaim_callback *function;
 	char name[OOMRECLAIM_NAME_MAX + 1];
 	char file[REGISTRY_FILE_MAX + 1]; /* as it was noted; "": not yet */

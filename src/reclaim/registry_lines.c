@@ -63,6 +63,7 @@ bool registry_next_code(struct registry_code *code)
 			next = entry;
 	if (next != NULL) {
 		code->handle = next->handle;
+		code->flags = next->flags;
 		code->function = next->function;
 		memcpy(code->name, next->name, sizeof code->name);
 		memcpy(code->file, next->file, sizeof code->file);

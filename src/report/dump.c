@@ -16,19 +16,21 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 
-#define DUMP_PATH_MAX (OPTIONS_PATH_MAX + 64)
-
 /* Once at the end, and a few times before: a program that is short of memory for hours would fill
    its disk. Relaxed: it orders nothing. */
 static atomic_bool is_written;
-#define REFUSALS_MAX 3
-#define REFUSALS_APART_NS (60 * NSEC_PER_SEC)
+#define DUMPS_MAX 3
+#define DUMPS_APART_NS (60 * NSEC_PER_SEC)
 
 /* What follows is for one thread at a time; who comes meanwhile goes on without. */
 static atomic_flag is_busy = ATOMIC_FLAG_INIT;
-static unsigned refusals;   /* that were dumped */
-static uint64_t refusal_ns; /* when the last one was */
-static unsigned current;    /* the refusal that is being dumped; 0: the end */
+static struct series {
+	const char *name;
+	unsigned written;
+	uint64_t written_ns; /* the last one */
+} refused = {.name = "refused"}, at_high = {.name = "high"}, asked = {.name = "asked"};
+static const struct series *current; /* of which one is being written; NULL: the end */
+static int error;                    /* the first one, of the statistics; -errno */
 
 struct sink {
 	int fd;
@@ -55,6 +57,7 @@ static void write_piece(void *arg, const char *text)
 			continue;
 		if (written <= 0) {
 			io_guard_failed(&guard, errno);
+			error = -errno;
 			sink->left_bytes = 0;
 			break;
 		}
@@ -69,8 +72,8 @@ static void put_path(char path[DUMP_PATH_MAX], const char *suffix)
 	struct io_buf buf = {.text = path, .bytes = DUMP_PATH_MAX};
 
 	io_printf(&buf, "%s/oomreclaim.%d.", options.dump_path, getpid());
-	if (current > 0)
-		io_printf(&buf, "refused.%u.", current);
+	if (current != NULL)
+		io_printf(&buf, "%s.%u.", current->name, current->written);
 	io_printf(&buf, "%s", suffix);
 }
 
@@ -88,8 +91,10 @@ static void dump_stats(void)
 	char path[DUMP_PATH_MAX];
 
 	put_path(path, "stats.json");
-	if (!open_new(&file, path))
+	if (!open_new(&file, path)) {
+		error = -errno;
 		return;
+	}
 	sink.fd = own_fd_get(&file);
 	heap_ops.print_stats(write_piece, &sink);
 	own_fd_close(&file);
@@ -168,41 +173,73 @@ void dump_write(void)
 	if (!is_wanted() || atomic_exchange_explicit(&is_written, true, memory_order_relaxed) ||
 	    !try_take())
 		return;
-	current = 0;
+	current = NULL;
 	write_files();
+	give_back();
+}
+
+static void write_next(struct series *series)
+{
+	series->written++;
+	current = series;
+	write_files();
+	series->written_ns = now_ns();
+}
+
+static void write_one_of(struct series *series)
+{
+	if (!is_wanted() || !try_take())
+		return;
+	if (series->written < DUMPS_MAX &&
+	    (series->written == 0 || now_ns() - series->written_ns >= DUMPS_APART_NS))
+		write_next(series);
 	give_back();
 }
 
 void dump_write_refusal(void)
 {
-	if (!is_wanted() || !try_take())
-		return;
-	if (refusals < REFUSALS_MAX &&
-	    (refusals == 0 || now_ns() - refusal_ns >= REFUSALS_APART_NS)) {
-		current = ++refusals;
-		write_files();
-		refusal_ns = now_ns();
-	}
+	write_one_of(&refused);
+}
+
+void dump_write_high(void)
+{
+	if (options.is_dump_high)
+		write_one_of(&at_high);
+}
+
+int dump_write_asked(char path[DUMP_PATH_MAX])
+{
+	int result;
+
+	if (!is_wanted())
+		return -ENOTSUP;
+	if (!try_take())
+		return -EBUSY;
+	error = 0;
+	write_next(&asked);
+	put_path(path, "stats.json");
+	result = error;
 	give_back();
+	return result;
 }
 
 int dump_check(void)
 {
-	int saved = errno, error = 0;
+	int saved = errno, result = 0;
 	struct stat directory;
 
 	if (stat(options.dump_path, &directory) != 0 ||
 	    faccessat(AT_FDCWD, options.dump_path, W_OK | X_OK, AT_EACCESS) != 0)
-		error = -errno;
+		result = -errno;
 	else if (!S_ISDIR(directory.st_mode))
-		error = -ENOTDIR;
+		result = -ENOTDIR;
 	errno = saved;
-	return error;
+	return result;
 }
 
 void dump_fork_child(void)
 {
 	atomic_store_explicit(&is_written, false, memory_order_relaxed);
-	refusals = 0;
+	refused.written = at_high.written = asked.written = 0;
 	give_back();
 }

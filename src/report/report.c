@@ -316,6 +316,21 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	lock_release(&report.lock);
 }
 
+size_t report_ask(char *text, size_t bytes)
+{
+	struct io_buf buf = {.text = text, .bytes = bytes};
+
+	lock_take(&report.lock);
+	put_name(&buf);
+	io_printf(&buf, " was asked for a report: pid %d, policy=%s\n", getpid(),
+	          policy_name(oomreclaim_get_policy()));
+	put_heap(&buf);
+	put_limits(&buf);
+	put_callbacks(&buf);
+	lock_release(&report.lock);
+	return buf.used;
+}
+
 bool report_may_write(void)
 {
 	uint64_t now = now_ns();

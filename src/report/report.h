@@ -26,6 +26,9 @@ struct report_verdict {
 /* The whole report. */
 void report_write(const struct oom_control *control, const struct report_verdict *verdict);
 
+/* What of it is so without a request that fails, into `text`. Returns its length. */
+size_t report_ask(char *text, size_t bytes);
+
 /* At most ten in five seconds, as the kernel's printk_ratelimit(); the next says how many were left
    out. For reports and lines that do not end the process. */
 bool report_may_write(void);

@@ -27,6 +27,10 @@ oomreclaim conf --conf stric => oomreclaim conf --conf strict_conf:
 oomreclaim conf --js => oomreclaim conf --json
 oomreclaim top --del => oomreclaim top --delay
 oomreclaim stat --prom => oomreclaim stat --prometheus
+oomreclaim ct => oomreclaim ctl
+oomreclaim run --contr => oomreclaim run --control
+oomreclaim ctl 1 pol => oomreclaim ctl 1 policy
+oomreclaim ctl 1 policy ab => oomreclaim ctl 1 policy abort
 oomreclaim stat --ev => oomreclaim stat --events
 END
 sed 's/ => .*//' "$tmp/lines" >"$tmp/typed"

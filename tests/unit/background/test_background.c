@@ -297,3 +297,41 @@ Test(background, a_child_has_one_of_its_own)
 	cr_expect_eq(calls(), 1);
 }
 #endif
+
+/* ---- A dump where it is crossed, if that is asked for ---- */
+
+static char dump_path[512];
+
+static void dump_at_high(void)
+{
+	char conf[640];
+
+	fake_proc_begin();
+	fake_proc_mkdir("/dump");
+	fake_proc_path(dump_path, sizeof dump_path, "/dump");
+	snprintf(conf, sizeof conf, "oom_dump:%s,oom_dump_high:true", dump_path);
+	set(conf);
+	snprintf(dump_path + strlen(dump_path), sizeof dump_path - strlen(dump_path),
+	         "/oomreclaim.%d.high.1.stats.json", getpid());
+}
+
+Test(background, dumps_above_high, .fini = fake_proc_end)
+{
+	dump_at_high();
+	serve(empty);
+	charge(2 * MIB + 1);
+	wait_for_calls(1);
+	cr_expect(access(dump_path, F_OK) == 0);
+}
+
+/* It is started for something else. */
+Test(background, dumps_nothing_below_high, .fini = fake_proc_end)
+{
+	dump_at_high();
+	serve(empty);
+	charge(2 * MIB);
+	background_wake();
+	background_start_if_wanted();
+	wait_for_calls(1);
+	cr_expect(access(dump_path, F_OK) != 0);
+}

@@ -346,3 +346,43 @@ Test(budget, shares_follow_the_limit)
 	cr_assert(budget_charge(1));
 	cr_expect_eq(budget_wakes, 1);
 }
+
+/* ---- high, while the program runs ---- */
+
+static size_t high(void)
+{
+	size_t high_bytes, low_bytes;
+
+	budget_watermarks(&high_bytes, &low_bytes);
+	cr_expect_eq(low_bytes, high_bytes == SIZE_MAX ? SIZE_MAX : high_bytes - high_bytes / 10);
+	return high_bytes;
+}
+
+Test(budget, high_is_set_later)
+{
+	const struct watermark bytes = {.bytes = 3 * MIB}, share = {.percent = 50},
+			       none = {.bytes = 0};
+
+	budget_set_high(&bytes);
+	cr_expect_eq(high(), 3 * MIB);
+	budget_set_high(&share);
+	cr_expect_eq(high(), SIZE_MAX, "a share of nothing");
+	budget_set_limit(100 * MIB);
+	cr_expect_eq(high(), 50 * MIB);
+	budget_set_limit(200 * MIB);
+	cr_expect_eq(high(), 100 * MIB, "it goes with the limit");
+	budget_set_high(&none);
+	cr_expect_eq(high(), SIZE_MAX);
+}
+
+Test(budget, high_that_is_set_below_the_charge_wakes_at_once)
+{
+	const struct watermark above = {.bytes = 8 * MIB}, below = {.bytes = 4 * MIB};
+
+	budget_set("");
+	cr_assert(budget_charge(5 * MIB));
+	budget_set_high(&above);
+	cr_expect_eq(budget_wakes, 0);
+	budget_set_high(&below);
+	cr_expect_eq(budget_wakes, 1);
+}

@@ -107,6 +107,49 @@ Test(dump, refusals)
 	cr_expect(is_there(stats_path));
 }
 
+static bool has_dumped(const char *kind, unsigned number)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/dump/oomreclaim.%d.%s.%u.stats.json", getpid(), kind, number);
+	return is_there(path);
+}
+
+/* As refusals, but counted by itself; and where the setting says so alone. */
+Test(dump, at_high)
+{
+	fake_clock_freeze();
+	dump_write_high();
+	cr_expect_not(has_dumped("high", 1));
+	options.is_dump_high = true;
+	dump_write_refusal();
+	for (unsigned number = 1; number <= 3; number++) {
+		dump_write_high();
+		cr_expect(has_dumped("high", number));
+		dump_write_high();
+		cr_expect_not(has_dumped("high", number + 1), "too soon");
+		fake_clock_advance(60 * NSEC_PER_SEC);
+	}
+	dump_write_high();
+	cr_expect_not(has_dumped("high", 4), "enough");
+	cr_expect_not(has_dumped("refused", 2));
+}
+
+Test(dump, asked_for)
+{
+	char path[DUMP_PATH_MAX];
+
+	for (unsigned number = 1; number <= 5; number++) {
+		cr_expect_eq(dump_write_asked(path), 0);
+		cr_expect(has_dumped("asked", number));
+	}
+	cr_expect(strstr(path, ".asked.5.stats.json") != NULL);
+	options.dump_path[0] = '\0';
+	cr_expect_eq(dump_write_asked(path), -ENOTSUP);
+	strcpy(options.dump_path, "/nonexistent");
+	cr_expect_eq(dump_write_asked(path), -ENOENT);
+}
+
 Test(dump, refusals_of_those_who_ask_for_none)
 {
 	options.dump_max_bytes = 0;

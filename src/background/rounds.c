@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "background/rounds.h"
+
+#include "base/base.h"
+#include "config/options.h"
+#include "reclaim/control.h"
+#include "reclaim/reclaim.h"
+
+bool rounds_make(struct rounds *rounds, size_t wanted_bytes)
+{
+	const struct reclaim_request request = {
+		.wanted_bytes = wanted_bytes,
+		.reason = rounds->reason,
+		.constraint = "NONE",
+		.attempt = rounds->made++,
+		.only_handle = rounds->only,
+		.is_background = true,
+		.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC,
+	};
+	struct reclaim_progress progress;
+
+	reclaim_round(&request, &progress);
+	rounds->claimed_bytes = add_saturated(rounds->claimed_bytes, progress.claimed_bytes);
+	rounds->unmeasured = progress.measured_bytes > 0 ? 0 : rounds->unmeasured + 1;
+	return progress.claimed_bytes > 0 && rounds->unmeasured < MAX_RECLAIM_RETRIES;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rounds of callbacks on oomreclaimd, one after the other for one purpose. */
+#ifndef OOM_BACKGROUND_ROUNDS_H
+#define OOM_BACKGROUND_ROUNDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "oomreclaim.h"
+
+struct rounds {
+	enum oomreclaim_reason reason;
+	oomreclaim_handle only; /* the callback that is asked; 0: all */
+	unsigned made;
+	unsigned unmeasured;  /* in a row, of which nothing measurable has come back */
+	size_t claimed_bytes; /* in all of them */
+};
+
+/* One more. False when there is nothing left to give, or nothing measurable has come back for too
+   long. */
+bool rounds_make(struct rounds *rounds, size_t wanted_bytes);
+
+#endif
