@@ -16,11 +16,11 @@ static const char help[] =
 	"          up, down, PgUp, PgDn, Home, End: another process; Enter: all of it\n"
 	"          < >: the column to sort by; M: by what is charged; N: by PID; I: inverts it\n"
 	"          t F5: a tree, with sums in TREE; / F4: only what has a word in its command, Esc: all\n"
-	"columns   CHARGED: what counts against the limit; LIM%: of the limit; REFUSED: failures that "
-	"ended in NULL; FAILED: requests that the heap refused at first; KILLS: processes killed; LAST: "
+	"columns   CHARGED: what counts against the limit; LIM%: of the limit; LEFT: until the limit, as it "
+	"grows; REFUSED: failures that ended in NULL; FAILED: requests that the heap refused at first; KILLS: processes killed; LAST: "
 	"how the last failure ended\n"
 	"colours   LIM% from 75 and 90 on, REFUSED and KILLS above 0; none where NO_COLOR is set\n"
-	"width     what does not fit is left out: ALLOCATED first, then LAST, KILLS, RESIDENT, FAILED\n";
+	"width     what does not fit is left out: ALLOCATED first, then LAST, KILLS, RESIDENT, FAILED, LEFT\n";
 
 /* Lines that are too long go on in the next row, from a blank on. Returns how many rows it takes. */
 static int put_text(const char *text, int first, int rows)

@@ -93,6 +93,11 @@ static void put_json(const struct sample *sample)
 		else
 			printf(", \"%s\": %" PRIu64, fields[i].name, value);
 	}
+	printf(", \"growth_per_second\": %" PRIu64, sample->page.growth);
+	if (view_left_s(&sample->page) == UINT64_MAX)
+		printf(", \"seconds_to_limit\": null");
+	else
+		printf(", \"seconds_to_limit\": %" PRIu64, view_left_s(&sample->page));
 	printf(", \"last_time_ns\": %" PRIu64 ", \"last_size\": %" PRIu64
 	       ", \"last_outcome\": \"%s\", \"last_pid\": %d, \"last_constraint\": ",
 	       stats->last_time_ns, stats->last_size, view_outcome(stats->last_outcome),
@@ -142,6 +147,28 @@ static void put_metric(const struct field *field)
 		printf("%s", field->metric);
 		put_labels(&samples[i]);
 		printf("} %" PRIu64 "\n", value);
+	}
+}
+
+static void put_growth(void)
+{
+	printf("# HELP oomreclaim_charged_growth_bytes_per_second How fast it grows steadily, by the "
+	       "last minute; else 0.\n"
+	       "# TYPE oomreclaim_charged_growth_bytes_per_second gauge\n");
+	for (size_t i = 0; i < samples_count; i++) {
+		printf("oomreclaim_charged_growth_bytes_per_second");
+		put_labels(&samples[i]);
+		printf("} %" PRIu64 "\n", samples[i].page.growth);
+	}
+	printf("# HELP oomreclaim_limit_seconds Until the limit is met at that rate; absent if it is "
+	       "not, within a week.\n"
+	       "# TYPE oomreclaim_limit_seconds gauge\n");
+	for (size_t i = 0; i < samples_count; i++) {
+		if (view_left_s(&samples[i].page) == UINT64_MAX)
+			continue;
+		printf("oomreclaim_limit_seconds");
+		put_labels(&samples[i]);
+		printf("} %" PRIu64 "\n", view_left_s(&samples[i].page));
 	}
 }
 
@@ -201,6 +228,7 @@ static void print_prometheus(void)
 {
 	for (size_t i = 0; i < fields_count; i++)
 		put_metric(&fields[i]);
+	put_growth();
 	for (size_t i = 0; i < COUNT(callback_metrics); i++)
 		put_callback_metric(i);
 }

@@ -23,17 +23,12 @@ static const struct {
 	int width;
 	int rank;
 } columns[COLUMNS_COUNT] = {
-	[COLUMN_PID] = {"PID", 7, 0},
-	[COLUMN_TREE] = {"TREE", 7, 0},
-	[COLUMN_CHARGED] = {"CHARGED", 7, 0},
-	[COLUMN_SHARE] = {"LIM%", 4, 1},
-	[COLUMN_REFUSED] = {"REFUSED", 7, 2},
-	[COLUMN_LIMIT] = {"LIMIT", 7, 3},
-	[COLUMN_FAILED] = {"FAILED", 7, 4},
-	[COLUMN_RESIDENT] = {"RESIDENT", 8, 5},
-	[COLUMN_KILLS] = {"KILLS", 5, 6},
-	[COLUMN_LAST] = {"LAST", 10, 7},
-	[COLUMN_ALLOCATED] = {"ALLOCATED", 9, 8},
+	[COLUMN_PID] = {"PID", 7, 0},           [COLUMN_TREE] = {"TREE", 7, 0},
+	[COLUMN_CHARGED] = {"CHARGED", 7, 0},   [COLUMN_SHARE] = {"LIM%", 4, 1},
+	[COLUMN_REFUSED] = {"REFUSED", 7, 2},   [COLUMN_LIMIT] = {"LIMIT", 7, 3},
+	[COLUMN_LEFT] = {"LEFT", 6, 4},         [COLUMN_FAILED] = {"FAILED", 7, 5},
+	[COLUMN_RESIDENT] = {"RESIDENT", 8, 6}, [COLUMN_KILLS] = {"KILLS", 5, 7},
+	[COLUMN_LAST] = {"LAST", 10, 8},        [COLUMN_ALLOCATED] = {"ALLOCATED", 9, 9},
 	[COLUMN_COMMAND] = {"COMMAND", 0, 0},
 };
 
@@ -83,6 +78,8 @@ static uint64_t number_in(enum column column, const struct row *row)
 		return (uint64_t)row_share(row) + 1;
 	case COLUMN_LIMIT:
 		return row->stats.limit;
+	case COLUMN_LEFT:
+		return row->left_s;
 	case COLUMN_RESIDENT:
 		return row->stats.heap_resident;
 	case COLUMN_ALLOCATED:
@@ -108,6 +105,9 @@ void column_text(enum column column, const struct row *row, char *text, size_t b
 		break;
 	case COLUMN_LAST:
 		snprintf(text, bytes, "%s", view_outcome(row->stats.last_outcome));
+		break;
+	case COLUMN_LEFT:
+		snprintf(text, bytes, "%s", view_time(number));
 		break;
 	case COLUMN_SHARE:
 		snprintf(text, bytes, number == 0 ? "-" : "%d%%", row_share(row));
@@ -182,7 +182,10 @@ static void keep(pid_t pid, const struct stats_page *page, void *arg)
 		return;
 	table->rows = grown;
 	row = &grown[table->count++];
-	*row = (struct row){.pid = pid, .stats = page->stats, .parent = SIZE_MAX};
+	*row = (struct row){.pid = pid,
+	                    .stats = page->stats,
+	                    .left_s = view_left_s(page),
+	                    .parent = SIZE_MAX};
 	read_command(pid, row->command);
 }
 
@@ -212,7 +215,7 @@ static int compare(const void *a, const void *b)
 	else if (order_now.by == COLUMN_LAST)
 		result = strcmp(view_outcome(one->stats.last_outcome),
 		                view_outcome(other->stats.last_outcome));
-	else if (order_now.by == COLUMN_PID)
+	else if (order_now.by == COLUMN_PID || order_now.by == COLUMN_LEFT)
 		result = (first > second) - (first < second);
 	else /* of what is counted, the most */
 		result = (second > first) - (second < first);

@@ -19,6 +19,7 @@ enum column {
 	COLUMN_CHARGED,
 	COLUMN_SHARE, /* of its limit */
 	COLUMN_LIMIT,
+	COLUMN_LEFT, /* until the limit is met */
 	COLUMN_RESIDENT,
 	COLUMN_ALLOCATED,
 	COLUMN_FAILED,
@@ -32,6 +33,7 @@ enum column {
 struct row {
 	pid_t pid;
 	struct oomreclaim_stats stats;
+	uint64_t left_s;             /* UINT64_MAX: no saying */
 	char command[COMMAND_BYTES]; /* with its arguments */
 	size_t parent;               /* its row, or SIZE_MAX; these three are of the tree */
 	unsigned depth;

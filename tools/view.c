@@ -86,6 +86,47 @@ static void put_budget(FILE *to, const struct oomreclaim_stats *stats)
 	        tool_limit(stats->low), tool_size(stats->reserve));
 }
 
+#define WEEK_S (7 * 24 * 3600ULL)
+
+uint64_t view_left_s(const struct stats_page *page)
+{
+	const struct oomreclaim_stats *stats = &page->stats;
+	uint64_t left;
+
+	if (stats->limit == UINT64_MAX || page->growth == 0)
+		return UINT64_MAX;
+	left = stats->limit > stats->charged ? (stats->limit - stats->charged) / page->growth : 0;
+	return left <= WEEK_S ? left : UINT64_MAX;
+}
+
+const char *view_time(uint64_t seconds)
+{
+	static char text[32];
+	unsigned s = (unsigned)(seconds % 60), m = (unsigned)(seconds / 60 % 60),
+		 h = (unsigned)(seconds / 3600 % 24), d = (unsigned)(seconds / 86400 % 1000);
+
+	if (seconds == UINT64_MAX)
+		return "-";
+	if (d > 0)
+		snprintf(text, sizeof text, "%ud%02uh", d, h);
+	else if (h > 0)
+		snprintf(text, sizeof text, "%uh%02um", h, m);
+	else if (m > 0)
+		snprintf(text, sizeof text, "%um%02us", m, s);
+	else
+		snprintf(text, sizeof text, "%us", s);
+	return text;
+}
+
+static void put_growth(FILE *to, const struct stats_page *page)
+{
+	uint64_t left = view_left_s(page);
+
+	if (left != UINT64_MAX)
+		fprintf(to, "          grows by %s a second: the limit in %s\n",
+		        tool_size(page->growth), view_time(left));
+}
+
 static void put_headroom(FILE *to, const struct oomreclaim_stats *stats)
 {
 	if (stats->headroom == UINT64_MAX)
@@ -209,6 +250,7 @@ void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 	        tool_size(stats->heap_resident), tool_size(stats->heap_mapped),
 	        tool_size(stats->heap_retained));
 	put_budget(to, stats);
+	put_growth(to, page);
 	put_headroom(to, stats);
 	put_ladder(to, stats);
 	put_pressure(to, page);

@@ -18,6 +18,12 @@ const char *view_pressure(uint32_t pressure);
 /* How old it is. */
 uint64_t view_age_ms(const struct stats_page *page);
 
+/* Until the limit is met, if what is charged grows as in the last minute; UINT64_MAX where there is
+   no limit, no such growth, or more than a week. */
+uint64_t view_left_s(const struct stats_page *page);
+/* "3m20s", "5h12m"; "-" for UINT64_MAX. Valid until the next call. */
+const char *view_time(uint64_t seconds);
+
 /* All of it, in some ten lines and one for each callback. */
 void view_process(FILE *to, pid_t pid, const struct stats_page *page);
 

@@ -23,7 +23,7 @@
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 4
+#define STATS_PAGE_VERSION 5
 #define CALLBACKS_SHOWN 40
 #define STATS_PAGE_PATH_MAX 255
 
@@ -63,6 +63,7 @@ struct stats_page {
 	uint32_t policy;      /* enum oomreclaim_policy */
 	uint32_t callbacks;   /* in the table below; stats.callbacks are all there are */
 	uint32_t pressure;    /* enum stats_pressure */
+	uint64_t growth;      /* of what is charged, in bytes a second; 0: none that is steady */
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 	struct oomreclaim_stats stats;
 	struct stats_page_callback callback[CALLBACKS_SHOWN];

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "base/own_fd.h"
 #include "reclaim/registry.h"
+#include "report/growth.h"
 #include "report/stats.h"
 #include "report/stats_layout.h"
 #include "system/proc.h"
@@ -30,6 +31,7 @@ static struct {
 	struct own_fd file;
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct oomreclaim_stats stats;
+	struct growth growth;
 	enum stats_pressure pressure;
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 } shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
@@ -153,12 +155,14 @@ static void fill(void)
 	unsigned total, count = registry_lines(shared.lines, CALLBACKS_SHOWN, &total);
 
 	stats_gather(&shared.stats);
+	growth_note(&shared.growth, now_ns(), shared.stats.charged);
 	/* Acquire: what follows is not to be seen before the sequence is odd. */
 	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_acq_rel);
 	page->stats = shared.stats;
 	page->policy = oomreclaim_get_policy();
 	page->callbacks = count;
 	page->pressure = shared.pressure;
+	page->growth = growth_rate(&shared.growth);
 	memcpy(page->pressure_path, shared.pressure_path, sizeof page->pressure_path);
 	for (unsigned i = 0; i < count; i++)
 		put_callback(&page->callback[i], &shared.lines[i]);
@@ -264,6 +268,7 @@ void stats_page_fork_child(void)
 	atomic_store(&shared.is_wanting, false);
 	shared.pressure = STATS_PRESSURE_NONE;
 	shared.pressure_path[0] = '\0';
+	shared.growth.count = 0;
 	if (shared.page != NULL)
 		drop();
 	errno = saved;

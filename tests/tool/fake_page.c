@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A process with a page of counters that no library of ours has written: of another version, never
- * whole, of another process, full of nonsense. Says "ready" and then waits to be ended.
+ * whole, of another process, full of nonsense, or near its limit. Says "ready" and then waits to be ended.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +9,17 @@
 #include <unistd.h>
 
 #include "report/stats_layout.h"
+
+/* A minute and five seconds before its limit. */
+static void grow(struct stats_page *page)
+{
+	memset(&page->stats, 0, sizeof page->stats);
+	memset(&page->flight, 0, sizeof page->flight);
+	page->stats.limit = 100 << 20;
+	page->stats.charged = 35 << 20;
+	page->growth = 1 << 20;
+	page->callbacks = 0;
+}
 
 int main(int argc, char **argv)
 {
@@ -41,6 +52,8 @@ int main(int argc, char **argv)
 		page.magic[0] = '?';
 	else if (strcmp(kind, "short") == 0)
 		bytes = 100;
+	else if (strcmp(kind, "grows") == 0)
+		grow(&page);
 	else if (strcmp(kind, "nonsense") != 0)
 		return 2;
 	if (fd < 0 || write(fd, &page, bytes) != (ssize_t)bytes)

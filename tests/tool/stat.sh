@@ -74,6 +74,23 @@ if grep -E '^oomreclaim_callback_(target|counted|regretted).*"(without|the \\"ca
 fi
 kill -9 "$caches"
 
+# ---- Time to the limit ----
+start "$fake" grows
+growing=$pid
+expect 0 "$tool" stat "$growing"
+is_like '^          grows by 1\.00M a second: the limit in 1m05s$' "$tmp/out"
+expect 0 "$tool" stat --json "$growing"
+is_like '"growth_per_second": 1048576, "seconds_to_limit": 65,' "$tmp/out"
+expect 0 "$tool" stat --prometheus "$growing"
+is_like '^oomreclaim_charged_growth_bytes_per_second\{.*\} 1048576$' "$tmp/out"
+is_like '^oomreclaim_limit_seconds\{.*\} 65$' "$tmp/out"
+kill -9 "$growing"
+# Where there is no growth, or no limit, there is no such time.
+expect 0 "$tool" stat --json "$worker_pid"
+is_like '"growth_per_second": 0, "seconds_to_limit": null,' "$tmp/out"
+! "$tool" stat --prometheus "$worker_pid" | grep '^oomreclaim_limit_seconds' || fail "a time without growth"
+! "$tool" stat "$worker_pid" | grep ' grows by ' || fail "growth of what does not grow"
+
 # ---- Several, and all ----
 start env OOMRECLAIM_CONF=stats:true LD_PRELOAD="$library" "$worker"
 second=$pid
@@ -214,11 +231,11 @@ fi
 
 # ---- Pages that are not as they should be ----
 start "$fake" version
-refuses 1 "process $pid \(fake_page\): its statistics are of version 5, and this command reads version 4; .*" \
+refuses 1 "process $pid \(fake_page\): its statistics are of version 6, and this command reads version 5; .*" \
 	"$tool" stat "$pid"
-refuses 1 "process $pid \(fake_page\): its statistics are of version 5, .*" "$tool" top "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 6, .*" "$tool" top "$pid"
 start "$fake" size
-refuses 1 "process $pid \(fake_page\): its statistics are of version 4, .*" "$tool" stat "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 5, .*" "$tool" stat "$pid"
 start "$fake" foreign
 refuses 1 "process $pid \(fake_page\) is a copy of process [0-9]+, .*" "$tool" stat "$pid"
 for kind in busy magic short; do

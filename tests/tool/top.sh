@@ -124,7 +124,7 @@ wait_for_worker "$child"
 on 80 16 "'$tool' top -d 0.2"
 press / $name Enter
 shows "^3 processes by CHARGED with $name: [0-9.]+M charged, " \
-	'^ +PID CHARGED LIM% +LIMIT RESIDENT  FAILED REFUSED KILLS COMMAND' \
+	'^ +PID CHARGED LIM% +LIMIT +LEFT RESIDENT  FAILED REFUSED COMMAND' \
 	"^ *$small +4[0-9.]+M +[0-9]+% +48[.]0M .* $name\$" "^ *$child .* $name second\$" \
 	"^ *$parent .* perl -e " '^qQuit hHelp /Filter tTree <>Sort IInvert EnterShow'
 shows_pids "$child" "$small" "$parent"

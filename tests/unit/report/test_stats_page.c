@@ -18,6 +18,7 @@
 #include "fake_heap.h"
 #include "forbid.h"
 #include "ladder/ladder.h"
+#include "limits/budget.h"
 #include "report/stats.h"
 #include "report/stats_layout.h"
 #include "report/stats_page.h"
@@ -90,6 +91,28 @@ Test(stats_page, by_what_pressure_is_known)
 	cr_expect_str_eq(page.pressure_path, "");
 }
 
+/* How fast it grows, once it has been seen for long enough; a child begins anew. */
+static void no_growth_in_child(void)
+{
+	stats_page_update();
+	read_page();
+	_exit(page.growth == 0 ? 0 : 1);
+}
+
+Test(stats_page, growth)
+{
+	fake_clock_freeze();
+	options.is_stats = true;
+	for (int i = 0; i < 6; i++) {
+		cr_assert(budget_charge(8 << 20));
+		stats_page_update();
+		fake_clock_advance(4 * NSEC_PER_SEC);
+	}
+	read_page();
+	cr_expect_eq(page.growth, 2 << 20);
+	cr_expect_eq(run_child(no_growth_in_child), 0);
+}
+
 /* A thread notes events while the page is made anew: they go to what is there, before and after,
    and none is lost. */
 Test(stats_page, events_go_to_the_page)
@@ -127,7 +150,7 @@ Test(stats_page, what_is_in_it)
 	stats_page_update();
 	read_page();
 	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
-	cr_expect_eq(page.version, 4);
+	cr_expect_eq(page.version, 5);
 	cr_expect_eq(page.bytes, sizeof page);
 	cr_expect_eq(page.sequence % 2, 0);
 	cr_expect_eq(page.pid, getpid());
