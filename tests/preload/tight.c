@@ -265,13 +265,17 @@ static pid_t child;
 
 static void prepare_child(void)
 {
+	pid_t parent = getpid();
+
 	prepare_callback();
 	child = fork();
 	CHECK(child >= 0);
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
+		/* The parent may have ended before. */
+		while (getppid() == parent)
 			pause();
+		_exit(0);
 	}
 }
 
