@@ -131,9 +131,12 @@ typedef void oomreclaim_group_cancelled(oomreclaim_group group, void *arg);
  * is ever chosen to be cancelled. NULL: it can't. What is charged to descendants that have no
  * function of their own counts as the group's, and their threads are cancelled with it.
  *
- * One group is chosen, the worst by what is charged to it and its score_adj, where a max is met,
- * no callback has given any memory, the policy of the group that has that max is CANCEL, and no
- * group is being cancelled already: of that group and those below it. A request above the setting `costly` chooses none that has less than what is asked for.
+ * One group is chosen, the worst by what is charged to it and its score_adj, where there is no
+ * memory, no callback has given any, and no group is being cancelled already:
+ * - where a max is met, by policy CANCEL of the group that has it: that group or one below it;
+ * - where a limit of the process is met, before the policy of the process: any group.
+ * The conditions are those of oom_kill_allowed(); but a request above the setting `costly` may
+ * choose a group that has as much as is asked for.
  *
  * The function is called once for each time that its group is chosen, on the library's own thread,
  * which holds no lock of the program's; on the thread whose request failed only where that thread

@@ -6,6 +6,7 @@
 #include "config/options.h"
 #include "heap/heap_ops.h"
 #include "limits/budget.h"
+#include "limits/constraint.h"
 #include "limits/group_victim.h"
 #include "report/report.h"
 
@@ -58,10 +59,11 @@ bool cancel_try_lift(unsigned slot)
 	return is_lifted;
 }
 
-/* Of the limit that is met; where there is none of this library's, of what there is. */
+/* Of the limit that is met; where none is known, of what there is. */
 static size_t total_bytes(const struct oom_control *control)
 {
-	size_t total = control->group != 0 ? group_max(control->group) : oomreclaim_get_limit();
+	size_t total =
+		control->group != 0 ? group_max(control->group) : constraint_known_max_bytes();
 
 	return total != SIZE_MAX ? total : budget_charged();
 }

@@ -169,7 +169,8 @@ static bool may_act(const struct oom_control *control, enum oomreclaim_policy po
 	       !constraint_is_per_process(control->constraint);
 }
 
-/* The group may have nothing left that could be cancelled: the end of its policy. */
+/* Nobody is left, or it took too long: the end of the policy that said so. Before the process's
+   policy it is the end of this rung. */
 static void cancel(struct oom_control *control, bool *is_attempt_due)
 {
 	know_constraint(control);
@@ -184,8 +185,9 @@ static void cancel(struct oom_control *control, bool *is_attempt_due)
 		*is_attempt_due = false;
 		/* Fall through. */
 	case CANCEL_OWN:
+		control->tried.is_policy_done |= control->tried.is_cancelling;
 		control->tried.is_cancelling = false;
-		control->tried.is_policy_done = true;
+		control->tried.is_cancel_done = true;
 		break;
 	case CANCEL_WAITED:
 		break;
@@ -240,6 +242,8 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 		pause_ns(sleep_ms * NSEC_PER_MSEC);
 	errno = saved;
 	control->tried.is_own_reclaim_done = false;
+	control->tried.is_cancel_done = false;
+	control->tried.cancel_ends_ns = 0;
 	own_reclaim_begin(control, OWN_FLUSH);
 	start_over(control);
 }
@@ -403,6 +407,7 @@ static void refresh(struct oom_control *control)
 	control->now.is_killer_disabled = kill_is_disabled();
 	control->now.is_policy_cancel = control->tried.is_cancelling ||
 	                                policy_of(control->group) == OOMRECLAIM_POLICY_CANCEL;
+	control->now.may_cancel = group_may_cancel();
 	control->now.is_cancelled = is_cancelled(control);
 	control->now.has_cancel_reserve =
 		control->now.is_cancelled && group_has_cancel_reserve(control->group);

@@ -4,7 +4,8 @@
 #include "config/options.h"
 #include "limits/constraint.h"
 
-const char *ladder_kill_refusal(const struct oom_control *control)
+/* Whose end it is that is asked about: a process's, or that of a group. */
+static const char *refusal(const struct oom_control *control, bool is_cancel)
 {
 	/* PF_DUMPCORE */
 	if (control->now.is_dying)
@@ -14,8 +15,7 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 		return "no memory that is freed could be enough";
 	/* A caller that asks for that much checks for NULL: PAGE_ALLOC_COSTLY_ORDER. A group that
 	   is cancelled for it has as much to give (cancel.c). */
-	if (!control->now.is_policy_cancel &&
-	    request_bytes(control->request) > options.costly_bytes)
+	if (!is_cancel && request_bytes(control->request) > options.costly_bytes)
 		return "the size is above the setting costly";
 	/* __GFP_RETRY_MAYFAIL */
 	if ((control->scope & OOMRECLAIM_SCOPE_RETRY_MAYFAIL) != 0)
@@ -24,7 +24,8 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
 		return "scope NORECLAIM";
 	/* The lowmem zone. */
-	if (control->now.is_target_other && constraint_is_per_process(control->constraint))
+	if (!is_cancel && control->now.is_target_other &&
+	    constraint_is_per_process(control->constraint))
 		return "it is a limit of this process alone, and the death of another would not help";
 	/* pm_suspended_storage: what would have to go on is not running. */
 	if (control->now.is_killer_disabled)
@@ -36,6 +37,16 @@ const char *ladder_kill_refusal(const struct oom_control *control)
 	if (control->tried.callbacks == CALLBACKS_TIMED_OUT)
 		return "another thread's callbacks took too long";
 	return NULL;
+}
+
+const char *ladder_kill_refusal(const struct oom_control *control)
+{
+	return refusal(control, control->now.is_policy_cancel);
+}
+
+bool oom_cancel_allowed(const struct oom_control *control)
+{
+	return refusal(control, true) == NULL;
 }
 
 bool oom_kill_allowed(const struct oom_control *control)
@@ -51,6 +62,14 @@ static enum rung next_for_nofail(const struct oom_control *control)
 	if (!control->facts.is_impossible && !control->tried.is_reserve_done)
 		return RUNG_RESERVE;
 	return RUNG_ABORT;
+}
+
+/* By the group's policy; or where a limit of the process is met, before its policy. */
+static bool is_cancel_due(const struct oom_control *control)
+{
+	if (control->tried.is_cancelling)
+		return true;
+	return control->group == 0 && control->now.may_cancel && !control->tried.is_cancel_done;
 }
 
 static enum rung next_for_anyone(const struct oom_control *control)
@@ -86,7 +105,7 @@ static enum rung next_for_anyone(const struct oom_control *control)
 	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 &&
 	    control->tried.callbacks == CALLBACKS_MAY_GIVE)
 		return RUNG_CALLBACKS;
-	if (control->tried.is_cancelling && oom_kill_allowed(control))
+	if (is_cancel_due(control) && oom_cancel_allowed(control))
 		return RUNG_CANCEL;
 	if (!control->tried.is_policy_done && oom_kill_allowed(control))
 		return RUNG_POLICY;

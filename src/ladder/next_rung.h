@@ -25,6 +25,9 @@ enum rung {
 /* No I/O, no state. */
 enum rung next_rung(const struct oom_control *control);
 
+/* May a group be cancelled? */
+bool oom_cancel_allowed(const struct oom_control *control);
+
 /* May anything harsher than reclaim follow? If not the report says why: NULL if so. */
 bool oom_kill_allowed(const struct oom_control *control);
 const char *ladder_kill_refusal(const struct oom_control *control);

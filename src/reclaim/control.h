@@ -45,6 +45,7 @@ struct oom_control {
 		bool is_killer_disabled; /* oomreclaim_kill_disable() */
 		bool is_target_other;    /* the policy would kill another process than this one */
 		bool is_policy_cancel;   /* the policy would cancel a group */
+		bool may_cancel;         /* there are groups that can be told to end */
 		bool is_cancelled;       /* the group that refused is to end */
 		bool has_cancel_reserve; /* of that group */
 	} now;
@@ -57,20 +58,21 @@ struct oom_control {
 		bool is_reserve_done;
 		bool is_policy_done;      /* it said: return */
 		bool is_hopeless;         /* nobody is left that could free anything */
+		bool is_cancelling;       /* the policy has said: cancel */
+		bool is_cancel_done;      /* for a limit of the process */
 		unsigned own_step;        /* enum own_step: the next one of own reclaim */
 		unsigned own_step_times;  /* that it has been taken already */
 		bool is_eviction_put_off; /* until callbacks have been asked */
 		bool is_all_kept;         /* its last step gave nothing back to the system */
+		unsigned cancel_looks;    /* at cancel_victim */
 		size_t evict_bytes;       /* beyond the request's own size */
 		enum callbacks_left callbacks;
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */
 		unsigned retries;    /* that a policy callback asked for */
 		size_t claimed_bytes;           /* by all callbacks in all rounds */
-		bool is_cancelling;             /* the policy said so, and it goes on */
 		oomreclaim_group cancel_victim; /* that is waited for; 0: none */
-		uint64_t cancel_ends_ns; /* when it is not waited for any more; 0: never was */
-		unsigned cancel_looks;   /* at that one */
+		uint64_t cancel_ends_ns; /* when no group is waited for any more; 0: none was yet */
 	} tried;
 };
 

@@ -456,6 +456,64 @@ static void queries(void)
 	CHECK_EQ(oomreclaim_group_destroy(shared, 0), 0);
 }
 
+/* The same where no group has a limit, but the process. */
+static void process_queries(void)
+{
+	pthread_t threads[8];
+
+	shared = make_in(ROOT, "all");
+	for (size_t i = 0; i < COUNT(threads); i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, run_queries, (void *)i), 0);
+	for (size_t i = 0; i < COUNT(threads); i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	CHECK_EQ(ended_queries, 60 * COUNT(threads));
+	CHECK(cancelled_queries > 0);
+	CHECK_EQ(oomreclaim_group_destroy(shared, 0), 0);
+}
+
+/* Under a limit of the process, whichever: the worst of all groups goes for a thread that is in
+   none, and the policy of the process is not asked. */
+static enum oomreclaim_policy never_asked(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict;
+	++*(unsigned *)arg;
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+static void process(void)
+{
+	static struct job large, small, never;
+	oomreclaim_group tenant = make_in(ROOT, "tenant");
+	struct pool pool = {.count = 0};
+	unsigned asked = 0;
+
+	CHECK_EQ(oomreclaim_set_policy_callback(never_asked, &asked), 0);
+	begin_job(&small, tenant, "small");
+	begin_job(&large, ROOT, "large");
+	begin_job(&never, ROOT, "never");
+	CHECK_EQ(oomreclaim_group_set(never.group, OOMRECLAIM_GROUP_SCORE_ADJ, -1000), 0);
+	fill(&never, 14 * MIB);
+	fill(&small, 8 * MIB);
+	fill(&large, 12 * MIB);
+	while (large.told == 0)
+		CHECK(pool_add(&pool, BLOCK));
+	CHECK_EQ(small.told, 0);
+	/* A large one too, if it is worth it. */
+	CHECK(pool_add(&pool, 10 * MIB));
+	while (small.told == 0)
+		CHECK(pool_add(&pool, BLOCK));
+	CHECK_EQ(large.told, 1);
+	CHECK_EQ(asked, 0);
+	while (pool_add(&pool, BLOCK))
+		;
+	CHECK_EQ(asked, 1);
+	CHECK_EQ(never.told, 0);
+	pool_clear(&pool);
+	finish(&small);
+	finish(&large);
+	finish(&never);
+}
+
 static struct job to_end = {.keeps = true};
 
 static void *fail_and_end(void *arg)
@@ -478,6 +536,8 @@ static void ends_inside(void)
 	CHECK_EQ(stats_of(to_end.group).cancels, 1);
 	CHECK_EQ(stats_of(to_end.group).threads, 0);
 	CHECK(!grows(&to_end));
+	while (to_end.told == 0)
+		usleep(1000);
 	CHECK_EQ(oomreclaim_group_destroy(to_end.group, OOMRECLAIM_GROUP_FREE), 0);
 	CHECK_EQ(to_end.told, 1);
 	CHECK(stats_of(tenant).charged < MIB);
@@ -544,6 +604,8 @@ int main(int argc, char **argv)
 		{"does-much", does_much},
 		{"bad", bad},
 		{"queries", queries},
+		{"process", process},
+		{"process-queries", process_queries},
 		{"ends-inside", ends_inside},
 		{"nofail", nofail},
 		{"forks", forks},

@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 static struct pool pool;
 static std::string *order;
@@ -173,6 +174,30 @@ static void handler_throws()
 	CHECK(*order == "cp");
 }
 
+static void end_group(oomreclaim_group, void *block)
+{
+	note('g');
+	free(block);
+}
+
+/* Before a group ends for it. */
+static void cancels()
+{
+	void *volatile block;
+	void *taken;
+	oomreclaim_group group = 0;
+
+	CHECK(oomreclaim_group_create("job", OOMRECLAIM_GROUP_ROOT, &group) == 0);
+	oomreclaim_group_enter(group);
+	taken = malloc(8 * MIB);
+	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
+	CHECK(taken && oomreclaim_group_on_cancel(group, end_group, taken) == 0);
+	prepare();
+	std::set_new_handler(give_up);
+	block = ::operator new(asked);
+	CHECK(block && *order == "chcg");
+}
+
 static size_t evict(const oomreclaim_control *control, void *)
 {
 	return pool_evict(&pool, control->bytes_wanted);
@@ -227,7 +252,7 @@ int main(int argc, char **argv)
 {
 	static const check_case cases[] = {
 		{"bad-alloc", bad_alloc},           {"nothrow", nothrow}, {"handler", handler},
-		{"handler-throws", handler_throws}, {"forms", forms},
+		{"handler-throws", handler_throws}, {"forms", forms},     {"cancels", cancels},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -8,6 +8,7 @@
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/cancel.h"
+#include "limits/budget.h"
 #include "limits/group_victim.h"
 #include "reclaim/calls.h"
 #include "reclaim/descent.h"
@@ -37,6 +38,11 @@ static void note(oomreclaim_group group, void *arg)
 	cr_expect_eq(scope_current(), 0);
 	told++;
 	errno = EDOM;
+}
+
+static void ignore(oomreclaim_group group, void *arg)
+{
+	(void)group, (void)arg;
 }
 
 static unsigned add(const char *name, unsigned parent)
@@ -206,6 +212,41 @@ Test(cancel, is_enough_for_a_costly_request)
 	cr_expect_eq(step(), CANCEL_NOBODY);
 	control.request = &less;
 	cr_expect_eq(step(), CANCEL_WAITED);
+}
+
+/* score_adj is of the limit: of a group's max, of the process's limit, or of what there is. */
+Test(cancel, counts_by_the_limit_that_is_met)
+{
+	static const struct {
+		bool in_group;
+		size_t max, limit;
+		unsigned chosen; /* 0: job, 1: other */
+	} rows[] = {
+		{true, 100000, SIZE_MAX, 0},   {true, 1000000, SIZE_MAX, 1},
+		{false, 1000000, 100000, 0},   {false, 100000, 1000000, 1},
+		{false, 1000000, SIZE_MAX, 0},
+	};
+	unsigned tenant, slots[2];
+
+	add_job();
+	tenant = add("tenant", 0);
+	for (unsigned i = 0; i < 2; i++) {
+		slots[i] = add("of tenant", tenant);
+		group_charge_arena_to(ARENA + 1 + i, slots[i]);
+		group_charge(ARENA + 1 + i, i == 0 ? 19000 : 9000);
+	}
+	/* 20 of 1000 are 2000 or 20000 more. */
+	group_set_score_adj(slots[1], 20);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		group_set_max(tenant, rows[i].max);
+		budget_set_limit(rows[i].limit);
+		for (unsigned j = 0; j < 2; j++)
+			group_set_cancel(slots[j], ignore, NULL);
+		control.group = rows[i].in_group ? tenant : 0;
+		control.tried.cancel_victim = 0;
+		cr_expect_eq(step(), CANCEL_WAITED);
+		cr_expect(group_is_cancelled(slots[rows[i].chosen]), "row %zu", i);
+	}
 }
 
 /* ---- What the function does ---- */

@@ -287,6 +287,7 @@ Test(ladder_group, is_spared_on_the_ladder)
 {
 	unsigned worst = make_worst();
 
+	options_apply("test", "cancel_grace_ms:10", &options, NULL);
 	fake_heap_group = worst;
 	refuses_then = worst;
 	descend(FAKE_HEAP_ALWAYS);
@@ -302,14 +303,7 @@ Test(ladder_group, is_spared_on_the_ladder)
 	cr_expect_not(group_charge(ARENA, 1));
 }
 
-/* What refuses is another limit by now, with another policy. */
-Test(ladder_group, cancels_for_the_limit_that_is_met)
-{
-	make_worst();
-	refuses_then = child;
-	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxa");
-	cr_expect_eq(told, 1);
-}
+/* ---- Where a limit of the process is met ---- */
 
 static enum oomreclaim_policy word;
 
@@ -317,6 +311,68 @@ static enum oomreclaim_policy say(const struct oomreclaim_verdict *verdict, void
 {
 	*(enum oomreclaim_policy *)arg = verdict->policy;
 	return word;
+}
+
+Test(ladder_group, cancels_before_the_policy_of_the_process)
+{
+	unsigned far;
+
+	make_worst();
+	far = add("far", 0);
+	group_charge_arena_to(ARENA + 1, far);
+	group_charge(ARENA + 1, 9000);
+	group_set_cancel(far, end_job, NULL);
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	fake_heap_group_refuser = refuses_then = 0;
+	fake_heap_has_dirty = false;
+	cr_expect_str_eq(descend(1), "faxa");
+	cr_expect(group_is_cancelled(far));
+}
+
+Test(ladder_group, comes_to_the_policy_of_the_process)
+{
+	enum oomreclaim_policy was = OOMRECLAIM_POLICY_RETRY;
+
+	make_worst();
+	gives = true;
+	group_uncharge(ARENA, 1000);
+	fake_heap_group_refuser = refuses_then = 0;
+	fake_heap_has_dirty = false;
+	oomreclaim_set_policy_callback(say, &was);
+	word = OOMRECLAIM_POLICY_RETURN;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaaa");
+	cr_expect_eq(was, OOMRECLAIM_POLICY_RETURN);
+}
+
+static enum oomreclaim_policy fill_again(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)verdict, (void)arg;
+	group_charge(ARENA, 8000);
+	return OOMRECLAIM_POLICY_RETURN;
+}
+
+/* What is never NULL cancels again after each wait. */
+Test(ladder_group, cancels_for_what_cannot_fail)
+{
+	make_worst();
+	gives = true;
+	group_uncharge(ARENA, 1000);
+	fake_heap_group_refuser = refuses_then = 0;
+	options_apply("test", "nofail_ms:0", &options, NULL);
+	oomreclaim_set_policy_callback(fill_again, NULL);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	fake_heap_has_dirty = false;
+	descend(6);
+	cr_expect_eq(told, 2);
+}
+
+/* What refuses is another limit by now, with another policy. */
+Test(ladder_group, cancels_for_the_limit_that_is_met)
+{
+	make_worst();
+	refuses_then = child;
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxa");
+	cr_expect_eq(told, 1);
 }
 
 /* A policy callback decides, and what is costly ends no process. */

@@ -24,6 +24,7 @@ struct row {
 #define RECLAIMED ASKED, ALL_TRIED
 #define ENDED RECLAIMED, .tried.is_policy_done = true
 #define CANCELLED .now.is_cancelled = true
+#define MAY_CANCEL .now.may_cancel = true
 #define CANCELLING .tried.is_cancelling = true, .now.is_policy_cancel = true
 #define SCOPE(flag) .scope = OOMRECLAIM_SCOPE_##flag
 
@@ -101,6 +102,39 @@ static const struct row rungs[] = {
 	{"cancelled: impossible", {ASKED, CANCELLED, .facts.is_impossible = true}, RUNG_FAIL},
 	{"cancelled: nested", {ASKED, CANCELLED, .facts.in_callback = true}, RUNG_RESERVE},
 	{"cancelled: the heap's locks", {ASKED, CANCELLED, .facts.in_heap = true}, RUNG_FAIL},
+	{"a group of the process can be cancelled", {RECLAIMED, MAY_CANCEL}, RUNG_CANCEL},
+	{"a group can be cancelled: costly",
+         {.request = &costly, ALL_TRIED, MAY_CANCEL},
+         RUNG_CANCEL},
+	{"a group can be cancelled: callbacks first", {PURGED, MAY_CANCEL}, RUNG_CALLBACKS},
+	{"a group can be cancelled: all were",
+         {RECLAIMED, MAY_CANCEL, .tried.is_cancel_done = true},
+         RUNG_POLICY},
+	{"a group can be cancelled, for a max: by its policy",
+         {RECLAIMED, MAY_CANCEL, .group = 1},
+         RUNG_POLICY},
+	{"a group can be cancelled: another's death would not help",
+         {RECLAIMED, MAY_CANCEL, .now.is_target_other = true, .constraint = CONSTRAINT_RLIMIT_AS},
+         RUNG_CANCEL},
+	{"a group can be cancelled: another's death would not help, all were",
+         {RECLAIMED, MAY_CANCEL, .now.is_target_other = true, .tried.is_cancel_done = true,
+          .constraint = CONSTRAINT_RLIMIT_AS},
+         RUNG_FAIL},
+	{"a group can be cancelled: RETRY_MAYFAIL",
+         {RECLAIMED, MAY_CANCEL, SCOPE(RETRY_MAYFAIL)},
+         RUNG_FAIL},
+	{"a group can be cancelled: NORETRY", {PURGED, MAY_CANCEL, SCOPE(NORETRY)}, RUNG_FAIL},
+	{"a group can be cancelled: NORECLAIM", {PURGED, MAY_CANCEL, SCOPE(NORECLAIM)}, RUNG_FAIL},
+	{"a group can be cancelled: NOFAIL", {RECLAIMED, MAY_CANCEL, SCOPE(NOFAIL)}, RUNG_CANCEL},
+	{"a group can be cancelled: killer disabled",
+         {RECLAIMED, MAY_CANCEL, .now.is_killer_disabled = true},
+         RUNG_FAIL},
+	{"a group can be cancelled: an arena",
+         {.request = &in_arena, ALL_TRIED, MAY_CANCEL},
+         RUNG_FAIL},
+	{"a group can be cancelled: timed out",
+         {RECLAIMED, MAY_CANCEL, .tried.callbacks = CALLBACKS_TIMED_OUT},
+         RUNG_FAIL},
 	{"another is cancelled", {RECLAIMED, CANCELLING}, RUNG_CANCEL},
 	{"another is cancelled: costly", {.request = &costly, ALL_TRIED, CANCELLING}, RUNG_CANCEL},
 	{"another is cancelled: costly, and to be decided",
