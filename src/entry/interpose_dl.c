@@ -16,6 +16,7 @@
 #include "config/verbose.h"
 #include "entry/interpose.h"
 #include "kill/policy.h"
+#include "limits/group_victim.h"
 #include "lockdep/watch.h"
 #include "reclaim/registry.h"
 
@@ -122,6 +123,28 @@ static void note_files(void)
 			registry_note_file(&code);
 }
 
+/* The same of the functions of groups. They may be many, and no more is kept of each than that. */
+static void note_groups(void)
+{
+	struct group_code code = {.slot = 0};
+	char file[REGISTRY_FILE_MAX + 1];
+
+	while (group_next_code(&code))
+		if (!code.is_in_file && is_in_file(*(void **)&code.function, file))
+			group_note_file(&code);
+}
+
+static void drop_gone_groups(void)
+{
+	struct group_code code = {.slot = 0};
+	char now[REGISTRY_FILE_MAX + 1];
+
+	while (group_next_code(&code))
+		if (code.is_in_file && !is_in_file(*(void **)&code.function, now) &&
+		    oomreclaim_group_on_cancel(code.handle, NULL, NULL) == 0)
+			warn_of_gone(code.name, "a file");
+}
+
 static void drop_gone(void)
 {
 	struct registry_code code = {.handle = 0};
@@ -141,10 +164,12 @@ OOM_EXPORT int dlclose(void *file)
 	int result;
 
 	note_files();
+	note_groups();
 	result = lockdep_close(NEXT(dlclose), file);
 	if (result != 0)
 		return result;
 	drop_gone();
+	drop_gone_groups();
 	if (is_policy_in_file && !is_in_file(*(void **)&policy, now) &&
 	    policy_drop_callback(policy))
 		warn_of_gone("policy", policy_file);

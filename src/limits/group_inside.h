@@ -11,7 +11,8 @@ enum group_mark {
 	GROUP_HAS_CANCEL = 1,     /* a function: it may be chosen */
 	GROUP_CANCEL_RESERVE = 2, /* the attribute */
 	GROUP_CANCELLED = 4,      /* it has been chosen, and gets no page more */
-	GROUP_UNTOLD = 8          /* its function is still to be called for that */
+	GROUP_UNTOLD = 8,         /* its function is still to be called for that */
+	GROUP_IN_FILE = 16        /* its function is in a file that may be closed */
 };
 
 /* All of it under the lock. */

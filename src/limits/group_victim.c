@@ -39,7 +39,7 @@ void group_set_cancel(unsigned slot, oomreclaim_group_cancelled *function, void 
 	group_lock();
 	cancel->function = function;
 	cancel->arg = arg;
-	unmark(slot, GROUP_HAS_CANCEL | GROUP_CANCELLED | GROUP_UNTOLD);
+	unmark(slot, GROUP_HAS_CANCEL | GROUP_CANCELLED | GROUP_UNTOLD | GROUP_IN_FILE);
 	if (function != NULL)
 		mark(slot, GROUP_HAS_CANCEL);
 	group_unlock();
@@ -241,4 +241,31 @@ bool group_victim_try_lift(unsigned slot)
 	is_lifted = !group_is_marked(slot, GROUP_CANCELLED) || has_given(slot);
 	group_unlock();
 	return is_lifted;
+}
+
+bool group_next_code(struct group_code *code)
+{
+	unsigned count, slot = code->slot + 1;
+
+	group_lock();
+	count = group_slots_used();
+	while (slot < count && !(is_alive(slot) && group_is_marked(slot, GROUP_HAS_CANCEL)))
+		slot++;
+	if (slot < count) {
+		*code = (struct group_code){.slot = slot,
+		                            .handle = group_handle(slot),
+		                            .function = groups[slot].cancel.function,
+		                            .is_in_file = group_is_marked(slot, GROUP_IN_FILE)};
+		strcpy(code->name, groups[slot].name);
+	}
+	group_unlock();
+	return slot < count;
+}
+
+void group_note_file(const struct group_code *code)
+{
+	group_lock();
+	if (group_find(code->handle) != 0 && groups[code->slot].cancel.function == code->function)
+		mark(code->slot, GROUP_IN_FILE);
+	group_unlock();
 }

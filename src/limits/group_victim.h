@@ -74,4 +74,16 @@ struct group_untold {
 /* With the lock held: takes the next one; false: there is none. */
 bool group_victim_next_untold(struct group_untold *untold);
 
+/* The functions of all groups, one after the other: slot 0 first. Whether each is in a file is noted
+   where it is known, and asked later. */
+struct group_code {
+	unsigned slot;
+	oomreclaim_group handle;
+	oomreclaim_group_cancelled *function;
+	bool is_in_file;
+	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
+};
+bool group_next_code(struct group_code *code);
+void group_note_file(const struct group_code *code);
+
 #endif

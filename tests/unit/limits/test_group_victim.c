@@ -359,6 +359,37 @@ Test(group_victim, is_the_parents)
 	expect_chosen(0, job);
 }
 
+/* ---- Where the functions are ---- */
+
+static void another(oomreclaim_group group, void *arg)
+{
+	(void)group, (void)arg;
+}
+
+Test(group_victim, has_its_function_looked_at)
+{
+	struct group_code code = {.slot = 0};
+	unsigned first = add_job("first", 0, 1), second;
+
+	add("without", 0);
+	second = add_job("second", 0, 1);
+	cr_expect(group_next_code(&code));
+	cr_expect_eq(code.handle, group_handle(first));
+	cr_expect(code.function == function && !code.is_in_file);
+	cr_expect_str_eq(code.name, "first");
+	group_note_file(&code);
+	cr_expect(group_next_code(&code));
+	cr_expect_eq(code.handle, group_handle(second));
+	cr_expect_not(group_next_code(&code));
+	/* What was noted is of that function alone. */
+	code.slot = 0;
+	cr_expect(group_next_code(&code) && code.is_in_file);
+	group_set_cancel(first, another, NULL);
+	group_note_file(&code);
+	code.slot = 0;
+	cr_expect(group_next_code(&code) && !code.is_in_file);
+}
+
 /* ---- Threads ---- */
 
 #define WORKERS 4
