@@ -82,7 +82,8 @@ enum oomreclaim_reason {
 	OOMRECLAIM_REASON_MANUAL = 2,    /* oomreclaim_reclaim() or _set_limit() was called; of
 	                                    count(), or oomreclaimd counts for targets */
 	OOMRECLAIM_REASON_LIMIT = 3,     /* an allocation failed, at the budget */
-	OOMRECLAIM_REASON_WATERMARK = 4, /* the heap is above the setting high */
+	OOMRECLAIM_REASON_WATERMARK = 4, /* the heap is above the setting high,
+	                                    or a group above its high */
 	OOMRECLAIM_REASON_PRESSURE = 5,  /* the system reported memory pressure */
 	OOMRECLAIM_REASON_ROOM = 6       /* nothing is to be freed: there is room again. For
 	                                    OOMRECLAIM_CALLBACK_ROOM alone */

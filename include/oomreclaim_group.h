@@ -88,7 +88,18 @@ enum oomreclaim_group_attribute {
 	OOMRECLAIM_GROUP_SCORE_ADJ = 3,
 	/* What those inside get that need a page more when it has been cancelled: 0, as it is at
 	   first, NULL at once; 1: a block of the setting reserve while that lasts, then NULL. */
-	OOMRECLAIM_GROUP_CANCEL_RESERVE = 4
+	OOMRECLAIM_GROUP_CANCEL_RESERVE = 4,
+	/* memory.high, in bytes; OOMRECLAIM_GROUP_NONE, as it is at first: none. A thread that takes
+	   pages above it gives back what is free in the group, asks the group's callbacks, and then
+	   waits, a tenth of a second at most, the longer the further above the group is. It never
+	   gets NULL for it. Not in the scopes NORETRY and NORECLAIM. Set below what is charged, as
+	   OOMRECLAIM_GROUP_MAX. */
+	OOMRECLAIM_GROUP_HIGH = 5,
+	/* memory.low, in bytes, 0 at first: as long as no more is charged than that, the group's
+	   callbacks are left alone by the reclaim of the process, and of groups above, unless others
+	   have nothing to give. Of the low of a parent its children have as much as they are within
+	   their own, then by what they have beyond it. It protects from no cancel. */
+	OOMRECLAIM_GROUP_LOW = 6
 };
 
 /* A limit that is none. */
@@ -116,6 +127,7 @@ struct oomreclaim_group_stats {
 	uint64_t threads;   /* inside, not counting those in descendants */
 	uint64_t children;  /* groups just below it */
 	uint64_t cancels;   /* how often it was chosen to be cancelled */
+	uint64_t high_met;  /* how often a thread has reclaimed, as it was above its high */
 };
 
 /* Reads them, up to size bytes (pass sizeof *stats). Returns 0, or EINVAL (no such group, or the

@@ -8,6 +8,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "heap/heap_group.h"
+#include "limits/group_low.h"
 #include "limits/group_victim.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
@@ -77,16 +78,17 @@ OOM_EXPORT oomreclaim_group oomreclaim_group_of(const void *block)
 }
 
 /* What is above the largest size is no limit. */
-static int set_max(unsigned slot, int64_t value)
+static int set_limit(unsigned slot, int64_t value, void (*set)(unsigned slot, size_t bytes),
+                     size_t (*excess)(unsigned slot))
 {
 	unsigned futile = 0;
 	size_t above, now;
 
 	if (value < 0)
 		return ERANGE;
-	group_set_max(slot, value == OOMRECLAIM_GROUP_NONE ? SIZE_MAX : (size_t)value);
+	set(slot, value == OOMRECLAIM_GROUP_NONE ? SIZE_MAX : (size_t)value);
 	/* Until it fits, or there is nothing left to give, whatever the callbacks say. */
-	while ((above = group_excess(slot)) > 0 && futile < MAX_RECLAIM_RETRIES) {
+	while ((above = excess(slot)) > 0 && futile < MAX_RECLAIM_RETRIES) {
 		now = group_charged(slot);
 		if (reclaim_group(slot, above) == 0)
 			break;
@@ -101,6 +103,14 @@ static int set_policy(unsigned slot, int64_t value)
 	    value == OOMRECLAIM_POLICY_RETRY)
 		return ERANGE;
 	group_set_policy(slot, (enum oomreclaim_policy)value);
+	return 0;
+}
+
+static int set_low(unsigned slot, int64_t value)
+{
+	if (value < 0)
+		return ERANGE;
+	group_set_low(slot, (size_t)value);
 	return 0;
 }
 
@@ -129,9 +139,13 @@ OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
 		return EINVAL;
 	switch (attribute) {
 	case OOMRECLAIM_GROUP_MAX:
-		return set_max(slot, value);
+		return set_limit(slot, value, group_set_max, group_excess);
+	case OOMRECLAIM_GROUP_HIGH:
+		return set_limit(slot, value, group_set_high, group_above_high);
 	case OOMRECLAIM_GROUP_POLICY:
 		return set_policy(slot, value);
+	case OOMRECLAIM_GROUP_LOW:
+		return set_low(slot, value);
 	case OOMRECLAIM_GROUP_SCORE_ADJ:
 		return set_score_adj(slot, value);
 	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
@@ -157,8 +171,14 @@ OOM_EXPORT int oomreclaim_group_get(oomreclaim_group group,
 	case OOMRECLAIM_GROUP_MAX:
 		*value = value_of(group_max(slot));
 		return 0;
+	case OOMRECLAIM_GROUP_HIGH:
+		*value = value_of(group_high(slot));
+		return 0;
 	case OOMRECLAIM_GROUP_POLICY:
 		*value = group_policy(slot);
+		return 0;
+	case OOMRECLAIM_GROUP_LOW:
+		*value = value_of(group_low(slot));
 		return 0;
 	case OOMRECLAIM_GROUP_SCORE_ADJ:
 		*value = group_score_adj(slot);

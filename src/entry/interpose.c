@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "background/background.h"
+#include "entry/slow_path.h"
 #include "base/base.h"
 #include "entry/interpose_aligned.h"
 #include "heap/heap_fast.h"
@@ -46,7 +46,7 @@ static OOM_NOINLINE void *malloc_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : descend(size, 0, 0, CALLER);
 }
 
@@ -61,7 +61,7 @@ static OOM_NOINLINE void *calloc_slow_path(size_t count, size_t size)
 {
 	void *memory = heap_calloc(count, size);
 
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL)
 	               ? memory
 	               : descend(mul_saturated(count, size), 0, MALLOCX_ZERO, CALLER);
@@ -85,7 +85,7 @@ OOM_EXPORT void *realloc(void *old, size_t size)
 	if ((size > 0 || old == NULL) && fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_realloc(old, size);
-	background_start_if_wanted();
+	slow_path_end();
 
 	/* realloc(old, 0) frees and has nothing to return. */
 	if (likely(memory != NULL) || (size == 0 && old != NULL))
@@ -245,7 +245,7 @@ OOM_EXPORT void *mallocx(size_t size, int flags)
 		return heap_malloc_fast(size, &malloc_slow_path);
 	flags = heap_group_flags(flags);
 	memory = heap_mallocx(size, flags);
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : descend_extended(NULL, size, flags, CALLER);
 }
 
@@ -256,6 +256,6 @@ OOM_EXPORT void *rallocx(void *old, size_t size, int flags)
 	if (fail_malloc_strikes(size, CALLER))
 		return NULL;
 	memory = heap_rallocx(old, size, flags);
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : descend_extended(old, size, flags, CALLER);
 }

@@ -7,7 +7,7 @@
 #ifndef OOM_INTERPOSE_ALIGNED_H
 #define OOM_INTERPOSE_ALIGNED_H
 
-#include "background/background.h"
+#include "entry/slow_path.h"
 #include "entry/fail_malloc.h"
 #include "heap/heap_fast.h"
 
@@ -19,7 +19,7 @@ static inline void *aligned_slow_path(size_t size, size_t alignment, aligned_fun
 	   that. */
 	void *memory = heap_memalign(alignment, size > 0 ? size : 1);
 
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : failed(size, alignment);
 }
 

@@ -4,7 +4,7 @@
  * these, the forms that are made of a form that it has replaced lead there: a block from there
  * would be none of the heap's.
  */
-#include "background/background.h"
+#include "entry/slow_path.h"
 #include "base/base.h"
 #include "entry/cxx_failed.h"
 #include "entry/cxx_runtime.h"
@@ -92,7 +92,7 @@ static OOM_NOINLINE void *new_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : cxx_failed(size, 0);
 }
 
@@ -100,7 +100,7 @@ static OOM_NOINLINE void *nothrow_slow_path(size_t size)
 {
 	void *memory = heap_malloc_slow(size);
 
-	background_start_if_wanted();
+	slow_path_end();
 	return likely(memory != NULL) ? memory : cxx_failed_nothrow(size, 0);
 }
 

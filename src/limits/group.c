@@ -29,6 +29,7 @@ static unsigned newest, used = 1;
    spared the latter. */
 static OOM_TLS unsigned refuser;
 static OOM_TLS bool is_spared;
+OOM_TLS size_t group_over_high;
 
 void group_lock(void)
 {
@@ -82,6 +83,9 @@ int group_add(const char *name, unsigned parent)
 	atomic_store_explicit(&group->own, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->peak, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->max, SIZE_MAX, memory_order_relaxed);
+	atomic_store_explicit(&group->high, SIZE_MAX, memory_order_relaxed);
+	atomic_store_explicit(&group->low, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->high_met, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->policy, OOMRECLAIM_POLICY_RETURN, memory_order_relaxed);
 	atomic_store_explicit(&group->max_met, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->reclaimed, 0, memory_order_relaxed);
@@ -200,7 +204,7 @@ static void sub(atomic_size_t *counter, size_t bytes)
 }
 
 /* page_counter_try_charge(): one that does not fit is never counted. */
-static bool try_add(struct group *group, size_t bytes)
+static bool try_add(struct group *group, size_t bytes, bool *is_over)
 {
 	size_t now = atomic_load_explicit(&group->charged, memory_order_relaxed), sum;
 
@@ -215,6 +219,7 @@ static bool try_add(struct group *group, size_t bytes)
 	                                                memory_order_relaxed));
 	if (sum > atomic_load_explicit(&group->peak, memory_order_relaxed))
 		atomic_store_explicit(&group->peak, sum, memory_order_relaxed);
+	*is_over |= sum > atomic_load_explicit(&group->high, memory_order_relaxed);
 	return true;
 }
 
@@ -236,15 +241,18 @@ static bool is_cancelled(unsigned at, bool *is_apart)
 
 static bool charge_slot(unsigned slot, size_t bytes)
 {
-	bool is_apart = false;
+	bool is_apart = false, is_over = false;
 
 	for (unsigned at = slot; at != 0; at = groups[at].parent)
-		if (unlikely(is_cancelled(at, &is_apart)) || !try_add(&groups[at], bytes)) {
+		if (unlikely(is_cancelled(at, &is_apart)) ||
+		    !try_add(&groups[at], bytes, &is_over)) {
 			sub_up_to(slot, at, bytes);
 			refuser = at;
 			return false;
 		}
 	atomic_fetch_add_explicit(&groups[slot].own, bytes, memory_order_relaxed);
+	if (unlikely(is_over))
+		group_over_high = add_saturated(group_over_high, bytes);
 	return true;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/base.h"
 #include "oomreclaim_group.h"
 
 #define GROUP_SLOTS (OOMRECLAIM_GROUPS_MAX + 1)
@@ -58,6 +59,10 @@ unsigned group_refuser(void);
 /* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */
 bool group_spare(bool spare);
 
+/* What this thread has charged above the high of a group or of an ancestor, and nobody has looked at
+   yet (reclaim/high.h). */
+extern OOM_TLS size_t group_over_high;
+
 /* ---- Attributes and counters ---- */
 
 void group_set_max(unsigned slot, size_t bytes);
@@ -65,6 +70,11 @@ size_t group_max(unsigned slot);
 size_t group_charged(unsigned slot);
 void group_set_policy(unsigned slot, enum oomreclaim_policy policy);
 enum oomreclaim_policy group_policy(unsigned slot);
+/* memory.high, and how far above it; that is counted each time that something is done about it. */
+void group_set_high(unsigned slot, size_t bytes);
+size_t group_high(unsigned slot);
+size_t group_above_high(unsigned slot);
+void group_count_high(unsigned slot);
 void group_set_score_adj(unsigned slot, int score_adj);
 int group_score_adj(unsigned slot);
 void group_set_cancel_reserve(unsigned slot, bool is_set);

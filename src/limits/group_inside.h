@@ -12,7 +12,8 @@ enum group_mark {
 	GROUP_CANCEL_RESERVE = 2, /* the attribute */
 	GROUP_CANCELLED = 4,      /* it has been chosen, and gets no page more */
 	GROUP_UNTOLD = 8,         /* its function is still to be called for that */
-	GROUP_IN_FILE = 16        /* its function is in a file that may be closed */
+	GROUP_IN_FILE = 16,       /* its function is in a file that may be closed */
+	GROUP_PROTECTED = 32      /* and the next two: by its low, in a reclaim: group_low.h */
 };
 
 /* All of it under the lock. */
@@ -38,13 +39,19 @@ struct group {
 	atomic_size_t own;
 	atomic_size_t peak;
 	atomic_size_t max;
+	atomic_size_t high;
+	atomic_size_t low;
 	atomic_uint policy; /* enum oomreclaim_policy */
 	atomic_int score_adj;
 	atomic_uint marks; /* enum group_mark, or-ed; written under the lock */
 	_Atomic uint64_t max_met;
+	_Atomic uint64_t high_met;
 	_Atomic uint64_t reclaimed;
 	_Atomic uint64_t cancels;
 	struct group_cancel cancel;
+	struct {
+		size_t bytes, children_within; /* for the walk of group_low.c, under the lock */
+	} protection;
 	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
 };
 

@@ -29,6 +29,28 @@ enum oomreclaim_policy group_policy(unsigned slot)
 	                                                    memory_order_relaxed);
 }
 
+void group_set_high(unsigned slot, size_t bytes)
+{
+	atomic_store_explicit(&groups[slot].high, bytes, memory_order_relaxed);
+}
+
+size_t group_high(unsigned slot)
+{
+	return get(&groups[slot].high);
+}
+
+size_t group_above_high(unsigned slot)
+{
+	size_t now = group_charged(slot), high = group_high(slot);
+
+	return now > high ? now - high : 0;
+}
+
+void group_count_high(unsigned slot)
+{
+	atomic_fetch_add_explicit(&groups[slot].high_met, 1, memory_order_relaxed);
+}
+
 void group_set_score_adj(unsigned slot, int score_adj)
 {
 	atomic_store_explicit(&groups[slot].score_adj, score_adj, memory_order_relaxed);
@@ -84,6 +106,7 @@ void group_stats(unsigned slot, struct oomreclaim_group_stats *stats)
 		.threads =
 			atomic_load_explicit(&group->threads, memory_order_relaxed) & ~GROUP_GONE,
 		.children = atomic_load_explicit(&group->children, memory_order_relaxed),
+		.high_met = atomic_load_explicit(&group->high_met, memory_order_relaxed),
 		.cancels = atomic_load_explicit(&group->cancels, memory_order_relaxed),
 	};
 }

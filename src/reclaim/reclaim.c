@@ -14,7 +14,7 @@
 #include "base/turn.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
-#include "limits/group.h"
+#include "limits/group_low.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
@@ -200,13 +200,29 @@ static bool visit_callback(struct visit *visit)
 }
 
 /* Highest priority first, as long as more is wanted. */
-static bool visit_all(struct visit *visit)
+static bool visit_each_priority(struct visit *visit)
 {
 	while (visit->control.bytes_wanted > 0 &&
 	       registry_begin_call(&visit->callback, &visit->walk))
 		if (!(visit->callback.is_group ? visit_shrinkers(visit) : visit_callback(visit)))
 			return false;
 	return true;
+}
+
+/* What is protected is left alone where others give anything: as do_try_to_free_pages(). */
+static bool visit_all(struct visit *visit)
+{
+	unsigned kind = (unsigned)(visit->round - kinds);
+
+	visit->walk.protection = kind;
+	visit->walk.is_sparing =
+		!visit->walk.is_room && group_mark_protected(visit->request->in_group, kind);
+	if (!visit_each_priority(visit))
+		return false;
+	if (!visit->callback.has_spared || visit->progress->claimed_bytes > 0)
+		return true;
+	visit->walk.is_of_spared = true;
+	return visit_each_priority(visit);
 }
 
 /* HAS_SKIPPED: a callback was left out because it was being called by a round of the other kind. */

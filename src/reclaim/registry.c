@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "base/base.h"
 #include "base/lock.h"
-#include "limits/group.h"
+#include "limits/group_low.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
@@ -138,6 +138,13 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 	       (entry->flags & other) == 0;
 }
 
+/* mem_cgroup_below_low(), and sc->memcg_low_reclaim. */
+static bool is_spared(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	return walk->is_sparing &&
+	       group_is_protected(entry->in_group, walk->protection) != walk->is_of_spared;
+}
+
 static struct registry_entry *from(const struct registry_call *call,
                                    const struct registry_walk *walk)
 {
@@ -162,8 +169,10 @@ static struct registry_entry *find_next(struct registry_call *call,
 {
 	struct registry_entry *entry = from(call, walk);
 
-	while (!is_behind(entry, walk) && (!is_for(entry, walk) || entry->is_called)) {
-		call->has_skipped |= is_for(entry, walk);
+	while (!is_behind(entry, walk) &&
+	       (!is_for(entry, walk) || is_spared(entry, walk) || entry->is_called)) {
+		call->has_spared |= is_for(entry, walk) && is_spared(entry, walk);
+		call->has_skipped |= is_for(entry, walk) && !is_spared(entry, walk);
 		entry = entry->next;
 	}
 	return is_behind(entry, walk) ? NULL : entry;

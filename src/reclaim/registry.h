@@ -45,6 +45,7 @@ struct registry_call {
 	oomreclaim_callback *function;
 	void *arg;
 	bool has_skipped; /* one that the walk is for was being called by another */
+	bool has_spared;  /* one was of a group that is protected */
 	bool is_group; /* the first shrinker of a priority: a place to walk these from, and no call */
 	bool is_count;
 	struct shrinker shrinker; /* the caller's to change, until the call ends */
@@ -64,6 +65,9 @@ struct registry_walk {
 	uint64_t oldest_handle; /* and those before */
 	uint64_t only_handle;   /* 0: all */
 	unsigned in_group;      /* those of this group and its descendants; 0: all */
+	bool is_sparing;        /* those of groups that are protected are left out, */
+	bool is_of_spared;      /* or all others are */
+	unsigned protection;    /* by that mark of limits/group_low.h */
 	bool is_background;     /* made by oomreclaimd */
 	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */

@@ -134,13 +134,15 @@ bool visit_shrinkers(struct visit *visit)
 	bool has_any = true;
 
 	visit->group = visit->callback;
-	visit->callback = (struct registry_call){.has_skipped = visit->group.has_skipped};
+	visit->callback = (struct registry_call){.has_skipped = visit->group.has_skipped,
+	                                         .has_spared = visit->group.has_spared};
 	for (unsigned pressure = 0;
 	     has_any && pressure <= SHRINK_PRESSURE_MAX && visit->control.bytes_wanted > 0;
 	     pressure++)
 		if (!make_pass(visit, pressure, &has_any))
 			return false;
 	visit->group.has_skipped = visit->callback.has_skipped;
+	visit->group.has_spared = visit->callback.has_spared;
 	visit->callback = visit->group;
 	visit->group.entry = NULL;
 	return true;
