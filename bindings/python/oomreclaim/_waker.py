@@ -61,6 +61,9 @@ class Waker:
         self._start()
 
     def _run(self) -> None:
-        # Every write is one line of less than 48 bytes, and goes in whole.
-        while line := os.read(self._read, 48):
-            self._call(int(line.split()[1]))
+        rest = b""
+        while got := os.read(self._read, 4096):
+            # Several lines may have come while the interpreter was busy: the last says what is wanted now.
+            *lines, rest = (rest + got).split(b"\n")
+            if lines:
+                self._call(int(lines[-1].split()[1]))

@@ -65,6 +65,32 @@ class With(unittest.TestCase):
         # A round is counted when it ends.
         self.assertTrue(wait_until(lambda: oomreclaim.stats()["background_rounds"] > 0))
 
+    def test_requests_while_the_interpreter_is_busy(self):
+        begun, may_end, wanted = threading.Event(), threading.Event(), []
+
+        def slow(bytes_wanted):
+            wanted.append(bytes_wanted)
+            begun.set()
+            may_end.wait()
+            return bytes_wanted
+
+        oomreclaim.callback(slow)
+        self.addCleanup(oomreclaim.unregister, slow)
+        write = oomreclaim._waker._write
+        os.write(write, b"4711 1000\n")
+        self.assertTrue(begun.wait(60))
+        for number in range(1, 301):
+            os.write(write, b"4711 %d\n" % (7 ** (number % 12) + 1))
+        os.write(write, b"4711 2000\n")
+        may_end.set()
+        self.assertTrue(wait_until(lambda: 2000 in wanted))
+        # As where the buffer that it is read into ends.
+        os.write(write, b"4711 30")
+        time.sleep(0.1)
+        os.write(write, b"00\n")
+        self.assertTrue(wait_until(lambda: 3000 in wanted))
+        self.assertNotIn(4711, wanted)
+
     def test_never_on_a_failing_thread(self):
         oomreclaim.callback(self.cache.drop)
         with self.assertRaises(MemoryError):
