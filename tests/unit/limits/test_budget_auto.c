@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -83,6 +84,33 @@ Test(budget_auto, all_of_it_is_others)
 	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 0);
 	cr_expect_not(budget_charge(1));
+}
+
+static void *charge_while_cancelled(void *arg)
+{
+	bool is_within;
+
+	pthread_cancel(pthread_self());
+	is_within = budget_charge(*(size_t *)arg);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return is_within ? arg : NULL;
+}
+
+/* malloc() is no cancellation point, and reading a file is one. */
+Test(budget_auto, read_with_a_cancellation_pending)
+{
+	size_t bytes = REREAD_BYTES + 1;
+	pthread_t thread;
+	void *result;
+
+	budget_set("limit:auto-0%");
+	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
+	fake_clock_advance(REREAD_NS);
+	cr_assert_eq(pthread_create(&thread, NULL, charge_while_cancelled, &bytes), 0);
+	cr_assert_eq(pthread_join(thread, &result), 0);
+	cr_expect_eq(result, &bytes);
+	/* It was read, and by that thread. */
+	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
 }
 
 Test(budget_auto, the_tightest_ancestor)
