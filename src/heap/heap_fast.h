@@ -51,6 +51,8 @@ void heap_eset_init(eset_t *eset, extent_state_t state);
 void *heap_ctl_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment);
 /* Before main(): puts aside the memory that the control interface will need. */
 void heap_control_prepare(void);
+/* The same for the arenas that MALLOC_CONF's percpu_arena takes for granted. */
+void heap_processors_prepare(void);
 /* Makes an arena, without the control interface as long as that is not in use. Returns 0 or an
    error number. */
 int heap_arena_create(const arena_config_t *config, unsigned *arena);

@@ -86,3 +86,19 @@ int heap_arena_create(const arena_config_t *config, unsigned *arena)
 		                  sizeof *config);
 	return has_failed ? EAGAIN : 0;
 }
+
+/* Where each processor has an arena, jemalloc takes it that a thread which comes to another one can
+   have that, and else dereferences NULL: they are there before memory is short, or none is
+   needed. */
+void heap_processors_prepare(void)
+{
+	tsdn_t *tsdn = tsdn_fetch();
+
+	if (!have_percpu_arena || !PERCPU_ARENA_ENABLED(opt_percpu_arena))
+		return;
+	for (unsigned i = 0; i < percpu_arena_ind_limit(opt_percpu_arena); i++)
+		if (arena_get(tsdn, i, true) == NULL) {
+			opt_percpu_arena = percpu_arena_disabled;
+			return;
+		}
+}

@@ -55,6 +55,7 @@ static void init(void)
 	if (!malloc_initialized())
 		return;
 	heap_control_prepare();
+	heap_processors_prepare();
 	heap_prof_init();
 }
 

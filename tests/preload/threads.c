@@ -341,13 +341,68 @@ static void late(void)
 	join(thread);
 }
 
+/* ---- MALLOC_CONF=percpu_arena:percpu: a thread that comes to another processor ---- */
+
+static void move_to(size_t processor)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(processor, &one);
+	CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+}
+
+/* The process starts on the first of them: that one's arena is there in any case. */
+static void start_on_first(const cpu_set_t *all)
+{
+	if (getenv("IS_ON_FIRST"))
+		return;
+	move_to(0);
+	CHECK(sched_setaffinity(0, sizeof *all, all) == 0);
+	CHECK(setenv("IS_ON_FIRST", "1", 1) == 0);
+	execl("/proc/self/exe", "threads", "processors", (char *)NULL);
+	CHECK(false);
+}
+
+/* An arena looks where its thread is when that is not the one that it had last. */
+static void *fail_there(void *arg)
+{
+	sem_wait(&may_fail);
+	CHECK(!malloc(MIB));
+	return arg;
+}
+
+static void processors(void)
+{
+	pthread_t other;
+	cpu_set_t all;
+
+	CHECK(sched_getaffinity(0, sizeof all, &all) == 0);
+	/* Where there is no such processor, and no second one, nothing can go wrong. */
+	if (!CPU_ISSET(0, &all))
+		return;
+	start_on_first(&all);
+	CHECK(sem_init(&may_fail, 0, 0) == 0);
+	move_to(0);
+	other = start(fail_there, NULL);
+	exhaust(&pool);
+	sem_post(&may_fail);
+	join(other);
+	for (size_t i = 1; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, &all))
+			continue;
+		move_to(i);
+		CHECK(!malloc(MIB));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"crowd", crowd},         {"cancel-waiter", cancel_waiter},
 		{"late", late},           {"cancel-caller", cancel_caller},
 		{"timeout", timeout},     {"deadlock", deadlock},
-		{"noreclaim", noreclaim},
+		{"noreclaim", noreclaim}, {"processors", processors},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
