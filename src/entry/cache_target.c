@@ -12,8 +12,9 @@ OOM_EXPORT size_t oomreclaim_cache_target(oomreclaim_handle handle)
 {
 	size_t bytes = SIZE_MAX;
 
-	if (registry_target(handle, &bytes))
-		room_want();
+	if (!registry_target(handle, &bytes))
+		return SIZE_MAX;
+	room_want();
 	return bytes;
 }
 

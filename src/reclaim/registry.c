@@ -105,6 +105,7 @@ bool registry_remove(oomreclaim_handle handle)
 		return false;
 	}
 	entry->is_dead = true;
+	registry_forget_cache(entry);
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
 	lock_release(&registry.lock);

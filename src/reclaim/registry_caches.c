@@ -12,6 +12,55 @@ bool registry_has_caches(void)
 	return atomic_load_explicit(&has_caches, memory_order_relaxed);
 }
 
+/*
+ * The targets once more, for those that ask at each insertion, on many threads: they take no lock. A
+ * cache has the place that its handle gives. Where another has that, it is asked under the lock.
+ *
+ * Written under the lock. Who reads the place between two looks at its handle, which has to be the
+ * same: no handle is given out twice.
+ */
+#define PLACES 64
+static struct {
+	_Atomic oomreclaim_handle handle; /* 0: nobody has the place */
+	atomic_size_t bytes;
+} places[PLACES];
+
+static bool find_place(oomreclaim_handle handle, size_t *bytes)
+{
+	oomreclaim_handle before, after;
+	size_t found;
+
+	/* Acquire: what is read then is of this cache, or of one that came later, */
+	before = atomic_load_explicit(&places[handle % PLACES].handle, memory_order_acquire);
+	/* and then the handle has changed. */
+	found = atomic_load_explicit(&places[handle % PLACES].bytes, memory_order_acquire);
+	after = atomic_load_explicit(&places[handle % PLACES].handle, memory_order_relaxed);
+	if (handle == 0 || before != handle || after != handle)
+		return false;
+	*bytes = found;
+	return true;
+}
+
+/* With the lock held, as registry_forget_cache(). Release: see find_place(). */
+static void publish(const struct registry_entry *entry)
+{
+	size_t place = entry->handle % PLACES;
+	oomreclaim_handle owner = atomic_load_explicit(&places[place].handle, memory_order_relaxed);
+
+	if (owner != 0 && owner != entry->handle)
+		return;
+	atomic_store_explicit(&places[place].bytes, entry->target.bytes, memory_order_release);
+	atomic_store_explicit(&places[place].handle, entry->handle, memory_order_release);
+}
+
+void registry_forget_cache(const struct registry_entry *entry)
+{
+	size_t place = entry->handle % PLACES;
+
+	if (atomic_load_explicit(&places[place].handle, memory_order_relaxed) == entry->handle)
+		atomic_store_explicit(&places[place].handle, 0, memory_order_relaxed);
+}
+
 /* With the lock held. oomreclaimd has to be able to count it. */
 static struct registry_entry *find_cache(oomreclaim_handle handle)
 {
@@ -23,6 +72,7 @@ static struct registry_entry *find_cache(oomreclaim_handle handle)
 	if (!entry->target.is_used) {
 		entry->target.is_used = true;
 		entry->target.bytes = SIZE_MAX;
+		publish(entry);
 		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
 	}
 	return entry;
@@ -32,6 +82,8 @@ bool registry_target(oomreclaim_handle handle, size_t *bytes)
 {
 	const struct registry_entry *entry;
 
+	if (find_place(handle, bytes))
+		return true;
 	lock_take(&registry.lock);
 	entry = find_cache(handle);
 	if (entry != NULL)
@@ -120,6 +172,9 @@ void registry_set_targets(size_t headroom_bytes, size_t excess_bytes)
 	if (target_aim(&pass, headroom_bytes, excess_bytes))
 		make_step(&pass);
 	FOR_EACH_CACHE(entry)
-	target_set(&pass, &entry->target);
+	{
+		target_set(&pass, &entry->target);
+		publish(entry);
+	}
 	lock_release(&registry.lock);
 }

@@ -46,6 +46,9 @@ extern struct registry registry;
 /* With the lock held: the link to it, or to the NULL at the end. */
 struct registry_entry **registry_find(oomreclaim_handle handle);
 
+/* With the lock held: the entry has died. */
+void registry_forget_cache(const struct registry_entry *entry);
+
 static inline bool registry_is_shrinker(const struct registry_entry *entry)
 {
 	return entry->shrinker.count != NULL;

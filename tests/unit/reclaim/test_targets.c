@@ -169,6 +169,34 @@ Test(targets, two_share_and_regret_moves_it)
 	wait_for_target(&b, 48 * MIB - 48 * MIB / 64);
 }
 
+/* As many callbacks as there are places for targets that are read without the lock: 64. */
+Test(targets, of_two_that_have_one_place)
+{
+	struct cache a = {.bytes = 16 * MIB}, b = {.bytes = 16 * MIB};
+	struct oomreclaim_callback_stats stats;
+	unsigned calls = 0;
+
+	cr_assert(budget_charge(32 * MIB));
+	cache_add(&a);
+	target(&a);
+	for (int i = 1; i < 64; i++)
+		oomreclaim_register("a", 0, 0, give_nothing, &calls, NULL);
+	cache_add(&b);
+	cr_assert_eq(b.handle, a.handle + 64);
+	target(&b);
+	wait_for_target(&b, 31 * MIB + 512 * KIB);
+	while (target(&a) < 40 * MIB) {
+		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
+		usleep(1000);
+	}
+	cr_expect_leq(target(&b), 23 * MIB);
+	cr_assert_eq(oomreclaim_callback_stats(b.handle, &stats, sizeof stats), 0);
+	cr_expect_eq(target(&b), stats.bytes_target);
+	cr_expect_eq(oomreclaim_unregister(a.handle), 0);
+	cr_expect_eq(target(&a), SIZE_MAX);
+	wait_for_target(&b, 48 * MIB - 48 * MIB / 64);
+}
+
 static size_t leave(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control;
