@@ -42,7 +42,8 @@ typedef uint64_t oomreclaim_group;
  * OOMRECLAIM_GROUP_NAME_MAX bytes, is copied, and need not be unique. It has no limit at first. It
  * takes nothing of the heap until it is entered. Returns 0, or EINVAL (name or group NULL, name
  * empty, no such parent), ENAMETOOLONG, EMLINK (the parent is at depth
- * OOMRECLAIM_GROUP_DEPTH_MAX), EAGAIN (OOMRECLAIM_GROUPS_MAX), ENOTSUP (MALLOC_CONF has hpa:true,
+ * OOMRECLAIM_GROUP_DEPTH_MAX), EAGAIN (OOMRECLAIM_GROUPS_MAX), ENOMEM (no addresses for the table
+ * that the first group needs), ENOTSUP (MALLOC_CONF has hpa:true,
  * of which the pages can't be told apart). On error *group is left alone.
  */
 OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group parent,

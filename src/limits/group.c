@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/base.h"
 #include "base/futex.h"
@@ -18,7 +19,8 @@ struct arena_charge {
 	atomic_uint busy;
 };
 
-struct group groups[GROUP_SLOTS];
+static struct group root;
+struct group *_Atomic group_table = &root;
 static struct arena_charge arenas[GROUP_ARENAS];
 static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
 /* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the number
@@ -62,11 +64,28 @@ static unsigned find_free(void)
 	return 0;
 }
 
+/* With the lock. The root has nothing to be copied: a group that is made counts there from then on. */
+static bool make_table(void)
+{
+	void *table;
+
+	if (groups != &root)
+		return true;
+	table = mmap(NULL, GROUP_SLOTS * sizeof root, PROT_READ | PROT_WRITE,
+	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (table == MAP_FAILED)
+		return false;
+	atomic_store_explicit(&group_table, table, memory_order_release);
+	return true;
+}
+
 int group_add(const char *name, unsigned parent)
 {
 	struct group *group;
 	unsigned slot;
 
+	if (!make_table())
+		return -ENOMEM;
 	if (groups[parent].depth >= OOMRECLAIM_GROUP_DEPTH_MAX)
 		return -EMLINK;
 	slot = find_free();
@@ -118,7 +137,7 @@ unsigned group_find(oomreclaim_group handle)
 {
 	unsigned slot = (unsigned)(handle & SLOT_MASK);
 
-	if (handle == OOMRECLAIM_GROUP_ROOT || slot >= GROUP_SLOTS ||
+	if (handle == OOMRECLAIM_GROUP_ROOT || slot >= GROUP_SLOTS || groups == &root ||
 	    atomic_load_explicit(&groups[slot].handle, memory_order_acquire) != handle)
 		return 0;
 	return slot;

@@ -57,8 +57,12 @@ struct group {
 
 #define GROUP_GONE 0x80000000U
 
-/* Slot 0 is the root's: never charged, and without a parent. One table, as handles name slots. */
-extern struct group groups[GROUP_SLOTS];
+/* Slot 0 is the root's: never charged, and without a parent. One table, as handles name slots; before
+   there is a group it has this slot alone, since the rest takes megabytes of addresses, which a
+   process with a limit on these would lack. */
+extern struct group *_Atomic group_table;
+/* Acquire: what it points to is mapped. */
+#define groups (atomic_load_explicit(&group_table, memory_order_acquire))
 
 /* With the lock: no slot from here on was ever given out. */
 unsigned group_slots_used(void);

@@ -442,6 +442,27 @@ static void full(void)
 	free(expect_of(groups[entered], malloc(100)));
 }
 
+/* What groups need is mapped with the first of them: most processes have none, and may have few
+   addresses. */
+static void table(void)
+{
+	static struct pool pool;
+	oomreclaim_group group = 4711;
+
+	exhaust(&pool);
+	CHECK_EQ(oomreclaim_group_create("first", ROOT, &group), ENOMEM);
+	CHECK_EQ(group, 4711);
+	CHECK(oomreclaim_group_current() == ROOT);
+	CHECK(oomreclaim_group_enter((1 << 16) + 1) == ROOT && oomreclaim_group_current() == ROOT);
+	space_release(8 * MIB);
+	pool_clear(&pool);
+	group = make("second");
+	oomreclaim_group_enter(group);
+	free(expect_of(group, malloc(100)));
+	oomreclaim_group_enter(ROOT);
+	destroy(group);
+}
+
 /* A large block has its records at both ends alone. */
 static void inside(void)
 {
@@ -957,6 +978,7 @@ int main(int argc, char **argv)
 		{"bad", bad},
 		{"full", full},
 		{"inside", inside},
+		{"table", table},
 		{"ends-inside", ends_inside},
 		{"crowd", crowd},
 		{"forks", forks},
