@@ -146,12 +146,16 @@ class Whole(unittest.TestCase):
         self.assertNotEqual("cgroup" in kinds, skipped)
 
     def test_the_callback_is_what_makes_it_finish(self):
+        reclaimed = []
         for row in self.results["limits"]:
-            if row["limit"] == "as" and row["percent"] >= 75:
+            if row["limit"] == "as":
                 cell = row["allocators"]["oomreclaim"]
-                self.assertEqual(cell["status"], "ok", cell)
-                if row["percent"] == 75:
-                    self.assertGreater(cell["reclaimed_bytes"]["median"], 0)
+                if row["percent"] >= 75:
+                    self.assertEqual(cell["status"], "ok", cell)
+                if cell["status"] == "ok":
+                    reclaimed.append(cell["reclaimed_bytes"]["median"])
+        # The need was measured once: a run that differs may find room under three quarters of it.
+        self.assertGreater(max(reclaimed), 0)
 
     def test_table(self):
         lines = self.text.splitlines()

@@ -379,6 +379,7 @@ int main(int argc, char **argv)
 	/* Without SA_RESTART: what is interrupted has to go on by itself. */
 	const struct sigaction action = {.sa_handler = on_signal};
 	struct cache cache = {.is_there = true, .dice = {4711}};
+	oomreclaim_handle handle;
 	struct dice dice;
 	size_t before;
 
@@ -386,7 +387,7 @@ int main(int argc, char **argv)
 	dice.state = want.seed;
 	before = allocated_bytes();
 	MUST(sigaction(SIGUSR1, &action, NULL) == 0);
-	MUST(oomreclaim_register("slots", 1, 0, evict, &cache, NULL) == 0);
+	MUST(oomreclaim_register("slots", 1, 0, evict, &cache, &handle) == 0);
 	for (size_t i = 0; i < want.threads; i++) {
 		workers[i].dice.state = want.seed * 1000 + i;
 		MUST(pthread_create(&workers[i].id, NULL, work, &workers[i]) == 0);
@@ -394,6 +395,8 @@ int main(int argc, char **argv)
 	pester(&dice);
 	for (size_t i = 0; i < want.threads; i++)
 		MUST(pthread_join(workers[i].id, NULL) == 0);
+	/* oomreclaimd may still be in it, a block in its hand. */
+	MUST(oomreclaim_unregister(handle) == 0);
 	slots_evict(&dice, SIZE_MAX);
 	purgeables_free();
 	MUST(blocks_count() == 0);
