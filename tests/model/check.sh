@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The models of waiting, joining, unregistering and forking (reclaim.pml), and of own
-# reclaim by degrees (own.pml): they hold as they are, and each of the bugs that can be
-# planted in them is found.
+# The models of waiting, joining, unregistering and forking (reclaim.pml), of own reclaim
+# by degrees (own.pml), and of a group that is cancelled (cancel.pml): they hold as they
+# are, and each of the bugs that can be planted in them is found.
 #
 #     tests/model/check.sh [CC [DEFINE...]]     # -DFORKS -DFORK_KEEPS_LOCK, say: its trail
 #
@@ -108,4 +108,13 @@ for bug in NO_FLUSH NO_COMPACT NO_BORROW NO_EVICT NO_EVICT_ALL EVICT_BEFORE_BORR
 done
 optimise=-O2
 holds -DOWN
+
+model=cancel.pml
+optimise=-O0
+for bug in CHOOSES_IN_TWO_STEPS SECOND_VICTIM LOOKS_BEFORE_SEEN NO_WAKE NO_BOUND NO_GRACE TOLD_AGAIN NEVER_TOLD \
+	WAITS_FOR_ITSELF NO_REAP LIFTED_BY_TIME; do
+	is_found -DCANCEL -D$bug
+done
+optimise=-O2
+holds -DCANCEL
 exit $((failures > 0))
