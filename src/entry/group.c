@@ -8,6 +8,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "heap/heap_group.h"
+#include "kill/cancel.h"
 #include "limits/group_low.h"
 #include "limits/group_victim.h"
 #include "lockdep/watch.h"
@@ -222,12 +223,15 @@ OOM_EXPORT int oomreclaim_group_on_cancel(oomreclaim_group group,
                                           oomreclaim_group_cancelled *function, void *arg)
 {
 	unsigned slot = group_find(group);
+	bool was_cancelled = slot != 0 && group_is_cancelled(slot);
 	int saved = errno, error;
 
 	if (slot == 0)
 		return EINVAL;
 	watch_wait(group);
 	group_set_cancel(slot, function, arg);
+	if (was_cancelled)
+		cancel_tell_ended();
 	if (function != NULL)
 		background_note_cancel();
 	/* A call of the former one is the last. */
@@ -239,13 +243,18 @@ OOM_EXPORT int oomreclaim_group_on_cancel(oomreclaim_group group,
 /* With the lock. */
 static int destroy(unsigned slot, bool frees)
 {
+	bool was_cancelled;
+
 	if (slot == 0)
 		return EINVAL;
 	if (group_is_busy(slot))
 		return EBUSY;
+	was_cancelled = group_is_cancelled(slot);
 	heap_group_destroy(slot, frees);
 	registry_regroup(slot, group_parent(slot));
 	group_remove(slot);
+	if (was_cancelled)
+		cancel_tell_ended();
 	return 0;
 }
 

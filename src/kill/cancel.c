@@ -35,7 +35,7 @@ static uint64_t grace_ns(void)
 	return options.cancel_grace_ms * NSEC_PER_MSEC;
 }
 
-static void tell_ended(void)
+void cancel_tell_ended(void)
 {
 	atomic_fetch_add(&ended, 1);
 	futex_wake(&ended);
@@ -44,8 +44,7 @@ static void tell_ended(void)
 /* oom_reap_task(): what is free in the group is still charged to it. */
 static void reap(unsigned slot)
 {
-	if (slot != 0)
-		heap_ops.group_evict(slot, SIZE_MAX);
+	heap_ops.group_evict(slot, SIZE_MAX);
 }
 
 bool cancel_try_lift(unsigned slot)
@@ -55,7 +54,7 @@ bool cancel_try_lift(unsigned slot)
 	reap(slot);
 	is_lifted = group_victim_try_lift(slot);
 	if (is_lifted)
-		tell_ended();
+		cancel_tell_ended();
 	return is_lifted;
 }
 
@@ -77,9 +76,9 @@ static size_t least_bytes(const struct oom_control *control)
 	return bytes > options.costly_bytes ? bytes : 0;
 }
 
-static bool is_own(oomreclaim_group handle)
+static bool is_own(unsigned slot)
 {
-	return group_handle(group_cancelled_with(heap_ops.group_current())) == handle;
+	return group_cancelled_with(heap_ops.group_current()) == slot;
 }
 
 /* With no lock held, and none of the program's either on oomreclaimd: the failing thread may hold
@@ -105,7 +104,7 @@ static enum cancel_result look_for_one(struct oom_control *control)
 	case GROUP_NOBODY:
 		return CANCEL_NOBODY;
 	case GROUP_ENDED:
-		tell_ended();
+		cancel_tell_ended();
 		return CANCEL_ENDED;
 	case GROUP_CHOSEN:
 		tell(control, &victim);
@@ -114,8 +113,8 @@ static enum cancel_result look_for_one(struct oom_control *control)
 		break;
 	}
 	control->tried.cancel_looks = 0;
-	control->tried.cancel_victim = victim.handle;
-	return is_own(victim.handle) ? CANCEL_OWN : CANCEL_WAITED;
+	control->tried.cancel_victim = victim.slot;
+	return is_own(victim.slot) ? CANCEL_OWN : CANCEL_WAITED;
 }
 
 static void wait_a_moment(struct oom_control *control, unsigned seen)
@@ -133,23 +132,24 @@ static enum cancel_result wait_for_it(struct oom_control *control)
 	/* Before the look: what ends behind it is not slept through. */
 	unsigned seen = atomic_load(&ended);
 
-	reap(group_find(control->tried.cancel_victim));
+	reap(control->tried.cancel_victim);
 	if (group_victim_is_dying(control->tried.cancel_victim)) {
 		wait_a_moment(control, seen);
 		return CANCEL_WAITED;
 	}
 	control->tried.cancel_victim = 0;
-	tell_ended();
+	cancel_tell_ended();
 	return CANCEL_ENDED;
 }
 
 OOM_NOINLINE enum cancel_result cancel_step(struct oom_control *control)
 {
-	uint64_t now = now_ns();
+	uint64_t passed_ms = (now_ns() - control->facts.began_ns) / NSEC_PER_MSEC;
 
-	if (control->tried.cancel_ends_ns == 0)
-		control->tried.cancel_ends_ns = now + GRACES_MAX * grace_ns();
-	else if (now >= control->tried.cancel_ends_ns)
+	if (control->tried.cancel_ends_ms == 0)
+		control->tried.cancel_ends_ms =
+			(unsigned)(passed_ms + 1 + GRACES_MAX * options.cancel_grace_ms);
+	else if (passed_ms >= control->tried.cancel_ends_ms)
 		return CANCEL_NOBODY;
 	return control->tried.cancel_victim != 0 ? wait_for_it(control) : look_for_one(control);
 }

@@ -20,6 +20,9 @@ enum cancel_result {
    no lock held. */
 enum cancel_result cancel_step(struct oom_control *control);
 
+/* One that was cancelled is gone, or is no more: threads that wait for it look again. */
+void cancel_tell_ended(void);
+
 /* For a thread of a group that was cancelled: what is free in it is given back, and if that is what
    it was cancelled for it gets pages again. */
 bool cancel_try_lift(unsigned slot);

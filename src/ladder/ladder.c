@@ -243,7 +243,7 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	errno = saved;
 	control->tried.is_own_reclaim_done = false;
 	control->tried.is_cancel_done = false;
-	control->tried.cancel_ends_ns = 0;
+	control->tried.cancel_ends_ms = 0;
 	own_reclaim_begin(control, OWN_FLUSH);
 	start_over(control);
 }

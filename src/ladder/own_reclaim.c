@@ -121,7 +121,7 @@ const char *own_reclaim_name(enum own_step step)
 
 void own_reclaim_begin(struct oom_control *control, enum own_step from)
 {
-	control->tried.own_step = from;
+	control->tried.own_step = (unsigned char)from;
 	control->tried.own_step_times = 0;
 	control->tried.evict_bytes = 0;
 }

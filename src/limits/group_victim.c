@@ -158,7 +158,7 @@ static unsigned find_worst(const struct group_search *search)
 
 static void describe(unsigned slot, struct group_victim *victim)
 {
-	victim->handle = group_handle(slot);
+	victim->slot = slot;
 	victim->bytes = groups[slot].cancel.sum;
 	victim->score_adj = group_score_adj(slot);
 	strcpy(victim->name, groups[slot].name);
@@ -215,14 +215,12 @@ enum group_choice group_victim_choose(const struct group_search *search,
 	return choice;
 }
 
-bool group_victim_is_dying(oomreclaim_group handle)
+bool group_victim_is_dying(unsigned slot)
 {
-	unsigned slot;
 	bool is_dying;
 
 	group_lock();
-	slot = group_find(handle);
-	is_dying = slot != 0 && group_is_marked(slot, GROUP_CANCELLED) && !has_given(slot) &&
+	is_dying = is_alive(slot) && group_is_marked(slot, GROUP_CANCELLED) && !has_given(slot) &&
 	           is_in_time(slot);
 	group_unlock();
 	return is_dying;

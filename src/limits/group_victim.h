@@ -42,7 +42,7 @@ enum group_choice {
 };
 
 struct group_victim {
-	oomreclaim_group handle;
+	unsigned slot;
 	size_t bytes; /* of CHOSEN: what it had, */
 	int score_adj;
 	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
@@ -52,8 +52,9 @@ struct group_victim {
 enum group_choice group_victim_choose(const struct group_search *search,
                                       struct group_victim *victim);
 
-/* False where it has given what it had, its time is over, or it is gone. */
-bool group_victim_is_dying(oomreclaim_group handle);
+/* False where it has given what it had, its time is over, or it is gone. Another in its place is as
+   good. */
+bool group_victim_is_dying(unsigned slot);
 
 /* Whether the group gets no page any more. No lock. */
 bool group_is_cancelled(unsigned slot);

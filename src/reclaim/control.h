@@ -12,7 +12,6 @@
 #include "base/heap_request.h"
 #include "limits/constraint.h"
 #include "oomreclaim.h"
-#include "oomreclaim_group.h"
 
 /* Rounds in a row that gave nothing: mm/internal.h. */
 #define MAX_RECLAIM_RETRIES 16
@@ -56,23 +55,24 @@ struct oom_control {
 		bool is_own_reclaim_done;
 		bool is_again_due; /* own reclaim: callbacks have run since it ended */
 		bool is_reserve_done;
-		bool is_policy_done;      /* it said: return */
-		bool is_hopeless;         /* nobody is left that could free anything */
-		bool is_cancelling;       /* the policy has said: cancel */
-		bool is_cancel_done;      /* for a limit of the process */
-		unsigned own_step;        /* enum own_step: the next one of own reclaim */
-		unsigned own_step_times;  /* that it has been taken already */
-		bool is_eviction_put_off; /* until callbacks have been asked */
-		bool is_all_kept;         /* its last step gave nothing back to the system */
-		unsigned cancel_looks;    /* at cancel_victim */
-		size_t evict_bytes;       /* beyond the request's own size */
+		bool is_policy_done;          /* it said: return */
+		bool is_hopeless;             /* nobody is left that could free anything */
+		bool is_cancelling;           /* the policy has said: cancel */
+		bool is_cancel_done;          /* for a limit of the process */
+		unsigned char own_step;       /* enum own_step: the next one of own reclaim */
+		unsigned char own_step_times; /* that it has been taken already */
+		bool is_eviction_put_off;     /* until callbacks have been asked */
+		bool is_all_kept;             /* its last step gave nothing back to the system */
+		unsigned char cancel_looks;   /* at cancel_victim */
+		unsigned cancel_victim;       /* the slot of a group that is waited for; 0: none */
+		unsigned
+			cancel_ends_ms; /* when none is any more, after began_ns; 0: none was yet */
+		size_t evict_bytes;     /* beyond the request's own size */
 		enum callbacks_left callbacks;
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */
 		unsigned retries;    /* that a policy callback asked for */
-		size_t claimed_bytes;           /* by all callbacks in all rounds */
-		oomreclaim_group cancel_victim; /* that is waited for; 0: none */
-		uint64_t cancel_ends_ns; /* when no group is waited for any more; 0: none was yet */
+		size_t claimed_bytes; /* by all callbacks in all rounds */
 	} tried;
 };
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "reclaim/high.h"
 
-#include <errno.h>
-
 #include "base/base.h"
 #include "heap/heap_ops.h"
 #include "reclaim/descent.h"
@@ -98,7 +96,6 @@ OOM_NOINLINE void high_reclaim(void)
 	size_t bytes = group_over_high;
 	unsigned slot = heap_ops.group_current();
 	struct descent descent;
-	int saved = errno;
 
 	group_over_high = 0;
 	if (!is_wanted(slot))
@@ -108,5 +105,4 @@ OOM_NOINLINE void high_reclaim(void)
 		reclaim_above(at);
 	wait_above(slot, bytes);
 	descent_end(&descent);
-	errno = saved;
 }

@@ -40,9 +40,14 @@ static struct round *round_of(bool is_background)
 	return &kinds[is_background];
 }
 
+static unsigned char kind_of(const struct reclaim_request *request)
+{
+	return request->in_group != 0 ? GROUPS : request->is_background;
+}
+
 static struct round *round_for(const struct reclaim_request *request)
 {
-	return request->in_group != 0 ? &kinds[GROUPS] : round_of(request->is_background);
+	return &kinds[kind_of(request)];
 }
 
 /* The calling thread's own. Asked by that very thread, so it needs no lock. */
@@ -200,7 +205,7 @@ static bool visit_callback(struct visit *visit)
 }
 
 /* Highest priority first, as long as more is wanted. */
-static bool visit_each_priority(struct visit *visit)
+static bool visit_all(struct visit *visit)
 {
 	while (visit->control.bytes_wanted > 0 &&
 	       registry_begin_call(&visit->callback, &visit->walk))
@@ -209,20 +214,21 @@ static bool visit_each_priority(struct visit *visit)
 	return true;
 }
 
-/* What is protected is left alone where others give anything: as do_try_to_free_pages(). */
-static bool visit_all(struct visit *visit)
+/* What is protected is left alone where others give anything: as do_try_to_free_pages(). True: it is
+   its turn now. */
+static bool turns_to_spared(struct visit *visit)
 {
-	unsigned kind = (unsigned)(visit->round - kinds);
-
-	visit->walk.protection = kind;
-	visit->walk.is_sparing =
-		!visit->walk.is_room && group_mark_protected(visit->request->in_group, kind);
-	if (!visit_each_priority(visit))
+	if (visit->walk.is_of_spared || !visit->callback.has_spared ||
+	    visit->progress->claimed_bytes > 0)
 		return false;
-	if (!visit->callback.has_spared || visit->progress->claimed_bytes > 0)
-		return true;
 	visit->walk.is_of_spared = true;
-	return visit_each_priority(visit);
+	return true;
+}
+
+static bool protects(const struct reclaim_request *request)
+{
+	return request->reason != OOMRECLAIM_REASON_ROOM &&
+	       group_mark_protected(request->in_group, kind_of(request));
 }
 
 /* HAS_SKIPPED: a callback was left out because it was being called by a round of the other kind. */
@@ -237,6 +243,7 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                            .walk = {.newest_handle = registry_newest(),
 	                                     .only_handle = request->only_handle,
 	                                     .in_group = request->in_group,
+	                                     .protection = kind_of(request),
 	                                     .is_background = request->is_background,
 	                                     .is_room = request->reason == OOMRECLAIM_REASON_ROOM},
 	                            .control = {.struct_size = sizeof visit.control,
@@ -253,9 +260,13 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                                         ? group_name(request->in_group)
 	                                                         : NULL}};
 
+	/* The sizes of caches are of interest in any group. */
+	visit.walk.is_sparing = visit_each == visit_all && protects(request);
 	own_visit = &visit;
-	if (!visit_each(&visit))
-		return WALK_ABANDONED;
+	do
+		if (!visit_each(&visit))
+			return WALK_ABANDONED;
+	while (turns_to_spared(&visit));
 	registry_end_walk(&visit.callback);
 	own_visit = NULL;
 	return visit.callback.has_skipped ? WALK_HAS_SKIPPED : WALK_COMPLETE;

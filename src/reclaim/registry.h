@@ -61,15 +61,15 @@ struct registry_outcome {
 
 /* Which callbacks a walk is for. Within a priority shrinkers come behind the others. */
 struct registry_walk {
-	uint64_t newest_handle; /* those registered later are left out */
-	uint64_t oldest_handle; /* and those before */
-	uint64_t only_handle;   /* 0: all */
-	unsigned in_group;      /* those of this group and its descendants; 0: all */
-	bool is_sparing;        /* those of groups that are protected are left out, */
-	bool is_of_spared;      /* or all others are */
-	unsigned protection;    /* by that mark of limits/group_low.h */
-	bool is_background;     /* made by oomreclaimd */
-	bool is_room;           /* for those of CALLBACK_ROOM, which no other is for */
+	uint64_t newest_handle;   /* those registered later are left out */
+	uint64_t oldest_handle;   /* and those before */
+	uint64_t only_handle;     /* 0: all */
+	unsigned in_group;        /* those of this group and its descendants; 0: all */
+	bool is_sparing;          /* those of groups that are protected are left out, */
+	bool is_of_spared;        /* or all others are */
+	unsigned char protection; /* by that mark of limits/group_low.h */
+	bool is_background;       /* made by oomreclaimd */
+	bool is_room;             /* for those of CALLBACK_ROOM, which no other is for */
 	/* Shrinkers alone are walked by the other two, which call count() and scan(). */
 	enum { REGISTRY_CALLBACKS, REGISTRY_COUNT, REGISTRY_SCAN } step;
 	struct registry_entry *group; /* from there on, and of its priority; NULL: all */

@@ -353,6 +353,15 @@ static void do_much(oomreclaim_group group, void *arg)
 	atomic_fetch_add(&job->told, 1);
 }
 
+/* By what the other has, and no more: it may be gone before it has said so. */
+static void grow_until_told(struct job *job, const struct job *other)
+{
+	for (size_t i = 0; i < 4 * MIB / BLOCK; i++)
+		CHECK(grows(job));
+	while (other->told == 0)
+		usleep(1000);
+}
+
 static void does_much(void)
 {
 	static struct job job, next, small;
@@ -365,20 +374,105 @@ static void does_much(void)
 	CHECK_EQ(oomreclaim_group_on_cancel(job.group, do_much, &job), 0);
 	CHECK_EQ(oomreclaim_group_on_cancel(next.group, do_much, &next), 0);
 	fill(&job, 5 * MIB);
-	while (job.told == 0)
-		CHECK(grows(&small));
+	grow_until_told(&small, &job);
 	CHECK_EQ(oomreclaim_group_enter(job.group), ROOT);
 	CHECK_EQ(oomreclaim_group_current(), ROOT);
 	CHECK_EQ(oomreclaim_group_on_cancel(job.group, do_much, &job), EINVAL);
 	pool_clear(&small.pool);
 	fill(&next, 5 * MIB);
-	while (next.told == 0)
-		CHECK(grows(&small));
+	grow_until_told(&small, &next);
 	/* It is in no group when it is called next, and is counted in none. */
 	CHECK_EQ(stats_of(elsewhere).threads, 0);
 	CHECK_EQ(small.told, 0);
 	finish(&small);
 	CHECK_EQ(oomreclaim_group_destroy(elsewhere, 0), 0);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_first(oomreclaim_group group, void *arg)
+{
+	pthread_mutex_lock(&lock);
+	end_job(group, arg);
+	pthread_mutex_unlock(&lock);
+}
+
+/* A function that waits for the thread which waits for it: for so long, and no longer. */
+static void locked(void)
+{
+	static struct job job, small;
+	oomreclaim_group tenant = make_tenant(8 * MIB);
+
+	begin_job(&job, tenant, "job");
+	begin_job(&small, tenant, "small");
+	CHECK_EQ(oomreclaim_group_set(small.group, OOMRECLAIM_GROUP_SCORE_ADJ, -1000), 0);
+	CHECK_EQ(oomreclaim_group_on_cancel(job.group, lock_first, &job), 0);
+	fill(&job, 5 * MIB);
+	pthread_mutex_lock(&lock);
+	while (grows(&small))
+		;
+	CHECK_EQ(errno, ENOMEM);
+	CHECK_EQ(job.told, 0);
+	pthread_mutex_unlock(&lock);
+	while (job.told == 0)
+		usleep(1000);
+	CHECK(grows(&small));
+	CHECK_EQ(stats_of(job.group).cancels, 1);
+	finish(&job);
+	finish(&small);
+}
+
+static void do_nothing(oomreclaim_group group, void *arg)
+{
+	(void)group, (void)arg;
+}
+
+static void *destroy_soon(void *arg)
+{
+	usleep(50000);
+	CHECK_EQ(oomreclaim_group_destroy(((struct job *)arg)->group, OOMRECLAIM_GROUP_FREE), 0);
+	return arg;
+}
+
+/* Whoever waits for a group that is destroyed goes on. */
+static void destroyed(void)
+{
+	static struct job job, small;
+	oomreclaim_group tenant = make_tenant(8 * MIB);
+	pthread_t thread;
+
+	begin_job(&job, tenant, "job");
+	begin_job(&small, tenant, "small");
+	CHECK_EQ(oomreclaim_group_on_cancel(job.group, do_nothing, NULL), 0);
+	fill(&job, 5 * MIB);
+	CHECK_EQ(pthread_create(&thread, NULL, destroy_soon, &job), 0);
+	for (size_t i = 0; i < 5 * MIB / BLOCK; i++)
+		CHECK(grows(&small));
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(small.told, 0);
+	finish(&small);
+	CHECK_EQ(oomreclaim_group_destroy(tenant, 0), 0);
+}
+
+/* A max below what is charged takes nothing away; the next that wants a page has to have some go. */
+static void below(void)
+{
+	static struct job job, small;
+	oomreclaim_group tenant = make_tenant(64 * MIB);
+
+	begin_job(&job, tenant, "job");
+	begin_job(&small, tenant, "small");
+	fill(&small, 2 * MIB);
+	fill(&job, 8 * MIB);
+	CHECK_EQ(oomreclaim_group_set(tenant, OOMRECLAIM_GROUP_MAX, 4 * MIB), 0);
+	usleep(10000);
+	CHECK_EQ(job.told + small.told, 0);
+	for (size_t i = 0; i < MIB / BLOCK; i++)
+		CHECK(grows(&small));
+	CHECK_EQ(job.told, 1);
+	CHECK(stats_of(tenant).charged <= 4 * MIB);
+	finish(&job);
+	finish(&small);
 }
 
 /* Bad handles. */
@@ -603,6 +697,9 @@ int main(int argc, char **argv)
 		{"blocks", blocks},
 		{"does-much", does_much},
 		{"bad", bad},
+		{"locked", locked},
+		{"destroyed", destroyed},
+		{"below", below},
 		{"queries", queries},
 		{"process", process},
 		{"process-queries", process_queries},

@@ -20,6 +20,7 @@ size_t fake_heap_evict_bytes;
 atomic_size_t fake_heap_evictable = SIZE_MAX;
 const struct heap_stats *fake_heap_stats;
 unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
+void (*fake_heap_on_group_evict)(void);
 
 /* All members are guarded by lock. */
 static struct {
@@ -266,6 +267,8 @@ static size_t group_evict(unsigned slot, size_t bytes)
 		return 0;
 	fake_heap_group_evictions--;
 	fake_heap_note('g');
+	if (fake_heap_on_group_evict != NULL)
+		fake_heap_on_group_evict();
 	return bytes;
 }
 

@@ -62,5 +62,6 @@ extern const struct heap_stats *fake_heap_stats;
 /* The slots of the group that all threads are in, and of the one that refuses; and how often one
    has something to give back, which leaves a g. */
 extern unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
+extern void (*fake_heap_on_group_evict)(void);
 
 #endif

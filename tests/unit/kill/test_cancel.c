@@ -142,7 +142,7 @@ Test(cancel, is_waited_for_with_an_end)
 	fake_clock_advance(2 * 50 * NSEC_PER_MSEC);
 	cr_expect_eq(step(), CANCEL_NOBODY, "the time of the request is over");
 	cr_expect_not(group_is_cancelled(job));
-	control.tried.cancel_ends_ns = 0;
+	control.tried.cancel_ends_ms = 0;
 	cr_expect_eq(step(), CANCEL_WAITED);
 }
 

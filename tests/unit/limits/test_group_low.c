@@ -104,6 +104,7 @@ Test(group_low, is_from_others_alone)
 	cr_expect_not(group_is_protected(tenant, 0));
 	cr_expect(group_is_protected(query, 0));
 	cr_expect_not(group_is_protected(other, 0));
+	cr_expect(group_mark_protected(0, 0));
 	cr_expect_not(group_mark_protected(query, 0));
 	cr_expect_not(group_is_protected(query, 0));
 }
@@ -206,6 +207,19 @@ Test(group_low, shrinkers_of_others_are_asked)
 	gives = 1;
 	cr_expect_null(strchr(run_round(0, false), 'K'));
 	cr_expect_not_null(strchr(fake_heap_trace(), 'o'));
+	gives = 0;
+	cr_expect_not_null(strchr(run_round(0, false), 'K'));
+}
+
+/* Wherever they stand among them. */
+Test(group_low, shrinkers_behind_others_are_not_forgotten)
+{
+	unsigned kept = add("kept", 0, 100, 100), other = add("other", 0, 100, 0);
+
+	register_shrinker_in(other, "o", 9);
+	register_shrinker_in(kept, "K", 9);
+	gives = 1;
+	cr_expect_null(strchr(run_round(0, false), 'K'));
 	gives = 0;
 	cr_expect_not_null(strchr(run_round(0, false), 'K'));
 }

@@ -111,7 +111,7 @@ static enum group_choice choose(unsigned in)
 static void expect_chosen(unsigned in, unsigned slot)
 {
 	cr_expect_eq(choose(in), GROUP_CHOSEN);
-	cr_expect_eq(victim.handle, group_handle(slot), "%s", victim.name);
+	cr_expect_eq(victim.slot, slot, "%s", victim.name);
 }
 
 Test(group_victim, is_the_worst)
@@ -184,9 +184,9 @@ Test(group_victim, has_what_is_below_it_and_cannot_be_told)
 	cr_expect(group_charge(arena_of(single), 1));
 	/* Both parts of it. */
 	group_uncharge(arena_of(job), 1000);
-	cr_expect(group_victim_is_dying(group_handle(job)));
+	cr_expect(group_victim_is_dying(job));
 	group_uncharge(arena_of(part), 1625);
-	cr_expect_not(group_victim_is_dying(group_handle(job)));
+	cr_expect_not(group_victim_is_dying(job));
 	cr_expect(group_charge(arena_of(part), 1));
 }
 
@@ -207,7 +207,7 @@ Test(group_victim, has_as_much_as_a_costly_request_wants)
 	group_set_score_adj(small, 100);
 	cr_expect_eq(choose_for(0, 3001), GROUP_NOBODY);
 	cr_expect_eq(choose_for(0, 3000), GROUP_CHOSEN);
-	cr_expect_eq(victim.handle, group_handle(large));
+	cr_expect_eq(victim.slot, large);
 }
 
 /* ---- While one is dying ---- */
@@ -222,15 +222,15 @@ Test(group_victim, is_alone)
 	other = add_job("other", 0, 500);
 	expect_chosen(tenant, large);
 	cr_expect_eq(choose(tenant), GROUP_DYING);
-	cr_expect_eq(victim.handle, group_handle(large));
+	cr_expect_eq(victim.slot, large);
 	cr_expect_eq(choose(0), GROUP_DYING);
 	/* It is none of theirs. */
 	expect_chosen(other, other);
 	fake_clock_advance(GRACE_NS - 1);
-	cr_expect(group_victim_is_dying(group_handle(large)));
+	cr_expect(group_victim_is_dying(large));
 	cr_expect_eq(choose(tenant), GROUP_DYING);
 	fake_clock_advance(1);
-	cr_expect_not(group_victim_is_dying(group_handle(large)));
+	cr_expect_not(group_victim_is_dying(large));
 	/* It is left out of account, and gets nothing all the same. */
 	cr_expect(group_is_cancelled(large));
 	expect_chosen(tenant, small);
@@ -291,14 +291,13 @@ Test(group_victim, ends_with_a_new_function)
 Test(group_victim, is_gone)
 {
 	unsigned job = add_job("job", 0, 8000);
-	oomreclaim_group handle = group_handle(job);
 
 	expect_chosen(0, job);
 	group_charge_arena_to(arena_of(job), 0);
 	group_lock();
 	group_remove(job);
 	group_unlock();
-	cr_expect_not(group_victim_is_dying(handle));
+	cr_expect_not(group_victim_is_dying(job));
 	cr_expect_eq(choose(0), GROUP_NOBODY);
 	/* The next in its place begins anew. */
 	while (group_handle(job) == 0)
@@ -409,7 +408,7 @@ static void choose_and_give(void)
 		/* Nobody else is chosen before it has ended. */
 		if (atomic_fetch_add(&chosen, 1) != 0)
 			abort();
-		slot = group_find(one.handle);
+		slot = one.slot;
 		if (!group_is_cancelled(slot))
 			abort();
 		atomic_fetch_sub(&chosen, 1);

@@ -170,6 +170,21 @@ Test(high, is_given_back_before_anybody_is_asked)
 	cr_expect_str_eq(fake_heap_trace(), "fgCfg");
 }
 
+static void give_free(void)
+{
+	group_uncharge(ARENA, 500);
+}
+
+/* Nobody is, where that does. */
+Test(high, is_given_back_alone)
+{
+	go_above();
+	fake_heap_group_evictions = 3;
+	fake_heap_on_group_evict = give_free;
+	high_reclaim_if_due();
+	cr_expect_str_eq(fake_heap_trace(), "fg");
+}
+
 /* The wait ends, with time or with what others free. */
 Test(high, is_waited_for_with_an_end)
 {
