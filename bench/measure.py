@@ -176,12 +176,16 @@ def is_over(past, plan):
                      or past[-1]["seconds"] >= plan.once_from)
 
 
+def is_late(plan):
+    return plan.until is not None and time.monotonic() > plan.until
+
+
 def interleave(command, chosen, plan, limit=NO_LIMIT, step=None):
     """A B C A B C: whatever else the machine does meets all alike. Cells by name."""
     outcomes = {allocator.name: [] for allocator in chosen}
     step = step or (lambda what: None)
     for turn in range(-plan.warmup, plan.rounds):
-        if turn > 0 and plan.until and time.monotonic() > plan.until:
+        if turn > 0 and is_late(plan):
             break
         for allocator in chosen:
             past = outcomes[allocator.name]
@@ -200,7 +204,7 @@ def repeat(command, chosen, plan, limit, step, outcomes):
     for _ in range(plan.repeats):
         again = [one for one in chosen if not is_over(outcomes[one.name], plan)
                  and any(idle.is_disturbed(run.get("others")) for run in outcomes[one.name])]
-        if not again or plan.until and time.monotonic() > plan.until:
+        if not again or is_late(plan):
             return
         idle.wait(SETTLE_SECONDS, step, looks=1)
         for allocator in again:

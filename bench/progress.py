@@ -50,11 +50,23 @@ class Progress:
             self.out.write("\r" + " " * LINE + "\r")
 
 
+class Deadline:
+    """The time of the whole, divided among those of its parts that can be cut short, by weight."""
+
+    def __init__(self, seconds, weights):
+        self.end, self.weights = time.monotonic() + seconds, dict(weights)
+
+    def share(self, part, cases):
+        """Of what is left for this part and those behind it."""
+        left, whole = max(0.0, self.end - time.monotonic()), sum(self.weights.values())
+        return Share(left * self.weights.pop(part) / whole, cases)
+
+
 class Share:
     """The time of a part, divided among its cases: what one does not need is for those behind it."""
 
     def __init__(self, seconds, cases):
-        self.end = time.monotonic() + seconds if seconds else None
+        self.end = time.monotonic() + seconds if seconds is not None else None
         self.cases = cases
 
     def until(self):

@@ -21,7 +21,8 @@ import refusals
 import report
 import suite
 
-PARTS = ("fast", "workloads", "apart", "programs", "limits", "ladder", "refusals")
+# In the order in which they run: what can't be cut short comes first.
+PARTS = ("fast", "ladder", "refusals", "workloads", "apart", "programs", "limits")
 FORMAT = 2  # of results.json
 
 
@@ -37,6 +38,7 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, help="runs of each case")
     parser.add_argument("--warmup", type=int, metavar="ROUNDS",
                         help="runs of each case before them, of which nothing is kept (1)")
+    parser.add_argument("--minutes", type=float, help="for all of it, but for building (56; 9 with --quick)")
     parser.add_argument("--wait", type=float, metavar="SECONDS",
                         help="wait so long at most until the machine is idle (300; 30 with --quick), and "
                         "repeat runs in which others took over a tenth of it; 0: neither")
@@ -55,8 +57,8 @@ def parse(argv):
     parser.add_argument("--from", dest="source", metavar="JSON",
                         help="measure nothing; report on these results")
     arguments = parser.parse_args(argv)
-    for name in ("scale", "rounds"):
-        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
+    for name in ("scale", "rounds", "minutes"):
+        if getattr(arguments, name) is not None and getattr(arguments, name) <= 0:
             parser.error(f"--{name} must be above 0")
     for name in ("warmup", "wait"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 0:
@@ -71,7 +73,7 @@ def settings_of(arguments):
     if arguments.rounds:
         settings["rounds"] = settings["limit_rounds"] = arguments.rounds
         settings["program_rounds"] = arguments.rounds
-    for name in ("warmup", "wait"):
+    for name in ("minutes", "warmup", "wait"):
         if getattr(arguments, name) is not None:
             settings[name] = getattr(arguments, name)
     if not settings["wait"]:
@@ -104,8 +106,10 @@ class Bench:
                       "apart": suite.listed(self.program, "--list-apart"), "programs": programs.NAMES}
         self.choose_names(arguments.workload)
         self.kinds, self.notes = suite.limit_kinds()
-        self.progress = progress_of.Progress(max(1, self.count_steps()),
-                                             seconds=60 * self.settings["minutes"])
+        seconds = 60 * self.settings["minutes"]
+        self.progress = progress_of.Progress(max(1, self.count_steps()), seconds=seconds)
+        self.deadline = progress_of.Deadline(
+            seconds, {part: weight for part, weight in suite.WEIGHTS.items() if part in self.parts})
 
     def choose_names(self, wanted):
         if not wanted:
@@ -138,8 +142,7 @@ class Bench:
         self.notes += more
 
     def group(self, results, part, cases, plan, means):
-        rows = suite.run_cases(cases, self.columns, plan,
-                               progress_of.Share(self.settings["shares"][part], len(cases)),
+        rows = suite.run_cases(cases, self.columns, plan, self.deadline.share(part, len(cases)),
                                self.progress)
         results[part], results[means] = rows, figures.geometric_means(rows, self.columns)
 
@@ -162,8 +165,9 @@ class Bench:
             self.group(results, "programs", cases, self.program_plan(), "program_means")
 
     def limits(self, results):
+        share = self.deadline.share("limits", suite.count_limit_cases(self.settings, self.kinds))
         results["limits"] = suite.run_limits(self.program, self.chosen, self.settings, self.kinds,
-                                             self.plan, self.progress)
+                                             self.plan, share, self.progress)
         results["by_hand"] = suite.by_hand(self.program, self.chosen, self.settings,
                                            results["limits"], self.plan, self.progress.step)
 

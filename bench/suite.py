@@ -7,19 +7,17 @@ import subprocess
 import figures
 import limits
 import measure
-import progress as progress_of
 
-# "minutes" are the whole's; of them each part has its share, so many seconds, and the rest is for what
-# is not cut short (the fast path, the ladder, refusals) and for building.
-QUICK = {"minutes": 10, "rounds": 3, "warmup": 1, "scale": 25, "threads": [1, 2],
+# "minutes": of the whole, but for installing and building. What can't be cut short (the fast path, the
+# ladder, refusals) comes first; the rest is divided among the other parts by "weights".
+QUICK = {"minutes": 9, "rounds": 3, "warmup": 1, "scale": 25, "threads": [1, 2],
          "limit_rounds": 1, "limit_scale": 10, "limit_workloads": ["cache", "parser"], "seconds": 20,
-         "limit_seconds": 20, "program_rounds": 2, "program_scale": 20, "repeats": 1, "wait": 30,
-         "shares": {"workloads": 120, "apart": 100, "programs": 120, "limits": 100}}
-FULL = {"minutes": 60, "rounds": 5, "warmup": 1, "scale": 100, "threads": [1, 2, 4, 16],
+         "limit_seconds": 20, "program_rounds": 2, "program_scale": 20, "repeats": 1, "wait": 30}
+FULL = {"minutes": 56, "rounds": 5, "warmup": 1, "scale": 100, "threads": [1, 2, 4, 16],
         "limit_rounds": 3, "limit_scale": 40,
         "limit_workloads": ["cache", "parser", "survivors", "large"], "seconds": 60,
-        "limit_seconds": 30, "program_rounds": 5, "program_scale": 100, "repeats": 2, "wait": 300,
-        "shares": {"workloads": 900, "apart": 500, "programs": 600, "limits": 850}}
+        "limit_seconds": 30, "program_rounds": 5, "program_scale": 100, "repeats": 2, "wait": 300}
+WEIGHTS = {"workloads": 9, "apart": 5, "programs": 6, "limits": 9}
 WORKLOAD = "bench/workloads/workload"  # below the build directory
 PAIR = ("oomreclaim", "jemalloc")  # without which there is nothing to compare
 # Some take a hundred times as long as others: once shows it.
@@ -104,10 +102,12 @@ def count_limit_runs(chosen, settings, kinds):
     return len(settings["limit_workloads"]) * (columns + each * (others + budget)) + by_hand
 
 
-def run_limits(program, chosen, settings, kinds, plan, progress):
+def count_limit_cases(settings, kinds):
+    return len(settings["limit_workloads"]) * (1 + len(limits.STEPS) * len(kinds))
+
+
+def run_limits(program, chosen, settings, kinds, plan, share, progress):
     columns, plan = with_retain_off(chosen), limit_plan(plan, settings)
-    share = progress_of.Share(settings["shares"]["limits"],
-                              len(settings["limit_workloads"]) * (1 + len(limits.STEPS) * len(kinds)))
     rows = []
     for name in settings["limit_workloads"]:
         words = command(program, name, LIMIT_THREADS, settings["limit_scale"])

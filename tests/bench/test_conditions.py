@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -153,6 +154,17 @@ class Time(unittest.TestCase):
             self.assertEqual([share.until() for _ in range(3)], [25.0, 40.0, 200.0])
         self.assertIsNone(progress.Share(None, 4).until())
 
+    def test_what_was_taken_before_shortens_all(self):
+        """By weight: a part has its share of what is left, not of what there was."""
+        with mock.patch("time.monotonic", side_effect=[0.0, 20.0, 20.0, 80.0, 80.0]):
+            deadline = progress.Deadline(100, {"a": 3, "b": 1})
+            self.assertEqual(deadline.share("a", 1).end, 20.0 + 60.0)
+            self.assertEqual(deadline.share("b", 1).end, 100.0)
+
+    def test_no_time_is_left(self):
+        with mock.patch("time.monotonic", side_effect=[0.0, 200.0, 200.0, 201.0]):
+            self.assertEqual(progress.Deadline(100, {"a": 1}).share("a", 5).until(), 201.0)
+
     def test_progress_is_there_at_once(self):
         out = io.StringIO()
         shown = progress.Progress(40, out, seconds=600)
@@ -161,6 +173,26 @@ class Time(unittest.TestCase):
         shown.step("a")
         shown.settle(40)
         self.assertEqual(shown.done, 40)
+
+
+class Script(unittest.TestCase):
+    """script/bench before the runner has a word: with stubs, in a directory of its own."""
+
+    def test_it_says_what_it_does_from_the_first_second(self):
+        source = os.path.join(os.path.dirname(support.SOURCE), "script", "bench")
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("script/bootstrap", "bin/meson", "bin/ninja"):
+                path = written(directory, name, f"#!/bin/sh\necho stub {os.path.basename(name)} >&2\n")
+                os.chmod(path, 0o755)
+            shutil.copy(source, os.path.join(directory, "script", "bench"))
+            written(directory, "bench/run.py", "print('the runner')\n")
+            done = subprocess.run([os.path.join(directory, "script", "bench"), "--quick"], text=True,
+                                  check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  env={**os.environ, "PATH": f"{directory}/bin:{os.environ['PATH']}"})
+        self.assertEqual(done.stderr.splitlines(), [
+            "bench: looking for what is missing", "stub bootstrap",
+            "bench: setting up the build directory", "stub meson", "bench: building", "stub ninja"])
+        self.assertEqual(done.stdout, "the runner\n")
 
 
 class Launch(unittest.TestCase):

@@ -172,6 +172,24 @@ class Whole(unittest.TestCase):
         for outside in ("<script", "<link", "<img", 'src="'):
             self.assertNotIn(outside, page)
 
+    def test_time_is_kept(self):
+        """A thousand rounds were asked for; there is time for few, and the report says how many."""
+        with tempfile.TemporaryDirectory() as out:
+            status, text, results = support.run(
+                "run.py", out, "--quick", "--only", "workloads", "--workload", "churn", "--scale", "1",
+                "--rounds", "1000", "--minutes", "0.05", "--wait", "0", "--library", support.LIBRARY)
+        self.assertEqual(status, 0, text)
+        for row in results["workloads"]:
+            rounds = len(row["allocators"]["glibc"]["seconds"]["runs"])
+            self.assertLess(0, rounds)
+            self.assertLess(rounds, 1000)
+        self.assertIn("workloads, cases with fewer rounds than 1000", text)
+
+    def test_bad_usage(self):
+        for words in (["--rounds", "0"], ["--minutes", "0"], ["--warmup", "-1"], ["--peer", "x"]):
+            with tempfile.TemporaryDirectory() as out:
+                self.assertEqual(support.run("run.py", out, *words)[0], 2, words)
+
     def test_unknown_workload(self):
         with tempfile.TemporaryDirectory() as out:
             status, text, _ = support.run("run.py", out, "--workload", "nonsense")
