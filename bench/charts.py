@@ -17,7 +17,8 @@ MARKERS = {"oomreclaim": "o", "jemalloc": "s", "jemalloc-noretain": "D", "glibc"
            "mimalloc": "v", "tcmalloc": "P"}
 INK = theme.INK[0]
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "oomreclaim", "font.size": 9,
-         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
+         "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+         "axes.axisbelow": True,
          "grid.color": theme.GRID[0], "grid.alpha": 0.4, "legend.frameon": False,
          "font.family": "sans-serif", "text.color": INK, "axes.labelcolor": INK,
          "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -114,7 +115,8 @@ def draw_steps(axes, steps, name, free, colour):
     cells = [row["allocators"][name] for row in steps]
     x = [row["percent"] for row in steps]
     y = [throughput(free, cell) for cell in cells]
-    axes.plot(x, y, color=colour, marker=MARKERS.get(name, "o"), markersize=4, linewidth=1.2, label=name)
+    axes.plot(x, y, color=colour, marker=MARKERS.get(name, "o"), markersize=4, linewidth=1.2,
+              label=name)
     spans = [reach(free, cell) for cell in cells]
     axes.errorbar(x, y, [[low for low, _ in spans], [high for _, high in spans]],
                   **{**WHISKER, "ecolor": colour})
@@ -123,7 +125,7 @@ def draw_steps(axes, steps, name, free, colour):
 
 
 def under_limits(rows, title, reference="jemalloc"):
-    """One panel for each kind of limit: speed against the limit. What did not finish is a cross at 0."""
+    """A panel for each kind of limit: speed against the limit. What did not finish is a cross at 0."""
     free = next(row for row in rows if row["limit"] == "none")["allocators"]
     kinds = [kind for kind in limits.KINDS if any(row["limit"] == kind for row in rows)]
     if not kinds:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Whether the machine was ours: what others took of its processors, and waiting until they take little."""
+"""Whether the machine was ours: what others took of its processors; waiting until that is little."""
 
 import os
 import re
@@ -13,7 +13,7 @@ QUIET_LOOKS = 3        # so many in a row
 
 
 def busy_seconds(path="/proc/stat"):
-    """Processor time of everybody since boot, the hypervisor's other guests included. None if unknown."""
+    """Processor time of all since boot, a hypervisor's other guests included. None if unknown."""
     try:
         with open(path, encoding="ascii") as file:
             found = re.match(r"cpu +([\d ]+)", file.read())

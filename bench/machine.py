@@ -76,5 +76,5 @@ def notes(about):
     if share is None:
         yield "Whether other programs took processor time can't be told: /proc/stat says nothing."
     elif idle.is_disturbed(share):
-        yield (f"The machine was busy: others took {share:.0%} of it after {about['waited_seconds']:.0f} "
-               "seconds of waiting for them to end. Times are noisy.")
+        yield (f"The machine was busy: others took {share:.0%} of it after "
+               f"{about['waited_seconds']:.0f} seconds of waiting for them to end. Times are noisy.")

@@ -9,7 +9,7 @@ MOST = 1000  # combinations: more are a mistake
 
 
 def scan(first, last, step):
-    """Numbers from first to last, the last included where a step meets it. As they are written: no 0.30000000000004."""
+    """Numbers from first to last, the last included where a step meets it: decimal, as they are written."""
     try:
         first, last, step = (decimal.Decimal(text) for text in (first, last, step))
     except decimal.InvalidOperation:
@@ -22,8 +22,8 @@ def scan(first, last, step):
 
 
 def combinations(lists, scans, step, words):
-    """Every combination, as a dictionary by name; one empty one where there are no parameters. ValueError
-    where names are wrong, or not in any of the words."""
+    """Every combination, as a dictionary by name; one empty one where there are no parameters.
+    ValueError where names are wrong, or not in any of the words."""
     values = [(name, text.split(",")) for name, text in lists]
     values += [(name, scan(first, last, step)) for name, first, last in scans]
     names, count = [name for name, _ in values], 1

@@ -109,7 +109,7 @@ def allocators(library, named=()):
 def named(text):
     """NAME=FILE of --peer, for argparse: what is wrong is its ValueError."""
     name, equals, file = text.partition("=")
-    if not equals or not re.fullmatch(r"[\w.+-]+", name) or name == "oomreclaim" or name == "jemalloc":
+    if not equals or not re.fullmatch(r"[\w.+-]+", name) or name in ("oomreclaim", "jemalloc"):
         raise ValueError(text)
     if not os.path.isfile(file):
         raise ValueError(f"{file}: no such file")
@@ -117,7 +117,7 @@ def named(text):
 
 
 def choose(library, extra=(), names=None, always=()):
-    """Those of --allocators, by name; the main ones where none are named. The user's own are always there."""
+    """Those of --allocators, by name; the main ones where none are named. The user's own always."""
     found = allocators(library, extra)
     names = [*(names.split(",") if names else MAIN), *always, *(name for name, _ in extra)]
     unknown = set(names) - {one.name for one in found}

@@ -28,7 +28,8 @@ def script(name):
 
 def python(name, size, *before):
     return Program(f"python-{name}" + ("-malloc" if before else ""), (PYTHON,), "python3", size,
-                   lambda directory, size: [*before, PYTHON, "-B", script("python.py"), name, str(size)])
+                   lambda directory, size: [*before, PYTHON, "-B", script("python.py"), name,
+                                            str(size)])
 
 
 def write(directory, name, text):
@@ -96,13 +97,13 @@ def write_repository(directory, size):
             lines += [f"M 100644 inline d{number % 7}/f{number}", f"data {len(text)}", text]
     env = git_environment(directory)
     subprocess.run(["git", "init", "-q", "-b", "main", directory + "/repository"], env=env, check=True)
-    subprocess.run(["git", "-C", directory + "/repository", "fast-import", "--quiet"], env=env, text=True,
-                   input="\n".join(lines) + "\n", check=True)
+    subprocess.run(["git", "-C", directory + "/repository", "fast-import", "--quiet"], env=env,
+                   text=True, input="\n".join(lines) + "\n", check=True)
 
 
 def git_command(directory, _):
-    return ["env", f"HOME={directory}", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "sh", "-c",
-            'git -C "$0" repack -adfq --window=20 && git -C "$0" log -p --stat >"$0.log" && '
+    return ["env", f"HOME={directory}", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+            "sh", "-c", 'git -C "$0" repack -adfq --window=20 && git -C "$0" log -p --stat >"$0.log" && '
             'git -C "$0" fsck --no-progress >"$0.log"', directory + "/repository"]
 
 
@@ -116,7 +117,8 @@ ALL = (
     python("objects", 40, "env", "PYTHONMALLOC=malloc"),
     Program("sqlite3", ("sqlite3",), "sqlite3", 80000,
             lambda directory, size: ["sqlite3", ":memory:", f".read {directory}/in.sql"], write_sql),
-    Program("redis", ("redis-server", "redis-benchmark", "redis-cli"), "redis-server, redis-tools", 25000,
+    Program("redis", ("redis-server", "redis-benchmark", "redis-cli"), "redis-server, redis-tools",
+            25000,
             lambda directory, size: [script("redis.sh"), directory, str(size)]),
     Program("gcc", ("gcc",), "gcc", 200,
             lambda directory, size: ["gcc", "-O2", "-c", f"{directory}/large.c", "-o",

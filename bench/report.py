@@ -38,17 +38,17 @@ ABOUT_LIMITS = ("Seconds; the number of refused allocations behind them where th
                 "means that the runs differed by more than a fifth, ! that others took over a "
                 "tenth of the machine.")
 
-ABOUT_TIME = ("Seconds, medians. ~ means that the runs differed by more than a fifth, ! that others took over "
-              "a tenth of the machine in a run, repeated or not.")
+ABOUT_TIME = ("Seconds, medians. ~ means that the runs differed by more than a fifth, ! that "
+              "others took over a tenth of the machine in a run, repeated or not.")
 
-ABOUT_FREE = ("{}. Means and standard deviations of the wall's time; medians of the rest. Relative: to the least "
-              "mean of all.")
+ABOUT_FREE = ("{}. Means and standard deviations of the wall's time; medians of the rest. "
+              "Relative: to the least mean of all.")
 
-ABOUT_APART = ("Workloads of the kinds that well-known benchmarks of allocators are. No setting was chosen "
-               "by them.")
+ABOUT_APART = ("Workloads of the kinds that well-known benchmarks of allocators are. No setting "
+               "was chosen by them.")
 
-ABOUT_PROGRAMS = ("Whole programs with the allocator preloaded, their start-up included, and what they start. "
-                  "The peak is of the largest process; servers and clients count as one.")
+ABOUT_PROGRAMS = ("Whole programs with the allocator preloaded, their start-up included, and "
+                  "what they start. The peak is of the largest process; servers and clients count as one.")
 
 # (key of the rows, title, words).
 GROUPS = (("workloads", "Workloads", ""), ("apart", "Apart from tuning", ABOUT_APART),
@@ -138,8 +138,8 @@ def group_sections(part, title, words, results):
     yield (f"{prefix}means", head + "Geometric means of the ratios to jemalloc", words,
            [tables.means_table(results[MEANS_OF[part]])])
     yield f"{prefix}time", head + "Time", ABOUT_TIME, [tables.seconds_table(rows)]
-    yield (f"{prefix}cpu", head + "Processor time", "Seconds, user and system, of all threads and children; "
-           "starting and ending included.", [tables.cpu_table(rows)])
+    yield (f"{prefix}cpu", head + "Processor time",
+           "Seconds, user and system, of all threads and children; starting and ending included.", [tables.cpu_table(rows)])
     yield f"{prefix}rss", head + "Peak RSS", "MiB.", [tables.rss_table(rows)]
     yield f"{prefix}faults", head + "Page faults", "", [tables.faults_table(rows)]
     if any("address_peak_bytes" in cell for row in rows for cell in row["allocators"].values()):

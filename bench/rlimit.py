@@ -35,20 +35,21 @@ exit status: 0; 1 if no command ended well under any allocator; 2 for wrong usag
 
 def add_runs(parser):
     group = parser.add_argument_group("how it is run")
-    group.add_argument("--rounds", "--runs", type=int, default=3, metavar="N", help="runs of each case (3)")
+    group.add_argument("--rounds", "--runs", type=int, default=3, metavar="N",
+                       help="runs of each case (3)")
     group.add_argument("--warmup", type=int, default=0, metavar="N",
                        help="runs of each case before them, of which nothing is kept (0)")
-    group.add_argument("--prepare", metavar="COMMAND", help="a shell's command before each run, warm-ups "
-                       "included; it is not measured, nor limited")
+    group.add_argument("--prepare", metavar="COMMAND",
+                       help="a shell's command before each run, warm-ups included; it is not measured, nor limited")
     group.add_argument("--timeout", type=float, default=120, metavar="SECONDS",
                        help="a run that takes longer hangs (120)")
-    group.add_argument("--wait", type=float, default=10, metavar="SECONDS", help="wait so long at most for "
-                       "an idle machine, and repeat once a run in which other programs took more than a "
-                       "tenth of it; 0: neither (10)")
+    group.add_argument("--wait", type=float, default=10, metavar="SECONDS",
+                       help="wait so long at most for an idle machine, and repeat once a run in which "
+                       "other programs took more than a tenth of it; 0: neither (10)")
     group.add_argument("--parameter-list", "-L", nargs=2, action="append", default=[],
-                       metavar=("NAME", "VALUES"), help="for each of the values, with commas between them: "
-                       "{NAME} in the command and in --prepare is that value; of several lists every "
-                       "combination")
+                       metavar=("NAME", "VALUES"),
+                       help="for each of the values, with commas between them: {NAME} in the command "
+                       "and in --prepare is that value; of several lists every combination")
     group.add_argument("--parameter-scan", "-P", nargs=3, action="append", default=[],
                        metavar=("NAME", "FROM", "TO"), help="the same for a range of numbers")
     group.add_argument("--parameter-step", "-D", metavar="STEP", default="1",

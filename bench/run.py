@@ -27,10 +27,11 @@ FORMAT = 2  # of results.json
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(prog="script/bench", description="Benchmarks of oomreclaim "
-                                     "beside its peers, all preloaded into the same programs. Within an "
-                                     "hour, or ten minutes with --quick: where time is short a case has "
-                                     "fewer rounds, one at least, and the figures say how many.")
+    parser = argparse.ArgumentParser(prog="script/bench", description=
+                                     "Benchmarks of oomreclaim beside its peers, all preloaded into the "
+                                     "same programs. Within an hour, or ten minutes with --quick: where "
+                                     "time is short a case has fewer rounds, one at least, and the "
+                                     "figures say how many.")
     parser.add_argument("--quick", action="store_true", help="within ten minutes on two processors")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part; may be repeated")
     parser.add_argument("--workload", action="append", help="this workload or program; may be repeated")
@@ -38,10 +39,11 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, help="runs of each case")
     parser.add_argument("--warmup", type=int, metavar="ROUNDS",
                         help="runs of each case before them, of which nothing is kept (1)")
-    parser.add_argument("--minutes", type=float, help="for all of it, but for building (56; 9 with --quick)")
+    parser.add_argument("--minutes", type=float,
+                        help="for all of it, but for building (56; 9 with --quick)")
     parser.add_argument("--wait", type=float, metavar="SECONDS",
-                        help="wait so long at most until the machine is idle (300; 30 with --quick), and "
-                        "repeat runs in which others took over a tenth of it; 0: neither")
+                        help="wait so long at most until the machine is idle (300; 30 with --quick), "
+                        "and repeat runs in which others took over a tenth of it; 0: neither")
     parser.add_argument("--peer", action="append", type=peers.named, default=[], metavar="NAME=FILE",
                         help="this shared library as well; may be repeated")
     parser.add_argument("--allocators", help="only these, by name: "
@@ -49,8 +51,8 @@ def parse(argv):
                         "tbbmalloc,scudo are there too; oomreclaim and jemalloc always")
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--library", help="the library; default: the one in the build directory")
-    parser.add_argument("--out", default="bench-results", help="where to write results.json, results.csv, "
-                        "report.md and report.html")
+    parser.add_argument("--out", default="bench-results",
+                        help="where to write results.json, results.csv, report.md and report.html")
     parser.add_argument("--export-csv", metavar="FILE", help="write the figures there too")
     parser.add_argument("--export-markdown", metavar="FILE", help="write the tables there too")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks/ too")

@@ -12,8 +12,8 @@ def mib(count):
 
 
 def figure(cell, key, form):
-    """A cell's figure, ~ before it where runs differ widely, ! where others took much of the machine; or
-    what happened instead."""
+    """A cell's figure, ~ before it where runs differ widely, ! where others took much of the machine;
+    or what happened instead."""
     if not cell:
         return ""
     if cell["status"] in MARKS:
@@ -68,7 +68,7 @@ def seconds_of(cell, key, part="median"):
 
 
 def free_table(rows):
-    """Each command under each allocator: what hyperfine tells, and memory; in relation to the fastest."""
+    """Each command under each allocator: what hyperfine tells, and memory; beside the fastest."""
     rows = [row for row in rows if row["limit"] == "none"]
     table = [["command", "allocator", "mean s", "deviation", "least", "most", "user s", "system s",
               "peak RSS MiB", "page faults", "relative"]]
@@ -165,10 +165,11 @@ def doubts(part, rows, rounds):
     fewer = [f"{which}: {len(cell['seconds']['runs'])}" for which, cell in planned
              if len(cell["seconds"]["runs"]) < rounds]
     odd = [f"{which}: {line}" for which, cell in cells for line in outlier_lines(cell["seconds"])]
-    for what, found in (("cases in which runs differed by over a fifth", wide),
-                        ("cases in which others took over a tenth of the machine in a run, repeated or not", busy),
-                        (f"cases with fewer rounds than {rounds}, as they took 5 s or time was short", fewer),
-                        ("outliers", odd)):
+    for what, found in (
+            ("cases in which runs differed by over a fifth", wide),
+            ("cases in which others took over a tenth of the machine in a run, repeated or not", busy),
+            (f"cases with fewer rounds than {rounds}, as they took 5 s or time was short", fewer),
+            ("outliers", odd)):
         if found:
             yield some(f"{part}, {what}", found)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Colours of charts and page, by day and by night: the reader's own setting chooses (prefers-color-scheme)."""
+"""Colours of charts and page, by day and by night, as the reader's system is set."""
 
 import re
 

@@ -17,8 +17,10 @@ import theme
 
 
 def cell(*seconds, status="ok", **more):
-    return {"status": status, "detail": "", **({"seconds": figures.summary(seconds)} if seconds else {}),
-            "disturbed": 0, "others": 0.0, **{key: figures.summary(value) for key, value in more.items()}}
+    if seconds:
+        more["seconds"] = seconds
+    return {"status": status, "detail": "", "disturbed": 0, "others": 0.0,
+            **{key: figures.summary(value) for key, value in more.items()}}
 
 
 ROWS = [{"workload": "w", "threads": 2, "allocators": {

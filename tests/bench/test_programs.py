@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The workloads of others' kinds and the whole programs, a hundredth of each: do they work, and are they told of?"""
+"""A hundredth of the workloads of others' kinds and of the programs: they work, and are told of."""
 
 import os
 import subprocess

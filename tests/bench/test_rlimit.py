@@ -67,8 +67,8 @@ class Rlimit(unittest.TestCase):
 
     def test_help_has_every_option(self):
         _, text, _ = self.bench(options=["--help"])
-        for word in ("--warmup", "--prepare", "--parameter-list", "--parameter-scan", "--parameter-step",
-                     "--export-csv", "--export-markdown", "--peer", "--wait", "examples:",
+        for word in ("--warmup", "--prepare", "--parameter-list", "--parameter-scan",
+                     "--parameter-step", "--export-csv", "--export-markdown", "--peer", "--wait", "examples:",
                      "exit status:"):
             self.assertIn(word, text)
 
@@ -85,7 +85,7 @@ class Rlimit(unittest.TestCase):
                              [{"word": word, "n": n} for word in ("a", "b c") for n in "12"])
             with open(log, encoding="ascii") as file:
                 lines = file.read().splitlines()
-            # Each twice and once to warm up, under both allocators, and each with its preparation before it.
+            # Each twice and once to warm up, under both allocators, its preparation before each.
             self.assertEqual(lines[0:4], ["before 1", "a 1", "before 1", "a 1"])
             self.assertEqual(collections.Counter(lines), {
                 "a 1": 6, "a 2": 6, "b c 1": 6, "b c 2": 6, "before 1": 12, "before 2": 12})
