@@ -2,6 +2,7 @@
 """Charts of the results as SVG, by matplotlib."""
 
 import io
+import math
 import re
 
 import matplotlib
@@ -25,6 +26,7 @@ STYLE = {"svg.fonttype": "none", "svg.hashsalt": "oomreclaim", "font.size": 9,
          "figure.facecolor": theme.PAPER[0], "axes.facecolor": theme.PAPER[0],
          "savefig.facecolor": theme.PAPER[0]}
 CUT = 2.5             # ratios above it are cut off, and their numbers written there
+GROUPS_MAX = 16       # of bars, in a row
 WHISKER = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "capsize": 0}
 
 
@@ -71,27 +73,37 @@ def draw_bars(axes, rows, name, key, places, width, colour):
                       fontsize=6)
 
 
+def draw_group(axes, rows, key, names):
+    """One row of a chart: a group of bars for each case."""
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        places = [x + (i - (len(names) - 1) / 2) * width for x in range(len(rows))]
+        draw_bars(axes, rows, name, key, places, width, theme.colour(name, names))
+    axes.axhline(1, color=INK, linewidth=0.8)
+    axes.set_ylim(0, CUT)
+    axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_xticks(range(len(rows)), [f"{row['workload']} {row.get('threads') or ''}" for row in rows],
+                    rotation=60, ha="right")
+    axes.set_yticks([0, 0.5, 1, 1.5, 2, CUT])
+    axes.grid(axis="x", visible=False)
+    axes.set_ylabel("ratio to libjemalloc.so.2")
+
+
 def ratios(rows, key, title):
-    """A group of bars for each case: how much of jemalloc's figure each allocator takes."""
+    """How much of jemalloc's figure each allocator takes, in as many rows as are legible on a page."""
     names = [name for name in rows[0]["allocators"] if name != "jemalloc"]
-    labels = [f"{row['workload']} {row['threads']}" if row.get("threads") else row["workload"]
-              for row in rows]
+    count = math.ceil(len(rows) / GROUPS_MAX)
+    each = math.ceil(len(rows) / count)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(max(7, 0.085 * len(rows) * (len(names) + 1.5)), 3.2))
-        width = 0.8 / len(names)
-        for i, name in enumerate(names):
-            places = [x + (i - (len(names) - 1) / 2) * width for x in range(len(rows))]
-            draw_bars(axes, rows, name, key, places, width, theme.colour(name, names))
-        axes.axhline(1, color=INK, linewidth=0.8)
-        axes.set_ylim(0, CUT)
-        axes.set_xlim(-0.6, len(rows) - 0.4)
-        axes.set_xticks(range(len(rows)), labels, rotation=60, ha="right")
-        axes.grid(axis="x", visible=False)
-        axes.set_ylabel("ratio to libjemalloc.so.2 (= 1)")
-        figure.suptitle(f"{title}: less is better. Medians; lines from the least to the most of the "
-                        f"runs. Above {CUT}: the number.", x=0.01, y=1.03, ha="left", fontsize=10)
+        figure, panels = plt.subplots(count, 1, squeeze=False, figsize=(
+            max(7, 0.085 * each * (len(names) + 1.5)), 0.6 + 3 * count))
+        for i, axes in enumerate(panels[:, 0]):
+            draw_group(axes, rows[i * each:(i + 1) * each], key, names)
+        figure.suptitle(f"{title}: less is better; 1 is libjemalloc.so.2's median.\nMedians; lines from the "
+                        f"least to the most of the runs. A bar above {CUT} is cut, and has its number.",
+                        x=0.01, ha="left", fontsize=9)
         figure.tight_layout()
-        legend_below(figure, axes)
+        legend_below(figure, panels[0][0])
         return svg(figure)
 
 

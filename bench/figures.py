@@ -13,9 +13,10 @@ FIGURES = ("seconds", "user_seconds", "system_seconds", "cpu_seconds", "rss_peak
            "address_peak_bytes", "data_peak_bytes", "faults", "major_faults", "failed", "ops",
            "requests", "reclaimed_bytes")
 
-# A run is an outlier where it is that many times as far from the median as the middle one of all
-# distances (Iglewicz and Hoaglin, 1993, by the modified z-score), and further by that part of it.
-OUTLIER_SCORE, OUTLIER_PART, OUTLIER_RUNS = 3.5, 0.10, 4
+# A run is an outlier where it is further from the median than that part of it, and than so many standard
+# deviations, told by the middle one of all distances (the modified z-score of Iglewicz and Hoaglin,
+# 1993). They take 3.5, of many runs: of five, noise alone would give one in every sixth case.
+OUTLIER_SCORE, OUTLIER_PART, OUTLIER_RUNS = 10, 0.10, 4
 NORMAL = 0.6745  # what makes the middle distance a standard deviation, of a normal distribution
 
 

@@ -69,6 +69,12 @@ class Charts(unittest.TestCase):
         self.assertIn("38.0", self.texts("ratios"))
         self.assertIn("hung", self.texts("ratios"))
 
+    def test_many_cases_take_several_rows(self):
+        for count, rows in ((16, 1), (17, 2), (40, 3)):
+            svg = charts.ratios(ROWS * count, "seconds", "Time")
+            self.assertEqual(svg.count('<g id="axes_'), rows)
+            self.assertEqual(svg.count(">38.0<"), count)
+
     def test_what_100_percent_is(self):
         words = " ".join(self.texts("limits"))
         self.assertIn("the peak that somebody had", words)
