@@ -85,7 +85,7 @@ _oomreclaim()
 	read -r -a before <<<"${line%"$typed"}"
 	previous=${before[-1]}
 	if [[ $COMP_CWORD -eq 1 ]]; then
-		_oomreclaim_offer "$typed" run check conf top stat ctl --help --version
+		_oomreclaim_offer "$typed" run check conf top stat ctl symbolize --help --version
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -115,6 +115,15 @@ _oomreclaim()
 			fi
 			;;
 		esac
+		;;
+	symbolize)
+		if [[ $previous == --pid ]]; then
+			_oomreclaim_offer_process "$typed"
+		elif [[ $typed == -* ]]; then
+			_oomreclaim_offer "$typed" --pid --help
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "$typed")
+		fi
 		;;
 	ctl)
 		case $COMP_CWORD in

@@ -57,6 +57,9 @@ complete -c oomreclaim -n __oomreclaim_needs_command -a conf -d 'List all settin
 complete -c oomreclaim -n __oomreclaim_needs_command -a top -d 'Watch processes'
 complete -c oomreclaim -n __oomreclaim_needs_command -a stat -d 'Print the statistics of processes'
 complete -c oomreclaim -n __oomreclaim_needs_command -a ctl -d 'Tell a process what to do'
+complete -c oomreclaim -n __oomreclaim_needs_command -a symbolize -d 'Functions and lines for the places of a report'
+complete -c oomreclaim -n '__oomreclaim_is symbolize' -l pid -x -a '(__oomreclaim_processes)' -d 'Where names have no directory'
+complete -c oomreclaim -n '__oomreclaim_is symbolize' -F
 complete -c oomreclaim -n __oomreclaim_needs_command -l version -d 'Print the version'
 complete -c oomreclaim -l help -d 'Print help'
 

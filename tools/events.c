@@ -20,6 +20,7 @@ static const char *const kinds[FLIGHT_KINDS] = {
 	[FLIGHT_WATERMARK] = "watermark",
 	[FLIGHT_PRESSURE] = "pressure",
 	[FLIGHT_KILL] = "kill",
+	[FLIGHT_FRAME] = "frame",
 	[FLIGHT_CONTROL] = "control",
 };
 
@@ -92,12 +93,16 @@ static void put_time(FILE *to, uint64_t ns)
 }
 
 /* What is in the program itself has no name. */
+static const char *file_of(const struct flight_event *event)
+{
+	return event->name[0] != '\0' ? event->name : "the program";
+}
+
 static void put_caller(FILE *to, const struct flight_event *event)
 {
 	if (event->more == 0)
 		return;
-	fprintf(to, ", from %s+0x%" PRIx64, event->name[0] != '\0' ? event->name : "the program",
-	        event->more);
+	fprintf(to, ", from %s+0x%" PRIx64, file_of(event), event->more);
 }
 
 static void put_event(FILE *to, const struct flight_event *event)
@@ -140,6 +145,9 @@ static void put_event(FILE *to, const struct flight_event *event)
 		fprintf(to, "SIG%s to process %" PRIu64, signal_of(event), event->more);
 		if (event->bytes != 0)
 			fprintf(to, " (%s), %s resident", event->name, tool_size(event->bytes));
+		break;
+	case FLIGHT_FRAME:
+		fprintf(to, "%u: %s+0x%" PRIx64, event->detail, file_of(event), event->more);
 		break;
 	case FLIGHT_CONTROL:
 		fprintf(to, "\"%s\" by process %" PRIu64 "%s", event->name, event->bytes,

@@ -6,15 +6,17 @@
 #include "oomreclaim.h"
 #include "tool.h"
 
-static const struct tool_command *const commands[] = {&command_run, &command_check, &command_conf,
-                                                      &command_top, &command_stat,  &command_ctl};
+static const struct tool_command *const commands[] = {&command_run,      &command_check,
+                                                      &command_conf,     &command_top,
+                                                      &command_stat,     &command_ctl,
+                                                      &command_symbolize};
 
 static int help(void)
 {
 	printf("usage: oomreclaim COMMAND [ARGUMENT...]\n\n"
 	       "A malloc that asks for memory back before it says no.\n\n");
 	for (size_t i = 0; i < COUNT(commands); i++)
-		printf("  %-6s %s\n", commands[i]->name, commands[i]->summary);
+		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\noomreclaim COMMAND --help says more; so do the manuals oomreclaim(1) and\n"
 	       "oomreclaim.conf(5). Exit status: 0; 1 if it failed; 2 for a wrong command line;\n"
 	       "of run, the program's own.\n");

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/flight.h"
 
-#include <dlfcn.h>
-#include <link.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/stack.h"
 
 /* Acquire and release: what it points to is mapped. */
 static _Atomic(struct flight *) recorder;
@@ -90,36 +89,41 @@ OOM_NOINLINE void flight_note(enum flight_kind kind, unsigned detail, size_t byt
 	atomic_store_explicit(&event->number, number, memory_order_release);
 }
 
-#if __GLIBC_PREREQ(2, 35)
-/* dladdr() without the loader's lock. The caller's file can't be unloaded: it is on the stack. */
-static OOM_NOINLINE void note_caller(size_t size, const void *caller)
+/* Its file without the directories. */
+static OOM_NOINLINE void note_place(enum flight_kind kind, unsigned detail, size_t size,
+                                    const struct stack_frame *frame)
 {
-	struct dl_find_object found;
-	const char *name, *slash;
+	const char *file = frame->file != NULL ? frame->file : "?", *slash = strrchr(file, '/');
 
-	if (_dl_find_object((void *)(uintptr_t)caller, &found) != 0) {
-		flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller, NULL);
+	flight_note(kind, detail, size, frame->offset, slash != NULL ? slash + 1 : file);
+}
+
+/* Not more often: where every request fails, nothing else would be seen. Relaxed: a hint. */
+#define STACKS_APART_NS (100 * NSEC_PER_MSEC)
+static _Atomic uint64_t stack_ns;
+
+OOM_NOINLINE void flight_note_stack(const void *caller)
+{
+	uint64_t now = now_ns(), before = atomic_load_explicit(&stack_ns, memory_order_relaxed);
+	struct stack_frame frames[FLIGHT_FRAMES];
+	unsigned count;
+
+	if (atomic_load_explicit(&recorder, memory_order_relaxed) == NULL ||
+	    now - before < STACKS_APART_NS ||
+	    !atomic_compare_exchange_strong_explicit(&stack_ns, &before, now, memory_order_relaxed,
+	                                             memory_order_relaxed))
 		return;
-	}
-	name = found.dlfo_link_map->l_name;
-	slash = strrchr(name, '/');
-	flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller - found.dlfo_link_map->l_addr,
-	            slash != NULL ? slash + 1 : name);
+	count = stack_walk(caller, frames, FLIGHT_FRAMES);
+	for (unsigned i = 0; i < count; i++)
+		note_place(FLIGHT_FRAME, i, 0, &frames[i]);
 }
-
-#else
-static void note_caller(size_t size, const void *caller)
-{
-	flight_note(FLIGHT_FAILURE, 0, size, (size_t)caller, NULL);
-}
-#endif
 
 OOM_NOINLINE void flight_note_failure(size_t size, const void *caller)
 {
+	struct stack_frame place = {.file = NULL};
+
 	if (atomic_load_explicit(&recorder, memory_order_relaxed) == NULL)
 		return;
-	if (caller != NULL)
-		note_caller(size, caller);
-	else
-		flight_note(FLIGHT_FAILURE, 0, size, 0, NULL);
+	stack_walk(caller, &place, 1);
+	note_place(FLIGHT_FAILURE, 0, size, &place);
 }

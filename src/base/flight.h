@@ -28,7 +28,8 @@ enum flight_kind {
 	FLIGHT_WATERMARK,      /* bytes charged, bytes above low */
 	FLIGHT_PRESSURE,       /* bytes charged, bytes wanted */
 	FLIGHT_KILL,           /* signal; resident bytes, pid */
-	FLIGHT_CONTROL,        /* whether it was refused; pid of the process that asked; the command */
+	FLIGHT_FRAME,          /* number, from 0; offset in its file; name of that file */
+	FLIGHT_CONTROL, /* whether it was refused; pid of the process that asked; the command */
 	FLIGHT_KINDS
 };
 
@@ -61,6 +62,11 @@ void flight_copy(struct flight *to, const struct flight *from);
    the same place, 256 events earlier. */
 void flight_note(enum flight_kind kind, unsigned detail, size_t bytes, size_t more,
                  const char *name);
+
+/* The stack above that caller, an event for each of up to FLIGHT_FRAMES frames. Not at every call: it
+   takes some microseconds. */
+#define FLIGHT_FRAMES 12
+void flight_note_stack(const void *caller);
 
 /* The ladder begins, for a request made from there; NULL: not known. */
 void flight_note_failure(size_t size, const void *caller);

@@ -10,6 +10,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "base/fork_gate.h"
+#include "base/stack.h"
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
 #include "kill/kill_turn.h"
@@ -63,6 +64,7 @@ static const struct fork_part parts[] = {
 	{kill_turn_fork_lock, kill_turn_fork_unlock, kill_turn_fork_child, kill_turn_fork_unlock},
 	{NULL, NULL, killer_fork_child, NULL},
 	{NULL, NULL, dump_fork_child, NULL},
+	{NULL, NULL, stack_fork_child, NULL},
 	{report_fork_lock, report_fork_unlock, NULL, report_fork_unlock},
 	{policy_fork_lock, policy_fork_unlock, NULL, policy_fork_unlock},
 	{reclaim_fork_lock, reclaim_fork_unlock, reclaim_fork_child, reclaim_fork_unlock},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "report/report.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 #include "base/io.h"
 #include "base/io_write.h"
 #include "base/lock.h"
+#include "base/stack.h"
 #include "config/options.h"
 #include "config/policy_in_force.h"
 #include "limits/budget.h"
@@ -23,7 +25,8 @@
 #include "system/proc.h"
 
 /* Room for the tables of callbacks and of tasks and a dozen lines around them. */
-#define REPORT_BYTES 16384
+#define REPORT_BYTES 20480
+#define REPORT_PATH_MAX 256
 
 /* lib/ratelimit.h's defaults. */
 #define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
@@ -34,6 +37,7 @@ static struct {
 	struct lock lock;
 	char text[REPORT_BYTES];
 	struct registry_line lines[CALLBACKS_SHOWN];
+	struct stack_frame frames[STACK_FRAMES];
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
@@ -106,6 +110,35 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 	}
 	io_printf(buf, ", policy=%s\n", policy_name(policy));
 	put_tried(buf, control);
+}
+
+/* The program has no name for the loader. */
+static OOM_NOINLINE void put_program(struct io_buf *buf)
+{
+	static char path[REPORT_PATH_MAX]; /* guarded by report.lock */
+	int saved = errno;
+	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+
+	errno = saved;
+	path[length > 0 ? length : 0] = '\0';
+	io_puts_clean(buf, length > 0 ? path : "?");
+}
+
+/* As oomreclaim symbolize reads it. */
+static OOM_NOINLINE void put_stack(struct io_buf *buf, const void *caller)
+{
+	unsigned count = stack_walk(caller, report.frames, STACK_FRAMES);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct stack_frame *frame = &report.frames[i];
+
+		io_printf(buf, i == 0 ? "  stack: " : "         ");
+		if (frame->file != NULL && frame->file[0] == '\0')
+			put_program(buf);
+		else
+			io_puts_clean(buf, frame->file != NULL ? frame->file : "?");
+		io_printf(buf, "+0x%llx\n", (unsigned long long)frame->offset);
+	}
 }
 
 static OOM_NOINLINE void put_heap(struct io_buf *buf)
@@ -213,6 +246,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 
 	lock_take(&report.lock);
 	put_header(&buf, control, verdict->policy);
+	put_stack(&buf, control->request->caller);
 	put_heap(&buf);
 	put_limits(&buf);
 	put_callbacks(&buf);

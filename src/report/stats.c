@@ -52,6 +52,8 @@ void stats_verdict(const struct oom_control *control, enum oomreclaim_outcome ou
 {
 	struct timespec now;
 
+	if (outcome != OOMRECLAIM_OUTCOME_SERVED)
+		flight_note_stack(control->request->caller);
 	flight_note(FLIGHT_VERDICT, outcome, control->request->size, (size_t)victim,
 	            constraint_name(control->constraint));
 	if (!try_take())

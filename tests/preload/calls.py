@@ -30,7 +30,7 @@ RUNS = [
     ("by-hand", "", "limits", (0,), (0,)),
     ("noretry", "", "limits", (0,), (0,)),
     ("impossible", "", "limits", (0,), (0,)),
-    ("nofail", "nofail_ms:50", "limits wait lines abort", ABORTED, ABORTED),
+    ("nofail", "nofail_ms:50", "limits wait lines stack abort", ABORTED, ABORTED),
     ("grow", "limit:auto", "limit:auto", (0,), (0,)),
     ("plain", "report:always", "report", (0,), (0,)),
     ("callback", "verbose:true", "verbose", (0,), (0,)),

@@ -69,8 +69,13 @@ static const struct {
 	CALL(prctl),
 	CALL(prlimit64),
 	{"process_mrelease", 448},
+	CALL(process_vm_readv),
 	CALL(pwritev2),
 	CALL(read),
+#ifdef SYS_readlink
+	CALL(readlink),
+#endif
+	CALL(readlinkat),
 	CALL(rseq),
 	CALL(rt_sigaction),
 	CALL(rt_sigpending),

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "base/flight.h"
 #include "support.h"
 
@@ -111,9 +112,36 @@ Test(flight, where_a_failure_comes_from)
 	/* In no file. */
 	flight_note_failure(6, (const void *)8);
 	cr_expect_eq(flight.event[1].more, 8);
-	cr_expect_str_eq(flight.event[1].name, "");
+	cr_expect_str_eq(flight.event[1].name, "?", "\"\" is the program");
 	flight_note_failure(7, NULL);
 	cr_expect_eq(flight.event[2].more, 0);
+}
+
+static __attribute__((noinline)) void note_stack(void)
+{
+	flight_note_stack(__builtin_return_address(0));
+}
+
+/* A frame each, and not at every call: nothing else would be seen. */
+Test(flight, a_stack)
+{
+	uint64_t first;
+
+	fake_clock_freeze();
+	note_stack();
+	first = flight.count;
+	cr_expect_geq(first, 1);
+	cr_expect_leq(first, FLIGHT_FRAMES);
+	for (uint64_t i = 0; i < first; i++) {
+		cr_expect_eq(flight.event[i].kind, FLIGHT_FRAME);
+		cr_expect_eq(flight.event[i].detail, i);
+		cr_expect_neq(flight.event[i].more, 0);
+	}
+	note_stack();
+	cr_expect_eq(flight.count, first, "too soon");
+	fake_clock_advance(NSEC_PER_SEC);
+	note_stack();
+	cr_expect_eq(flight.count, 2 * first);
 }
 
 #define THREADS 4
