@@ -22,6 +22,7 @@ static const char *const kinds[FLIGHT_KINDS] = {
 	[FLIGHT_KILL] = "kill",
 	[FLIGHT_FRAME] = "frame",
 	[FLIGHT_CONTROL] = "control",
+	[FLIGHT_GROUP] = "group",
 };
 
 static const char *kind_of(const struct flight_event *event)
@@ -152,6 +153,10 @@ static void put_event(FILE *to, const struct flight_event *event)
 	case FLIGHT_CONTROL:
 		fprintf(to, "\"%s\" by process %" PRIu64 "%s", event->name, event->bytes,
 		        event->detail != 0 ? ", refused" : "");
+		break;
+	case FLIGHT_GROUP:
+		fprintf(to, "%s has %s charged, of at most %s", event->name,
+		        tool_size(event->bytes), tool_size(event->more));
 		break;
 	default:
 		break;

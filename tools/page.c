@@ -252,6 +252,28 @@ static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_le
 	return PAGE_BUSY;
 }
 
+/* Each is at most one level below the one before it. */
+static void sanitize_groups(struct stats_page *page)
+{
+	uint32_t deepest = 0;
+
+	if (page->groups > STATS_PAGE_GROUPS)
+		page->groups = STATS_PAGE_GROUPS;
+	if (page->groups_total < page->groups)
+		page->groups_total = page->groups;
+	for (uint32_t i = 0; i < page->groups; i++) {
+		struct stats_page_group *group = &page->group[i];
+
+		group->name[OOMRECLAIM_GROUP_NAME_MAX] = '\0';
+		tool_clean(group->name);
+		if (group->depth > deepest)
+			group->depth = deepest;
+		deepest = group->depth + 1;
+		if (deepest >= OOMRECLAIM_GROUP_DEPTH_MAX)
+			deepest = OOMRECLAIM_GROUP_DEPTH_MAX - 1;
+	}
+}
+
 /* Root may look at any process, and a process may have written anything. */
 static void sanitize(struct stats_page *page)
 {
@@ -273,6 +295,7 @@ static void sanitize(struct stats_page *page)
 		page->callback[i].name[OOMRECLAIM_NAME_MAX] = '\0';
 		tool_clean(page->callback[i].name);
 	}
+	sanitize_groups(page);
 }
 
 /* Its pid as it sees it itself: the last of those that it has in the namespaces around it. */

@@ -8,6 +8,7 @@
 
 #include "events.h"
 #include "fields.h"
+#include "groups.h"
 #include "page.h"
 #include "tool.h"
 #include "view.h"
@@ -109,6 +110,8 @@ static void put_json(const struct sample *sample)
 	tool_put_quoted(sample->page.pressure_path);
 	printf(", ");
 	put_json_callbacks(&sample->page);
+	printf(", ");
+	groups_json(&sample->page);
 	if (has_events) {
 		printf(", \"events\": ");
 		events_json(&sample->page);
@@ -129,8 +132,10 @@ static void print_json(bool is_list)
 
 /* ---- Prometheus ---- */
 
-static void put_labels(const struct sample *sample)
+static void put_labels(const void *labels)
 {
+	const struct sample *sample = labels;
+
 	printf("{pid=\"%d\",name=", sample->pid);
 	tool_put_quoted(sample->comm);
 }
@@ -224,6 +229,24 @@ static void put_callback_metric(size_t metric)
 		}
 }
 
+static void put_group_metric(size_t metric)
+{
+	groups_metric_head(metric);
+	for (size_t i = 0; i < samples_count; i++)
+		groups_metric(metric, &samples[i].page, put_labels, &samples[i]);
+}
+
+/* Of which those with the most charged have metrics of their own. */
+static void put_groups(void)
+{
+	printf("# HELP oomreclaim_groups Groups that there are.\n# TYPE oomreclaim_groups gauge\n");
+	for (size_t i = 0; i < samples_count; i++) {
+		printf("oomreclaim_groups");
+		put_labels(&samples[i]);
+		printf("} %u\n", samples[i].page.groups_total);
+	}
+}
+
 static void print_prometheus(void)
 {
 	for (size_t i = 0; i < fields_count; i++)
@@ -231,6 +254,9 @@ static void print_prometheus(void)
 	put_growth();
 	for (size_t i = 0; i < COUNT(callback_metrics); i++)
 		put_callback_metric(i);
+	put_groups();
+	for (size_t i = 0; i < groups_metrics_count; i++)
+		put_group_metric(i);
 }
 
 /* ---- */

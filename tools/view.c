@@ -26,7 +26,7 @@ const char *view_level(uint64_t level)
 
 const char *view_policy(uint32_t policy)
 {
-	static const char *const names[] = {"return", "abort", "kill"};
+	static const char *const names[] = {"return", "abort", "kill", "retry", "cancel"};
 
 	return policy < COUNT(names) ? names[policy] : "?";
 }
@@ -235,6 +235,27 @@ static void put_caches(FILE *to, const struct stats_page *page)
 	}
 }
 
+static void put_groups(FILE *to, const struct stats_page *page)
+{
+	if (page->groups == 0)
+		return;
+	fprintf(to, "groups    charged      own     peak      max  max met  threads  name\n");
+	for (uint32_t i = 0; i < page->groups; i++) {
+		const struct stats_page_group *group = &page->group[i];
+
+		fprintf(to, "         %8s %8s %8s %8s %8" PRIu64 " %8" PRIu64 "  %*s%s",
+		        tool_size(group->stats.charged), tool_size(group->stats.own),
+		        tool_size(group->stats.peak), tool_limit(group->max), group->stats.max_met,
+		        group->stats.threads, (int)(2 * group->depth), "", group->name);
+		if (group->is_cancelled)
+			fprintf(to, " (cancelled)");
+		fputc('\n', to);
+	}
+	if (page->groups_total > page->groups)
+		fprintf(to, "          ... and %u more, with less charged\n",
+		        page->groups_total - page->groups);
+}
+
 void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 {
 	const struct oomreclaim_stats *stats = &page->stats;
@@ -257,6 +278,7 @@ void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 	put_last(to, stats);
 	put_callbacks(to, page);
 	put_caches(to, page);
+	put_groups(to, page);
 }
 
 void view_head(FILE *to)

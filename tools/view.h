@@ -24,7 +24,7 @@ uint64_t view_left_s(const struct stats_page *page);
 /* "3m20s", "5h12m"; "-" for UINT64_MAX. Valid until the next call. */
 const char *view_time(uint64_t seconds);
 
-/* All of it, in some ten lines and one for each callback. */
+/* All of it, in some ten lines and one for each callback and each group. */
 void view_process(FILE *to, pid_t pid, const struct stats_page *page);
 
 /* One line for each process, below a line of heads. */

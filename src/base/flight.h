@@ -30,6 +30,7 @@ enum flight_kind {
 	FLIGHT_KILL,           /* signal; resident bytes, pid */
 	FLIGHT_FRAME,          /* number, from 0; offset in its file; name of that file */
 	FLIGHT_CONTROL, /* whether it was refused; pid of the process that asked; the command */
+	FLIGHT_GROUP,   /* bytes charged, its max; name of the group that has met it */
 	FLIGHT_KINDS
 };
 

@@ -7,6 +7,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "base/trace.h"
 #include "heap/heap_group.h"
 #include "kill/cancel.h"
 #include "limits/group_low.h"
@@ -47,6 +48,8 @@ OOM_EXPORT int oomreclaim_group_create(const char *name, oomreclaim_group parent
 	if (slot > 0)
 		*group = group_handle((unsigned)slot);
 	group_unlock();
+	if (slot > 0)
+		TRACE3(group_create, name, *group, parent);
 	errno = saved;
 	return slot < 0 ? -slot : 0;
 }
@@ -269,8 +272,10 @@ OOM_EXPORT int oomreclaim_group_destroy(oomreclaim_group group, unsigned flags)
 	error = destroy(group_find(group), (flags & OOMRECLAIM_GROUP_FREE) != 0);
 	group_unlock();
 	/* No call of its function begins any more. */
-	if (error == 0)
+	if (error == 0) {
+		TRACE2(group_destroy, group, flags);
 		error = calls_wait(CALL_OF_CANCEL(group), CALL_OF_CANCEL(group));
+	}
 	lockdep_unregistered(CALL_OF_CANCEL(group));
 	errno = saved;
 	return error;

@@ -14,7 +14,7 @@
 #include "heap/heap_fast.h"
 #include "report/stats.h"
 
-/* Room for the counters and the callbacks that are shown. */
+/* Room for the counters and the callbacks that are shown, or for the groups. */
 #define SECTION_BYTES 8192
 
 /* Where jemalloc's text goes on its way out. The end of a JSON object is held back until it is
@@ -93,12 +93,15 @@ OOM_EXPORT void malloc_stats_print(void (*put)(void *arg, const char *text), voi
 	struct io_buf buf = {.text = section, .bytes = sizeof section};
 
 	je_malloc_stats_print(take, &sink, what);
-	stats_put(&buf, sink.is_json);
 	/* Without the object that it belongs to it would be no JSON. */
 	if (sink.is_json && sink.held[0] == '\0')
 		return;
 	if (sink.is_json)
 		sink.put(sink.arg, ", ");
+	stats_put(&buf, sink.is_json);
+	sink.put(sink.arg, section);
+	buf.used = 0;
+	stats_put_end(&buf, sink.is_json);
 	sink.put(sink.arg, section);
 	if (sink.held[0] != '\0')
 		sink.put(sink.arg, sink.held);

@@ -80,6 +80,8 @@ struct heap_ops {
 	/* Whose max refused this thread's last request; 0: it was something else. */
 	unsigned (*group_refuser)(void);
 	size_t (*group_evict)(unsigned slot, size_t bytes);
+	/* Bytes in a group's own blocks; 0 where it is gone. */
+	size_t (*group_allocated)(unsigned slot);
 	/* The largest request that could ever succeed, in bytes. */
 	size_t max_bytes;
 };

@@ -211,6 +211,7 @@ const struct heap_ops heap_ops = {
 	.group_enter = heap_group_switch,
 	.group_refuser = group_refuser_now,
 	.group_evict = heap_group_evict,
+	.group_allocated = heap_group_allocated,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */
 	.max_bytes = SIZE_MAX >> (64 - LG_VADDR),
 };

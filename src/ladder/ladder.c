@@ -428,6 +428,7 @@ static void note_refuser(struct oom_control *control)
 	control->group = group;
 	control->constraint = CONSTRAINT_UNKNOWN;
 	control->tried.is_cancelling = false;
+	ladder_tell_group(control);
 }
 
 static void *attempt(struct oom_control *control)
@@ -452,6 +453,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 	void *memory = NULL;
 
 	TRACE3(failure, control->request->size, control->request->alignment, control->scope);
+	ladder_tell_group(control);
 	descent_begin(&descent);
 	while (memory == NULL) {
 		bool is_attempt_due = true;

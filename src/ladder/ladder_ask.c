@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ladder/ladder_ask.h"
 
+#include "base/flight.h"
 #include "base/own_thread.h"
+#include "base/trace.h"
 #include "config/options.h"
 #include "config/verbose.h"
 #include "kill/policy.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 #include "reclaim/registry.h"
 #include "report/stats.h"
 #include "system/proc.h"
@@ -24,6 +27,17 @@ enum constraint ladder_constraint(const struct oom_control *control)
 	if (control->group != 0)
 		return CONSTRAINT_GROUP;
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
+}
+
+void ladder_tell_group(const struct oom_control *control)
+{
+	unsigned slot = control->group;
+
+	if (slot == 0)
+		return;
+	TRACE4(group_max, group_name(slot), group_handle(slot), group_charged(slot),
+	       group_max(slot));
+	flight_note(FLIGHT_GROUP, 0, group_charged(slot), group_max(slot), group_name(slot));
 }
 
 bool ladder_is_alone(void)

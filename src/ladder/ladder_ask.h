@@ -15,6 +15,9 @@ bool ladder_may_ask(unsigned scope);
    what is known without a system call. */
 enum constraint ladder_constraint(const struct oom_control *control);
 
+/* For those that watch: whose max it is, if it is a group's. */
+void ladder_tell_group(const struct oom_control *control);
+
 /* Is there no other thread that could free anything? Our own that sleep could not. False where the
    threads are not known. */
 bool ladder_is_alone(void);

@@ -19,14 +19,17 @@
 #include "limits/group.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
+#include "report/groups_put.h"
 #include "report/log.h"
 #include "report/report_victim.h"
 #include "report/stats_layout.h"
 #include "system/proc.h"
 
-/* Room for the tables of callbacks and of tasks and a dozen lines around them. */
-#define REPORT_BYTES 20480
+/* Room for the tables of callbacks, of groups and of tasks and a dozen lines around them. */
+#define REPORT_BYTES 24576
 #define REPORT_PATH_MAX 256
+/* In the report. */
+#define GROUPS_SHOWN 20
 
 /* lib/ratelimit.h's defaults. */
 #define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
@@ -38,6 +41,7 @@ static struct {
 	char text[REPORT_BYTES];
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct stack_frame frames[STACK_FRAMES];
+	struct group_line groups[GROUPS_SHOWN];
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
@@ -94,6 +98,14 @@ static OOM_NOINLINE void put_tried(struct io_buf *buf, const struct oom_control 
 		io_printf(buf, "? threads\n");
 }
 
+static void put_group(struct io_buf *buf, const struct oom_control *control)
+{
+	if (control->group == 0)
+		return;
+	io_printf(buf, ", group=");
+	io_puts_clean(buf, group_name(control->group));
+}
+
 static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control *control,
                                     enum oomreclaim_policy policy)
 {
@@ -104,10 +116,7 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 	io_printf(buf, "order=%u, scope=", order_of(request_bytes(control->request)));
 	put_scope(buf, control->scope);
 	io_printf(buf, ", constraint=%s", constraint_name(control->constraint));
-	if (control->group != 0) {
-		io_printf(buf, ", group=");
-		io_puts_clean(buf, group_name(control->group));
-	}
+	put_group(buf, control);
 	io_printf(buf, ", policy=%s\n", policy_name(policy));
 	put_tried(buf, control);
 }
@@ -250,6 +259,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	put_heap(&buf);
 	put_limits(&buf);
 	put_callbacks(&buf);
+	groups_put_table(&buf, control->group, report.groups, GROUPS_SHOWN);
 	if (verdict->tasks != NULL)
 		report_put_tasks(&buf, verdict);
 	put_verdict(&buf, control, verdict);
@@ -304,7 +314,9 @@ OOM_NOINLINE void report_failure(const struct oom_control *control, const char *
 	io_printf(&buf, "no memory for %zu bytes", control->request->size);
 	if (request_is_aligned(control->request))
 		io_printf(&buf, ", aligned to %zu", control->request->alignment);
-	io_printf(&buf, " (constraint=%s): ", constraint_name(control->constraint));
+	io_printf(&buf, " (constraint=%s", constraint_name(control->constraint));
+	put_group(&buf, control);
+	io_printf(&buf, "): ");
 	if (control->facts.is_impossible)
 		io_printf(&buf, "an impossible request");
 	else

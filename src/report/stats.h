@@ -54,8 +54,13 @@ void stats_gather(struct oomreclaim_stats *stats);
 /* "served" and so on. */
 const char *stats_outcome_name(uint32_t outcome);
 
-/* A section for malloc_stats_print(): a table, or one member of a JSON object without a comma. */
+/* A section for malloc_stats_print(): a table, or one member of a JSON object without a comma. In
+   two parts, one after the other: no buffer has to hold all of it. */
 void stats_put(struct io_buf *buf, bool is_json);
+void stats_put_end(struct io_buf *buf, bool is_json);
+
+/* A name of the application's. */
+void stats_put_name(struct io_buf *buf, const char *name, bool is_json);
 
 void stats_fork_child(void);
 

@@ -18,13 +18,14 @@
 #include <stdatomic.h>
 
 #include "base/flight.h"
-#include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 5
+#define STATS_PAGE_VERSION 6
 #define CALLBACKS_SHOWN 40
+#define STATS_PAGE_GROUPS 64
 #define STATS_PAGE_PATH_MAX 255
 
 /* By what pressure is known. */
@@ -51,6 +52,20 @@ struct stats_page_callback {
 	uint64_t bytes_regretted;
 };
 
+/* Those with the most charged, in the order of a tree: a parent stands before its children, which are
+   sorted by what is charged. */
+struct stats_page_group {
+	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
+	uint64_t group; /* its handle */
+	uint32_t depth; /* of the root's children 0 */
+	uint32_t policy;
+	int32_t score_adj;
+	uint32_t is_cancelled; /* 1: it gets no page any more */
+	uint64_t max, high;    /* UINT64_MAX: none */
+	uint64_t low;
+	struct oomreclaim_group_stats stats;
+};
+
 struct stats_page {
 	char magic[8]; /* STATS_PAGE_MAGIC, without its NUL */
 	uint32_t version;
@@ -67,6 +82,9 @@ struct stats_page {
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 	struct oomreclaim_stats stats;
 	struct stats_page_callback callback[CALLBACKS_SHOWN];
+	uint32_t groups;       /* in the table below */
+	uint32_t groups_total; /* all there are */
+	struct stats_page_group group[STATS_PAGE_GROUPS];
 	/* Beside the sequence: each event has a number of its own, which is the same before and after a
 	   reader has copied it. */
 	struct flight flight;

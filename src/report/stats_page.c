@@ -13,6 +13,7 @@
 #include "base/own_fd.h"
 #include "reclaim/registry.h"
 #include "report/growth.h"
+#include "report/groups_put.h"
 #include "report/stats.h"
 #include "report/stats_layout.h"
 #include "system/proc.h"
@@ -30,6 +31,7 @@ static struct {
 	struct stats_page *page;
 	struct own_fd file;
 	struct registry_line lines[CALLBACKS_SHOWN];
+	struct group_line groups[STATS_PAGE_GROUPS];
 	struct oomreclaim_stats stats;
 	struct growth growth;
 	enum stats_pressure pressure;
@@ -149,10 +151,26 @@ static void put_callback(struct stats_page_callback *to, const struct registry_l
 	to->bytes_regretted = line->stats.bytes_regretted;
 }
 
+static void put_group(struct stats_page_group *to, const struct group_line *line)
+{
+	memcpy(to->name, line->name, sizeof to->name);
+	to->group = line->handle;
+	to->depth = line->depth;
+	to->policy = line->policy;
+	to->score_adj = line->score_adj;
+	to->is_cancelled = line->is_cancelled;
+	to->max = line->max;
+	to->high = line->high;
+	to->low = line->low;
+	to->stats = line->stats;
+}
+
 static void fill(void)
 {
 	struct stats_page *page = shared.page;
 	unsigned total, count = registry_lines(shared.lines, CALLBACKS_SHOWN, &total);
+	unsigned groups_total,
+		groups = groups_gather(0, shared.groups, STATS_PAGE_GROUPS, &groups_total);
 
 	stats_gather(&shared.stats);
 	growth_note(&shared.growth, now_ns(), shared.stats.charged);
@@ -166,6 +184,10 @@ static void fill(void)
 	memcpy(page->pressure_path, shared.pressure_path, sizeof page->pressure_path);
 	for (unsigned i = 0; i < count; i++)
 		put_callback(&page->callback[i], &shared.lines[i]);
+	page->groups = groups;
+	page->groups_total = groups_total;
+	for (unsigned i = 0; i < groups; i++)
+		put_group(&page->group[i], &shared.groups[i]);
 	page->updated_ns = now_ns();
 	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_release);
 }

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "reclaim/registry.h"
+#include "report/groups_put.h"
 
 const char *stats_outcome_name(uint32_t outcome)
 {
@@ -64,8 +65,8 @@ static uint64_t value_of(const struct oomreclaim_stats *stats, size_t row)
 	return *(const uint64_t *)(const void *)((const char *)stats + rows[row].offset);
 }
 
-/* Names are the application's: nothing in them may end a JSON string. */
-static void put_name(struct io_buf *buf, const char *name, bool is_json)
+/* Nothing in it may end a JSON string. */
+void stats_put_name(struct io_buf *buf, const char *name, bool is_json)
 {
 	for (; *name != '\0'; name++) {
 		const char character[] = {*name, '\0'};
@@ -109,7 +110,7 @@ static OOM_NOINLINE void put_callbacks(struct io_buf *buf, bool is_json)
 			io_printf(buf, "%s{\"name\": \"", i > 0 ? ", " : "");
 		else
 			io_printf(buf, "callback ");
-		put_name(buf, lines[i].name, is_json);
+		stats_put_name(buf, lines[i].name, is_json);
 		io_printf(
 			buf,
 			is_json ? "\", \"priority\": %d, \"calls\": %llu, \"bytes_claimed\": %llu, "
@@ -154,5 +155,12 @@ OOM_NOINLINE void stats_put(struct io_buf *buf, bool is_json)
 	          stats_outcome_name(stats.last_outcome), stats.last_pid, stats.last_constraint,
 	          stats.headroom_constraint);
 	put_callbacks(buf, is_json);
-	io_printf(buf, is_json ? "]}" : "--- End oomreclaim statistics ---\n");
+	if (is_json)
+		io_printf(buf, "]");
+}
+
+OOM_NOINLINE void stats_put_end(struct io_buf *buf, bool is_json)
+{
+	groups_put_stats(buf, is_json);
+	io_printf(buf, is_json ? "}" : "--- End oomreclaim statistics ---\n");
 }

@@ -12,7 +12,7 @@
 
 #include "check.h"
 #include "je.h"
-#include "oomreclaim.h"
+#include "oomreclaim_group.h"
 #include "report/stats_layout.h"
 
 /* The descriptor of this process's page, -1 if there is none. */
@@ -327,6 +327,36 @@ static void run_print(void)
 	free(text);
 }
 
+static void run_print_groups(void)
+{
+	char *text = calloc(1, MIB), name[] = "a \"job\"", *at;
+	oomreclaim_group group;
+
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(oomreclaim_group_create("idle", OOMRECLAIM_GROUP_ROOT, &group), 0);
+	CHECK_EQ(oomreclaim_group_create(name, OOMRECLAIM_GROUP_ROOT, &group), 0);
+	CHECK_EQ(oomreclaim_group_set(group, OOMRECLAIM_GROUP_MAX, 4 * MIB), 0);
+	oomreclaim_group_enter(group);
+	free(malloc(2 * MIB));
+	malloc_stats_print(take_text, text, NULL);
+	at = strstr(text, "\ngroup ");
+	CHECK(at &&
+	      strstr(at,
+	             ", depth 0, a \"job\": policy return, max 4194304, high none, low 0, charged "));
+	CHECK(strstr(at,
+	             ", max_met 0, reclaimed 0, cancels 0, high_met 0, threads 1, children 0\n"));
+	CHECK(strstr(at, "\n... and 5 more groups\n--- End oomreclaim statistics ---\n"));
+	text[0] = '\0';
+	malloc_stats_print(take_text, text, "J");
+	CHECK(strstr(text, "], \"groups_total\": 21, \"groups\": [{\"group\": "));
+	CHECK(strstr(text, ", \"depth\": 0, \"name\": \"a \\\"job\\\"\", \"policy\": \"return\", "
+	                   "\"max\": 4194304, \"high\": null, \"low\": 0, \"charged\": "));
+	CHECK(strstr(text, "\"policy\": \"return\", \"max\": null, "));
+	CHECK(strstr(text, "}]}}"));
+	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
+	free(text);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -341,6 +371,7 @@ int main(int argc, char **argv)
 		{"own-table", run_own_table},
 		{"child-pressure", run_child_pressure},
 		{"print", run_print},
+		{"print-groups", run_print_groups},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

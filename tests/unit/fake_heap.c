@@ -260,6 +260,11 @@ static unsigned group_refuser_of_fake(void)
 	return fake_heap_group_refuser;
 }
 
+static size_t group_allocated(unsigned slot)
+{
+	return slot * 1000;
+}
+
 static size_t group_evict(unsigned slot, size_t bytes)
 {
 	(void)slot;
@@ -295,6 +300,7 @@ const struct heap_ops heap_ops = {
 	.group_enter = group_enter,
 	.group_refuser = group_refuser_of_fake,
 	.group_evict = group_evict,
+	.group_allocated = group_allocated,
 	.max_bytes = PTRDIFF_MAX,
 };
 

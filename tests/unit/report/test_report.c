@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "fake_heap.h"
 #include "kill/victim.h"
+#include "limits/group.h"
 #include "report/report.h"
 #include "support.h"
 
@@ -245,6 +246,56 @@ Test(report, more_callbacks_than_fit)
 	for (int i = 0; i < 45; i++)
 		oomreclaim_register("1234567890123456789012345678901", i, 0, nothing, NULL, NULL);
 	expect_match(written(&control, &returned), "^  \\.\\.\\. and 5 more$");
+}
+
+static unsigned a_group(const char *name, unsigned parent, size_t bytes)
+{
+	static unsigned arena = 100;
+	int slot;
+
+	group_lock();
+	slot = group_add(name, parent);
+	group_unlock();
+	cr_assert_gt(slot, 0);
+	group_charge_arena_to(++arena, (unsigned)slot);
+	cr_assert(group_charge(arena, bytes));
+	return (unsigned)slot;
+}
+
+Test(report, groups)
+{
+	struct oom_control control = a_control();
+	unsigned outer, inner;
+	const char *text;
+
+	cr_expect_null(strstr(written(&control, &returned), "group"));
+	outer = a_group("outer", 0, 1 << 10);
+	inner = a_group("in\x1bner", outer, 8 << 10);
+	a_group("other", 0, 2 << 10);
+	group_set_max(inner, 9 << 10);
+	text = written(&control, &returned);
+	expect_match(text, "^  Memory group stats for /:$");
+	expect_match(text, "^  \\[ charged_K      own_K allocated_K     peak_K      max_K  max_met "
+	                   "threads \\] name$");
+	expect_match(text, "^  \\[         9          1           0          9       none        0 "
+	                   "      0 \\] outer$");
+	expect_match(text, "^  \\[         8          8           1          8          9        0 "
+	                   "      0 \\]   in\\?ner$");
+	expect_match(text, "\\] other$");
+	/* That one's limit: what is in it alone. */
+	control.group = outer;
+	control.constraint = CONSTRAINT_GROUP;
+	text = written(&control, &returned);
+	expect_match(text, ", constraint=GROUP, group=outer, policy=");
+	expect_match(text, "^  Memory group stats for /outer:$");
+	expect_match(text, "\\]   in\\?ner$");
+	cr_expect_null(strstr(text, "other"));
+	control.group = inner;
+	expect_match(written(&control, &returned), "^  Memory group stats for /outer/in\\?ner:$");
+	for (int i = 0; i < 30; i++)
+		a_group("more", 0, 0);
+	control.group = 0;
+	expect_match(written(&control, &returned), "^  \\.\\.\\. and 13 more groups$");
 }
 
 Test(report, the_last_line)

@@ -19,6 +19,7 @@
 #include "forbid.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "limits/group.h"
 #include "report/stats.h"
 #include "report/stats_layout.h"
 #include "report/stats_page.h"
@@ -150,7 +151,7 @@ Test(stats_page, what_is_in_it)
 	stats_page_update();
 	read_page();
 	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
-	cr_expect_eq(page.version, 5);
+	cr_expect_eq(page.version, 6);
 	cr_expect_eq(page.bytes, sizeof page);
 	cr_expect_eq(page.sequence % 2, 0);
 	cr_expect_eq(page.pid, getpid());
@@ -217,6 +218,40 @@ Test(stats_page, more_callbacks_than_it_has_room_for)
 	read_page();
 	cr_expect_eq(page.callbacks, CALLBACKS_SHOWN);
 	cr_expect_eq(page.stats.callbacks, CALLBACKS_SHOWN + 2);
+}
+
+/* Those with the most charged, and how many there are. */
+Test(stats_page, more_groups_than_it_has_room_for)
+{
+	unsigned last = 0;
+
+	options.is_stats = true;
+	stats_page_update();
+	read_page();
+	cr_expect_eq(page.groups, 0);
+	cr_expect_eq(page.groups_total, 0);
+	group_lock();
+	for (unsigned i = 0; i < 3 * STATS_PAGE_GROUPS; i++)
+		last = (unsigned)group_add("many", 0);
+	group_unlock();
+	group_charge_arena_to(100, last);
+	cr_assert(group_charge(100, 5000));
+	group_set_max(last, 6000);
+	group_set_score_adj(last, 11);
+	group_set_policy(last, OOMRECLAIM_POLICY_CANCEL);
+	stats_page_update();
+	read_page();
+	cr_expect_eq(page.groups, STATS_PAGE_GROUPS);
+	cr_expect_eq(page.groups_total, 3 * STATS_PAGE_GROUPS);
+	cr_expect_str_eq(page.group[0].name, "many");
+	cr_expect_eq(page.group[0].group, group_handle(last));
+	cr_expect_eq(page.group[0].stats.charged, 5000);
+	cr_expect_eq(page.group[0].stats.allocated, last * 1000);
+	cr_expect_eq(page.group[0].max, 6000);
+	cr_expect_eq(page.group[0].policy, OOMRECLAIM_POLICY_CANCEL);
+	cr_expect_eq(page.group[0].score_adj, 11);
+	cr_expect_eq(page.group[1].stats.charged, 0);
+	cr_expect_eq(page.group[1].max, UINT64_MAX);
 }
 
 Test(stats_page, nobody_else_can_write)

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Groups as a list: a tree in the order of its charges, of which the largest part is shown. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "limits/group_list.h"
+#include "support.h"
+
+TestSuite(group_list, .init = support_init, .timeout = WATCHDOG_SECONDS);
+
+#define LINES 8
+
+static struct group_line lines[LINES + 1];
+static unsigned total;
+
+/* With an arena of its own, of which so much is charged. */
+static unsigned add(const char *name, unsigned parent, size_t bytes)
+{
+	static unsigned arena = 100;
+	int slot;
+
+	group_lock();
+	slot = group_add(name, parent);
+	group_unlock();
+	cr_assert_gt(slot, 0);
+	group_charge_arena_to(++arena, (unsigned)slot);
+	cr_assert(group_charge(arena, bytes));
+	return (unsigned)slot;
+}
+
+/* The names in order, each behind as many dots as it is deep. */
+static const char *listed(unsigned in, unsigned count)
+{
+	static char text[1024];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+	unsigned used;
+
+	memset(lines, 0xff, sizeof lines);
+	text[0] = '\0';
+	used = group_lines(in, lines, count, &total);
+	cr_assert_leq(used, count);
+	for (unsigned i = 0; i < used; i++)
+		io_printf(&buf, "%s%s%s", i > 0 ? " " : "",
+		          &"................"[16 - lines[i].depth], lines[i].name);
+	/* Nothing is written behind the room there is. */
+	cr_expect_eq(lines[count].slot, UINT32_MAX);
+	return text;
+}
+
+Test(group_list, none)
+{
+	unsigned slot;
+
+	cr_expect_str_eq(listed(0, LINES), "");
+	cr_expect_eq(total, 0);
+	slot = add("gone", 0, 0);
+	group_lock();
+	cr_expect_not(group_is_busy(slot));
+	group_remove(slot);
+	group_unlock();
+	cr_expect_str_eq(listed(0, LINES), "");
+	add("there", 0, 0);
+	cr_expect_str_eq(listed(0, LINES), "there");
+}
+
+Test(group_list, by_charge_and_a_parent_first)
+{
+	unsigned a = add("a", 0, 10), b = add("b", 0, 5), in_b;
+
+	add("a1", a, 100);
+	add("a2", a, 200);
+	in_b = add("b1", b, 1000);
+	add("deep", in_b, 1);
+	cr_expect_str_eq(listed(0, LINES), "b .b1 ..deep a .a2 .a1");
+	cr_expect_eq(total, 6);
+	cr_expect_eq(lines[0].stats.charged, 1006);
+	cr_expect_eq(lines[0].stats.own, 5);
+	cr_expect_eq(lines[3].stats.charged, 310);
+	cr_expect_eq(lines[1].parent, b);
+	cr_expect_eq(lines[1].handle, group_handle(in_b));
+}
+
+Test(group_list, a_part_of_the_tree)
+{
+	unsigned a = add("a", 0, 10), b = add("b", a, 5);
+
+	add("c", b, 7);
+	add("other", 0, 5000);
+	add("d", b, 9);
+	cr_expect_str_eq(listed(b, LINES), "b .d .c");
+	cr_expect_eq(total, 3);
+}
+
+/* Those with the most, and with each its ancestors, though these have no more than it has. */
+Test(group_list, more_than_there_is_room_for)
+{
+	unsigned parent = add("parent", 0, 0), child = add("child", parent, 0);
+
+	for (unsigned i = 0; i < 100; i++)
+		add("small", i % 2 == 0 ? 0 : parent, 1);
+	add("most", child, 4000);
+	add("more", 0, 3000);
+	cr_expect_str_eq(listed(0, 4), "parent .child ..most more");
+	cr_expect_eq(total, 104);
+	cr_expect_str_eq(listed(0, 2), "parent .child");
+	cr_expect_str_eq(listed(0, 0), "");
+	cr_expect_eq(total, 104);
+}
+
+Test(group_list, what_is_set)
+{
+	unsigned slot = add("set", 0, 10);
+
+	group_set_policy(slot, OOMRECLAIM_POLICY_ABORT);
+	group_set_score_adj(slot, -7);
+	listed(0, LINES);
+	cr_expect_eq(lines[0].max, SIZE_MAX);
+	group_set_max(slot, 5000);
+	listed(0, LINES);
+	cr_expect_eq(lines[0].max, 5000);
+	cr_expect_eq(lines[0].policy, OOMRECLAIM_POLICY_ABORT);
+	cr_expect_eq(lines[0].score_adj, -7);
+	cr_expect_not(lines[0].is_cancelled);
+}
+
+Test(group_list, where_it_lies)
+{
+	unsigned slot = 0;
+	char text[1024];
+	struct io_buf buf = {.text = text, .bytes = sizeof text};
+
+	group_put_path(&buf, 0);
+	cr_expect_str_eq(text, "/");
+	buf.used = 0;
+	group_put_path(&buf, add("b\x1b", add("a", 0, 0), 0));
+	cr_expect_str_eq(text, "/a/b?");
+	buf.used = 0;
+	for (int i = 0; i < OOMRECLAIM_GROUP_DEPTH_MAX; i++)
+		slot = add("deep", slot, 0);
+	group_put_path(&buf, slot);
+	cr_expect_eq(strlen(text), 5 * OOMRECLAIM_GROUP_DEPTH_MAX);
+}
