@@ -18,9 +18,11 @@ background, only takes note of how much is wanted, and a thread of the interpret
 need a watermark (OOMRECLAIM_CONF=limit:512M,high:80%) or a source of pressure. A thread that allocates faster than
 callbacks can free still meets the limit, and gets MemoryError.
 
+`group` limits what threads allocate within a `with` block, and that alone.
+
 `cache` is functools.lru_cache() that needs no size: it drops its oldest results by such a callback.
 
-Where the program runs without the library, available() is False; registering, limit() and scope() do nothing, and what
+Where the program runs without the library, available() is False; registering, limit(), group() and scope() do nothing, and what
 asks the library for a value raises RuntimeError.
 """
 
@@ -35,8 +37,8 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, TypeVar
 
 __version__ = "0.1.0"
 
-__all__ = ["CacheInfo", "available", "cache", "callback", "get_limit", "limit", "parse_size", "reclaim", "scope",
-           "set_limit", "stats", "unregister", "version", "__version__",
+__all__ = ["CacheInfo", "Group", "available", "cache", "callback", "get_limit", "group", "limit", "parse_size",
+           "reclaim", "scope", "set_limit", "stats", "unregister", "version", "__version__",
            "NORETRY", "RETRY_MAYFAIL", "NOFAIL", "NORECLAIM", "RESERVE"]
 
 Size = Union[int, str]
@@ -260,3 +262,4 @@ def _start() -> None:
 
 
 from ._cache import CacheInfo, cache  # noqa: E402  behind what it needs
+from ._group import Group, group  # noqa: E402

@@ -49,6 +49,10 @@ d: Optional[int] = oomreclaim.get_limit()
 with oomreclaim.limit("1G"), oomreclaim.scope(oomreclaim.NORETRY):
     e: int = oomreclaim.reclaim("1M") + oomreclaim.set_limit(None)
 f: str = oomreclaim.__version__
+with oomreclaim.group("job", max="1M", policy="cancel") as job, oomreclaim.group("part", 5, parent=job) as part:
+    g: oomreclaim.Group = part
+    with g.enter():
+        h: int = g.stats()["charged"]
 END
 check right.py
 
@@ -68,5 +72,7 @@ found 'oomreclaim.set_limit(1.5)'
 found 'oomreclaim.limit(b"1G")'
 found 'oomreclaim.cache(len, size=3)'
 found 'oomreclaim.callback(3)'
+found 'oomreclaim.group(3)'
+found 'oomreclaim.group("job", parent="other")'
 found 'c: int = oomreclaim.version()'
 echo ok

@@ -16,6 +16,12 @@ export PYTHONPATH="$root/bindings/python" PYTHONDONTWRITEBYTECODE=1
 /usr/bin/python3 "$root/tests/preload/programs/bindings.py"
 env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=limit:128M,high:64M \
 	/usr/bin/python3 "$root/tests/preload/programs/bindings.py"
+groups=$root/tests/preload/programs/bindings_groups.py
+/usr/bin/python3 "$groups"
+for allocator in malloc default; do
+	env LD_PRELOAD="$tmp/liboomreclaim.so.0" PYTHONMALLOC=$allocator /usr/bin/python3 "$groups"
+done
+env LD_PRELOAD="$tmp/liboomreclaim.so.0" MALLOC_CONF=hpa:true /usr/bin/python3 "$groups" Refused
 for conf in limit:96M ""; do
 	prlimit --as=$((256 << 20)) env LD_PRELOAD="$tmp/liboomreclaim.so.0" OOMRECLAIM_CONF=$conf \
 		/usr/bin/python3 "$root/tests/preload/programs/bindings.py" WithoutWatermark
