@@ -244,6 +244,7 @@ static const char *printed(bool is_json)
 	struct io_buf buf = {.text = text, .bytes = sizeof text};
 
 	stats_put(&buf, is_json);
+	stats_put_end(&buf, is_json);
 	return text;
 }
 
