@@ -501,7 +501,9 @@ public:
 			      "oomreclaim_group_create");
 	}
 
-	group(group &&other) noexcept : handle_(std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT))
+	group(group &&other) noexcept
+	    : function_(std::move(other.function_)),
+	      handle_(std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT))
 	{
 	}
 
@@ -509,6 +511,7 @@ public:
 	{
 		if (this != &other) {
 			reset();
+			function_ = std::move(other.function_);
 			handle_ = std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT);
 		}
 		return *this;
@@ -524,8 +527,12 @@ public:
 
 	void reset() noexcept
 	{
-		if (*this)
-			oomreclaim_group_destroy(std::exchange(handle_, OOMRECLAIM_GROUP_ROOT), 0);
+		const auto ended = std::exchange(handle_, OOMRECLAIM_GROUP_ROOT);
+
+		/* One that outlives the object can't be told any more. */
+		if (ended != OOMRECLAIM_GROUP_ROOT && oomreclaim_group_destroy(ended, 0) != 0)
+			oomreclaim_group_on_cancel(ended, nullptr, nullptr);
+		function_.reset();
 	}
 
 	/* False where the library is absent, or after a move or reset(). */
@@ -547,6 +554,23 @@ public:
 			      "oomreclaim_group_set");
 	}
 
+	/* Called as void() where the group is cancelled; an empty one: it never is. What it throws is
+	   lost. Under the rules of oomreclaim_group_on_cancel(), with whose error this throws
+	   std::system_error; that waits for a call of the former function on another thread. */
+	void on_cancel(std::function<void()> function)
+	{
+		std::shared_ptr<held> given;
+
+		if (!*this)
+			return;
+		if (function)
+			given = std::make_shared<held>(std::move(function));
+		const int error =
+			oomreclaim_group_on_cancel(handle_, given ? call : nullptr, given.get());
+		function_.swap(given);
+		check(error, "oomreclaim_group_on_cancel");
+	}
+
 	struct oomreclaim_group_stats stats() const
 	{
 		struct oomreclaim_group_stats stats {
@@ -558,12 +582,38 @@ public:
 	}
 
 private:
+	/* Stays where it is when the object moves, and until its call has returned. */
+	struct held : std::enable_shared_from_this<held> {
+		explicit held(std::function<void()> given) : function(std::move(given))
+		{
+		}
+
+		std::function<void()> function;
+	};
+
+	static void call(oomreclaim_group, void *arg)
+	{
+		const auto kept = static_cast<held *>(arg)->shared_from_this();
+
+		try {
+			kept->function();
+#ifdef __GLIBCXX__
+		} catch (const abi::__forced_unwind &) {
+			throw;
+#endif
+		} catch (...) {
+			/* No frame above could catch it. */
+			return;
+		}
+	}
+
 	static void check(int error, const char *what)
 	{
 		if (error != 0)
 			throw std::system_error(error, std::generic_category(), what);
 	}
 
+	std::shared_ptr<held> function_;
 	oomreclaim_group handle_ = OOMRECLAIM_GROUP_ROOT;
 };
 

@@ -493,6 +493,56 @@ void groups()
 	CHECK(!moved && oomreclaim_group_of(inside.data()) == OOMRECLAIM_GROUP_ROOT);
 }
 
+/* The one that has most ends, by an object that may move meanwhile, and by itself. */
+void cancels()
+{
+	oomreclaim::group tenant("tenant"), greedy("greedy", tenant.get()),
+		small("small", tenant.get()), moved;
+	std::vector<std::unique_ptr<char[]>> blocks;
+	unsigned told = 0;
+
+	tenant.set(OOMRECLAIM_GROUP_MAX, 8 << 20);
+	tenant.set(OOMRECLAIM_GROUP_POLICY, OOMRECLAIM_POLICY_CANCEL);
+	blocks.reserve(1000);
+	{
+		oomreclaim::group_scope inside(greedy);
+
+		for (int i = 0; i < 50; i++)
+			blocks.push_back(std::make_unique<char[]>(100000));
+	}
+	greedy.on_cancel([] { CHECK(false); });
+	greedy.on_cancel([&] {
+		told++;
+		blocks.clear();
+		moved.reset();
+		throw 1;
+	});
+	moved = std::move(greedy);
+	CHECK(moved && !greedy);
+	{
+		oomreclaim::group_scope inside(small);
+		auto taken = std::make_unique<char[]>(5 << 20);
+
+		CHECK(taken != nullptr);
+	}
+	CHECK(told == 1 && !moved);
+	small.on_cancel([] { CHECK(false); });
+	small.on_cancel({});
+	CHECK(oomreclaim_group_on_cancel(small.get(), nullptr, nullptr) == 0);
+	moved.on_cancel([] {});
+	{
+		/* What outlives its object is not told. */
+		oomreclaim::group left("left", tenant.get());
+		oomreclaim::group below("below", left.get());
+		const auto handle = left.get();
+
+		left.on_cancel([] { CHECK(false); });
+		left.reset();
+		below.reset();
+		CHECK(oomreclaim_group_destroy(handle, 0) == 0);
+	}
+}
+
 } // namespace
 
 int main(int argc, char **argv)
@@ -519,6 +569,8 @@ int main(int argc, char **argv)
 		pointers();
 	else if (name == "groups")
 		groups();
+	else if (name == "cancels")
+		cancels();
 	else if (name == "absent")
 		absent();
 	else
