@@ -2,7 +2,7 @@
 /*
  * filecache: a cache without a size limit.
  *
- *     filecache [--requests N] [--seed N] [--json] [TREE]
+ *     filecache [--requests N] [--seed N] [--json] [--target] [TREE]
  *
  * It reads the files of a directory tree (/usr/share), some of them far more
  * often than others, and keeps every file it has read in memory. How much is too
@@ -15,6 +15,10 @@
  * is the end:
  *
  *     prlimit --as=134217728 env LD_PRELOAD=liboomreclaim.so.0 filecache
+ *
+ * With --target it does ask: before it serves a file that it has read it evicts what is more than
+ * oomreclaim_cache_target() says, so that malloc has next to no reason to fail. It is asked to reclaim
+ * all the same, where something else in the process needs the memory.
  *
  * Three rules keep a reclaim callback out of trouble, and each is marked (1), (2)
  * or (3) where it is followed:
@@ -63,6 +67,7 @@ static struct {
 	LIST_HEAD(bucket, entry) buckets[BUCKETS];
 	TAILQ_HEAD(by_use, entry) by_use; /* the most recently used first */
 	size_t bytes, evicted_bytes;
+	oomreclaim_handle handle; /* with a target; else 0. Set before the first file is read */
 } cache = {.lock = PTHREAD_MUTEX_INITIALIZER, .by_use = TAILQ_HEAD_INITIALIZER(cache.by_use)};
 
 static uint64_t hash_bytes(const void *data, size_t size)
@@ -93,23 +98,12 @@ static void evict(struct entry *entry)
 	free(entry);
 }
 
-/*
- * The reclaim callback. oomreclaim calls it on the thread whose malloc failed,
- * with none of the allocator's locks held, so that free() is fine here. The
- * answer is the number of bytes given back; 0 says that there is nothing left.
- */
-static size_t cache_reclaim(const struct oomreclaim_control *control, void *arg)
+/* The files that were not used for longest, with the lock held. Returns what that gave. */
+static size_t evict_oldest(size_t wanted)
 {
-	size_t wanted = control->bytes_wanted, before;
+	size_t before = cache.evicted_bytes;
 	struct entry *entry, *newer;
 
-	(void)arg;
-	if (wanted < EVICT_BATCH_BYTES)
-		wanted = EVICT_BATCH_BYTES;
-	/* (1) If this very thread held the lock, waiting for it would be for ever. */
-	if (pthread_mutex_trylock(&cache.lock))
-		return 0;
-	before = cache.evicted_bytes;
 	for (entry = TAILQ_LAST(&cache.by_use, by_use); entry; entry = newer) {
 		newer = TAILQ_PREV(entry, by_use, use);
 		if (cache.evicted_bytes - before >= wanted)
@@ -117,9 +111,51 @@ static size_t cache_reclaim(const struct oomreclaim_control *control, void *arg)
 		if (!entry->pins) /* (2) */
 			evict(entry);
 	}
-	wanted = cache.evicted_bytes - before;
+	return cache.evicted_bytes - before;
+}
+
+/*
+ * The reclaim callback. oomreclaim calls it on the thread whose malloc failed,
+ * with none of the allocator's locks held, so that free() is fine here. The
+ * answer is the number of bytes given back; 0 says that there is nothing left.
+ */
+static size_t cache_reclaim(const struct oomreclaim_control *control, void *arg)
+{
+	size_t wanted = control->bytes_wanted;
+
+	(void)arg;
+	if (wanted < EVICT_BATCH_BYTES)
+		wanted = EVICT_BATCH_BYTES;
+	/* (1) If this very thread held the lock, waiting for it would be for ever. */
+	if (pthread_mutex_trylock(&cache.lock))
+		return cache.handle ? OOMRECLAIM_STOP : 0;
+	wanted = evict_oldest(wanted);
 	pthread_mutex_unlock(&cache.lock);
 	return wanted;
+}
+
+/* Only with a target: how much there is, which another thread asks for. */
+static size_t cache_count(const struct oomreclaim_control *control, void *arg)
+{
+	size_t bytes;
+
+	(void)control;
+	(void)arg;
+	if (pthread_mutex_trylock(&cache.lock)) /* (1) */
+		return OOMRECLAIM_STOP;
+	bytes = cache.bytes;
+	pthread_mutex_unlock(&cache.lock);
+	return bytes;
+}
+
+static void keep_to_target(void)
+{
+	size_t target = oomreclaim_cache_target(cache.handle);
+
+	pthread_mutex_lock(&cache.lock);
+	if (cache.bytes > target)
+		evict_oldest(cache.bytes - target);
+	pthread_mutex_unlock(&cache.lock);
 }
 
 /* Finds and pins the entry of a file, or returns NULL. */
@@ -188,6 +224,8 @@ static int cache_load(const char *path, struct entry **loaded)
 	TAILQ_INSERT_HEAD(&cache.by_use, entry, use);
 	cache.bytes += entry->size;
 	pthread_mutex_unlock(&cache.lock);
+	if (cache.handle)
+		keep_to_target();
 	*loaded = entry;
 	return 0;
 }
@@ -338,6 +376,19 @@ static void report(bool json, const char *result)
 	       cache.evicted_bytes, peak_kib(), stats.corrupt, result);
 }
 
+/* A callback has no size to tell; a shrinker has, and so it can have a target. */
+static int cache_register(bool has_target)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = "file cache",
+	                                             .count = cache_count,
+	                                             .scan = cache_reclaim,
+	                                             .cost = OOMRECLAIM_COST_DEFAULT};
+
+	return has_target ? oomreclaim_shrinker_register(&shrinker, sizeof(shrinker), &cache.handle)
+	                  : oomreclaim_register("file cache", OOMRECLAIM_PRIORITY_DEFAULT, 0,
+	                                        cache_reclaim, NULL, NULL);
+}
+
 static int run(const char *tree, unsigned long requests, uint64_t seed, bool json)
 {
 	uint64_t state = seed * 2 + 1; /* never 0, which would stay 0 */
@@ -366,30 +417,33 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"requests", required_argument, NULL, 'r'},
 	                                        {"seed", required_argument, NULL, 's'},
 	                                        {"json", no_argument, NULL, 'j'},
+	                                        {"target", no_argument, NULL, 't'},
 	                                        {NULL, 0, NULL, 0}};
 	static char buffer[BUFSIZ]; /* (3) so that printf works when malloc does not */
 	unsigned long requests = 200000;
 	uint64_t seed = 1;
-	bool json = false;
+	bool json = false, has_target = false;
 	int option, err = 0;
 
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'j') {
 			json = true;
+		} else if (option == 't') {
+			has_target = true;
 		} else if (option == 'r') {
 			requests = strtoul(optarg, NULL, 10);
 		} else if (option == 's') {
 			seed = strtoull(optarg, NULL, 10);
 		} else {
-			fputs("filecache [--requests N] [--seed N] [--json] [TREE]\n", stderr);
+			fputs("filecache [--requests N] [--seed N] [--json] [--target] [TREE]\n",
+			      stderr);
 			return 2;
 		}
 	}
 	/* Without the library nobody would call it, and malloc just fails. */
 	if (oomreclaim_available())
-		err = oomreclaim_register("file cache", OOMRECLAIM_PRIORITY_DEFAULT, 0,
-		                          cache_reclaim, NULL, NULL);
+		err = cache_register(has_target);
 	if (err) {
 		fprintf(stderr, "filecache: oomreclaim_register: %s\n", strerror(err));
 		return 2;

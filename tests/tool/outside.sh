@@ -28,7 +28,7 @@ flags()
 # By hand. Compilers and flags are words.
 # shellcheck disable=SC2046,SC2086
 {
-	for name in bufferpool caches filecache prefork; do
+	for name in bufferpool caches filecache prefork targets; do
 		$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o $name $name.c -pthread || fail "$name"
 	done
 	$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o dead deadlock/deadlock.c -pthread || fail deadlock
@@ -66,6 +66,17 @@ run_all()
 	expect 0 "$tool" run --limit 20M -- "$1/filecache" --requests 5000 "$tmp/tree"
 	is_like '^reclaimed: [1-9][0-9]* bytes$' "$tmp/out"
 	is_like '^result: finished$' "$tmp/out"
+	# With a target next to nothing is reclaimed, and as much is kept.
+	expect 0 "$1/filecache" --target --requests 5000 "$tmp/tree"
+	expect 0 "$tool" run --limit 20M --stats -- "$1/filecache" --target --requests 5000 "$tmp/tree"
+	is_like '^result: finished$' "$tmp/out"
+	is_like '^reclaimed: [1-9][0-9]* bytes$' "$tmp/out"
+	expect 0 "$1/targets"
+	is_like '^profiles: [0-9]+ KiB, 9[0-9] % of [0-9]+ from the cache$' "$tmp/out"
+	expect 0 "$tool" run --limit 16M -- "$1/targets"
+	# The one that has four times as many requests has at least twice as much, and less than all.
+	awk '{ kib[$1] = $2 } END { exit kib["profiles:"] < 2 * kib["answers:"] || kib["answers:"] < 256 }' \
+		"$tmp/out" || fail "the parts of targets: $(cat "$tmp/out")"
 	expect 0 "$1/prefork" 8 4 4
 	is_like '^parent: got 8 of 8 MiB, 0 of 2 children died$' "$tmp/out"
 	expect 0 "$1/images"
