@@ -43,6 +43,7 @@ static struct worker workers[WORKERS_MAX];
 
 static atomic_bool is_over;
 static _Atomic uint64_t operations, failures, calls, registrations, forks, cancelled, signals;
+static _Atomic uint64_t targets, tellings;
 
 static void count(_Atomic uint64_t *counter)
 {
@@ -90,7 +91,22 @@ static size_t count_slots(const struct oomreclaim_control *control, void *arg)
 	return bytes;
 }
 
-/* A callback or a shrinker. */
+/* Never asked to free, and on oomreclaimd alone. */
+static size_t note_room(const struct oomreclaim_control *control, void *arg)
+{
+	struct cache *cache = arg;
+
+	MUST(atomic_load(&cache->is_there));
+	MUST(atomic_exchange(&cache->inside, getpid()) != getpid());
+	MUST(control->reason == OOMRECLAIM_REASON_ROOM && !control->is_direct);
+	count(&tellings);
+	if (dice_once_in(&cache->dice, 2))
+		block_free(block_new(&cache->dice, 512));
+	atomic_store(&cache->inside, 0);
+	return 0;
+}
+
+/* A callback, a shrinker, or one that is told of room. */
 static int enlist(struct dice *dice, struct cache *cache, oomreclaim_handle *handle)
 {
 	const int priority = (int)dice_roll(dice, 3);
@@ -102,7 +118,24 @@ static int enlist(struct dice *dice, struct cache *cache, oomreclaim_handle *han
 
 	if (dice_once_in(dice, 2))
 		return oomreclaim_shrinker_register(&shrinker, sizeof(shrinker), handle);
+	if (dice_once_in(dice, 4))
+		return oomreclaim_register("room", priority, OOMRECLAIM_CALLBACK_ROOM, note_room,
+		                           cache, handle);
 	return oomreclaim_register("passing", priority, 0, evict, cache, handle);
+}
+
+/* Of one that was registered by this thread or by another, is gone, or never was a shrinker; some of
+   them regret. The handles are small numbers. */
+static void ask_target(struct dice *dice, oomreclaim_handle handle)
+{
+	int error;
+
+	oomreclaim_cache_target(handle);
+	if (dice_once_in(dice, 2))
+		return;
+	error = oomreclaim_cache_regret(handle, dice_roll(dice, 1 << 20));
+	MUST(error == 0 || error == EINVAL);
+	count(&targets);
 }
 
 static void register_once(struct dice *dice)
@@ -116,8 +149,12 @@ static void register_once(struct dice *dice)
 	if (error != 0)
 		return;
 	count(&registrations);
+	ask_target(dice, handle);
 	nanosleep(&pause, NULL);
+	ask_target(dice, handle - dice_roll(dice, 4));
 	MUST(oomreclaim_unregister(handle) == 0);
+	MUST(oomreclaim_cache_target(handle) == SIZE_MAX);
+	MUST(oomreclaim_cache_regret(handle, 1) == EINVAL);
 	atomic_store(&cache.is_there, false);
 	MUST(atomic_load(&cache.inside) != getpid());
 	MUST(oomreclaim_unregister(handle) == EINVAL);
@@ -230,6 +267,8 @@ static void run_child(struct dice *dice)
 			put(dice);
 			resize(dice);
 			purgeables_use(dice);
+			ask_target(dice, handle);
+			oomreclaim_headroom(NULL);
 		}
 		MUST(oomreclaim_unregister(handle) == 0);
 	}
@@ -272,8 +311,11 @@ static void do_something(struct dice *dice)
 	case 26 ... 45:
 		oomreclaim_reclaim(dice_roll(dice, 1U << 20) + 1);
 		break;
-	case 46 ... 245:
+	case 46 ... 195:
 		put_in_scope(dice);
+		break;
+	case 196 ... 245:
+		oomreclaim_headroom(NULL);
 		break;
 	case 246 ... 1245:
 		if (!purgeables_use(dice))
@@ -402,9 +444,10 @@ int main(int argc, char **argv)
 	MUST(blocks_count() == 0);
 	MUST(allocated_bytes() < before + LEFT_BYTES_MAX);
 	printf("%lu operations, %lu got no memory, %lu calls, %lu registrations, %lu forks, "
-	       "%lu cancelled, %lu signals\n",
-	       operations, failures, calls, registrations, forks, cancelled, signals);
+	       "%lu cancelled, %lu signals, %lu regrets, %lu told of room\n",
+	       operations, failures, calls, registrations, forks, cancelled, signals, targets,
+	       tellings);
 	/* Else it was no stress. */
-	MUST(calls > 0);
+	MUST(calls > 0 && targets > 0);
 	return EXIT_SUCCESS;
 }
