@@ -209,6 +209,43 @@ static bool run_register(void)
 	return !error;
 }
 
+/* What comes of the thread that these call for is nobody's concern. */
+static bool ask_for_room(void)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = "cache",
+	                                             .count = give_nothing,
+	                                             .scan = give_nothing,
+	                                             .cost = 1};
+	oomreclaim_handle cache, room;
+	void *memory;
+
+	errno = ERRNO_UNTOUCHED;
+	if (oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &cache) != 0)
+		return false;
+	if (oomreclaim_register("room", 0, OOMRECLAIM_CALLBACK_ROOM, give_nothing, NULL, &room) !=
+	    0)
+		return false;
+	CHECK(oomreclaim_headroom(NULL) > 0);
+	oomreclaim_cache_target(cache);
+	CHECK_EQ(oomreclaim_cache_regret(cache, 1), 0);
+	CHECK_EQ(errno, ERRNO_UNTOUCHED);
+	memory = malloc(BIG);
+	free(memory);
+	CHECK_EQ(oomreclaim_unregister(room), 0);
+	CHECK_EQ(oomreclaim_unregister(cache), 0);
+	return memory != NULL;
+}
+
+/* In a child the first of them is the first. */
+static bool run_room(void)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		nth_exit(!ask_for_room());
+	return check_child(child) == 0;
+}
+
 /* The block is had or not, and then nothing is left of it. */
 static bool run_purgeable(void)
 {
@@ -326,6 +363,7 @@ int main(int argc, char **argv)
 		{"pages", run_pages, NULL, 1},
 		{"new", run_new, NULL, 1},
 		{"register", run_register, NULL, 1},
+		{"room", run_room, NULL, 1},
 		{"purgeable", run_purgeable, NULL, 1},
 		{"tell", run_tell, NULL, 1},
 		{"arena", run_arena, NULL, 0},
