@@ -593,8 +593,9 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
  *
  * It is the sum of what is left, not the largest block: one that needs a piece larger than what is
  * free in one place may fail. What threads keep in their caches, and what is free between blocks of
- * a page, is not in it. A cgroup counts what is touched, not what is allocated. The first call reads
- * these files and starts oomreclaimd, for which it allocates.
+ * a page, is not in it, nor is the max of a group (oomreclaim_group.h). A cgroup counts what is
+ * touched, not what is allocated. The first call reads these files and starts oomreclaimd, for which
+ * it allocates.
  *
  * To be told when there is room again, register a callback with OOMRECLAIM_CALLBACK_ROOM. It is
  * called by oomreclaimd alone, once for each time of reclaim: when no callback has been asked to
