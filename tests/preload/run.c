@@ -10,7 +10,7 @@
  *     --status N          the exit status, 0 by default; --signal N: the signal that ends it
  *     --stderr REGEX      has to be in what it writes to stderr, a line being what ^ and $ mean;
  *                         may be given again. Without it, stderr has to stay empty.
- *     --lines N           how many lines that is
+ *     --lines N           how many lines that is, but for the report's stack, which is the compiler's
  *     --log REGEX         has to be in the log, which is set by log:PATH to an empty file
  *
  * Exit status: 0, or 1 with what is wrong and all that the program wrote.
@@ -167,12 +167,12 @@ static const char *read_all(int fd, char text[TEXT_MAX])
 
 static int count_lines(const char *text)
 {
+	const char *const stack = "  stack: ", *const frame = "         ";
 	int lines = 0;
 
-	while ((text = strchr(text, '\n'))) {
-		lines++;
-		text++;
-	}
+	for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+		lines += strncmp(text, stack, strlen(stack)) != 0 &&
+		         strncmp(text, frame, strlen(frame)) != 0;
 	return lines;
 }
 
