@@ -15,6 +15,10 @@
 #define LOOK_MS_MIN 1
 #define LOOK_MS_MAX 8
 
+/* Looks behind the end of one, before another is chosen: what it had may be on its way back in another
+   thread, oomreclaimd's say, where it is neither free nor in use. The kernel sleeps a tick. */
+#define RESTS 4
+
 /* A request waits for so many times cancel_grace_ms, whatever comes of it. */
 #define GRACES_MAX 2
 
@@ -91,6 +95,15 @@ static void tell(const struct oom_control *control, const struct group_victim *v
 		cancel_call_due(false);
 }
 
+static enum cancel_result see_end(struct oom_control *control)
+{
+	control->tried.cancel_victim = 0;
+	control->tried.cancel_looks = 0;
+	control->tried.cancel_rests = RESTS;
+	cancel_tell_ended();
+	return CANCEL_ENDED;
+}
+
 static enum cancel_result look_for_one(struct oom_control *control)
 {
 	const struct group_search search = {.in = control->group,
@@ -104,8 +117,7 @@ static enum cancel_result look_for_one(struct oom_control *control)
 	case GROUP_NOBODY:
 		return CANCEL_NOBODY;
 	case GROUP_ENDED:
-		cancel_tell_ended();
-		return CANCEL_ENDED;
+		return see_end(control);
 	case GROUP_CHOSEN:
 		tell(control, &victim);
 		break;
@@ -137,9 +149,14 @@ static enum cancel_result wait_for_it(struct oom_control *control)
 		wait_a_moment(control, seen);
 		return CANCEL_WAITED;
 	}
-	control->tried.cancel_victim = 0;
-	cancel_tell_ended();
-	return CANCEL_ENDED;
+	return see_end(control);
+}
+
+static enum cancel_result rest(struct oom_control *control)
+{
+	control->tried.cancel_rests--;
+	wait_a_moment(control, atomic_load(&ended));
+	return CANCEL_WAITED;
 }
 
 OOM_NOINLINE enum cancel_result cancel_step(struct oom_control *control)
@@ -151,5 +168,7 @@ OOM_NOINLINE enum cancel_result cancel_step(struct oom_control *control)
 			(unsigned)(passed_ms + 1 + GRACES_MAX * options.cancel_grace_ms);
 	else if (passed_ms >= control->tried.cancel_ends_ms)
 		return CANCEL_NOBODY;
+	if (control->tried.cancel_rests > 0)
+		return rest(control);
 	return control->tried.cancel_victim != 0 ? wait_for_it(control) : look_for_one(control);
 }

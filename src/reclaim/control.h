@@ -64,6 +64,7 @@ struct oom_control {
 		bool is_eviction_put_off;     /* until callbacks have been asked */
 		bool is_all_kept;             /* its last step gave nothing back to the system */
 		unsigned char cancel_looks;   /* at cancel_victim */
+		unsigned char cancel_rests;   /* left, before another is chosen */
 		unsigned cancel_victim;       /* the slot of a group that is waited for; 0: none */
 		unsigned
 			cancel_ends_ms; /* when none is any more, after began_ns; 0: none was yet */

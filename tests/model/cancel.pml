@@ -16,7 +16,8 @@
  * Time passes when nothing else can happen (`timeout`), as in reclaim.pml. A thread that waits looks
  * again at each tick.
  *
- * Left out: badness, the part that may be left, functions that are set anew, fork().
+ * Left out: badness, the part that may be left, functions that are set anew, fork(), and the looks behind
+ * an end.
  *
  * -D of one of these plants a bug, which has to be found: CHOOSES_IN_TWO_STEPS, SECOND_VICTIM,
  * LOOKS_BEFORE_SEEN, NO_WAKE, NO_BOUND, NO_GRACE, TOLD_AGAIN, NEVER_TOLD,
