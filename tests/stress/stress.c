@@ -3,7 +3,7 @@
  * Threads that allocate, free across threads, resize, register, unregister, reclaim by hand, fork,
  * end, get cancelled and signalled, in a process that always lacks memory. stress.sh runs it.
  *
- *     stress [--seconds N] [--operations N] [--threads N] [--seed N]
+ *     stress [--seconds N] [--operations N] [--threads N] [--seed N] [--groups N]
  *
  * Ends after so many seconds or operations, whichever is first, with a line of what was done, and
  * status 0 if all contents were right, nothing is left over and nobody was stuck.
@@ -23,6 +23,7 @@
 #include "blocks.h"
 #include "oomreclaim.h"
 #include "purgeables.h"
+#include "tenants.h"
 
 #define WORKERS_MAX 64
 /* Nobody takes that long for a step, however slow the machine. */
@@ -31,7 +32,7 @@
 #define LEFT_BYTES_MAX ((size_t)4 << 20)
 
 static struct {
-	uint64_t seconds, operations, threads, seed;
+	uint64_t seconds, operations, threads, seed, groups;
 } want = {.seconds = 10, .operations = UINT64_MAX, .threads = 6, .seed = 1};
 
 struct worker {
@@ -212,6 +213,7 @@ static void *work_until_cancelled(void *arg)
 	struct dice dice = {(uint64_t)(uintptr_t)arg};
 	struct block *volatile block = NULL;
 
+	tenants_enter(&dice);
 	pthread_cleanup_push(drop, (void *)&block);
 	for (;;) {
 		/* Where it is cancelled: never between the two, for memory is no cancellation
@@ -230,6 +232,7 @@ static void *work_and_exit(void *arg)
 {
 	struct dice dice = {(uint64_t)(uintptr_t)arg};
 
+	tenants_enter(&dice);
 	for (int i = 0; i < 100; i++)
 		put(&dice);
 	pthread_exit(NULL);
@@ -337,6 +340,8 @@ static void *work(void *arg)
 	struct worker *worker = arg;
 
 	while (!atomic_load_explicit(&is_over, memory_order_relaxed)) {
+		if (dice_once_in(&worker->dice, 50))
+			tenants_enter(&worker->dice);
 		do_something(&worker->dice);
 		count(&worker->steps);
 		if (atomic_fetch_add_explicit(&operations, 1, memory_order_relaxed) >=
@@ -400,20 +405,26 @@ static void read_arguments(int argc, char **argv)
 	} names[] = {{"--seconds", &want.seconds},
 	             {"--operations", &want.operations},
 	             {"--threads", &want.threads},
-	             {"--seed", &want.seed}};
+	             {"--seed", &want.seed},
+	             {"--groups", &want.groups}};
+	const size_t count = sizeof names / sizeof names[0];
 
 	for (int i = 1; i < argc; i += 2) {
 		size_t at = 0;
 
-		while (at < 4 && strcmp(argv[i], names[at].name) != 0)
+		while (at < count && strcmp(argv[i], names[at].name) != 0)
 			at++;
-		if (at == 4 || i + 1 == argc)
-			errx(2, "usage: %s [--seconds N] [--operations N] [--threads N] [--seed N]",
+		if (at == count || i + 1 == argc)
+			errx(2,
+			     "usage: %s [--seconds N] [--operations N] [--threads N] [--seed N] "
+			     "[--groups N]",
 			     argv[0]);
 		*names[at].value = strtoull(argv[i + 1], NULL, 10);
 	}
 	if (want.threads == 0 || want.threads > WORKERS_MAX)
 		errx(2, "threads: 1 to %d", WORKERS_MAX);
+	if (want.groups > TENANTS_MAX)
+		errx(2, "groups: 0 to %d", TENANTS_MAX);
 }
 
 int main(int argc, char **argv)
@@ -428,6 +439,7 @@ int main(int argc, char **argv)
 	read_arguments(argc, argv);
 	dice.state = want.seed;
 	before = allocated_bytes();
+	tenants_make(want.groups);
 	MUST(sigaction(SIGUSR1, &action, NULL) == 0);
 	MUST(oomreclaim_register("slots", 1, 0, evict, &cache, &handle) == 0);
 	for (size_t i = 0; i < want.threads; i++) {
@@ -442,6 +454,7 @@ int main(int argc, char **argv)
 	slots_evict(&dice, SIZE_MAX);
 	purgeables_free();
 	MUST(blocks_count() == 0);
+	tenants_end();
 	MUST(allocated_bytes() < before + LEFT_BYTES_MAX);
 	printf("%lu operations, %lu got no memory, %lu calls, %lu registrations, %lu forks, "
 	       "%lu cancelled, %lu signals, %lu regrets, %lu told of room\n",

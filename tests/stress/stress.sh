@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # The stress program (stress.c) under everything that makes memory short: a budget,
-# a budget with oomreclaimd at work, RLIMIT_AS; a third of the time each.
+# a budget with oomreclaimd at work, RLIMIT_AS, and groups with limits of their
+# own; a quarter of the time each.
 #
 #     tests/stress/stress.sh LIBRARY PROGRAM SECONDS [OPTION...]
 #
@@ -26,9 +27,10 @@ stress()
 	shift 3
 	echo "$name, seed $seed:"
 	prlimit --as="$as" env LD_PRELOAD="$library" OOMRECLAIM_CONF="$conf" "$program" \
-		--seconds $((seconds / 3)) --seed "$seed" "$@"
+		--seconds $((seconds / 4)) --seed "$seed" "$@"
 }
 
 stress budget unlimited limit:48M "$@"
 stress background unlimited limit:48M,high:80%,low:60% "$@"
 stress RLIMIT_AS $((192 << 20)) wait_ms:10000 "$@"
+stress groups unlimited limit:48M,high:80%,low:60% --groups 9 "$@"
