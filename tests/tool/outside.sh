@@ -28,7 +28,7 @@ flags()
 # By hand. Compilers and flags are words.
 # shellcheck disable=SC2046,SC2086
 {
-	for name in bufferpool caches filecache prefork targets; do
+	for name in bufferpool caches filecache prefork queryserver targets; do
 		$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o $name $name.c -pthread || fail "$name"
 	done
 	$cc -D_GNU_SOURCE -O2 $(flags --cflags) -o dead deadlock/deadlock.c -pthread || fail deadlock
