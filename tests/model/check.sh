@@ -92,6 +92,10 @@ for bug in PLACE_NOT_PINNED PLACE_NOT_LEFT UNPIN_FREES; do
 	is_found -DSHRINKERS -D$bug
 done
 is_found -DSHRINKERS -DFORKS -DFORK_FORGETS_PLACE
+for bug in ROOM_IN_ROUND TURN_NOT_ENDED NO_DRAIN; do
+	is_found -DTELLS -DNO_FORKS -D$bug
+done
+is_found -DTELLS -DFORKS -DFORK_KEEPS_ROUND
 optimise=-O2
 holds -DNO_FORKS
 holds -DFORKS
@@ -99,6 +103,10 @@ holds -DEACH_OTHER
 holds -DPOLICY
 holds -DSHRINKERS
 holds -DSHRINKERS -DFORKS
+holds -DTELLS -DNO_FORKS
+holds -DTELLS -DFORKS
+holds -DTELLS -DSHRINKERS
+holds -DTELLS -DSHRINKERS -DFORKS
 
 model=own.pml
 optimise=-O0

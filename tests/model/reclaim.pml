@@ -18,6 +18,9 @@
  * With -DSHRINKERS both entries are shrinkers of one priority: a walk keeps its place at the first of them, by a
  * pin of its own, while it counts all, and then scans all, with another pin on the one that it calls.
  *
+ * With -DTELLS oomreclaimd makes no round, but goes in its turn to those that are to be told of room, which no round
+ * calls; with -DSHRINKERS as well it counts all for their targets, without a place.
+ *
  * With -DFORKS threads fork, with -DEACH_OTHER callbacks unregister each other, with -DPOLICY as well, and the
  * policy's callback with them, without any of these callbacks unregister and lock: all at once is more than can
  * be searched in a minute. So nobody forks who is waited for by another callback.
@@ -26,7 +29,7 @@
  * WAKE_BEFORE_END, BOUND_RESTARTS, NO_BOUND, LOCK_OVER_CALLBACK, NO_DRAIN, DRAIN_OWN_CALL,
  * LEFT_NOT_TOLD, FREE_PINNED, DEAD_IS_CALLED, TWICE_CALLED, FORK_KEEPS_ROUND, FORK_ENDS_OWN_CALL,
  * FORK_KEEPS_CALLS, FORK_KEEPS_LOCK, NO_EDEADLK, EDEADLK_IN_ANY_CALL, WAIT_NOT_NOTED, OWN_KIND_ONLY,
- * PLACE_NOT_PINNED, PLACE_NOT_LEFT, UNPIN_FREES, FORK_FORGETS_PLACE.
+ * PLACE_NOT_PINNED, PLACE_NOT_LEFT, UNPIN_FREES, FORK_FORGETS_PLACE, ROOM_IN_ROUND, TURN_NOT_ENDED.
  */
 #define ALLOCATING 2  /* threads 0 and 1 */
 #define BACKGROUND 2  /* oomreclaimd */
@@ -407,6 +410,10 @@ inline call(k, n)
 		assert(!entries[n].is_gone);
 		assert(!entries[n].is_freed);
 		assert(entries[n].runs == 0);
+#if defined(TELLS) && !defined(SHRINKERS)
+		/* Who is to be told of room is never asked to free. */
+		assert(is_telling == (n == ENTRIES - 1));
+#endif
 		entries[n].runs++;
 		if
 		:: action = RETURNS_ZERO
@@ -476,6 +483,13 @@ inline unpin(n)
 	fi
 }
 
+/* is_for(): the second is for room alone, where there is such a one */
+#if defined(TELLS) && !defined(SHRINKERS) && !defined(ROOM_IN_ROUND)
+#define IS_FOR(n) (is_telling == (n == ENTRIES - 1))
+#else
+#define IS_FOR(n) true
+#endif
+
 /* registry_begin_call() */
 inline begin_call()
 {
@@ -484,15 +498,15 @@ inline begin_call()
 		!registry_is_locked;
 #ifdef SHRINKERS
 		/* Behind the place, which has to be in the list still. */
-		assert(!entries[place].is_freed);
-		next = (at == NOBODY -> place : at + 1);
+		assert(place == NOBODY || !entries[place].is_freed);
+		next = (at == NOBODY -> (place == NOBODY -> 0 : place) : at + 1);
 #else
 		next = (at == NOBODY -> 0 : at + 1);
 #endif
 		do
 		:: next < ENTRIES ->
 			if
-			:: MAY_CALL(entries[next]) -> break
+			:: MAY_CALL(entries[next]) && IS_FOR(next) -> break
 			:: else -> next++
 			fi
 		:: else -> next = NOBODY; break
@@ -621,6 +635,32 @@ inline run_callbacks(k)
 }
 #endif
 
+#ifdef TELLS
+/* visit_in_turn() */
+inline visit_in_turn(k)
+{
+	atomic { left[me] = WAIT; bound[me] = WAIT };
+	try_join(k, true);
+	assert(has_begun);
+	is_telling = true;
+	do
+	:: begin_call();
+		if
+		:: at == NOBODY -> break
+		:: else
+		fi;
+		call(k, at);
+		claimed = false;
+		end_call(k, at)
+	od;
+	is_caller[me] = false;
+#ifndef TURN_NOT_ENDED
+	end_round(k);
+#endif
+	atomic { left[me] = 0; bound[me] = 0 }
+}
+#endif
+
 /* reclaim_round() */
 inline reclaim_pages(k)
 {
@@ -682,7 +722,7 @@ active [ALLOCATING] proctype allocate() provided (is_alive[_pid])
 #ifdef SHRINKERS
 	byte place = NOBODY, is_scan;
 #endif
-	bool has_begun, claimed, drains, has_unregistered, is_here, decides;
+	bool has_begun, claimed, drains, has_unregistered, is_here, decides, is_telling;
 	byte action;
 
 #ifdef SHRINKERS
@@ -733,10 +773,14 @@ active proctype reclaim_background() provided (is_alive[_pid])
 #ifdef SHRINKERS
 	byte place = NOBODY, is_scan;
 #endif
-	bool has_begun, claimed, drains, has_unregistered, is_here;
+	bool has_begun, claimed, drains, has_unregistered, is_here, is_telling;
 	byte action;
 
+#ifdef TELLS
+	visit_in_turn(1);
+#else
 	reclaim_pages(1);
+#endif
 	has_ended[me] = true
 }
 
@@ -800,6 +844,8 @@ active proctype clock()
 			assert(!kinds[1].is_active || is_alive[kinds[1].owner]);
 			/* No deadlock. */
 			assert(is_over || is_waiting);
+			/* In the end nobody's turn goes on. */
+			assert(!is_over || (!kinds[0].is_active && !kinds[1].is_active));
 #ifdef SHRINKERS
 			/* In the end nobody stands anywhere. */
 			assert(!is_over || entries[0].pins + entries[1].pins == 0);
