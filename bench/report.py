@@ -61,6 +61,13 @@ ABOUT_LADDER = ("From the failure of malloc(16 MiB) to its success; \"no failure
 ABOUT_REFUSALS = ("Instructions of one malloc that fails, of a thousand in a row: nothing is free, and "
                   "no callback registered.")
 
+ABOUT_TARGETS = ("One cache under the setting `limit`: its size by hand, or by oomreclaim_cache_target(), or it "
+                 "grows as long as oomreclaim_headroom() says that there is room. By the processor's time.")
+
+ABOUT_SHARES = ("Two caches under the setting `limit`, and nine of ten requests for the one; from the middle on, "
+                "for the other. Fixed parts of the most at which nothing is reclaimed, {} of {} MiB, or "
+                "oomreclaim_cache_target() with what each regrets.")
+
 ABOUT_MAPS = ("Lines of /proc/self/maps: 40,000 blocks of 20,000 bytes, every other one freed, and a block "
               "asked for that takes all that is free; over and over.")
 
@@ -171,6 +178,14 @@ def sections(results):
     if results.get("refusals"):
         yield "refusals", "A failure that can't be helped", ABOUT_REFUSALS, [
             refusals_table(results["refusals"])]
+    if results.get("targets", {}).get("one"):
+        yield ("targets", "A cache with the size that the library says", ABOUT_TARGETS,
+               [tables.targets_table(results["targets"]["one"])])
+    two = results.get("targets", {}).get("two")
+    if two:
+        yield ("shares", "Two caches, and a load that changes halfway",
+               ABOUT_SHARES.format(tables.mib(two["total_bytes"]), tables.mib(two["bytes"])),
+               [tables.shares_table(two)])
     if results.get("maps"):
         yield "maps", "Mappings over time", ABOUT_MAPS, [maps_table(results["maps"])]
 
@@ -179,6 +194,7 @@ def draw(results):
     """SVG by the name of its section. Empty where there is nothing to draw with."""
     try:
         import charts  # pylint: disable=import-outside-toplevel
+        import target_charts  # pylint: disable=import-outside-toplevel
     except ImportError as error:
         print(f"no charts: {error}", file=sys.stderr)
         return {}
@@ -197,6 +213,10 @@ def draw(results):
             results["settings"].get("reference", "jemalloc"))
     if results.get("ladder"):
         found["ladder"] = charts.ladder_cost(results["ladder"])
+    if results.get("targets", {}).get("one"):
+        found["targets"] = target_charts.by_targets(results["targets"]["one"])
+    if results.get("targets", {}).get("two"):
+        found["shares"] = target_charts.shared(results["targets"]["two"])
     return {name: chart for name, chart in found.items() if chart}
 
 
@@ -240,12 +260,15 @@ def write_markdown(results, path, title="oomreclaim: benchmarks"):
 
 
 def write_docs(results, directory):
-    """The same for docs/: figures.md, and one SVG for each chart."""
+    """The same for docs/: figures.md, and one SVG for each chart. Of parts that were measured by
+    themselves only the charts: in figures.md stands all of one run."""
     os.makedirs(directory, exist_ok=True)
     pictures = draw(results)
     for name, picture in pictures.items():
         with open(os.path.join(directory, f"{name}.svg"), "w", encoding="utf-8") as file:
             file.write(picture)
+    if results["settings"].get("is_part"):
+        return
     with open(os.path.join(directory, "figures.md"), "w", encoding="utf-8") as file:
         file.write(markdown(results, "Figures", "Written by `script/bench --docs`; "
                             "[how to read them](../benchmarks.md).", pictures))

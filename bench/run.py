@@ -20,9 +20,10 @@ import progress as progress_of
 import refusals
 import report
 import suite
+import targets as targets_of
 
 # In the order in which they run: what can't be cut short comes first.
-PARTS = ("fast", "ladder", "refusals", "workloads", "apart", "programs", "limits")
+PARTS = ("fast", "ladder", "refusals", "targets", "workloads", "apart", "programs", "limits")
 FORMAT = 2  # of results.json
 
 
@@ -84,6 +85,7 @@ def settings_of(arguments):
         settings["limit_workloads"] = [name for name in arguments.workload
                                        if name in suite.FULL["limit_workloads"]]
     settings["quick"] = arguments.quick
+    settings["is_part"] = bool(arguments.only)
     return settings
 
 
@@ -135,7 +137,8 @@ class Bench:
                   "programs": lambda: (suite.count_runs(self.program_plan(), self.columns)
                                        * len(self.names["programs"])),
                   "limits": lambda: suite.count_limit_runs(self.chosen, self.settings, self.kinds),
-                  "ladder": lambda: ladder.KINDS, "refusals": lambda: refusals.count_steps(self.mode)}
+                  "ladder": lambda: ladder.KINDS, "refusals": lambda: refusals.count_steps(self.mode),
+                  "targets": lambda: targets_of.count_steps(self.mode)}
         return sum(counts[part]() for part in self.parts)
 
     def fast(self, results):
@@ -182,6 +185,10 @@ class Bench:
         results["refusals"], results["maps"], more = refusals.run(
             self.path("refusals"), self.chosen, self.mode, self.progress.step)
         self.notes += more
+
+    def targets(self, results):
+        ours = next(one for one in self.chosen if one.name == "oomreclaim")
+        results["targets"] = targets_of.run(self.program, ours, self.mode, self.plan, self.progress.step)
 
     def run(self):
         started, about = time.monotonic(), machine.describe()

@@ -3,6 +3,7 @@
 
 import figures
 import limits
+import targets
 
 MARKS = {"missing": "missing", "crashed": "crashed", "hung": "hung", "failed": "failed"}
 
@@ -114,6 +115,34 @@ def fast_table(rows):
                       *(f"{one:.2f}" if one is not None else "-" for one in (theirs, ours)),
                       f"{ours - theirs:+.2f}" if None not in (ours, theirs) else "-",
                       f"{row['time_ratio']:.3f}" if row.get("time_ratio") else "-"])
+    return table
+
+
+def percent(part):
+    return f"{100 * part:.0f} %" if part else "-"
+
+
+def targets_table(rows):
+    table = [["limit, % of what it uses", "best by hand, % of the limit", "with", "throughput, of that",
+              "misses, of that", "reclaimed MiB"]]
+    for row in rows:
+        best = targets.best_by_hand(row["cells"])
+        for name in targets.ASKING:
+            reclaimed = row["cells"][name].get("reclaimed_bytes")
+            table.append([str(row["percent"]), best or "-", name,
+                          percent(targets.part_of_best(row["cells"], name)),
+                          percent(figures.ratio(row["cells"], name, "ops", best)),
+                          mib(reclaimed["median"]) if reclaimed else "-"])
+    return table
+
+
+def shares_table(found):
+    table = [["first cache's part", "misses, % of the requests", "processor's seconds"]]
+    for name, cell in found["cells"].items():
+        done = cell["status"] == "ok"
+        table.append([f"{name} %" if name.isdigit() else name,
+                      f"{100 * cell['ops']['median'] / cell['requests']['median']:.1f}" if done
+                      else cell["status"], figure(cell, "cpu_seconds", lambda value: f"{value:.1f}")])
     return table
 
 

@@ -3,8 +3,9 @@
  * A hash table as a cache: a few keys are asked for often, most seldom; what is missing is computed and
  * kept. It has no size of its own. Without the library the limit is met by malloc's NULL, and that
  * request has failed; with it, by the callback below, which evicts what was added first.
- * --cache-bytes gives it a size by hand instead, for comparison, and --cache-target the one that
- * oomreclaim_cache_target() says.
+ * --cache-bytes gives it a size by hand instead, for comparison, --cache-target the one that
+ * oomreclaim_cache_target() says, and with --cache-headroom it evicts for what it adds once
+ * oomreclaim_headroom() says that there is next to no room.
  */
 #include "workload.h"
 
@@ -17,7 +18,8 @@ enum {
 	BUCKETS = 1 << 12,
 	KEYS = 1 << 16,
 	EVICT_BATCH_BYTES = 1 << 20, /* a round costs the same, whatever it gives */
-	COMPUTE_STEPS = 2            /* passes over a value that is computed: what a miss costs */
+	LITTLE_ROOM_BYTES = 1 << 20,
+	COMPUTE_STEPS = 2 /* passes over a value that is computed: what a miss costs */
 };
 
 struct entry {
@@ -96,6 +98,11 @@ static size_t count(const struct oomreclaim_control *control, void *arg)
 	return bytes;
 }
 
+static int has_little_room(void)
+{
+	return workload_settings.asks_headroom && oomreclaim_headroom(NULL) < LITTLE_ROOM_BYTES;
+}
+
 /* 0: as much as there is. */
 static size_t most_bytes(void)
 {
@@ -126,9 +133,20 @@ static int read_cached(struct worker *self, struct shard *shard, uint64_t key)
 	return entry != NULL;
 }
 
+/* With the lock held. */
+static void make_room(struct shard *shard, const struct entry *added)
+{
+	size_t most = most_bytes() / SHARDS, freed = 0;
+
+	while (most && shard->bytes > most && shard->oldest != added)
+		evict_oldest(shard);
+	if (has_little_room())
+		while (freed < added->bytes && shard->oldest != added)
+			freed += evict_oldest(shard);
+}
+
 static void add(struct shard *shard, struct entry *entry)
 {
-	size_t most = most_bytes() / SHARDS;
 	struct entry **at;
 
 	pthread_mutex_lock(&shard->lock);
@@ -142,8 +160,7 @@ static void add(struct shard *shard, struct entry *entry)
 	*shard->newest = entry;
 	shard->newest = &entry->newer;
 	shard->bytes += entry->bytes;
-	while (most && shard->bytes > most && shard->oldest != entry)
-		evict_oldest(shard);
+	make_room(shard, entry);
 	pthread_mutex_unlock(&shard->lock);
 }
 
@@ -185,7 +202,7 @@ static void prepare(unsigned threads)
 		shards[i].newest = &shards[i].oldest;
 	}
 	if (!oomreclaim_available())
-		workload_settings.asks_target = false;
+		workload_settings.asks_target = workload_settings.asks_headroom = false;
 	else if (workload_settings.asks_target)
 		oomreclaim_shrinker_register(&shrinker, sizeof(shrinker), &handle);
 	else

@@ -2,7 +2,8 @@
 /*
  * workload: one of the workloads, and what it took, as one line of JSON.
  *
- *     workload [--threads N] [--scale PERCENT] [--cache-bytes N | --cache-target] NAME
+ *     workload [--threads N] [--scale PERCENT] [--cache-bytes N [--share PERCENT] | --cache-target |
+ *               --cache-headroom] NAME
  *     workload --list | --list-apart
  *
  * "requests" is the work done, the same under every allocator and limit; "ops" counts the allocations
@@ -30,10 +31,12 @@ static const struct workload *const workloads[] = {&churn_workload,     &handove
                                                    &larson_workload,    &xmalloc_workload,
                                                    &mstress_workload,   &rptest_workload,
                                                    &scratch_workload,   &thrash_workload,
-                                                   &sh6bench_workload};
-enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads), OWN = 8 };
+                                                   &sh6bench_workload,  &shares_workload};
+/* The last compares sizes of caches, and no allocators. */
+enum { WORKLOADS = sizeof(workloads) / sizeof(*workloads), OWN = 8, LISTED = WORKLOADS - 1 };
 
-struct workload_settings workload_settings = {.scale = 100}; /* read only, once threads run */
+struct workload_settings workload_settings = {.scale = 100,
+                                              .share = 50}; /* read only, once threads run */
 
 static const struct workload *chosen;      /* likewise */
 static struct worker workers[WORKERS_MAX]; /* static: not in the heap that is measured */
@@ -127,8 +130,8 @@ static void print(unsigned threads, double seconds)
 static int usage(void)
 {
 	fprintf(stderr,
-	        "usage: workload [--threads 1..%d] [--scale PERCENT] [--cache-bytes N | --cache-target] "
-	        "NAME\n"
+	        "usage: workload [--threads 1..%d] [--scale PERCENT] [--cache-bytes N [--share PERCENT] | "
+	        "--cache-target | --cache-headroom] NAME\n"
 	        "       workload --list | --list-apart\n",
 	        WORKERS_MAX);
 	return 2;
@@ -151,6 +154,8 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 	                                        {"scale", required_argument, NULL, 's'},
 	                                        {"cache-bytes", required_argument, NULL, 'c'},
 	                                        {"cache-target", no_argument, NULL, 'T'},
+	                                        {"cache-headroom", no_argument, NULL, 'H'},
+	                                        {"share", required_argument, NULL, 'S'},
 	                                        {"list", no_argument, NULL, 'l'},
 	                                        {"list-apart", no_argument, NULL, 'a'},
 	                                        {0}};
@@ -164,8 +169,12 @@ static int parse_options(int argc, char **argv, unsigned *threads)
 			workload_settings.scale = (unsigned)value;
 		else if (option == 'c' && !parse(optarg, 0, SIZE_MAX, &value))
 			workload_settings.cache_bytes = value;
+		else if (option == 'S' && !parse(optarg, 1, 99, &value))
+			workload_settings.share = (unsigned)value;
 		else if (option == 'T')
 			workload_settings.asks_target = true;
+		else if (option == 'H')
+			workload_settings.asks_headroom = true;
 		else if (option == 'l' || option == 'a')
 			return option;
 		else
@@ -187,7 +196,7 @@ static double now(void)
 
 static int list(bool apart)
 {
-	for (size_t i = apart ? OWN : 0; i < (apart ? WORKLOADS : OWN); i++)
+	for (size_t i = apart ? OWN : 0; i < (apart ? LISTED : OWN); i++)
 		puts(workloads[i]->name);
 	return 0;
 }

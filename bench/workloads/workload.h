@@ -37,7 +37,7 @@ struct workload {
 };
 
 extern const struct workload churn_workload, handover_workload, survivors_workload, grow_workload,
-	large_workload, cache_workload, parser_workload, fork_workload;
+	large_workload, cache_workload, shares_workload, parser_workload, fork_workload;
 
 /* Of the kinds of others' benchmarks, and kept apart: no setting is chosen by them. */
 extern const struct workload larson_workload, xmalloc_workload, mstress_workload, rptest_workload,
@@ -50,6 +50,8 @@ void in_new_thread(void (*run)(void *), void *arg);
 struct workload_settings {
 	size_t cache_bytes; /* the cache's size by hand; 0: as much as there is */
 	bool asks_target;   /* its size is what oomreclaim_cache_target() says */
+	bool asks_headroom; /* it grows as long as oomreclaim_headroom() says that there is room */
+	unsigned share;     /* of two caches, per cent of these bytes for the first */
 	unsigned scale;     /* per cent of the work */
 };
 extern struct workload_settings workload_settings;
