@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <link.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,6 +16,7 @@
 #include "base/base.h"
 #include "base/stack.h"
 #include "base/unwind.h"
+#include "base/unwind_table.h"
 #include "forbid.h"
 #include "support.h"
 
@@ -85,13 +87,21 @@ Test(stack, alloca)
 	expect_same(4);
 }
 
-/* The frame's address is what a word of the stack says. */
-static __attribute__((noinline)) int with_alignment(size_t bytes)
+/* The frame's address is what a word of the stack says: arguments lie there, above a gap. */
+static __attribute__((noinline)) int with_arguments(size_t bytes_in, int a, int b, int c, int d,
+                                                    int e, int f, int g)
 {
 	_Alignas(64) volatile char line[64];
+	volatile char *block = alloca(bytes_in);
 
-	line[0] = (char)with_alloca(bytes);
-	return line[0];
+	line[0] = (char)with_alloca(bytes_in);
+	block[0] = line[0];
+	return block[0] + a + b + c + d + e + f + g;
+}
+
+static __attribute__((noinline)) int with_alignment(size_t bytes_in)
+{
+	return with_arguments(bytes_in, 0, 0, 0, 0, 0, 0, 0) + 0 * (int)bytes_in;
 }
 
 Test(stack, alignment)
@@ -113,6 +123,30 @@ Test(stack, registers)
 {
 	with_registers(3, 40, 50, 60, 70);
 	expect_same(8);
+}
+
+static jmp_buf back;
+
+static __attribute__((noinline, noreturn)) void never_returns(void)
+{
+	plain();
+	longjmp(back, 1);
+}
+
+/* Its last instruction is the call: the return address is that of the next function. */
+static __attribute__((noinline, noreturn)) void ends_with_a_call(void)
+{
+	volatile char room[100];
+
+	room[0] = 0;
+	never_returns();
+}
+
+Test(stack, a_call_at_the_end)
+{
+	if (setjmp(back) == 0)
+		ends_with_a_call();
+	expect_same(5);
 }
 
 static int compare(const void *a, const void *b)
@@ -206,6 +240,24 @@ Test(stack, a_caller_that_is_not_there)
 
 /* ---- Whatever is in a file ---- */
 
+Test(stack, bytes_that_are_not_there)
+{
+	static const unsigned char text[] = {0x81, 0x80, 0x80, 1};
+	struct cursor cursor = {.at = text, .end = text + 3};
+
+	cr_expect_eq(unwind_uleb(&cursor), 1);
+	cr_expect(cursor.is_bad);
+	cursor = (struct cursor){.at = text, .end = text + 3};
+	cr_expect_eq(unwind_take(&cursor, 4), 0);
+	cr_expect(cursor.is_bad);
+	cursor = (struct cursor){.at = text, .end = text + 3};
+	unwind_skip(&cursor, UINT64_MAX);
+	cr_expect(cursor.is_bad);
+	cursor = (struct cursor){.at = text, .end = text + 3};
+	cr_expect_eq(unwind_pointer(&cursor, 0x50), 0, "an encoding that is not known");
+	cr_expect(cursor.is_bad);
+}
+
 static struct unwind_file original, damaged;
 static unsigned char *copy;
 static size_t bytes;
@@ -241,7 +293,7 @@ static struct unwind_registers at_random(uint64_t number)
 	struct unwind_registers registers = {.known = (1U << UNWIND_REGISTERS) - 1};
 
 	for (unsigned i = 0; i < UNWIND_REGISTERS; i++)
-		registers.value[i] = 1 << 20;
+		registers.value[i] = (number >> i & 0xff) << 12;
 	registers.value[UNWIND_PC] = (uint64_t)(uintptr_t)(copy + number % bytes);
 	return registers;
 }
@@ -264,7 +316,12 @@ static unsigned try_all(void)
 	for (int i = 0; i < 2000; i++) {
 		struct unwind_registers registers = at_random(next_random());
 
-		made += unwind_step(&registers, &damaged, i % 2, read_any);
+		uint64_t below = registers.value[UNWIND_RSP];
+
+		if (!unwind_step(&registers, &damaged, i % 2, read_any))
+			continue;
+		made++;
+		cr_assert_gt(registers.value[UNWIND_RSP], below, "up, or it would not end");
 	}
 	return made;
 }

@@ -84,7 +84,7 @@ Test(growth, samples_are_apart)
 Test(growth, a_gap)
 {
 	SEE(10, 14, 18, 22);
-	growth_note(&growth, START_NS + 1000 * NSEC_PER_SEC, 26 * MIB);
+	growth_note(&growth, START_NS + 32 * NSEC_PER_SEC, 42 * MIB);
 	cr_expect_eq(growth_rate(&growth), 0);
 }
 
