@@ -185,8 +185,8 @@ def interleave(command, chosen, plan, limit=NO_LIMIT, step=None):
     outcomes = {allocator.name: [] for allocator in chosen}
     step = step or (lambda what: None)
     for turn in range(-plan.warmup, plan.rounds):
-        if turn > 0 and is_late(plan):
-            break
+        if turn and is_late(plan):
+            continue  # but for the first that counts
         for allocator in chosen:
             past = outcomes[allocator.name]
             if is_over(past, plan):

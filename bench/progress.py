@@ -17,11 +17,11 @@ class Progress:
         self.last = None  # when the last line was written, where there is no terminal
 
     def left(self):
-        """Seconds, by what is done; not more than there is."""
+        """Seconds, by what is done; not more than there is, if there is any."""
         elapsed = time.monotonic() - self.started
         guess = elapsed / self.done * max(0, self.total - self.done) if self.done else None
-        rest = max(0, self.seconds - elapsed) if self.seconds else None
-        known = [value for value in (guess, rest) if value is not None]
+        rest = self.seconds - elapsed if self.seconds else 0
+        known = [value for value in (guess, rest if rest > 0 else None) if value is not None]
         return min(known) if known else None
 
     def say(self, what):

@@ -115,8 +115,7 @@ def run_limits(program, chosen, settings, kinds, plan, share, progress):
         def say(who, what=name):
             progress.step(f"{what} under limits: {who}")
 
-        share.until()
-        free = measure.interleave(words, columns, plan.but(rounds=1), step=say)
+        free = measure.interleave(words, columns, plan.but(rounds=1, until=share.until()), step=say)
         rows.append({"workload": name, "limit": "none", "percent": None, "bytes": None,
                      "allocators": free})
         for kind, percent, limit in limits.ladder(kinds, free, "jemalloc"):

@@ -142,7 +142,8 @@ class Turns(unittest.TestCase):
         self.assertEqual((cells["a"]["disturbed"], cells["a"]["others"]), (1, 0.4))
 
     def test_time_is_over(self):
-        cells, order = self.cells({"a": self.runs((1.0, 0.9))}, rounds=5, repeats=5, until=-1.0)
+        cells, order = self.cells({"a": self.runs((1.0, 0.9))}, rounds=5, warmup=2,
+                                  repeats=5, until=-1.0)
         self.assertEqual(order, "a")  # one there is always
         self.assertEqual(cells["a"]["disturbed"], 1)
 
@@ -171,6 +172,8 @@ class Time(unittest.TestCase):
         shown.say("building")
         self.assertRegex(out.getvalue(), r"\[1/40\] (9:59|10:00) left  building\n")
         shown.step("a")
+        with mock.patch("time.monotonic", return_value=shown.started + 700):
+            self.assertGreater(shown.left(), 600)  # by what is done, as the time that there was is over
         shown.settle(40)
         self.assertEqual(shown.done, 40)
 
