@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "entry/slow_path.h"
 #include "base/base.h"
 #include "entry/interpose_aligned.h"
+#include "entry/slow_path.h"
 #include "heap/heap_fast.h"
 #include "ladder/ladder.h"
 

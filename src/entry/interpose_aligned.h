@@ -7,8 +7,8 @@
 #ifndef OOM_INTERPOSE_ALIGNED_H
 #define OOM_INTERPOSE_ALIGNED_H
 
-#include "entry/slow_path.h"
 #include "entry/fail_malloc.h"
+#include "entry/slow_path.h"
 #include "heap/heap_fast.h"
 
 typedef void *aligned_function(size_t size, size_t alignment);

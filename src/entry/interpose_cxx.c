@@ -4,13 +4,13 @@
  * these, the forms that are made of a form that it has replaced lead there: a block from there
  * would be none of the heap's.
  */
-#include "entry/slow_path.h"
 #include "base/base.h"
 #include "entry/cxx_failed.h"
 #include "entry/cxx_runtime.h"
 #include "entry/fail_malloc.h"
 #include "entry/interpose.h"
 #include "entry/interpose_aligned.h"
+#include "entry/slow_path.h"
 #include "heap/heap_fast.h"
 
 /* std::nothrow_t, an empty class whose objects only choose a function, and std::align_val_t. */

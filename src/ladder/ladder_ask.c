@@ -15,9 +15,8 @@
 
 bool ladder_may_ask(unsigned scope)
 {
-	return registry_newest() != 0 || policy_is_set(0) || stats_is_read() ||
-	       verbose_is_on() || options.report == REPORT_ALWAYS ||
-	       (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
+	return registry_newest() != 0 || policy_is_set(0) || stats_is_read() || verbose_is_on() ||
+	       options.report == REPORT_ALWAYS || (scope & OOMRECLAIM_SCOPE_NOFAIL) != 0;
 }
 
 enum constraint ladder_constraint(const struct oom_control *control)
