@@ -28,6 +28,12 @@ enum constraint ladder_constraint(const struct oom_control *control)
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
 }
 
+void ladder_know_constraint(struct oom_control *control)
+{
+	if (control->constraint == CONSTRAINT_UNKNOWN)
+		control->constraint = ladder_constraint(control);
+}
+
 void ladder_tell_group(const struct oom_control *control)
 {
 	unsigned slot = control->group;

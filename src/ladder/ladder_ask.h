@@ -15,6 +15,9 @@ bool ladder_may_ask(unsigned scope);
    what is known without a system call. */
 enum constraint ladder_constraint(const struct oom_control *control);
 
+/* Finds it once: that takes reading /proc, so it is for a callback, the policy or a report alone. */
+void ladder_know_constraint(struct oom_control *control);
+
 /* For those that watch: whose max it is, if it is a group's. */
 void ladder_tell_group(const struct oom_control *control);
 

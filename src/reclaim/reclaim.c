@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "reclaim/reclaim.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/assert.h"
 #include "base/base.h"
-#include "base/flight.h"
-#include "base/fork_gate.h"
-#include "base/trace.h"
 #include "base/turn.h"
-#include "config/options.h"
 #include "heap/heap_ops.h"
 #include "limits/group_low.h"
 #include "lockdep/watch.h"
@@ -82,28 +75,13 @@ static void end_round(struct round *round, const struct reclaim_progress *progre
 	turn_unlock(&round->turn);
 }
 
-/* A callback in the background may lock what the program forks with. */
-static void enter_gate(const struct visit *visit)
-{
-	if (visit->round == round_of(true))
-		fork_gate_enter(FORK_GATE_ENTER_NS);
-}
-
-static void leave_gate(const struct visit *visit)
-{
-	if (visit->round == round_of(true))
-		fork_gate_leave();
-}
-
-/* The thread is on its way out of a callback and of the ladder, and comes back to none of what is
-   below. The round ends with what there was before. */
-static void abandon(void *arg)
+void visit_abandon(void *arg)
 {
 	const struct registry_outcome nothing = {.claimed_bytes = 0};
 	struct visit *visit = arg;
 
 	lockdep_callback_end();
-	leave_gate(visit);
+	visit_leave_gate(visit);
 	registry_end_call(&visit->callback, &nothing);
 	registry_end_walk(&visit->callback);
 	registry_end_walk(&visit->group);
@@ -111,61 +89,6 @@ static void abandon(void *arg)
 	end_round(visit->round, visit->progress, !visit->walk.is_room);
 	scope_exchange(visit->scope);
 	descent_abandon();
-}
-
-static void tell_begin(const struct registry_call *callback,
-                       const struct oomreclaim_control *control)
-{
-	TRACE4(callback_begin, callback->name, control->bytes_wanted, control->size,
-	       control->reason);
-	flight_note(FLIGHT_CALLBACK_BEGIN, control->reason, control->bytes_wanted, 0,
-	            callback->name);
-}
-
-static void tell_end(const struct registry_call *callback, const struct registry_outcome *outcome)
-{
-	TRACE4(callback_end, callback->name, outcome->claimed_bytes, outcome->measured_bytes,
-	       outcome->duration_ns);
-	flight_note(FLIGHT_CALLBACK_END, 0, outcome->claimed_bytes, outcome->duration_ns,
-	            callback->name);
-}
-
-OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
-                             struct registry_outcome *outcome)
-{
-	const struct registry_call *callback = &visit->callback;
-	uint64_t allocated[2], freed[2], began_ns;
-	int saved = errno;
-
-	if (!callback->is_count)
-		tell_begin(callback, control);
-	heap_ops.thread_counters(&allocated[0], &freed[0]);
-	enter_gate(visit);
-	/* What the failing thread asked for holds for what it wanted, not for what others do on
-	   it. */
-	visit->scope = scope_exchange(0);
-	lockdep_callback_begin(callback->name, callback->handle, control->is_direct);
-	*outcome = (struct registry_outcome){.claimed_bytes = 0};
-	began_ns = now_ns();
-	guard_begin(&visit->guard, abandon, visit);
-	outcome->claimed_bytes = callback->function(control, callback->arg);
-	if (!guard_end(&visit->guard))
-		return false;
-	outcome->duration_ns = now_ns() - began_ns;
-	lockdep_callback_end();
-	leave_gate(visit);
-	oom_assert(descent_is_open() && !heap_ops.is_reentrant());
-	scope_exchange(visit->scope);
-	heap_ops.thread_counters(&allocated[1], &freed[1]);
-	/* What it freed less what it took: else a callback that allocates and frees one block would
-	   count as making progress for ever. */
-	freed[1] -= freed[0];
-	allocated[1] -= allocated[0];
-	outcome->measured_bytes = freed[1] > allocated[1] ? (size_t)(freed[1] - allocated[1]) : 0;
-	if (!callback->is_count)
-		tell_end(callback, outcome);
-	errno = saved;
-	return true;
 }
 
 /* Where a visit goes out of scope. */
@@ -407,43 +330,6 @@ void reclaim_totals(bool is_background, struct reclaim_totals *totals)
 	totals->claimed_bytes += kinds[GROUPS].totals.claimed_bytes;
 	totals->measured_bytes += kinds[GROUPS].totals.measured_bytes;
 	turn_unlock(&kinds[GROUPS].turn);
-}
-
-static void give_back(unsigned slot)
-{
-	if (slot != 0)
-		heap_ops.group_evict(slot, SIZE_MAX);
-	else
-		heap_ops.purge_all();
-}
-
-size_t reclaim_group(unsigned slot, size_t bytes)
-{
-	struct reclaim_request request = {.wanted_bytes = bytes,
-	                                  .in_group = slot,
-	                                  .reason = OOMRECLAIM_REASON_MANUAL,
-	                                  .constraint = "NONE"};
-	struct reclaim_progress progress;
-	struct descent descent;
-	int saved = errno;
-
-	if (bytes == 0 || descent_is_open() || (scope_current() & OOMRECLAIM_SCOPE_NORECLAIM) != 0)
-		return 0;
-	lockdep_might_reclaim();
-	descent_begin(&descent);
-	heap_ops.flush_thread();
-	give_back(slot);
-	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
-	reclaim_round(&request, &progress);
-	give_back(slot);
-	descent_end(&descent);
-	errno = saved;
-	return progress.claimed_bytes;
-}
-
-OOM_EXPORT size_t oomreclaim_reclaim(size_t bytes)
-{
-	return reclaim_group(0, bytes);
 }
 
 void reclaim_fork_lock(void)

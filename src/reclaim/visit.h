@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A walk through the callbacks, on the stack of the thread that calls them: what reclaim.c and
- * shrink_walk.c share. reclaim.c has what calls.
+ * shrink_walk.c share. visit_call.c calls one.
  */
 #ifndef OOM_VISIT_H
 #define OOM_VISIT_H
@@ -41,5 +41,12 @@ bool visit_shrinkers(struct visit *visit);
 
 /* Counts the caches that have a target. False as above. */
 bool visit_sizes(struct visit *visit);
+
+/* The thread is on its way out of a callback and of the ladder, and comes back to none of what is
+   below. The round ends with what there was before. */
+void visit_abandon(void *visit);
+
+/* Behind a call, however it ended: fork() may go on. */
+void visit_leave_gate(const struct visit *visit);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Own reclaim by degrees: own_reclaim_step() of src/ladder/own_reclaim.c, as ladder.c and
+ * Own reclaim by degrees: own_reclaim_step() of src/ladder/own_reclaim.c, as rungs.c and
  * next_rung.c drive it, before the callbacks (rung 3) and behind them (rung 7). check.sh runs it.
  *
  * One thread's request of NEED units, which has failed. What is free is counted in units, by where
@@ -169,7 +169,7 @@ inline own_reclaim_step()
 	}
 }
 
-/* reclaim() of ladder.c: what the callbacks free lies in pieces, or side by side. */
+/* reclaim() of rungs.c: what the callbacks free lies in pieces, or side by side. */
 inline reclaim()
 {
 	atomic {
