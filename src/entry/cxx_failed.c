@@ -22,7 +22,7 @@ static void *descend(const struct heap_request *request)
 		cxx_new_handler *handler;
 
 		ladder_begin(&control, request);
-		memory = ladder_run(&control, RUNG_CANCEL);
+		memory = ladder_run(&control, RUNG_POLICY);
 		if (memory != NULL)
 			return memory;
 		heap_check_infallible();

@@ -163,6 +163,12 @@ static void *attempt(struct oom_control *control)
 	return memory;
 }
 
+/* CANCEL is behind all but the policy's, as its number says; LIFT, whatever that says, is not. */
+static bool is_behind(enum rung rung, enum rung until)
+{
+	return rung >= until && rung != RUNG_LIFT;
+}
+
 void *ladder_run(struct oom_control *control, enum rung until)
 {
 	const bool is_end = until == RUNGS,
@@ -180,7 +186,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 
 		refresh(control);
 		rung = next_rung(control);
-		if (rung == RUNG_FAIL || rung >= until)
+		if (rung == RUNG_FAIL || is_behind(rung, until))
 			break;
 		TRACE3(rung, rung, control->request->size, control->tried.claimed_bytes);
 		flight_note(FLIGHT_STEP, rung, control->request->size, control->tried.claimed_bytes,

@@ -5,20 +5,21 @@
 
 #include "reclaim/control.h"
 
-/* What to do next, in the order in which it is done. LIFT to WAIT are followed by one more
-   attempt, but for the reserve, which is one itself. docs/ladder.md has the numbers that the design
-   gives the rungs. */
+/* What to do next, in the order in which it is done, but for the last two. All but ABORT are
+   followed by one more attempt, and but for the reserve, which is one itself. docs/ladder.md has the
+   numbers that the design gives the rungs. */
 enum rung {
 	RUNG_FAIL,              /* NULL and ENOMEM */
-	RUNG_LIFT,              /* a group that was cancelled may have given what it had */
 	RUNG_OWN_RECLAIM,       /* what the heap can do by itself */
 	RUNG_RESERVE,           /* for callbacks that allocate, the dying, and scope RESERVE */
 	RUNG_CALLBACKS,         /* or the wait for those of another thread */
 	RUNG_OWN_RECLAIM_AGAIN, /* what callbacks have freed may lie where it is of no use */
-	RUNG_CANCEL,            /* a group ends, or is waited for */
 	RUNG_POLICY,            /* return, abort or kill; or that a group is cancelled */
 	RUNG_WAIT,              /* scope NOFAIL: until there is memory */
 	RUNG_ABORT,             /* scope NOFAIL, where nothing can ever come */
+	/* Tracers know the numbers of those above. */
+	RUNG_CANCEL, /* before POLICY: a group ends, or is waited for */
+	RUNG_LIFT,   /* first of all: a group that was cancelled may have given what it had */
 	RUNGS
 };
 

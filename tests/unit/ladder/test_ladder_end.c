@@ -263,7 +263,7 @@ Test(ladder_end, deferred)
 	oomreclaim_set_policy_callback(note_policy, NULL);
 	ladder_begin(&control, &request);
 	errno = ERRNO_UNTOUCHED;
-	cr_expect_null(ladder_run(&control, RUNG_CANCEL));
+	cr_expect_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_eq(errno, ENOMEM);
 	cr_expect_str_eq(fake_heap_trace(), "fapacfapa");
 	cr_expect_null(ladder_run(&control, RUNGS));
@@ -276,7 +276,7 @@ Test(ladder_end, deferred_in_scope_nofail_does_not_wait)
 
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL | OOMRECLAIM_SCOPE_NORETRY);
 	ladder_begin(&control, &request);
-	cr_expect_null(ladder_run(&control, RUNG_CANCEL));
+	cr_expect_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_str_eq(fake_heap_trace(), "fapa");
 }
 

@@ -265,6 +265,26 @@ Test(ladder_group, is_lifted)
 	cr_expect_eq(told, 1);
 }
 
+/* Before the program tries something of its own; no group ends before. */
+Test(ladder_group, is_lifted_first_and_cancels_last)
+{
+	struct oom_control control;
+
+	refuses_then = fake_heap_group = make_worst();
+	fake_heap_fail(FAKE_HEAP_ALWAYS);
+	group_set_policy(job, OOMRECLAIM_POLICY_RETURN);
+	fake_heap_group_refuser = 0;
+	ladder_begin(&control, &request);
+	cr_expect_null(ladder_run(&control, RUNG_POLICY));
+	cr_expect_eq(told, 0);
+	cr_expect_null(ladder_run(&control, RUNGS));
+	cr_expect_eq(told, 1);
+	group_uncharge(ARENA, 7000);
+	fake_heap_fail(0);
+	ladder_begin(&control, &request);
+	cr_expect_not_null(ladder_run(&control, RUNG_POLICY));
+}
+
 Test(ladder_group, a_request_that_cannot_fail_is_spared)
 {
 	fake_heap_group = make_worst();

@@ -155,7 +155,7 @@ static void descend_in_vain(void)
 	struct oom_control control;
 
 	ladder_begin(&control, &request);
-	ladder_run(&control, RUNG_CANCEL);
+	ladder_run(&control, RUNG_POLICY);
 }
 
 Test(report_when, not_before_the_caller_is_through)

@@ -129,7 +129,7 @@ Test(stats, operator_new_counts_once)
 
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	ladder_begin(&control, &request);
-	cr_assert_null(ladder_run(&control, RUNG_CANCEL));
+	cr_assert_null(ladder_run(&control, RUNG_POLICY));
 	cr_expect_eq(now().refused, 0, "the new_handler comes first");
 	cr_assert_null(ladder_run(&control, RUNGS));
 	cr_expect_eq(now().failures, 1);
