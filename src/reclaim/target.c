@@ -22,7 +22,7 @@ __extension__ typedef __int128 sum;
 #define STEP_REGRET_PART 256
 
 /* What is not given to the caches: the heap needs some room to work in. */
-#define MARGIN_PART 64
+#define MARGIN_PART 128
 
 /* More than a process can have, or than is missed in a step: the sums stay right. */
 #define BYTES_MAX ((uint64_t)1 << 44)
