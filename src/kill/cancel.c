@@ -17,7 +17,7 @@
 
 /* Looks behind the end of one, before another is chosen: what it had may be on its way back in another
    thread, oomreclaimd's say, where it is neither free nor in use. The kernel sleeps a tick. */
-#define RESTS 4
+#define RESTS 8
 
 /* A request waits for so many times cancel_grace_ms, whatever comes of it. */
 #define GRACES_MAX 2

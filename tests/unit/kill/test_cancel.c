@@ -120,7 +120,7 @@ Test(cancel, is_reaped)
 	group_uncharge(ARENA, 7000);
 	cr_expect_eq(step(), CANCEL_ENDED);
 	/* What it had may be on its way back. Then the next one, if it still fails. */
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 8; i++) {
 		cr_expect_eq(step(), CANCEL_WAITED);
 		cr_expect_eq(told, 1);
 	}
@@ -138,7 +138,7 @@ Test(cancel, is_waited_for_with_an_end)
 	while (step() == CANCEL_WAITED)
 		cr_assert_lt(++steps, 1000);
 	/* ENDED it was: late, and nobody else is there. */
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 8; i++)
 		cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_eq(step(), CANCEL_NOBODY);
 	cr_expect(group_is_cancelled(job));

@@ -219,8 +219,8 @@ Test(ladder_group, cancels_each_once)
 	make_worst();
 	gives = true;
 	group_uncharge(ARENA, 1000);
-	/* With four looks more, as what it had may be on its way. */
-	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaaaaaa");
+	/* With eight looks more, as what it had may be on its way. */
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaaaaaaaaaa");
 	cr_expect_eq(told, 1);
 }
 
@@ -361,7 +361,7 @@ Test(ladder_group, comes_to_the_policy_of_the_process)
 	fake_heap_has_dirty = false;
 	oomreclaim_set_policy_callback(say, &was);
 	word = OOMRECLAIM_POLICY_RETURN;
-	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaaaaaaa");
+	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faxaaaaaaaaaaa");
 	cr_expect_eq(was, OOMRECLAIM_POLICY_RETURN);
 }
 
@@ -383,7 +383,7 @@ Test(ladder_group, cancels_for_what_cannot_fail)
 	oomreclaim_set_policy_callback(fill_again, NULL);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
 	fake_heap_has_dirty = false;
-	descend(10);
+	descend(14);
 	cr_expect_eq(told, 2);
 }
 
