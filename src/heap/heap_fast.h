@@ -61,6 +61,11 @@ int heap_arena_create(const arena_config_t *config, unsigned *arena);
 int heap_reserve_create(size_t bytes);
 void *heap_reserve_alloc(const struct heap_request *request);
 
+/* By which jemalloc starts its background threads: what is in reserve is never given back, so no
+   thread, with a stack of its own, has to see to that arena. True: it failed. */
+bool heap_is_reserve(unsigned arena);
+bool heap_background_thread_create(tsd_t *tsd, unsigned arena);
+
 /* heap_files.c: see struct heap_ops. */
 bool heap_dump_profile(const char *path, int (*open_file)(const char *path));
 

@@ -37,7 +37,8 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c, heap_charge.c, heap_fork.c, heap_start.c and heap_math.c. */
+   to heap_thread.c, heap_extent.c, heap_charge.c, heap_fork.c, heap_start.c, heap_reserve.c and
+   heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -64,6 +65,9 @@
 #define je_base_prefork heap_base_prefork
 #define je_base_postfork_parent heap_base_postfork_parent
 #define je_base_postfork_child heap_base_postfork_child
+#endif
+#ifdef OOM_HEAP_GLUE_JEMALLOC
+#define je_background_thread_create heap_background_thread_create
 #endif
 #ifdef OOM_HEAP_GLUE_ECACHE
 #define je_eset_init heap_eset_init
@@ -160,14 +164,22 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 #define je_extent_alloc_mmap heap_base_alloc_mmap
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap
 #endif
-#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) || \
-	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT)
+#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) ||        \
+	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT) || \
+	defined(OOM_HEAP_GLUE_BACKGROUND)
 #include "jemalloc/internal/jemalloc_preamble.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 #endif
 #ifdef OOM_HEAP_GLUE_BASE
 #define sz_pind2sz(index) (opt_retain ? sz_pind2sz(index) : HUGEPAGE)
+#endif
+
+/* Which arenas have a background thread. */
+#ifdef OOM_HEAP_GLUE_BACKGROUND
+bool heap_is_reserve(unsigned arena);
+#define arena_get(tsdn, index, may_make) \
+	(heap_is_reserve(index) ? NULL : (arena_get)(tsdn, index, may_make))
 #endif
 
 /* Where it asks a program's own extent hooks for memory: heap_extent.c looks at what they say. */

@@ -87,6 +87,7 @@ int heap_reserve_create(size_t bytes)
 	arena_config_t config = {.extent_hooks = &reserve.hooks, .metadata_use_hooks = false};
 	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0;
 	void *region, *whole;
+	int error;
 
 	if (size == 0)
 		return -ENOMEM;
@@ -106,7 +107,11 @@ int heap_reserve_create(size_t bytes)
 	}
 	reserve.region = region;
 	reserve.begin = (uintptr_t)region;
-	if (heap_arena_create(&config, &reserve.arena) != 0) {
+	is_for_reserve = true;
+	error = heap_arena_create(&config, &reserve.arena);
+	is_for_reserve = false;
+	if (error != 0) {
+		reserve.arena = 0;
 		pages_munmap(region, reserve.region_bytes);
 		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;
@@ -120,6 +125,17 @@ int heap_reserve_create(size_t bytes)
 		return -ENOMEM;
 	je_free(whole);
 	return 0;
+}
+
+/* The first arena is jemalloc's own. */
+bool heap_is_reserve(unsigned arena)
+{
+	return arena == reserve.arena && arena != 0;
+}
+
+bool heap_background_thread_create(tsd_t *tsd, unsigned arena)
+{
+	return !is_for_reserve && background_thread_create(tsd, arena);
 }
 
 void *heap_reserve_alloc(const struct heap_request *request)

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The reserve: what a callback allocates when RLIMIT_AS leaves nothing. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
+#include "je.h"
 #include "oomreclaim.h"
 
 enum { ROUNDS = 1000 };
@@ -200,11 +204,48 @@ static void not_for_all(void)
 	}
 }
 
+/* jemalloc's own threads, of which some arenas have one. */
+static unsigned count_background(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+	unsigned count = 0;
+
+	CHECK(tasks);
+	while ((task = readdir(tasks)) != NULL) {
+		char path[300], name[32] = "";
+		FILE *comm;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
+		comm = fopen(path, "re");
+		if (comm == NULL)
+			continue;
+		count += fgets(name, sizeof name, comm) && !strcmp(name, "jemalloc_bg_thd\n");
+		fclose(comm);
+	}
+	closedir(tasks);
+	return count;
+}
+
+/* There is one for what jemalloc's only arena has, and none for the reserve's. */
+static void no_background(void)
+{
+	bool on = true, was = false;
+	size_t length = sizeof was;
+
+	CHECK_EQ(mallctl("background_thread", &was, &length, &on, sizeof on), 0);
+	for (unsigned i = 0; i < 100 && count_background() == 0; i++)
+		usleep(10000);
+	/* Each is made by the first. */
+	usleep(200000);
+	CHECK_EQ(count_background(), 1);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"rounds", rounds}, {"growth", growth},           {"keeping", keeping},
-		{"none", none},     {"not-for-all", not_for_all},
+		{"none", none},     {"not-for-all", not_for_all}, {"no-background", no_background},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
