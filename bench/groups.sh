@@ -55,7 +55,7 @@ for groups in 0 1 10 100 1000; do
 		job) count=2000 ;;
 		esac
 		printf '%6d %-10s %11s %12s\n' $groups $operation "$(ns $operation $groups $((10 * count)))" \
-			"$(instructions $operation $groups $count)"
+			"$(instructions $operation $groups "$count")"
 	done
 done
 echo 'groups  KiB in groups  KiB in none'
