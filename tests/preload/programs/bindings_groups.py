@@ -50,7 +50,7 @@ class With(unittest.TestCase):
         kept = []
         with oomreclaim.group("job", max="24M") as job:
             with self.assertRaises(MemoryError):
-                while True:
+                for _ in range(200):
                     kept.append(bytearray(MIB))
             self.assertGreater(len(kept), 16)
             self.assertLessEqual(job.stats()["charged"], 24 * MIB)
@@ -67,8 +67,8 @@ class With(unittest.TestCase):
         with oomreclaim.group("job", max="16M") as job:
             numbers = []
             with self.assertRaises(MemoryError):
-                while True:
-                    numbers.append(float(len(numbers)))
+                for number in range(3000000):
+                    numbers.append(float(number))
             self.assertGreater(len(numbers), 100000)
             self.assertEqual(numbers[4711], 4711.0)
             self.assertLessEqual(job.stats()["peak"], 16 * MIB)
