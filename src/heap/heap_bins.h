@@ -11,7 +11,9 @@
 #ifndef OOM_HEAP_BINS_H
 #define OOM_HEAP_BINS_H
 
-#include "jemalloc/internal/jemalloc_preamble.h"
+#include <stdatomic.h>
+
+#include "heap/heap_mark.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
@@ -19,10 +21,20 @@
 void heap_free_slow(void *memory);
 void heap_free_sized_slow(void *memory, size_t size);
 
+/* A block that has none of these bits in its address does not go into a bin by its size alone: it
+   may be a sampled one. 0 from the first group on: then none does. */
+extern _Atomic(uintptr_t) heap_sized_bits;
+/* There is a group, or was. Never taken back. */
+extern atomic_bool heap_has_groups;
+
+/* By which a cache sets up its bins: heap_bins.c. */
+void heap_cache_bin_init(cache_bin_t *bin, cache_bin_info_t *info, void *stack, size_t *at);
+
 #if defined(__x86_64__) && defined(__LP64__) && defined(__SEG_FS) && !defined(__clang__) && \
 	defined(__has_builtin)
 #if __has_builtin(__builtin_thread_pointer)
 #define OOM_OF_THREAD __seg_fs
+#define HEAP_BINS_BY_SEGMENT
 #endif
 #endif
 #ifdef OOM_OF_THREAD
@@ -56,6 +68,20 @@ _Static_assert(sizeof(cache_bin_t) % sizeof(void *) == 0, "a bin is no whole num
 		                              (words) * sizeof(void *));                          \
 	})
 
+/* Between the last item of a bin and the next bin are two bytes of which jemalloc knows nothing: a
+   bin for small blocks has their size there, where no class is too large for that. */
+#define HEAP_BINS_SIZE_OFFSET (offsetof(cache_bin_t, low_bits_empty) + sizeof(uint16_t))
+#define HEAP_BINS_HAVE_SIZES (SC_SMALL_MAXCLASS <= UINT16_MAX)
+_Static_assert(HEAP_BINS_SIZE_OFFSET + sizeof(uint16_t) <= sizeof(cache_bin_t),
+               "a bin has no room for a size");
+
+/* Of the bin after as many words, which is the bin of this class. */
+#define HEAP_BINS_SIZE(thread, words, index)                                             \
+	(HEAP_BINS_HAVE_SIZES                                                            \
+	         ? *(uint16_t OOM_OF_THREAD *)((uintptr_t)HEAP_BINS_BIN(thread, words) + \
+	                                       HEAP_BINS_SIZE_OFFSET)                    \
+	         : sz_index2size_lookup_impl((szind_t)(index)))
+
 #ifdef JEMALLOC_UAF_DETECTION
 #error "Each free() would have to leave a sample of the blocks to jemalloc."
 #endif
@@ -74,21 +100,19 @@ heap_bins_inline uintptr_t heap_bins_thread(void)
 /* A block of at least `size` bytes, or what `slow` returns. */
 heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 {
-	uintptr_t thread, words;
+	uintptr_t thread, words, index;
 	uint64_t allocated;
-	size_t usable;
-	szind_t index;
 	void **head, *block;
 
 	if (unlikely(size > SC_LOOKUP_MAXCLASS))
 		return slow(size);
 	thread = heap_bins_thread();
-	/* Zeroes as long as the heap has not started, when the threshold is 0. */
-	sz_size2index_usize_fastpath(size, &index, &usable);
-	HEAP_BINS_HIDE(usable);
+	/* Zero as long as the heap has not started, when the threshold is 0. */
+	index = sz_size2index_lookup_impl(size);
 	words = index * HEAP_BINS_WORDS;
 	HEAP_BINS_HIDE(words);
-	allocated = *HEAP_BINS_ITEM(uint64_t, thread, tsd_thread_allocatedp_get_unsafe) + usable;
+	allocated = HEAP_BINS_SIZE(thread, words, index) +
+	            *HEAP_BINS_ITEM(uint64_t, thread, tsd_thread_allocatedp_get_unsafe);
 	if (unlikely(allocated >=
 	             *HEAP_BINS_ITEM(uint64_t, thread,
 	                             tsd_thread_allocated_next_event_fastp_get_unsafe)))
@@ -104,7 +128,7 @@ heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 	/* The block is read before it leaves the bin: a signal's handler that frees one in between
 	   would put that one into its place, and this one would be given out twice. */
 	block = *head;
-	__asm__("" : "+r"(head), "+r"(block));
+	__asm__("" : "+r"(head) : "r"(block));
 	HEAP_BINS_BIN(thread, words)->stack_head = head + 1;
 	if (config_stats)
 		HEAP_BINS_BIN(thread, words)->tstats.nrequests++;
@@ -114,13 +138,15 @@ heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 }
 
 /* Puts a block of this size class into its bin, or returns false. */
-heap_bins_inline bool heap_bins_put(void *memory, uintptr_t index)
+heap_bins_inline bool heap_bins_put(uintptr_t thread, void *memory, uintptr_t index)
 {
-	uintptr_t thread = heap_bins_thread(), words = index * HEAP_BINS_WORDS;
-	uint64_t freed = *HEAP_BINS_ITEM(uint64_t, thread, tsd_thread_deallocatedp_get_unsafe) +
-	                 sz_index2size_lookup_impl((szind_t)index);
+	uintptr_t words = index * HEAP_BINS_WORDS;
+	uint64_t freed;
 	void **head;
 
+	HEAP_BINS_HIDE(words);
+	freed = HEAP_BINS_SIZE(thread, words, index) +
+	        *HEAP_BINS_ITEM(uint64_t, thread, tsd_thread_deallocatedp_get_unsafe);
 	if (unlikely(freed >= *HEAP_BINS_ITEM(uint64_t, thread,
 	                                      tsd_thread_deallocated_next_event_fastp_get_unsafe)))
 		return false;
@@ -134,31 +160,66 @@ heap_bins_inline bool heap_bins_put(void *memory, uintptr_t index)
 	return true;
 }
 
-/* The size class of a small block; false for NULL and for each other pointer. A block that heap
-   profiling has sampled is not small. */
-heap_bins_inline bool heap_bins_class(const void *memory, uintptr_t *index)
+#ifdef HEAP_HAS_MARKS
+/* The mark and the size class of a page: the upper half of the upper half of its element. */
+heap_bins_inline uintptr_t heap_bins_top(rtree_leaf_elm_t *leaf, uintptr_t at)
 {
-#if defined(RTREE_LEAF_COMPACT) && RTREE_HEIGHT == 2
+#ifdef __x86_64__
+	/* A load of it alone: no bit of the rest is wanted. */
+	typedef uint16_t __attribute__((may_alias)) half;
+
+	HEAP_BINS_HIDE(at);
+	return ((const half *)&leaf[at])[LG_VADDR / 16];
+#else
+	return rtree_leaf_elm_bits_read(NULL, NULL, &leaf[at], true) >> LG_VADDR;
+#endif
+}
+
+/* Takes the thread's mark out of `top`. False: it was not in. */
+heap_bins_inline bool heap_bins_is_own(uintptr_t thread, uintptr_t *top)
+{
+	const uintptr_t OOM_OF_THREAD *own =
+		(const uintptr_t OOM_OF_THREAD *)(thread + HEAP_MARK_OFFSET);
+#ifdef HEAP_BINS_BY_SEGMENT
+	bool differs;
+
+	/* By the name that the second byte of a register has, in the registers that have one. */
+	__asm__("xorb %%fs:%c[at](%[thread]), %h[top]"
+	        : [top] "+Q"(*top), "=@ccnz"(differs)
+	        : [thread] "R"(thread), [at] "i"(HEAP_MARK_OFFSET), "m"(*own));
+	return likely(!differs);
+#else
+	*top ^= *own << CHAR_BIT;
+	return likely(*top <= UINT8_MAX);
+#endif
+}
+#endif
+
+/* The size class of a small block that this thread's cache may have; false for NULL and for each
+   other pointer. A block that heap profiling has sampled is not small. */
+heap_bins_inline bool heap_bins_class(uintptr_t thread, const void *memory, uintptr_t *index)
+{
+#ifdef HEAP_HAS_MARKS
 	/* The thread's cache of this tree would take one instruction more. */
 	rtree_node_elm_t *root = arena_emap_global.rtree.root;
+	uintptr_t page = (uintptr_t)memory >> LG_PAGE;
 	rtree_leaf_elm_t *leaf;
-	uintptr_t bits;
 
+	/* By NULL's page. What is no block of the heap's may have no leaf, here as in jemalloc. */
+	if (unlikely(page == 0))
+		return false;
 	HEAP_BINS_HIDE(root);
-	leaf = atomic_load_p(&root[rtree_subkey((uintptr_t)memory, 0)].child, ATOMIC_ACQUIRE);
-	if (unlikely(leaf == NULL))
-		return false;
-	bits = rtree_leaf_elm_bits_read(NULL, &arena_emap_global.rtree,
-	                                &leaf[rtree_subkey((uintptr_t)memory, 1)], true);
-	if (unlikely((bits & 1) == 0)) /* no slab */
-		return false;
-	HEAP_BINS_HIDE(bits);
-	*index = bits >> LG_VADDR;
-	return true;
+	HEAP_BINS_HIDE(page);
+	leaf = atomic_load_p(&root[page >> (rtree_leaf_maskbits() - LG_PAGE)].child,
+	                     ATOMIC_ACQUIRE);
+	*index = heap_bins_top(leaf, rtree_subkey(page << LG_PAGE, 1));
+	return heap_bins_is_own(thread, index);
 #else
 	emap_alloc_ctx_t found;
 
-	if (unlikely(emap_alloc_ctx_try_lookup_fast(tsd_get(false), &arena_emap_global, memory,
+	(void)thread;
+	if (unlikely(atomic_load_explicit(&heap_has_groups, memory_order_relaxed) ||
+	             emap_alloc_ctx_try_lookup_fast(tsd_get(false), &arena_emap_global, memory,
 	                                            &found) ||
 	             !found.slab))
 		return false;
@@ -167,19 +228,28 @@ heap_bins_inline bool heap_bins_class(const void *memory, uintptr_t *index)
 #endif
 }
 
+/* False: nothing was done. */
+heap_bins_inline bool heap_bins_try_free(void *memory)
+{
+	uintptr_t thread = heap_bins_thread(), index;
+
+	return likely(heap_bins_class(thread, memory, &index)) &&
+	       likely(heap_bins_put(thread, memory, index));
+}
+
 heap_bins_inline void heap_bins_free(void *memory)
 {
-	uintptr_t index;
-
-	if (unlikely(!heap_bins_class(memory, &index) || !heap_bins_put(memory, index)))
+	if (unlikely(!heap_bins_try_free(memory)))
 		heap_free_slow(memory);
 }
 
-/* For a caller that knows the size. A block that begins with a page may be a sampled one. */
+/* For a caller that knows the size. */
 heap_bins_inline void heap_bins_free_sized(void *memory, size_t size)
 {
-	if (unlikely(size > SC_LOOKUP_MAXCLASS || ((uintptr_t)memory & PAGE_MASK) == 0 ||
-	             !heap_bins_put(memory, sz_size2index_lookup_impl(size))))
+	uintptr_t bits = atomic_load_explicit(&heap_sized_bits, memory_order_relaxed);
+
+	if (unlikely(size > SC_LOOKUP_MAXCLASS || ((uintptr_t)memory & bits) == 0 ||
+	             !heap_bins_put(heap_bins_thread(), memory, sz_size2index_lookup_impl(size))))
 		heap_free_sized_slow(memory, size);
 }
 

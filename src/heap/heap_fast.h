@@ -9,7 +9,7 @@
 #ifndef OOM_HEAP_FAST_H
 #define OOM_HEAP_FAST_H
 
-#include "jemalloc/internal/jemalloc_preamble.h"
+#include "heap/heap_rtree.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
@@ -127,6 +127,10 @@ void heap_grow_unmapped(size_t bytes);
 /* Retention ends, for good: while it is on, jemalloc takes it that no mapping is ever given back in
    part, and merges with what lies next to a block without asking which mapping that is of. */
 void heap_end_retention(void);
+
+/* heap_mark.c, by which an arena makes a slab of pages. */
+void heap_emap_remap(tsdn_t *tsdn, emap_t *emap, edata_t *edata, szind_t szind, bool is_slab);
+void heap_emap_register_interior(tsdn_t *tsdn, emap_t *emap, edata_t *edata, szind_t szind);
 
 /* heap_fork.c, by which it turns to sbrk(), and goes through fork(). */
 void *heap_extent_alloc_dss(tsdn_t *tsdn, arena_t *arena, void *at, size_t bytes, size_t alignment,

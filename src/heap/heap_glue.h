@@ -53,6 +53,10 @@
 #define je_ecache_alloc_grow heap_ecache_alloc_grow
 #define je_san_bump_alloc heap_san_bump_alloc
 #endif
+#ifdef OOM_HEAP_GLUE_PA
+#define je_emap_remap heap_emap_remap
+#define je_emap_register_interior heap_emap_register_interior
+#endif
 #ifdef OOM_HEAP_GLUE_EHOOKS
 #define je_extent_alloc_dss heap_extent_alloc_dss
 #endif
@@ -93,6 +97,7 @@ double heap_round(double x);
 #endif
 #ifdef OOM_HEAP_GLUE_TCACHE
 #define je_arena_choose_hard heap_arena_choose_hard
+#define je_cache_bin_init heap_cache_bin_init
 #endif
 
 extern __thread int heap_errno __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -164,9 +169,11 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 #define je_extent_alloc_mmap heap_base_alloc_mmap
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap
 #endif
-#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) ||        \
-	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT) || \
-	defined(OOM_HEAP_GLUE_BACKGROUND)
+#ifndef OOM_HEAP_GLUE_DECLARATIONS
+#include "heap_mark.h"
+#endif
+#if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) || \
+	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_BACKGROUND)
 #include "jemalloc/internal/jemalloc_preamble.h"
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
@@ -217,16 +224,23 @@ void heap_eset_remove(ecache_t *list, eset_t *set, edata_t *extent);
 #define eset_remove(set, extent) heap_eset_remove(ecache, set, extent)
 #endif
 
+/* A thread is in no group at first: heap_mark.h. */
+#if defined(OOM_HEAP_GLUE_TSD) && !defined(OOM_DEBUG)
+#undef WITNESS_TSD_INITIALIZER
+#define WITNESS_TSD_INITIALIZER                      \
+	{                                            \
+		{(witness_t *)HEAP_MARK_ROOT}, false \
+	}
+#endif
+
 /* A block goes back to the group that it is of (heap_group.c): from the first group on no cache but
    that group's takes it, and one that is resized stays there. */
-#if defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_EVENT)
+#ifdef OOM_HEAP_GLUE_JEMALLOC
 extern _Atomic(bool) heap_has_groups __attribute__((visibility("hidden")));
 static inline bool heap_has_groups_now(void)
 {
 	return __builtin_expect(__atomic_load_n((bool *)&heap_has_groups, __ATOMIC_RELAXED), 0);
 }
-#endif
-#ifdef OOM_HEAP_GLUE_JEMALLOC
 tcache_t *heap_group_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache);
 void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t **arena);
 JEMALLOC_ALWAYS_INLINE tcache_t *heap_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache)
@@ -247,14 +261,13 @@ JEMALLOC_ALWAYS_INLINE void *heap_iralloct(tsdn_t *tsdn, void *block, size_t old
 	(idalloctm)(tsdn, block, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
 #define isdalloct(tsdn, block, size, cache, ...) \
 	(isdalloct)(tsdn, block, size, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
-#endif
-/* free() alone leaves the fast path then: its bound is computed here, and that of malloc(). */
-#if defined(OOM_HEAP_GLUE_EVENT) && !defined(OOM_DEBUG)
-JEMALLOC_ALWAYS_INLINE void heap_set_next_event_fast(te_ctx_t *event, uint64_t bytes)
-{
-	te_ctx_next_event_fast_set(event, event->is_alloc || !heap_has_groups_now() ? bytes : 0);
-}
-#define te_ctx_next_event_fast_set heap_set_next_event_fast
+/* jemalloc's own fast path of free() looks at no group. */
+#define te_free_fastpath_ctx(tsd, freed, threshold)            \
+	__extension__({                                        \
+		(te_free_fastpath_ctx)(tsd, freed, threshold); \
+		if (heap_has_groups_now())                     \
+			*(threshold) = 0;                      \
+	})
 #endif
 
 #endif

@@ -12,6 +12,8 @@ atomic_ushort heap_group_owner[GROUP_ARENAS];
 /* There is a group, or was. Never taken back. */
 atomic_bool heap_has_groups;
 
+_Atomic(uintptr_t) heap_sized_bits = PAGE_MASK;
+
 /* The calling thread's group. */
 OOM_TLS unsigned heap_own_group;
 
@@ -51,18 +53,11 @@ bool heap_group_can_be(void)
 	return !opt_hpa;
 }
 
-/* All threads look at what they free from now on: jemalloc's own way to take them off the fast path
-   once makes them compute anew which path they are on (heap_glue.h). The debug library stays off
-   it: jemalloc's assertions do not know of a thread that is half on it. */
-static void begin(tsdn_t *tsdn)
+/* No thread has a block of a group's before. */
+static void begin(void)
 {
-	if (atomic_load_explicit(&heap_has_groups, memory_order_relaxed))
-		return;
 	atomic_store(&heap_has_groups, true);
-	tsd_global_slow_inc(tsdn);
-#ifndef OOM_DEBUG
-	tsd_global_slow_dec(tsdn);
-#endif
+	atomic_store(&heap_sized_bits, 0);
 }
 
 static void set_owner(unsigned arena, unsigned owner)
@@ -103,6 +98,7 @@ static arena_t *make_arena(tsdn_t *tsdn)
 		return NULL;
 	if (heap_arena_create(&arena_config_default, &index) != 0 || index >= GROUP_ARENAS)
 		return NULL;
+	heap_mark_arena(index);
 	return arena_get(tsdn, index, false);
 }
 
@@ -122,7 +118,7 @@ bool heap_group_make_arena(unsigned slot)
 		set_owner(arena_ind_get(arena), slot);
 		atomic_store_explicit(&states[arena_ind_get(arena)].is_groups, true,
 		                      memory_order_relaxed);
-		begin(tsdn);
+		begin();
 		atomic_store_explicit(&made[slot], arena, memory_order_release);
 	}
 	group_unlock();
@@ -268,31 +264,6 @@ size_t heap_group_evict(unsigned slot, size_t bytes)
 void free_default(void *memory);
 void sdallocx_default(void *memory, size_t size, int flags);
 
-/* What the fast path does, and a look at the group that the block is of: since there are groups, a
-   block of the thread's own group is the common case. False for all that needs more. */
-static bool free_own(void *memory)
-{
-	tsd_t *tsd = tsd_get(false);
-	emap_full_alloc_ctx_t found;
-	uint64_t freed;
-	size_t usable;
-
-	if (unlikely(memory == NULL || tsd_state_get(tsd) != tsd_state_nominal))
-		return false;
-	emap_full_alloc_ctx_lookup(tsd_tsdn(tsd), &arena_emap_global, memory, &found);
-	if (!found.slab || atomic_load_explicit(&heap_group_owner[edata_arena_ind_get(found.edata)],
-	                                        memory_order_relaxed) != heap_own_group)
-		return false;
-	usable = sz_index2size_lookup(found.szind);
-	freed = tsd_thread_deallocated_get(tsd);
-	/* An event is due, or the bin is full. */
-	if (usable >= tsd_thread_deallocated_next_event_get(tsd) - freed ||
-	    !cache_bin_dalloc_easy(&tsd_tcachep_get(tsd)->bins[found.szind], memory))
-		return false;
-	tsd_thread_deallocated_set(tsd, freed + usable);
-	return true;
-}
-
 static bool has_groups(void)
 {
 	return unlikely(atomic_load_explicit(&heap_has_groups, memory_order_relaxed));
@@ -300,13 +271,13 @@ static bool has_groups(void)
 
 OOM_NOINLINE void heap_free_slow(void *memory)
 {
-	if (!has_groups() || !free_own(memory))
-		free_default(memory);
+	free_default(memory);
 }
 
+/* Where there are groups, the size says nothing of the block's: free() asks the block. */
 OOM_NOINLINE void heap_free_sized_slow(void *memory, size_t size)
 {
-	if (!has_groups() || !free_own(memory))
+	if (!has_groups() || !heap_bins_try_free(memory))
 		sdallocx_default(memory, size, 0);
 }
 

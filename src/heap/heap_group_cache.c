@@ -69,9 +69,9 @@ static void empty(struct cache *cache)
 
 	cache_bin_preincrement(tcache_bin_info, nhbins, cache->stacks, &at);
 	for (unsigned i = 0; i < nhbins; i++)
-		cache_bin_init(&cache->bins[i], &tcache_bin_info[i], cache->stacks, &at);
+		heap_cache_bin_init(&cache->bins[i], &tcache_bin_info[i], cache->stacks, &at);
 	for (unsigned i = nhbins; i < SC_NBINS; i++)
-		cache_bin_init(&cache->bins[i], &tcache_bin_info[i], cache->stacks, &none);
+		heap_cache_bin_init(&cache->bins[i], &tcache_bin_info[i], cache->stacks, &none);
 	cache_bin_postincrement(tcache_bin_info, nhbins, cache->stacks, &at);
 	for (unsigned i = 0; i < SC_NBINS; i++) {
 		cache->lg_fill_div[i] = 1;
@@ -290,6 +290,10 @@ bool heap_group_switch(unsigned slot)
 		exchange(tsd, slot != 0 ? cache_of(tsd, slot) : NULL, slot == 0);
 	tsd_arena_set(tsd, slot != 0 ? heap_group_arena(slot) : own->home_arena);
 	heap_own_group = slot;
+	if (slot != 0)
+		heap_mark_enter(tsd, arena_ind_get(heap_group_arena(slot)));
+	else
+		heap_mark_leave(tsd);
 	return true;
 }
 
@@ -326,6 +330,7 @@ void heap_iarena_cleanup(tsd_t *tsd)
 			tsd_arena_set(tsd, ended->home_arena);
 			group_leave(heap_own_group);
 			heap_own_group = 0;
+			heap_mark_leave(tsd);
 		}
 		own = NULL;
 		for (unsigned i = 0; i < CACHES; i++)

@@ -179,6 +179,46 @@ static void apart(void)
 	destroy(b);
 }
 
+/* The same of more groups than free() can tell from each other by itself. */
+static void marks(void)
+{
+	static oomreclaim_group others[260];
+
+	for (size_t i = 0; i < COUNT(others); i++) {
+		others[i] = make("other");
+		oomreclaim_group_enter(others[i]);
+		free(expect_of(others[i], malloc(64)));
+	}
+	oomreclaim_group_enter(ROOT);
+	apart();
+	for (size_t i = 0; i < COUNT(others); i++)
+		destroy(others[i]);
+}
+
+/* C++'s, by its mangled name. */
+void delete_sized(void *memory, size_t size) __asm__("_ZdlPvm") __attribute__((weak));
+
+/* By their size they would go into the cache of whatever thread frees them. */
+static void sized(void)
+{
+	oomreclaim_group a = make("a"), b = make("b");
+
+	oomreclaim_group_enter(a);
+	fill(a, 64);
+	oomreclaim_group_enter(b);
+	for (size_t i = 0; i < BLOCKS; i++)
+		delete_sized(blocks[i], 64);
+	fill(b, 64);
+	oomreclaim_group_enter(ROOT);
+	for (size_t i = 0; i < BLOCKS; i++)
+		delete_sized(blocks[i], 64);
+	fill(ROOT, 64);
+	for (size_t i = 0; i < BLOCKS; i++)
+		delete_sized(blocks[i], 64);
+	destroy(a);
+	destroy(b);
+}
+
 /* In the group that it is of, whoever resizes it, and whatever comes of it. */
 static void resized(void)
 {
@@ -969,6 +1009,8 @@ int main(int argc, char **argv)
 		{"forms", forms},
 		{"strings", strings},
 		{"apart", apart},
+		{"marks", marks},
+		{"sized", sized},
 		{"resized", resized},
 		{"charged", charged},
 		{"left", left},
