@@ -69,7 +69,7 @@ _oomreclaim_run()
 		esac
 	done
 	if [[ $typed == -* ]]; then
-		_oomreclaim_offer "$typed" --limit --as --data --policy --reserve --conf --stats --control --post-mortem --debug \
+		_oomreclaim_offer "$typed" --limit --total --as --data --policy --reserve --conf --stats --control --post-mortem --debug \
 			--library --help
 	else
 		mapfile -t COMPREPLY < <(compgen -c -- "$typed")

@@ -65,6 +65,7 @@ complete -c oomreclaim -l help -d 'Print help'
 
 set -l run '__oomreclaim_is run; and __oomreclaim_needs_program'
 complete -c oomreclaim -n $run -l limit -x -a auto -d 'The most that the heap maps'
+complete -c oomreclaim -n $run -l total -x -d 'The most that all processes below it have together'
 complete -c oomreclaim -n $run -l as -x -d RLIMIT_AS
 complete -c oomreclaim -n $run -l data -x -d RLIMIT_DATA
 complete -c oomreclaim -n $run -l policy -x -a 'return abort kill' -d 'What happens at the end'

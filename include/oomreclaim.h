@@ -510,7 +510,8 @@ struct oomreclaim_verdict {
 	unsigned scope;         /* enum oomreclaim_scope, or-ed */
 	const char *constraint; /* why it failed: "RLIMIT_AS", "RLIMIT_DATA", "MAX_MAP_COUNT",
 	                           "BUDGET", "CGROUP", "OVERCOMMIT", "GROUP" (the max of a group of
-	                           oomreclaim_group.h), "NONE" (no limit that is
+	                           oomreclaim_group.h), "TOTAL" (the limit of all processes below
+	                           oomreclaim run --total), "NONE" (no limit that is
 	                           known), or "UNKNOWN" (/proc can't be read); the kernel's enum
 	                           oom_constraint */
 	enum oomreclaim_policy policy; /* what will happen if it is returned as it is */
@@ -582,7 +583,7 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
  * call on it makes no system call, and takes some tens of nanoseconds, however many arenas the heap
  * has. *constraint, unless that is NULL, is set to what is nearest, a static string: "HIGH", above
  * which oomreclaimd calls callbacks (the setting high), "BUDGET", "RLIMIT_AS", "RLIMIT_DATA",
- * "CGROUP", or "NONE".
+ * "CGROUP", "TOTAL" (what the others below oomreclaim run --total leave), or "NONE".
  *
  * How old it is:
  *  - what the heap has mapped, what is free in it, the settings limit and high, and a limit set by

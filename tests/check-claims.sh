@@ -45,10 +45,10 @@ code >"$tmp"
 	failed=1
 }
 
-# Memory of the heap; the page of counters is shared memory, and the table of groups has no blocks.
+# Memory of the heap; the page of counters and the total are shared memory, and the table of groups has no blocks.
 # heap_glue.h has the names as macros.
 only 'maps or gives back memory' '(^|[^a-z_])(mmap|munmap|madvise|sbrk|mremap)\(' \
-	limits/pages.c limits/group.c report/stats_page.c heap/heap_glue.h
+	limits/pages.c limits/group.c limits/total_join.c report/stats_page.c heap/heap_glue.h
 only 'includes what jemalloc is inside' '#include "(jemalloc/|heap/heap_(fast|glue)\.h)' \
 	'heap/[a-z_]*\.[ch]' 'entry/[a-z_]*\.c' 'entry/interpose_aligned\.h'
 only 'includes jemalloc itself' '#include "jemalloc/' 'heap/[a-z_]*\.[ch]'

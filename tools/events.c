@@ -38,6 +38,7 @@ static const char *step_of(const struct flight_event *event)
 		[RUNG_OWN_RECLAIM] = "own reclaim",
 		[RUNG_RESERVE] = "reserve",
 		[RUNG_CALLBACKS] = "callbacks",
+		[RUNG_NEIGHBOUR] = "neighbour",
 		[RUNG_OWN_RECLAIM_AGAIN] = "own reclaim again",
 		[RUNG_CANCEL] = "cancel",
 		[RUNG_POLICY] = "policy",

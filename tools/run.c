@@ -12,6 +12,7 @@
 #include "program.h"
 #include "settings.h"
 #include "tool.h"
+#include "total.h"
 
 #define TUNABLE "glibc.rtld.optional_static_tls="
 
@@ -19,6 +20,7 @@
 
 enum {
 	OPTION_LIMIT = 256,
+	OPTION_TOTAL,
 	OPTION_POLICY,
 	OPTION_RESERVE,
 	OPTION_CONF,
@@ -32,6 +34,7 @@ enum {
 };
 
 static const struct option options_of_run[] = {{"limit", required_argument, NULL, OPTION_LIMIT},
+                                               {"total", required_argument, NULL, OPTION_TOTAL},
                                                {"policy", required_argument, NULL, OPTION_POLICY},
                                                {"reserve", required_argument, NULL, OPTION_RESERVE},
                                                {"conf", required_argument, NULL, OPTION_CONF},
@@ -50,6 +53,7 @@ struct plan {
 	char conf[4096]; /* what is added to OOMRECLAIM_CONF */
 	bool is_conf_too_long;
 	uint64_t as, data; /* UINT64_MAX: as they are */
+	uint64_t total;    /* UINT64_MAX: none */
 	const char *library;
 	bool is_debug; /* the debug library */
 	bool is_post_mortem;
@@ -83,6 +87,10 @@ static int take_option(struct plan *plan, int option)
 	case OPTION_LIMIT:
 		add(plan, "limit:", optarg);
 		break;
+	case OPTION_TOTAL:
+		/* Without statistics nobody could see what is charged to it. */
+		add(plan, "stats:true", "");
+		return take_size(&plan->total, "--total");
 	case OPTION_POLICY:
 		add(plan, "policy:", optarg);
 		break;
@@ -232,6 +240,8 @@ static int start(const struct plan *plan, char **command)
 	if (obstacle != NULL)
 		return tool_fail("%s: %s", program.path, obstacle);
 	status = set_environment(plan, library);
+	if (status == TOOL_OK && plan->total != UINT64_MAX)
+		status = total_make(plan->total);
 	if (status == TOOL_OK)
 		status = set_limit(RLIMIT_DATA, plan->data, "--data");
 	if (status == TOOL_OK)
@@ -243,7 +253,7 @@ static int start(const struct plan *plan, char **command)
 
 static int run(int argc, char **argv)
 {
-	struct plan plan = {.as = UINT64_MAX, .data = UINT64_MAX};
+	struct plan plan = {.as = UINT64_MAX, .data = UINT64_MAX, .total = UINT64_MAX};
 	int option, status;
 
 	while ((option = tool_next_option(&command_run, argc, argv, options_of_run)) != -1) {
@@ -266,6 +276,8 @@ const struct tool_command command_run = {
 	.summary = "starts a program on the library",
 	.options =
 		"  --limit SIZE|auto     the most that its heap has resident; for each process\n"
+		"  --total SIZE          the most that the heaps of all processes below it have\n"
+		"                        resident together; implies --stats\n"
 		"  --as SIZE             RLIMIT_AS, --data SIZE: RLIMIT_DATA\n"
 		"  --policy return|abort|kill\n"
 		"                        what happens when nothing more can be reclaimed\n"

@@ -61,10 +61,10 @@ static bool take_motion(struct screen *screen, int key)
 		select_row(screen, 1);
 		return true;
 	case KEY_PPAGE:
-		select_row(screen, -screen_rows_for_list());
+		select_row(screen, -screen_rows_for_list(screen));
 		return true;
 	case KEY_NPAGE:
-		select_row(screen, screen_rows_for_list());
+		select_row(screen, screen_rows_for_list(screen));
 		return true;
 	case KEY_HOME:
 		select_row(screen, -(int)screen->table.count);

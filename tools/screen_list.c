@@ -12,9 +12,16 @@ int screen_colour(const struct screen *screen, enum colour which)
 	return which == COLOUR_BAD ? (int)A_BOLD : (int)A_NORMAL;
 }
 
-int screen_rows_for_list(void)
+static int line_of_head(const struct screen *screen)
 {
-	return LINES > 4 ? LINES - 3 : 1;
+	return screen->table.totals_count > 0 ? 2 : 1;
+}
+
+int screen_rows_for_list(const struct screen *screen)
+{
+	int others = line_of_head(screen) + 2;
+
+	return LINES > others + 1 ? LINES - others : 1;
 }
 
 /* ---- What is at the bottom ---- */
@@ -61,8 +68,8 @@ void screen_put_bottom(const struct screen *screen)
 static void put_head(const struct screen *screen, const bool is_shown[COLUMNS_COUNT])
 {
 	attrset(A_REVERSE);
-	mvprintw(1, 0, "%*s", COLS, "");
-	move(1, 0);
+	mvprintw(line_of_head(screen), 0, "%*s", COLS, "");
+	move(line_of_head(screen), 0);
 	for (enum column i = 0; i < COLUMNS_COUNT; i++) {
 		if (!is_shown[i])
 			continue;
@@ -135,16 +142,40 @@ static void put_summary(const struct screen *screen)
 	         (unsigned long long)table->failures, (unsigned long long)table->refused);
 }
 
+/* As many as fit. */
+static void put_totals(const struct screen *screen)
+{
+	move(1, 0);
+	for (size_t i = 0; i < screen->table.totals_count; i++) {
+		const struct total_figures *total = &screen->table.totals[i];
+		int share = (int)((double)total->charged / (double)total->limit * 100);
+		char text[80];
+		int width = snprintf(text, sizeof text, "Total %s of %s, %d%%, %llu processes   ",
+		                     tool_size(total->charged), tool_size(total->limit), share,
+		                     (unsigned long long)total->processes);
+
+		if (i > 0 && getcurx(stdscr) + width > COLS)
+			break;
+		attrset(screen_colour(screen, share >= 90   ? COLOUR_BAD
+		                              : share >= 75 ? COLOUR_WARNING
+		                                            : COLOUR_GOOD));
+		addnstr(text, COLS);
+		attrset(A_NORMAL);
+	}
+}
+
 void screen_put_list(struct screen *screen)
 {
 	bool is_shown[COLUMNS_COUNT];
-	int selected, rows = screen_rows_for_list();
+	int selected, rows = screen_rows_for_list(screen);
+	const int first = line_of_head(screen) + 1;
 
 	table_columns(COLS, screen->order.is_tree, is_shown);
 	put_summary(screen);
+	put_totals(screen);
 	put_head(screen, is_shown);
 	if (screen->table.count == 0) {
-		mvaddnstr(2, 0,
+		mvaddnstr(first, 0,
 		          screen->order.filter[0] != '\0'
 		                  ? "no process with that in its command"
 		                  : "no process shares statistics: oomreclaim run --stats",
@@ -158,5 +189,5 @@ void screen_put_list(struct screen *screen)
 	if (selected >= screen->first_line + rows)
 		screen->first_line = selected - rows + 1;
 	for (int i = 0; i < rows && screen->first_line + i < (int)screen->table.count; i++)
-		put_row(screen, 2 + i, &screen->table.rows[screen->first_line + i], is_shown);
+		put_row(screen, first + i, &screen->table.rows[screen->first_line + i], is_shown);
 }

@@ -27,7 +27,7 @@ struct screen {
 /* For attrset(): without colours, what is bad is bold. */
 int screen_colour(const struct screen *screen, enum colour which);
 
-int screen_rows_for_list(void);
+int screen_rows_for_list(const struct screen *screen);
 /* The number of the row that is selected; 0 where it has gone. */
 int screen_selected_row(const struct screen *screen);
 

@@ -76,6 +76,18 @@ static void put_json_callbacks(const struct stats_page *page)
 	putchar(']');
 }
 
+static void put_json_total(const struct total_figures *total)
+{
+	if (total->id == 0)
+		printf("null");
+	else
+		printf("{\"id\": %" PRIu64 ", \"limit\": %" PRIu64 ", \"charged\": %" PRIu64
+		       ", \"own\": %" PRIu64 ", \"peak\": %" PRIu64 ", \"times_met\": %" PRIu64
+		       ", \"processes\": %" PRIu64 "}",
+		       total->id, total->limit, total->charged, total->own, total->peak,
+		       total->times_met, total->processes);
+}
+
 static void put_json(const struct sample *sample)
 {
 	const struct oomreclaim_stats *stats = &sample->page.stats;
@@ -108,6 +120,8 @@ static void put_json(const struct sample *sample)
 	tool_put_quoted(stats->headroom_constraint);
 	printf(", \"pressure\": \"%s\", \"pressure_path\": ", view_pressure(sample->page.pressure));
 	tool_put_quoted(sample->page.pressure_path);
+	printf(", \"total\": ");
+	put_json_total(&sample->page.total);
 	printf(", ");
 	put_json_callbacks(&sample->page);
 	printf(", ");

@@ -173,11 +173,27 @@ static pid_t parent_of(pid_t pid)
 	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
 }
 
+/* Each process's page has the sum as it was when that page was written. */
+static void keep_total(struct table *table, const struct stats_page *page)
+{
+	size_t i = 0;
+
+	while (i < table->totals_count && table->totals[i].id != page->total.id)
+		i++;
+	if (page->total.id == 0 || i == TOTALS_MAX ||
+	    (i < table->totals_count && table->totals_ns[i] > page->updated_ns))
+		return;
+	table->totals[i] = page->total;
+	table->totals_ns[i] = page->updated_ns;
+	table->totals_count += i == table->totals_count;
+}
+
 static void keep(pid_t pid, const struct stats_page *page, void *arg)
 {
 	struct table *table = arg;
 	struct row *grown = realloc(table->rows, (table->count + 1) * sizeof *grown), *row;
 
+	keep_total(table, page);
 	if (grown == NULL)
 		return;
 	table->rows = grown;

@@ -48,9 +48,15 @@ struct order {
 	char filter[FILTER_BYTES]; /* what the command has in it, in capitals or not; "" is all */
 };
 
+#define TOTALS_MAX 4
+
 struct table {
 	struct row *rows;
 	size_t count;
+	struct total_figures
+		totals[TOTALS_MAX];     /* that processes share, whether they are rows or not */
+	uint64_t totals_ns[TOTALS_MAX]; /* when they were so */
+	size_t totals_count;
 	uint64_t charged, failures, refused; /* of all rows */
 };
 

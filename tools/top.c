@@ -13,6 +13,7 @@
 
 #include "page.h"
 #include "screen.h"
+#include "table.h"
 #include "tool.h"
 #include "view.h"
 
@@ -44,6 +45,11 @@ static enum page_error put_frame(pid_t pid)
 	enum page_error error;
 
 	if (pid == 0) {
+		struct table table = {.rows = NULL};
+
+		table_read(&table, &(struct order){.by = COLUMN_PID});
+		view_totals(stdout, table.totals, table.totals_count);
+		free(table.rows);
 		view_head(stdout);
 		if (page_walk(put_line, stdout) == 0)
 			printf("no process that may be looked at shares statistics; start one with "

@@ -136,6 +136,17 @@ static void put_headroom(FILE *to, const struct oomreclaim_stats *stats)
 		        stats->headroom_constraint, view_level(stats->level));
 }
 
+static void put_total(FILE *to, const struct total_figures *total)
+{
+	if (total->id == 0)
+		return;
+	fprintf(to,
+	        "total     charged %s  limit %s  peak %s  met %" PRIu64 " times  processes %" PRIu64
+	        "  this one %s\n",
+	        tool_size(total->charged), tool_size(total->limit), tool_size(total->peak),
+	        total->times_met, total->processes, tool_size(total->own));
+}
+
 static void put_ladder(FILE *to, const struct oomreclaim_stats *stats)
 {
 	fprintf(to,
@@ -273,12 +284,21 @@ void view_process(FILE *to, pid_t pid, const struct stats_page *page)
 	put_budget(to, stats);
 	put_growth(to, page);
 	put_headroom(to, stats);
+	put_total(to, &page->total);
 	put_ladder(to, stats);
 	put_pressure(to, page);
 	put_last(to, stats);
 	put_callbacks(to, page);
 	put_caches(to, page);
 	put_groups(to, page);
+}
+
+void view_totals(FILE *to, const struct total_figures *totals, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(to, "total %s of %s by %" PRIu64 " processes, met %" PRIu64 " times\n",
+		        tool_size(totals[i].charged), tool_size(totals[i].limit),
+		        totals[i].processes, totals[i].times_met);
 }
 
 void view_head(FILE *to)

@@ -27,6 +27,9 @@ const char *view_time(uint64_t seconds);
 /* All of it, in some ten lines and one for each callback and each group. */
 void view_process(FILE *to, pid_t pid, const struct stats_page *page);
 
+/* One line for each total that processes share. */
+void view_totals(FILE *to, const struct total_figures *totals, size_t count);
+
 /* One line for each process, below a line of heads. */
 void view_head(FILE *to);
 void view_line(FILE *to, pid_t pid, const struct stats_page *page);

@@ -21,11 +21,14 @@
 #include "limits/budget.h"
 #include "limits/group_victim.h"
 #include "limits/headroom.h"
+#include "limits/total.h"
+#include "limits/total_ask.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
 #include "reclaim/reclaim.h"
 #include "report/dump.h"
 #include "report/stats_page.h"
+#include "report/total_say.h"
 
 /* A step of reclaim by pressure: this part of the heap, and not less than that; at most one in a
    second, so that a source that floods does not keep the thread busy. */
@@ -58,15 +61,16 @@ static struct {
 #define CALL_LOOK 8U
 #define CALL_CANCEL 16U
 _Static_assert((CALL_WATERMARK | CALL_LOOK | CALL_CANCEL | WATCH_PRESSURE | WATCH_ENDED |
-                WATCH_CONTROL) == CALL_WATERMARK + CALL_LOOK + CALL_CANCEL + WATCH_PRESSURE +
-                                          WATCH_ENDED + WATCH_CONTROL,
+                WATCH_CONTROL | TOTAL_CALL) == CALL_WATERMARK + CALL_LOOK + CALL_CANCEL +
+                                                       WATCH_PRESSURE + WATCH_ENDED +
+                                                       WATCH_CONTROL + TOTAL_CALL,
                "a bit each");
 
 /* Whether oomreclaimd has work even where no watermark is crossed. */
 static bool has_duty(void)
 {
 	return watch_is_wanted() || options.is_stats || options.is_control || room_is_wanted() ||
-	       group_may_cancel();
+	       group_may_cancel() || total_slot() != NULL;
 }
 
 static bool is_due(void)
@@ -146,6 +150,29 @@ static void cancel(void)
 	cancel_call_due(true);
 }
 
+/* Another process has met the total, and asks. */
+static void reclaim_for_others(void)
+{
+	struct rounds rounds = {.reason = OOMRECLAIM_REASON_LIMIT,
+	                        .constraint = constraint_name(CONSTRAINT_TOTAL)};
+	size_t wanted, before = budget_charged();
+	bool may_give_more = true;
+	unsigned question;
+
+	wanted = total_wanted(&question);
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
+	while (may_give_more && add_saturated(budget_charged(), wanted) > before &&
+	       !background_is_stopping()) {
+		may_give_more =
+			rounds_make(&rounds, add_saturated(budget_charged(), wanted) - before);
+		/* What has been freed is given back before anybody here takes it again. */
+		heap_ops.flush_thread();
+		heap_ops.purge_all();
+	}
+	total_answer(question);
+}
+
 static void work(void (*reclaim)(void))
 {
 	struct descent descent;
@@ -182,6 +209,7 @@ static void *run(void *arg)
 
 		watch_start();
 		stats_page_update();
+		total_say();
 		calls = own_thread_await(sleep_ns());
 		/* First: others wait for it. */
 		if ((calls & CALL_CANCEL) != 0)
@@ -192,6 +220,8 @@ static void *run(void *arg)
 			work(room_look);
 		if ((calls & CALL_WATERMARK) != 0)
 			work(reclaim_to_watermark);
+		if ((calls & TOTAL_CALL) != 0)
+			work(reclaim_for_others);
 		if ((calls & WATCH_PRESSURE) != 0)
 			work(reclaim_by_pressure);
 		if ((calls & WATCH_CONTROL) != 0)
@@ -199,6 +229,7 @@ static void *run(void *arg)
 		if ((calls & WATCH_ENDED) != 0)
 			watch_say_end();
 	}
+	total_thread(false);
 	own_thread_end();
 	return arg;
 }
@@ -231,12 +262,15 @@ static void start(void)
 	/* The thread looks at the watermark first: it may have been crossed already. */
 	own_thread_call(CALL_WATERMARK);
 	atomic_store(&thread.is_there, true);
+	/* It may be asked from here on, and sees that when it begins. */
+	total_thread(true);
 	was = heap_leave_group();
 	error = own_thread_start(run);
 	heap_return_to_group(was);
 	if (error == 0)
 		return;
 	atomic_store(&thread.is_there, false);
+	total_thread(false);
 	give_up();
 }
 
@@ -248,6 +282,7 @@ void background_start(void)
 		return;
 	/* malloc() is no cancellation point, but most of what follows is. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	total_say();
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
 	if (!atomic_load(&thread.is_there) && !background_is_stopping()) {

@@ -11,7 +11,7 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes)
 	const struct reclaim_request request = {
 		.wanted_bytes = wanted_bytes,
 		.reason = rounds->reason,
-		.constraint = "NONE",
+		.constraint = rounds->constraint != NULL ? rounds->constraint : "NONE",
 		.attempt = rounds->made++,
 		.only_handle = rounds->only,
 		.is_background = true,

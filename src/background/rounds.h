@@ -10,6 +10,7 @@
 
 struct rounds {
 	enum oomreclaim_reason reason;
+	const char *constraint; /* NULL: none */
 	oomreclaim_handle only; /* the callback that is asked; 0: all */
 	unsigned made;
 	unsigned unmeasured;  /* in a row, of which nothing measurable has come back */

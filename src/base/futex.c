@@ -14,7 +14,8 @@ static void call(atomic_uint *word, int operation, unsigned value, const struct 
 {
 	int saved = errno;
 
-	syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, wait, NULL, 0);
+	/* Not FUTEX_PRIVATE_FLAG: the word may be one that processes share. */
+	syscall(SYS_futex, word, operation, value, wait, NULL, 0);
 	errno = saved;
 }
 

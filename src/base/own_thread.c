@@ -33,8 +33,10 @@
 /* Until it is known. glibc's own for RLIM_INFINITY. */
 static size_t stack_bytes = (size_t)2 << 20;
 
-/* The word that oomreclaimd sleeps on. */
-static atomic_uint calls;
+/* The word that oomreclaimd sleeps on: its own, or one that other processes have mapped as well.
+   Changed where there is no oomreclaimd. */
+static atomic_uint own_calls;
+static atomic_uint *_Atomic calls = &own_calls;
 /* All of them, and those that are at work. */
 static atomic_uint threads, awake;
 
@@ -94,34 +96,54 @@ void own_thread_wake_up(void)
 	atomic_fetch_add(&awake, 1);
 }
 
-void own_thread_call(unsigned reasons)
+void own_thread_share(atomic_uint *word)
 {
-	unsigned before = atomic_fetch_or(&calls, reasons);
+	/* What it was called for before goes with it. */
+	if (word != NULL)
+		atomic_fetch_or(word, atomic_exchange(&own_calls, 0));
+	atomic_store(&calls, word != NULL ? word : &own_calls);
+}
+
+bool own_thread_is_shared(void)
+{
+	return atomic_load(&calls) != &own_calls;
+}
+
+void own_thread_call_on(atomic_uint *word, unsigned reasons)
+{
+	unsigned before = atomic_fetch_or(word, reasons);
 
 	if ((before & reasons) != reasons)
-		futex_wake(&calls);
+		futex_wake(word);
+}
+
+void own_thread_call(unsigned reasons)
+{
+	own_thread_call_on(atomic_load(&calls), reasons);
 }
 
 unsigned own_thread_await(uint64_t wait_ns)
 {
+	atomic_uint *word = atomic_load(&calls);
+
 	own_thread_sleep();
-	if (atomic_load(&calls) == 0)
-		futex_wait(&calls, 0, wait_ns);
+	if (atomic_load(word) == 0)
+		futex_wait(word, 0, wait_ns);
 	/* In this order, for own_threads_idle(): a call that is taken is work that goes on. */
 	own_thread_wake_up();
-	return atomic_exchange(&calls, 0);
+	return atomic_exchange(word, 0);
 }
 
 unsigned own_thread_calls(void)
 {
-	return atomic_load(&calls);
+	return atomic_load(atomic_load(&calls));
 }
 
 unsigned own_threads_idle(void)
 {
 	/* In this order: one that begins is at work before it is counted as there, and one that is
 	   called is at work before the call is taken. */
-	unsigned all = atomic_load(&threads), busy = atomic_load(&calls) != 0;
+	unsigned all = atomic_load(&threads), busy = own_thread_calls() != 0;
 
 	busy += atomic_load(&awake);
 	return all > busy ? all - busy : 0;
@@ -130,7 +152,7 @@ unsigned own_threads_idle(void)
 void own_thread_fork_child(void)
 {
 	if (atomic_load(&threads) > 0)
-		atomic_store(&calls, 0);
+		atomic_store(atomic_load(&calls), 0);
 	atomic_store(&threads, 0);
 	atomic_store(&awake, 0);
 }

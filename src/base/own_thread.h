@@ -6,6 +6,8 @@
 #ifndef OOM_OWN_THREAD_H
 #define OOM_OWN_THREAD_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Before main(), or wherever else no lock of libc is held. */
@@ -22,6 +24,14 @@ void own_thread_wake_up(void);
 /* Calls oomreclaimd for that, one bit for each reason. No descriptor and no lock is needed, none
    of the heap's is in the way, and it is no cancellation point. */
 void own_thread_call(unsigned reasons);
+
+/* The same by the word of another process's oomreclaimd. */
+void own_thread_call_on(atomic_uint *word, unsigned reasons);
+
+/* From now on oomreclaimd sleeps on that word, which other processes may have mapped; NULL: its own.
+   Where there is no oomreclaimd. */
+void own_thread_share(atomic_uint *word);
+bool own_thread_is_shared(void);
 
 /* On oomreclaimd: sleeps until it is called, or so long; 0 ns: for ever. Returns what it is
    called for. */

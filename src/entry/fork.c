@@ -20,6 +20,7 @@
 #include "limits/budget.h"
 #include "limits/group.h"
 #include "limits/headroom.h"
+#include "limits/total.h"
 #include "reclaim/calls.h"
 #include "reclaim/purgeable.h"
 #include "reclaim/reclaim.h"
@@ -28,6 +29,7 @@
 #include "report/report.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
+#include "report/total_say.h"
 
 /* How long fork() waits for a callback in the background. */
 #define FORK_WAIT_NS (500 * NSEC_PER_MSEC)
@@ -47,6 +49,12 @@ static void registry_reset(void)
 static void groups_reset(void)
 {
 	group_fork_child_in(heap_ops.group_current());
+}
+
+static void total_reset(void)
+{
+	total_fork_child();
+	total_say();
 }
 
 /* One of those that fork() has to be told to. Any function may be NULL. */
@@ -79,6 +87,8 @@ static const struct fork_part parts[] = {
 	{NULL, NULL, stats_fork_child, NULL},
 	{NULL, NULL, background_fork_child, NULL},
 	{NULL, NULL, dry_run_fork_child, NULL},
+	/* The child's own slot comes before all that it is asked or charged for. */
+	{NULL, NULL, total_reset, NULL},
 	{heap_fork_prepare, heap_fork_parent, NULL, heap_fork_child},
 };
 

@@ -29,6 +29,7 @@
 #include "report/log.h"
 #include "report/report.h"
 #include "report/stats_page.h"
+#include "report/total_say.h"
 
 /* As much of a wrong pair as leaves room for what is wrong with it. */
 #define PAIR_SHOWN 200
@@ -130,6 +131,7 @@ __attribute__((constructor)) static void init(void)
 	debug_init();
 	budget_init(background_wake);
 	cancel_init(background_cancel);
+	total_say();
 	is_ours = interpose_is_first();
 	if (is_ours) {
 		heap_ops.init();

@@ -140,6 +140,7 @@ static OOM_NOINLINE enum killer_result do_kill(const struct oom_control *control
 	static struct victim_domain domain;
 
 	victim_domain_find(&domain, control->constraint == CONSTRAINT_CGROUP);
+	domain.is_total = control->constraint == CONSTRAINT_TOTAL;
 	/* oomreclaim_kill() leaves process 1 alone, as SysRq-f does. */
 	if (reason != NULL && domain.target == KILL_SELF && domain.self == INIT_PID)
 		return KILLER_NOBODY;

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "config/verbose.h"
+#include "limits/total.h"
 
 struct identity {
 	pid_t pid;
@@ -112,6 +113,8 @@ static bool shares_memory(pid_t pid, pid_t self)
 bool victim_is_eligible(const struct victim_domain *domain, const struct proc_pid *process)
 {
 	if (process->pid == INIT_PID)
+		return false;
+	if (domain->is_total && !total_has(process->pid, process->start_time))
 		return false;
 	switch (domain->target) {
 	case KILL_SELF:

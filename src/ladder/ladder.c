@@ -18,12 +18,14 @@
 #include "ladder/rungs.h"
 #include "limits/constraint.h"
 #include "limits/group_victim.h"
+#include "limits/total_ask.h"
 #include "reclaim/descent.h"
 #include "reclaim/scope.h"
 #include "report/dump.h"
 #include "report/report.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
+#include "report/total_say.h"
 
 static void count_end(struct oom_control *control, bool is_served)
 {
@@ -132,6 +134,9 @@ static void refresh(struct oom_control *control)
 		control->now.is_cancelled && group_has_cancel_reserve(control->group);
 	control->now.is_target_other = options.kill_target != KILL_SELF &&
 	                               policy_of(control->group) == OOMRECLAIM_POLICY_KILL;
+	control->now.neighbour = control->group == 0 ? total_next(&control->tried.turn,
+	                                                          request_bytes(control->request))
+	                                             : NEIGHBOUR_NONE;
 	/* oom_kill_allowed() asks for it then. */
 	if (control->now.is_target_other && control->tried.callbacks != CALLBACKS_MAY_GIVE)
 		ladder_know_constraint(control);
@@ -163,10 +168,11 @@ static void *attempt(struct oom_control *control)
 	return memory;
 }
 
-/* CANCEL is behind all but the policy's, as its number says; LIFT, whatever that says, is not. */
+/* CANCEL is behind all but the policy's, as its number says; LIFT and NEIGHBOUR, whatever that says,
+   are not. */
 static bool is_behind(enum rung rung, enum rung until)
 {
-	return rung >= until && rung != RUNG_LIFT;
+	return rung >= until && rung != RUNG_LIFT && rung != RUNG_NEIGHBOUR;
 }
 
 void *ladder_run(struct oom_control *control, enum rung until)
@@ -196,6 +202,7 @@ void *ladder_run(struct oom_control *control, enum rung until)
 			memory = attempt(control);
 		TRACE3(retry, control->request->size, memory, control->tried.rounds);
 	}
+	total_say();
 	if (memory == NULL && is_end)
 		report_end(control);
 	if (memory != NULL || is_end)

@@ -102,9 +102,15 @@ static enum rung next_for_anyone(const struct oom_control *control)
 	if (control->tried.is_again_due)
 		return RUNG_OWN_RECLAIM_AGAIN;
 	/* While they make progress. */
-	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0 &&
-	    control->tried.callbacks == CALLBACKS_MAY_GIVE)
-		return RUNG_CALLBACKS;
+	if ((control->scope & OOMRECLAIM_SCOPE_NORECLAIM) == 0) {
+		/* Of all processes in the total, the largest gives first. */
+		if (control->now.neighbour == NEIGHBOUR_LARGER)
+			return RUNG_NEIGHBOUR;
+		if (control->tried.callbacks == CALLBACKS_MAY_GIVE)
+			return RUNG_CALLBACKS;
+		if (control->now.neighbour == NEIGHBOUR_SMALLER)
+			return RUNG_NEIGHBOUR;
+	}
 	if (is_cancel_due(control) && oom_cancel_allowed(control))
 		return RUNG_CANCEL;
 	if (!control->tried.is_policy_done && oom_kill_allowed(control))

@@ -15,6 +15,7 @@
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/group_victim.h"
+#include "limits/total_ask.h"
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -112,6 +113,7 @@ static void start_over(struct oom_control *control)
 	control->tried.callbacks = CALLBACKS_MAY_GIVE;
 	control->tried.unmeasured = 0;
 	control->tried.is_reserve_done = false;
+	control->tried.turn = (struct total_turn){0};
 }
 
 /* Ends this process, outside of the descent: a handler of the signal may never return. The handler
@@ -257,6 +259,11 @@ void *rung_take(struct oom_control *control, enum rung rung, struct descent *des
 		} else {
 			reclaim(control);
 		}
+		break;
+	case RUNG_NEIGHBOUR:
+		ladder_know_constraint(control);
+		total_ask(&control->tried.turn, request_bytes(control->request),
+		          now_ns() + options.wait_ms * NSEC_PER_MSEC);
 		break;
 	case RUNG_OWN_RECLAIM_AGAIN: {
 		bool is_done;

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "limits/group_left.h"
+#include "limits/total.h"
 #include "system/proc.h"
 
 /* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
@@ -153,6 +154,8 @@ static void reread(size_t now_bytes)
 
 void budget_refresh(void)
 {
+	/* Who has ended has nothing charged any more. */
+	total_reap(true);
 	/* The figures that another thread is reading now may be older than this call. */
 	while (has_auto() && !try_reread(budget_charged()))
 		pause_ns(NSEC_PER_MSEC / 10);
@@ -167,6 +170,7 @@ void budget_reread(void)
 void budget_init(void (*on_high)(void))
 {
 	wake = on_high;
+	total_join();
 	atomic_store_explicit(&is_auto, options.is_limit_auto, memory_order_relaxed);
 	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
 	set(&ceiling, SIZE_MAX);
@@ -197,6 +201,24 @@ static bool add_if_within(size_t bytes, size_t *sum)
 	return is_within(*sum);
 }
 
+/* The same within the total, which is asked first: what is pending there can be taken back, and nobody
+   was refused for it. */
+static bool try_charge(size_t bytes, size_t *sum)
+{
+	bool is_charged;
+
+	if (likely(total_slot() == NULL))
+		return add_if_within(bytes, sum);
+	if (!total_begin(bytes))
+		return false;
+	is_charged = add_if_within(bytes, sum);
+	total_end(bytes, is_charged);
+	/* It has just turned out to be none: oomreclaimd has a line to write. */
+	if (unlikely(total_slot() == NULL))
+		wake();
+	return is_charged;
+}
+
 /* Once, until it has been there. */
 static void wake_once(void)
 {
@@ -214,7 +236,7 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 		if (wanted > get(&reread_at) || !is_within(wanted))
 			reread(budget_charged());
 	}
-	if (unlikely(!add_if_within(bytes, &now))) {
+	if (unlikely(!try_charge(bytes, &now))) {
 		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
 		/* As wake_all_kswapds() at the kernel's slow path. */
 		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
@@ -234,6 +256,8 @@ void budget_uncharge(size_t bytes)
 	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes,
 	       wakes_at = get(&high_now);
 
+	if (unlikely(total_slot() != NULL))
+		total_uncharge(bytes);
 	/* All of what oomreclaimd could not get rid of is gone by itself. */
 	if (unlikely(wakes_at != SIZE_MAX && wakes_at > get(&high)) && now < get(&high))
 		atomic_compare_exchange_strong_explicit(&high_now, &wakes_at, get(&high),
@@ -280,7 +304,7 @@ size_t budget_room(void)
 {
 	size_t now = budget_charged(), limit = oomreclaim_get_limit();
 
-	return now < limit ? limit - now : 0;
+	return now < limit ? min_size(limit - now, total_room()) : 0;
 }
 
 size_t budget_excess(void)
@@ -296,6 +320,8 @@ enum constraint budget_constraint(size_t bytes)
 
 	if (wanted > get(&limit_bytes))
 		return CONSTRAINT_BUDGET;
+	if (unlikely(bytes > total_room()))
+		return CONSTRAINT_TOTAL;
 	if (!has_auto())
 		return CONSTRAINT_NONE;
 	reread(budget_charged());
@@ -318,7 +344,7 @@ size_t budget_max_bytes(void)
 {
 	size_t max = get(&limit_bytes), auto_max = has_auto() ? get(&auto_max_bytes) : SIZE_MAX;
 
-	return max < auto_max ? max : auto_max;
+	return min_size(min_size(max, auto_max), total_max_bytes());
 }
 
 OOM_EXPORT size_t oomreclaim_get_limit(void)

@@ -20,7 +20,7 @@ void budget_init(void (*on_high)(void));
 bool budget_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
-/* limit:auto is read again at once: after a kill, and before one, a reading of some milliseconds
+/* limit:auto is read again at once, and who has a part in the total: after a kill, and before one, a reading of some milliseconds
    ago won't do. May wait for another thread's reading, so the heap's locks must not be held
    here. */
 void budget_refresh(void);
@@ -28,7 +28,7 @@ void budget_refresh(void);
 /* The same where the last reading is some milliseconds old; waits for nobody. */
 void budget_reread(void);
 
-/* What stands in the way of `bytes` more: BUDGET, CGROUP, or NONE. */
+/* What stands in the way of `bytes` more: BUDGET, TOTAL, CGROUP, or NONE. */
 enum constraint budget_constraint(size_t bytes);
 
 /* The limit as last read, SIZE_MAX if there is none, and which it is: BUDGET or CGROUP. */
@@ -65,7 +65,7 @@ void budget_reclaimed(void);
 /* Bytes counted. */
 size_t budget_charged(void);
 
-/* The bytes that may still be charged before the limit, as last read. */
+/* The bytes that may still be charged before the limit, as last read, and before the total. */
 size_t budget_room(void);
 
 /* The bytes charged above the limit: the limit was lowered, or others in the cgroup have grown. */

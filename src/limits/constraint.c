@@ -176,6 +176,7 @@ const char *constraint_name(enum constraint constraint)
 		[CONSTRAINT_CGROUP] = "CGROUP",
 		[CONSTRAINT_OVERCOMMIT] = "OVERCOMMIT",
 		[CONSTRAINT_GROUP] = "GROUP",
+		[CONSTRAINT_TOTAL] = "TOTAL",
 	};
 
 	return constraint < CONSTRAINTS ? names[constraint] : names[CONSTRAINT_UNKNOWN];
@@ -190,5 +191,6 @@ bool constraint_is_per_process(enum constraint constraint)
 
 bool constraint_is_of_budget(enum constraint constraint)
 {
-	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP;
+	return constraint == CONSTRAINT_BUDGET || constraint == CONSTRAINT_CGROUP ||
+	       constraint == CONSTRAINT_TOTAL;
 }

@@ -7,6 +7,7 @@
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/group_left.h"
+#include "limits/total.h"
 #include "system/proc.h"
 
 /* Addresses that the heap has and can use. Relaxed, as all here: each stands for itself alone. */
@@ -112,6 +113,8 @@ void headroom_nearest(struct headroom *nearest, bool has_high)
 	if (has_high)
 		lower(nearest, high, "HIGH");
 	lower(nearest, limit, constraint_name(budget));
+	lower(nearest, add_saturated(budget_charged(), total_room()),
+	      constraint_name(CONSTRAINT_TOTAL));
 	lower(nearest, get(&address_space), constraint_name(CONSTRAINT_RLIMIT_AS));
 	lower(nearest, get(&data), constraint_name(CONSTRAINT_RLIMIT_DATA));
 	lower(nearest, get(&cgroup), constraint_name(CONSTRAINT_CGROUP));

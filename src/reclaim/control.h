@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/heap_request.h"
 #include "limits/constraint.h"
+#include "limits/total_ask.h"
 #include "oomreclaim.h"
 
 /* Rounds in a row that gave nothing: mm/internal.h. */
@@ -47,6 +48,7 @@ struct oom_control {
 		bool may_cancel;         /* there are groups that can be told to end */
 		bool is_cancelled;       /* the group that refused is to end */
 		bool has_cancel_reserve; /* of that group */
+		enum total_neighbour neighbour; /* who can be asked, of those in the total */
 	} now;
 
 	/* What has been tried. */
@@ -73,7 +75,8 @@ struct oom_control {
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */
 		unsigned retries;    /* that a policy callback asked for */
-		size_t claimed_bytes; /* by all callbacks in all rounds */
+		size_t claimed_bytes;   /* by all callbacks in all rounds */
+		struct total_turn turn; /* of the others in the total */
 	} tried;
 };
 

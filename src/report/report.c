@@ -17,6 +17,7 @@
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/group.h"
+#include "limits/total.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
 #include "report/groups_put.h"
@@ -181,6 +182,18 @@ static void put_limit(struct io_buf *buf, const char *name, __rlimit_resource_t 
 		          (unsigned long long)kib(limit));
 }
 
+static OOM_NOINLINE void put_total(struct io_buf *buf)
+{
+	struct total_figures total;
+
+	total_figures(&total);
+	if (total.id == 0)
+		return;
+	io_printf(buf, "  total: %lluK/%lluK charged by %llu processes, %lluK of it by this one\n",
+	          (unsigned long long)kib(total.charged), (unsigned long long)kib(total.limit),
+	          (unsigned long long)total.processes, (unsigned long long)kib(total.own));
+}
+
 static OOM_NOINLINE void put_limits(struct io_buf *buf)
 {
 	struct proc_statm statm;
@@ -258,6 +271,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	put_stack(&buf, control->request->caller);
 	put_heap(&buf);
 	put_limits(&buf);
+	put_total(&buf);
 	put_callbacks(&buf);
 	groups_put_table(&buf, control->group, report.groups, GROUPS_SHOWN);
 	if (verdict->tasks != NULL)

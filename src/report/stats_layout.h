@@ -18,12 +18,13 @@
 #include <stdatomic.h>
 
 #include "base/flight.h"
+#include "limits/total_layout.h"
 #include "oomreclaim_group.h"
 
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 6
+#define STATS_PAGE_VERSION 7
 #define CALLBACKS_SHOWN 40
 #define STATS_PAGE_GROUPS 64
 #define STATS_PAGE_PATH_MAX 255
@@ -81,6 +82,7 @@ struct stats_page {
 	uint64_t growth;      /* of what is charged, in bytes a second; 0: none that is steady */
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
 	struct oomreclaim_stats stats;
+	struct total_figures total;
 	struct stats_page_callback callback[CALLBACKS_SHOWN];
 	uint32_t groups;       /* in the table below */
 	uint32_t groups_total; /* all there are */

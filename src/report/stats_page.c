@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "base/own_fd.h"
+#include "limits/total.h"
 #include "reclaim/registry.h"
 #include "report/groups_put.h"
 #include "report/growth.h"
@@ -177,6 +178,7 @@ static void fill(void)
 	/* Acquire: what follows is not to be seen before the sequence is odd. */
 	atomic_fetch_add_explicit(&page->sequence, 1, memory_order_acq_rel);
 	page->stats = shared.stats;
+	total_figures(&page->total);
 	page->policy = oomreclaim_get_policy();
 	page->callbacks = count;
 	page->pressure = shared.pressure;

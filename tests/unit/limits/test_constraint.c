@@ -277,6 +277,7 @@ static const struct {
 	{CONSTRAINT_CGROUP, "CGROUP", false},
 	{CONSTRAINT_OVERCOMMIT, "OVERCOMMIT", false},
 	{CONSTRAINT_GROUP, "GROUP", true},
+	{CONSTRAINT_TOTAL, "TOTAL", false},
 	{CONSTRAINTS, "UNKNOWN", false},
 };
 
