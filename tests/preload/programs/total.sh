@@ -55,7 +55,7 @@ fsync = off
 shared_buffers = 16MB
 autovacuum = off
 CONF
-unprivileged "$tmp/oomreclaim" run --library "$lib" --total 104M -- postgres -D "$data" >postgres.log 2>&1 &
+unprivileged "$tmp/oomreclaim" run --library "$lib" --total 120M -- postgres -D "$data" >postgres.log 2>&1 &
 server=$!
 until psql -qAtc 'SELECT 1' >/dev/null 2>&1; do
 	kill -0 "$server" 2>/dev/null || fail "postgres has ended" postgres.log
@@ -84,13 +84,13 @@ until [ "$(psql -qAtc "SELECT length(repeat('x', 31457280))" 2>psql.log)" = 3145
 	sleep 0.2
 done
 master=$(head -n 1 "$data/postmaster.pid")
-until met=$(newest times_met 109051904) && [ "${met:-0}" -gt 0 ]; do
+until met=$(newest times_met 125829120) && [ "${met:-0}" -gt 0 ]; do
 	wait_for=$((wait_for + 1))
 	[ $wait_for -lt 600 ] || fail "the total was never met"
 	# A backend of its own has a page that is new.
 	psql -qAtc 'SELECT pg_sleep(0.2)' >/dev/null
 done
-[ "$(newest peak 109051904)" -le 109051904 ] || fail "more than the total was charged"
+[ "$(newest peak 125829120)" -le 125829120 ] || fail "more than the total was charged"
 kill -INT "$master"
 wait "$server" || fail "postgres: status $?" postgres.log
 server=
@@ -104,7 +104,7 @@ until redis-cli -s "$socket" ping >/dev/null 2>&1; do
 	kill -0 "$server" 2>/dev/null || fail "redis-server has ended" redis.log
 	sleep 0.1
 done
-redis-cli -s "$socket" debug populate 300000 key 100 >/dev/null
+redis-cli -s "$socket" eval "for i = 1, 300000 do redis.call('set', 'k' .. i, string.rep('x', 100)) end" 0 >/dev/null
 redis-cli -s "$socket" bgsave >/dev/null
 # The child that saves has the parent's 50 MiB, and is charged for its own alone.
 until redis-cli -s "$socket" info persistence | grep -q '^rdb_bgsave_in_progress:0'; do
@@ -150,7 +150,8 @@ if __name__ == "__main__":
     for method in "fork", "spawn":
         context = multiprocessing.get_context(method)
         served = run(context)
-        assert 1 <= served <= 3, (method, served)
+        # 5 times 32 MiB are all of it.
+        assert 1 <= served <= 4, (method, served)
         # With so much for each, one after the other, all is served.
         with context.Pool(2) as pool:
             assert pool.map(square, range(20)) == [n * n for n in range(20)], method
