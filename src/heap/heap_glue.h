@@ -170,7 +170,7 @@ __attribute__((noreturn)) void assert_heap_failed(const char *file, int line, co
 #define je_extent_dalloc_mmap heap_base_dalloc_mmap
 #endif
 #ifndef OOM_HEAP_GLUE_DECLARATIONS
-#include "heap_mark.h"
+#include "heap/heap_mark.h"
 #endif
 #if defined(OOM_HEAP_GLUE_BASE) || defined(OOM_HEAP_GLUE_EXTENT) || \
 	defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_BACKGROUND)

@@ -7,7 +7,7 @@
 #ifndef OOM_HEAP_MARK_H
 #define OOM_HEAP_MARK_H
 
-#include "heap_rtree.h"
+#include "heap/heap_rtree.h"
 
 /* Of what is no slab, and of a group for which there was no mark left. */
 #define HEAP_MARK_NONE 0
