@@ -162,6 +162,20 @@ static int connect_to(int place)
 	return -1;
 }
 
+/* A queue of other clients gets shorter by itself. */
+#define QUEUE_TRIES 100
+#define QUEUE_PAUSE_US 20000
+static int connect_in_turn(int place)
+{
+	int fd = connect_to(place);
+
+	for (int i = 0; fd < 0 && errno == EAGAIN && i < QUEUE_TRIES; i++) {
+		usleep(QUEUE_PAUSE_US);
+		fd = connect_to(place);
+	}
+	return fd;
+}
+
 static bool is_of(int fd, pid_t pid)
 {
 	struct ucred peer = {.pid = 0};
@@ -177,7 +191,7 @@ int ctl_connect(pid_t pid)
 
 	if (place < 0)
 		return fail_none(pid), -1;
-	fd = connect_to(place);
+	fd = connect_in_turn(place);
 	close(place);
 	page_comm(pid, comm);
 	if (fd < 0 && errno == EAGAIN)

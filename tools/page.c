@@ -252,52 +252,6 @@ static enum page_error copy(int fd, struct stats_page *page, unsigned *pauses_le
 	return PAGE_BUSY;
 }
 
-/* Each is at most one level below the one before it. */
-static void sanitize_groups(struct stats_page *page)
-{
-	uint32_t deepest = 0;
-
-	if (page->groups > STATS_PAGE_GROUPS)
-		page->groups = STATS_PAGE_GROUPS;
-	if (page->groups_total < page->groups)
-		page->groups_total = page->groups;
-	for (uint32_t i = 0; i < page->groups; i++) {
-		struct stats_page_group *group = &page->group[i];
-
-		group->name[OOMRECLAIM_GROUP_NAME_MAX] = '\0';
-		tool_clean(group->name);
-		if (group->depth > deepest)
-			group->depth = deepest;
-		deepest = group->depth + 1;
-		if (deepest >= OOMRECLAIM_GROUP_DEPTH_MAX)
-			deepest = OOMRECLAIM_GROUP_DEPTH_MAX - 1;
-	}
-}
-
-/* Root may look at any process, and a process may have written anything. */
-static void sanitize(struct stats_page *page)
-{
-	page->library[sizeof page->library - 1] = '\0';
-	tool_clean(page->library);
-	page->stats.last_constraint[sizeof page->stats.last_constraint - 1] = '\0';
-	tool_clean(page->stats.last_constraint);
-	page->stats.headroom_constraint[sizeof page->stats.headroom_constraint - 1] = '\0';
-	tool_clean(page->stats.headroom_constraint);
-	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
-		page->flight.event[i].name[FLIGHT_NAME_MAX] = '\0';
-		tool_clean(page->flight.event[i].name);
-	}
-	page->pressure_path[STATS_PAGE_PATH_MAX] = '\0';
-	tool_clean(page->pressure_path);
-	if (page->callbacks > CALLBACKS_SHOWN)
-		page->callbacks = CALLBACKS_SHOWN;
-	for (uint32_t i = 0; i < page->callbacks; i++) {
-		page->callback[i].name[OOMRECLAIM_NAME_MAX] = '\0';
-		tool_clean(page->callback[i].name);
-	}
-	sanitize_groups(page);
-}
-
 /* Its pid as it sees it itself: the last of those that it has in the namespaces around it. */
 static bool is_own(pid_t pid, int32_t writer)
 {
@@ -330,7 +284,7 @@ static enum page_error read_page(pid_t pid, struct stats_page *page, unsigned *p
 	if (error == PAGE_OK && !is_own(pid, page->pid))
 		error = PAGE_FOREIGN;
 	if (error == PAGE_OK)
-		sanitize(page);
+		page_sanitize(page);
 	return error;
 }
 
@@ -356,7 +310,7 @@ bool page_read_last(int fd, struct stats_page *page)
 	    page->version != STATS_PAGE_VERSION || page->bytes != sizeof *page ||
 	    !copy_events(fd, &page->flight))
 		return false;
-	sanitize(page);
+	page_sanitize(page);
 	return true;
 }
 

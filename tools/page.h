@@ -50,6 +50,9 @@ bool page_has_own_table(const char *task);
    file can't be read. */
 const char *page_stat(const char *task, char *text, size_t bytes);
 
+/* What a process has written: no number leads out of the page, and no text is more than one. */
+void page_sanitize(struct stats_page *page);
+
 #define PAGE_COMM_MAX 16
 /* The process's name as ps has it, "?" if unknown. */
 void page_comm(pid_t pid, char name[PAGE_COMM_MAX]);
