@@ -30,7 +30,9 @@ static void copy_event(struct flight_event *to, const struct flight_event *from)
 	to->detail = from->detail;
 	memcpy(to->name, from->name, sizeof to->name);
 	/* What another thread has begun to write meanwhile is not that event any more. */
+#ifndef __SANITIZE_THREAD__ /* which knows no fence */
 	atomic_thread_fence(memory_order_acquire);
+#endif
 	if (atomic_load_explicit(&from->number, memory_order_relaxed) == number)
 		atomic_store_explicit(&to->number, number, memory_order_relaxed);
 }

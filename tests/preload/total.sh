@@ -53,6 +53,8 @@ in_total()
 {
 	"$tool" run --library "$library" --total 128M -- "$total" "$@"
 }
+# Called by way of without.
+# shellcheck disable=SC2317
 preloaded()
 {
 	env LD_PRELOAD="$library" "$total" "$@"
@@ -88,6 +90,7 @@ fi
 without 'it has as many processes as it has room for' in_total more-than-slots
 
 # ---- What is seen of it ----
+# shellcheck disable=SC2016 # of the shell that is started
 start "$tool" run --library "$library" --total 128M -- sh -c 'echo ready; "$1" hold 30 & "$1" hold 50; wait' sh "$total"
 sum=0
 until "$tool" top >"$tmp/out" && [ "$(grep -c ' preload_total$' "$tmp/out")" -ge 2 ] && "$tool" top | grep -Eq '^total 9[0-9.]+M of 128.0M by [34] processes'; do
