@@ -79,10 +79,13 @@ static arena_t *find_left(tsdn_t *tsdn)
 	for (unsigned i = manual_arena_base; i < count; i++) {
 		arena_t *arena = states[i].is_left ? arena_get(tsdn, i, false) : NULL;
 
-		if (arena != NULL &&
-		    atomic_load_zu(&arena->pa_shard.nactive, ATOMIC_RELAXED) == 0) {
+		/* With blocks in use there is nothing to try. */
+		if (arena == NULL || atomic_load_zu(&arena->pa_shard.nactive, ATOMIC_RELAXED) > 0)
+			continue;
+		purge(tsdn, arena);
+		/* What another thread is giving back is in no list, and still charged. */
+		if (group_arena_is_empty(i)) {
 			states[i].is_left = false;
-			purge(tsdn, arena);
 			return arena;
 		}
 	}

@@ -13,10 +13,13 @@
 #define SLOT_BITS 16
 #define SLOT_MASK ((1U << SLOT_BITS) - 1)
 
-/* What one arena is charged to, and how many threads are charging by it just now. */
+/* What one arena is charged to, how many threads are charging by it just now, and what was charged
+   and not uncharged since it first was a group's. */
 struct arena_charge {
 	atomic_uint slot;
 	atomic_uint busy;
+	atomic_bool is_counted;
+	atomic_size_t bytes;
 };
 
 static struct group root;
@@ -275,17 +278,25 @@ static bool charge_slot(unsigned slot, size_t bytes)
 	return true;
 }
 
+/* Was it ever a group's? Of the root's own nothing is counted. */
+static bool is_counted(unsigned arena)
+{
+	return atomic_load_explicit(&arenas[arena].is_counted, memory_order_relaxed);
+}
+
 bool group_charge(unsigned arena, size_t bytes)
 {
 	struct arena_charge *charge;
 	bool is_charged = true;
 	unsigned slot;
 
-	if (likely(group_of_arena(arena) == 0))
+	if (likely(!is_counted(arena)))
 		return true;
 	charge = begin_charge(arena, &slot);
 	if (slot != 0)
 		is_charged = charge_slot(slot, bytes);
+	if (is_charged)
+		atomic_fetch_add_explicit(&charge->bytes, bytes, memory_order_relaxed);
 	end_charge(charge);
 	return is_charged;
 }
@@ -295,14 +306,20 @@ void group_uncharge(unsigned arena, size_t bytes)
 	struct arena_charge *charge;
 	unsigned slot;
 
-	if (likely(group_of_arena(arena) == 0))
+	if (likely(!is_counted(arena)))
 		return;
 	charge = begin_charge(arena, &slot);
 	if (slot != 0) {
 		sub(&groups[slot].own, bytes);
 		sub_up_to(slot, 0, bytes);
 	}
+	sub(&charge->bytes, bytes);
 	end_charge(charge);
+}
+
+bool group_arena_is_empty(unsigned arena)
+{
+	return atomic_load(&arenas[arena].bytes) == 0;
 }
 
 unsigned group_refuser(void)
@@ -322,6 +339,7 @@ void group_charge_arena_to(unsigned arena, unsigned slot)
 {
 	struct arena_charge *charge = &arenas[arena];
 
+	atomic_store_explicit(&charge->is_counted, true, memory_order_relaxed);
 	atomic_store(&charge->slot, slot);
 	/* What runs there waits for nothing. */
 	futex_wait_zero(&charge->busy);

@@ -55,6 +55,9 @@ unsigned group_of_arena(unsigned arena);
    one whose max it was, or which was cancelled (group_victim.h). */
 bool group_charge(unsigned arena, size_t bytes);
 void group_uncharge(unsigned arena, size_t bytes);
+/* All that was charged by the arena is uncharged: no thread is giving pages of it back just now, for
+   which the next group would be uncharged. */
+bool group_arena_is_empty(unsigned arena);
 unsigned group_refuser(void);
 /* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */
 bool group_spare(bool spare);

@@ -101,6 +101,24 @@ Test(group, is_charged_with_its_ancestors)
 	group_uncharge(ONE + 5, 1);
 }
 
+/* Wherever the pages are charged by then: an arena without blocks goes to another group. */
+Test(group, an_arena_is_empty_when_all_is_uncharged)
+{
+	unsigned slot = add("group", 0);
+
+	group_charge_arena_to(ONE, slot);
+	cr_expect(group_arena_is_empty(ONE));
+	group_set_max(slot, 1000);
+	cr_expect(group_charge(ONE, 1000) && !group_charge(ONE, 1));
+	cr_expect_not(group_arena_is_empty(ONE));
+	group_uncharge(ONE, 400);
+	group_charge_arena_to(ONE, 0);
+	cr_expect_not(group_arena_is_empty(ONE));
+	cr_expect(group_charge(ONE, 100));
+	group_uncharge(ONE, 700);
+	cr_expect(group_arena_is_empty(ONE));
+}
+
 Test(group, meets_the_max_of_any_ancestor)
 {
 	unsigned parent = add("parent", 0), child = add("child", parent);
