@@ -84,11 +84,13 @@ void heap_defaults_limit(size_t limit)
 	size_t wanted = limit / LIMIT_BYTES_PER_ARENA;
 	fxp_t arenas = wanted == 0 ? 1 : (fxp_t)(wanted < UINT16_MAX ? wanted : UINT16_MAX);
 	cpu_set_t set;
-	fxp_t ratio;
+	fxp_t processors, ratio;
 
 	/* What jemalloc does to count them. */
 	heap_getaffinity(0, sizeof set, &set);
-	ratio = FXP_INIT_INT(arenas) / (fxp_t)CPU_COUNT(&set);
+	processors = (fxp_t)CPU_COUNT(&set);
+	/* The call may be the program's own, or a sandbox's, and name none. */
+	ratio = FXP_INIT_INT(arenas) / (processors == 0 ? 1 : processors);
 	if (ratio >= opt_narenas_ratio)
 		return;
 	opt_narenas_ratio = ratio;

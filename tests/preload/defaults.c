@@ -36,12 +36,16 @@ static const struct row rows[] = {
 	{"2", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"3", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
 	{"4", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"8", "", "", "", 4, USUAL_CHECK, USUAL_FIT},
 	{"64", "", "", "", 32, USUAL_CHECK, USUAL_FIT},
 	{"256", "", "", "", 128, USUAL_CHECK, USUAL_FIT},
 	{"1024", "", "", "", 512, USUAL_CHECK, USUAL_FIT},
 	/* A few of a large machine's. */
 	{"255-255", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"1020-1023", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	/* A call that succeeds, and names no processor. */
+	{"0", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"0", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	/* More processors than a set has bits. */
 	{"none", "", "", "", BY_ONLINE, USUAL_CHECK, USUAL_FIT},
 	{"none", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
@@ -51,12 +55,34 @@ static const struct row rows[] = {
 	{"4", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"64", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"256", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"3", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"1", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"64", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"8", "limit:127M", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"8", "limit:128M", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"1", "limit:1G", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"3", "limit:1G", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"8", "limit:1G", "", "", 4, USUAL_CHECK, USUAL_FIT},
+	{"64", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
+	{"256", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
+	{"1023", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
+	{"1", "limit:1T", "", "", 1, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:1T", "", "", 512, USUAL_CHECK, USUAL_FIT},
 	{"64", "limit:640M", "", "", 10, USUAL_CHECK, USUAL_FIT},
 	{"256", "limit:1T", "", "", 128, USUAL_CHECK, USUAL_FIT},
 	/* Whoever sets something has that, and the rest as it is. */
 	{"64", "", "narenas:3", "", 3, USUAL_CHECK, USUAL_FIT},
 	{"64", "", "narenas_ratio:4", "", 256, USUAL_CHECK, USUAL_FIT},
 	{"64", "limit:64M", "narenas_ratio:4", "", 256, USUAL_CHECK, USUAL_FIT},
+	{"1", "", "narenas:8", "", 8, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:16M", "narenas:3", "", 3, USUAL_CHECK, USUAL_FIT},
+	/* What conflicts: the last one counts, and a number before a ratio. */
+	{"64", "", "narenas:3,narenas:5", "", 5, USUAL_CHECK, USUAL_FIT},
+	{"64", "", "narenas:3,narenas_ratio:4", "", 3, USUAL_CHECK, USUAL_FIT},
+	{"64", "", "narenas_ratio:4,narenas:3", "", 3, USUAL_CHECK, USUAL_FIT},
 	{"4", "", "tcache_gc_incr_bytes:65536", "", 2, 65536, USUAL_FIT},
 	{"4", "", "lg_extent_max_active_fit:6", "", 2, USUAL_CHECK, 6},
 	{"64", "", "", "narenas:7,tcache_gc_incr_bytes:65536,lg_extent_max_active_fit:6", 7, 65536,
@@ -193,21 +219,28 @@ static cpu_set_t one_of(const cpu_set_t *set, bool is_last)
 	return one;
 }
 
-/* Started with one processor: there are more, and then there is another one alone. */
-static void change(void)
+/* Started with one processor: there are more, and then there is another one alone. The number of
+   arenas is that of the start. */
+static void change(unsigned expected)
 {
 	cpu_set_t set;
+	unsigned arenas, before, now;
 
+	JE_READ("opt.narenas", &arenas);
+	CHECK_EQ(arenas, expected);
+	JE_READ("arenas.narenas", &before);
 	memset(&set, 0xff, sizeof(set));
 	use_heap_of(&set);
 	CHECK(sched_getaffinity(0, sizeof(set), &set) == 0);
 	set = one_of(&set, true);
 	use_heap_of(&set);
+	JE_READ("arenas.narenas", &now);
+	CHECK_EQ(now, before);
 }
 
-static void start_change(char *program, const char *malloc_conf)
+static void start_change(char *program, const char *malloc_conf, char *arenas)
 {
-	char *words[] = {program, CHANGE, NULL};
+	char *words[] = {program, CHANGE, arenas, NULL};
 	cpu_set_t processors;
 	pid_t pid = fork();
 
@@ -226,8 +259,8 @@ static void start_change(char *program, const char *malloc_conf)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], CHANGE)) {
-		change();
+	if (argc == 3 && !strcmp(argv[1], CHANGE)) {
+		change((unsigned)strtoul(argv[2], NULL, 10));
 		return 0;
 	}
 	if (argc == 2) {
@@ -236,7 +269,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < COUNT(rows); i++)
 		start_row(argv[0], i);
-	start_change(argv[0], "");
-	start_change(argv[0], "narenas:4");
+	start_change(argv[0], "", "1");
+	start_change(argv[0], "narenas:4", "4");
 	return 0;
 }
