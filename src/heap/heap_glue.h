@@ -72,6 +72,10 @@
 #endif
 #ifdef OOM_HEAP_GLUE_JEMALLOC
 #define je_background_thread_create heap_background_thread_create
+/* Its header declares it under its public name, which the build takes away, and it is called in
+   front of its definition. */
+void je_malloc_stats_print_raw(void (*put)(void *arg, const char *text), void *arg,
+                               const char *what);
 #endif
 #ifdef OOM_HEAP_GLUE_ECACHE
 #define je_eset_init heap_eset_init
@@ -261,6 +265,15 @@ JEMALLOC_ALWAYS_INLINE void *heap_iralloct(tsdn_t *tsdn, void *block, size_t old
 	(idalloctm)(tsdn, block, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
 #define isdalloct(tsdn, block, size, cache, ...) \
 	(isdalloct)(tsdn, block, size, heap_cache_for(tsdn, block, cache), __VA_ARGS__)
+/* A sampled block keeps its sample's record while a cache has it. arena.<i>.reset, by which a group
+   is freed, would count it as freed once more, when the record may be gone. */
+JEMALLOC_ALWAYS_INLINE void heap_prof_free(tsd_t *tsd, const void *block, size_t size,
+                                           emap_alloc_ctx_t *found)
+{
+	prof_free(tsd, block, size, found);
+	prof_tctx_reset(tsd, block, found);
+}
+#define prof_free heap_prof_free
 /* jemalloc's own fast path of free() looks at no group. */
 #define te_free_fastpath_ctx(tsd, freed, threshold)            \
 	__extension__({                                        \
