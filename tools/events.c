@@ -165,6 +165,13 @@ static void put_event(FILE *to, const struct flight_event *event)
 	fputc('\n', to);
 }
 
+bool events_any(const struct stats_page *page)
+{
+	const struct flight_event *sorted[FLIGHT_EVENTS];
+
+	return sort(page, sorted) != 0;
+}
+
 void events_view(FILE *to, const struct stats_page *page, size_t count)
 {
 	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};

@@ -3,9 +3,12 @@
 #ifndef EVENTS_H
 #define EVENTS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "report/stats_layout.h"
+
+bool events_any(const struct stats_page *page);
 
 /* The last `count` of them, the oldest first; a line each. */
 void events_view(FILE *to, const struct stats_page *page, size_t count);

@@ -166,6 +166,10 @@ static void report(pid_t pid, const char *name, int signal)
 	put_group();
 	if (!has_page)
 		return;
+	if (!events_any(&page)) {
+		fprintf(stderr, "  last events: none\n");
+		return;
+	}
 	fprintf(stderr, "  last events:\n");
 	events_view(stderr, &page, EVENTS_SHOWN);
 }

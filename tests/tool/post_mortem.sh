@@ -34,7 +34,7 @@ is_like "^$at failure      1048576 bytes, from the program\+0x[0-9a-f]+\$" "$tmp
 
 ended 134 -- "$crasher" abort
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: abort\(\) by the program or its libraries; no request was refused before$' "$tmp/err"
-is_like '^no event so far$' "$tmp/err"
+is_like '^  last events: none$' "$tmp/err"
 
 ended 134 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" unchecked
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abort, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
