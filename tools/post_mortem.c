@@ -57,14 +57,34 @@ static uint64_t real_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/*
+ * The failure that led to the end: of the same thread, and before it. A handler of SIGABRT may
+ * allocate, and meet failures of its own.
+ */
+static const struct flight_event *failure_before(const struct stats_page *page,
+                                                 const struct flight_event *end)
+{
+	const struct flight_event *last = NULL;
+
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
+		const struct flight_event *event = &page->flight.event[i];
+
+		if (event->number != 0 && event->kind == FLIGHT_FAILURE &&
+		    event->thread == end->thread && event->number < end->number &&
+		    (last == NULL || event->number > last->number))
+			last = event;
+	}
+	return last;
+}
+
 /* The library's own end of the process. */
 static bool put_own_end(const struct stats_page *page, int signal)
 {
-	const struct flight_event *end = last_event(page, FLIGHT_KILL),
-				  *failure = last_event(page, FLIGHT_FAILURE);
+	const struct flight_event *end = last_event(page, FLIGHT_KILL), *failure;
 
 	if (end == NULL || end->detail != signal || (int64_t)end->more != page->pid)
 		return false;
+	failure = failure_before(page, end);
 	fprintf(stderr, "ended by its policy, %s", view_policy(page->policy));
 	if (failure != NULL)
 		fprintf(stderr, ", since there was no memory for %" PRIu64 " bytes",

@@ -3,7 +3,8 @@
  * A program that ends badly, as its argument says: "unchecked" writes to what malloc() returns, until
  * that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended; "stopped"
  * stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come, with
- * status 4.
+ * status 4; "handled" is "unchecked" with a handler of SIGABRT that allocates, as that of a server
+ * which writes a report of its own.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -11,12 +12,24 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { BLOCK_BYTES = 1 << 20, HANDLER_BYTES = 100000 };
 
 static void leave(int number)
 {
 	(void)number;
 	_exit(4);
+}
+
+static void report(int number)
+{
+	(void)number;
+	/* More than is left below the limit: some of these fail as well. */
+	for (int i = 0; i < 12; i++) {
+		char *block = malloc(HANDLER_BYTES);
+
+		if (block != NULL)
+			memset(block, 1, HANDLER_BYTES);
+	}
 }
 
 static void fill(int is_checked)
@@ -38,6 +51,10 @@ int main(int argc, char **argv)
 
 	puts("ready");
 	fflush(stdout);
+	if (strcmp(kind, "handled") == 0) {
+		signal(SIGABRT, report);
+		fill(0);
+	}
 	if (strcmp(kind, "unchecked") == 0 || strcmp(kind, "checked") == 0)
 		fill(strcmp(kind, "checked") == 0);
 	if (strcmp(kind, "stopped") == 0) {

@@ -38,6 +38,10 @@ is_like '^  last events: none$' "$tmp/err"
 
 ended 134 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" unchecked
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abort, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
+# What the handler of SIGABRT asked for is not why it came.
+ended 134 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" handled
+is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abort, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
+is_like "^$at failure      100000 bytes, " "$tmp/err"
 ended 137 --limit 48M --policy kill --conf costly:off,report:never -- "$crasher" unchecked
 is_like '^oomreclaim: post-mortem: crasher .*, SIGKILL: ended by its policy, kill, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
 
