@@ -5,6 +5,9 @@
 #include "heap/heap_fast.h"
 #include "limits/group.h"
 
+/* What jemalloc reads of an element: heap_rtree.h. */
+_Static_assert(SC_NSIZES <= UINT8_MAX, "a size class does not fit beside a mark");
+
 /* By arena: its mark, so that zeroes are the root's. Relaxed: what makes a slab in an arena is in
    its group, or has the arena from a thread that is. */
 static atomic_uchar marks_xor_root[GROUP_ARENAS];
