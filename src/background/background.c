@@ -278,6 +278,10 @@ void background_start(void)
 {
 	int saved = errno, cancel_state;
 
+	/* What jemalloc calls allocates as well, as pthread_create() does for its background threads,
+	   and then jemalloc's locks are held: the next allocation comes by. */
+	if (heap_ops.is_reentrant())
+		return;
 	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
 		return;
 	/* malloc() is no cancellation point, but most of what follows is. */

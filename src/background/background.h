@@ -19,11 +19,11 @@ extern atomic_bool background_is_wanted;
 /* Takes over the settings, and opens the source of pressure. */
 void background_init(void);
 
-/* Starts the thread if it is due; else sees to the page of counters. Not with any lock of the heap
-   held: it allocates. */
+/* Starts the thread if it is due; else sees to the page of counters. It allocates, and reads the
+   heap's figures: where the heap itself has called out, it does nothing. */
 void background_start(void);
 
-/* Called on the slow paths of malloc, where no lock is held: budget_charge() wants the thread where
+/* Called on the slow paths of malloc, where the call holds no lock: budget_charge() wants the thread where
    it can't be started. */
 static inline void background_start_if_wanted(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is due where malloc() has left its fast path: no lock of the heap is held there. */
+/* What is due where malloc() has left its fast path: this call holds no lock of the heap. One that
+   jemalloc made itself may have been made under a lock: each of them looks. */
 #ifndef OOM_SLOW_PATH_H
 #define OOM_SLOW_PATH_H
 

@@ -69,6 +69,19 @@ Test(background, wanted_where_it_cannot_be_started)
 	cr_expect_eq(threads(), 1, "one is enough");
 }
 
+/* jemalloc holds the lock of its control interface while pthread_create() allocates for it. */
+Test(background, not_where_the_heap_has_called_out)
+{
+	background_wake();
+	fake_heap_is_reentrant = true;
+	background_start_if_wanted();
+	cr_expect_eq(threads(), 0);
+	cr_expect(atomic_load(&background_is_wanted));
+	fake_heap_is_reentrant = false;
+	background_start_if_wanted();
+	wait_for_thread();
+}
+
 Test(background, errno_whatever_is_missing)
 {
 	struct capture capture;
