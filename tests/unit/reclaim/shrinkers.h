@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 #include "fake_heap.h"
@@ -17,12 +18,13 @@
 #define MIB ((size_t)1 << 20)
 
 struct cache {
-	size_t bytes;
+	atomic_size_t bytes; /* and counts: of a test and of oomreclaimd */
 	size_t lost;
 	char letter;       /* in the trace when it is scanned; 0: none */
 	bool is_locked;    /* returns OOMRECLAIM_STOP */
 	bool is_elsewhere; /* the heap sees nothing of it */
-	unsigned counts, scans;
+	atomic_uint counts;
+	unsigned scans;
 	size_t asked; /* the last time */
 	oomreclaim_handle handle;
 };

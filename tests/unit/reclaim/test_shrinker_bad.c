@@ -151,7 +151,7 @@ static size_t count_and_fall(const struct oomreclaim_control *control, void *arg
 	struct cache *cache = arg;
 	size_t bytes = cache_count(control, cache);
 
-	cache->bytes /= 2;
+	cache->bytes = bytes / 2;
 	return bytes;
 }
 
@@ -160,7 +160,7 @@ static size_t count_and_rise(const struct oomreclaim_control *control, void *arg
 	struct cache *cache = arg;
 	size_t bytes = cache_count(control, cache);
 
-	cache->bytes *= 2;
+	cache->bytes = bytes * 2;
 	return bytes;
 }
 
