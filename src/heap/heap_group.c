@@ -23,8 +23,8 @@ static arena_t *_Atomic made[GROUP_SLOTS];
 
 /* By arena. Under group_lock(); epoch is read under it as well. */
 static struct {
-	bool is_left;          /* by a group that is no more */
 	unsigned epoch;        /* how often all was freed */
+	bool is_left;          /* by a group that is no more */
 	atomic_bool is_groups; /* once a group's, it is one group's or another's for good */
 } states[GROUP_ARENAS];
 
