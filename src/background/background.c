@@ -119,8 +119,7 @@ static void reclaim_to_watermark(void)
 	if (budget_charged() > high)
 		dump_write_high();
 	read_limits();
-	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	rounds_give_back();
 	while ((excess = excess_bytes()) > 0 && !background_is_stopping())
 		if (!rounds_make(&rounds, excess))
 			break;
@@ -140,8 +139,7 @@ static void reclaim_by_pressure(void)
 	TRACE2(pressure, budget_charged(), step);
 	flight_note(FLIGHT_PRESSURE, 0, budget_charged(), step, NULL);
 	read_limits();
-	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	rounds_give_back();
 	rounds_make(&rounds, step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES);
 }
 
@@ -160,15 +158,12 @@ static void reclaim_for_others(void)
 	unsigned question;
 
 	wanted = total_wanted(&question);
-	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	rounds_give_back();
 	while (may_give_more && add_saturated(budget_charged(), wanted) > before &&
 	       !background_is_stopping()) {
 		may_give_more =
 			rounds_make(&rounds, add_saturated(budget_charged(), wanted) - before);
-		/* What has been freed is given back before anybody here takes it again. */
-		heap_ops.flush_thread();
-		heap_ops.purge_all();
+		rounds_give_back();
 	}
 	total_answer(question);
 }

@@ -14,7 +14,6 @@
 #include "base/own_thread.h"
 #include "config/policy_in_force.h"
 #include "config/verbose.h"
-#include "heap/heap_ops.h"
 #include "limits/budget.h"
 #include "reclaim/registry.h"
 #include "report/dump.h"
@@ -44,12 +43,6 @@ static size_t kib(size_t bytes)
 
 /* ---- What is asked for. False: refused, and `out` says why. ---- */
 
-static void give_back(void)
-{
-	heap_ops.flush_thread();
-	heap_ops.purge_all();
-}
-
 /* Asks for so much, of one callback or all; returns what was claimed. */
 static size_t ask_for(size_t bytes, oomreclaim_handle only)
 {
@@ -65,9 +58,9 @@ static bool do_reclaim(const struct ctl_command *command, struct io_buf *out)
 {
 	size_t before = budget_charged(), claimed;
 
-	give_back();
+	rounds_give_back();
 	claimed = ask_for(command->bytes, 0);
-	give_back();
+	rounds_give_back();
 	io_printf(out, "callbacks gave %zuK; charged %zuK, before %zuK", kib(claimed),
 	          kib(budget_charged()), kib(before));
 	return true;
@@ -81,10 +74,10 @@ static bool do_limit(const struct ctl_command *command, struct io_buf *out)
 
 	budget_set_limit(command->bytes);
 	if (budget_excess() > 0)
-		give_back();
+		rounds_give_back();
 	while (goes_on && (excess = budget_excess()) > 0 && !background_is_stopping()) {
 		goes_on = rounds_make(&rounds, excess);
-		give_back();
+		rounds_give_back();
 	}
 	if (command->bytes == SIZE_MAX)
 		io_printf(out, "no limit");
@@ -170,7 +163,7 @@ static bool do_callback(const struct ctl_command *command, struct io_buf *out)
 		io_printf(out, "it is told of room, and frees nothing");
 	if (out->used > 0)
 		return false;
-	give_back();
+	rounds_give_back();
 	io_printf(out, "gave %zuK; charged %zuK", kib(claimed), kib(budget_charged()));
 	return true;
 }

@@ -3,6 +3,7 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "heap/heap_ops.h"
 #include "reclaim/control.h"
 #include "reclaim/reclaim.h"
 
@@ -23,4 +24,10 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes)
 	rounds->claimed_bytes = add_saturated(rounds->claimed_bytes, progress.claimed_bytes);
 	rounds->unmeasured = progress.measured_bytes > 0 ? 0 : rounds->unmeasured + 1;
 	return progress.claimed_bytes > 0 && rounds->unmeasured < MAX_RECLAIM_RETRIES;
+}
+
+void rounds_give_back(void)
+{
+	heap_ops.flush_thread();
+	heap_ops.purge_all();
 }

@@ -21,4 +21,8 @@ struct rounds {
    long. */
 bool rounds_make(struct rounds *rounds, size_t wanted_bytes);
 
+/* What is free goes back to the system: before a round that was not needed then, and behind one,
+   before anybody here takes it again. */
+void rounds_give_back(void);
+
 #endif

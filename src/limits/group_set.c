@@ -39,11 +39,16 @@ size_t group_high(unsigned slot)
 	return get(&groups[slot].high);
 }
 
+static size_t charged_above(unsigned slot, size_t limit)
+{
+	size_t now = group_charged(slot);
+
+	return now > limit ? now - limit : 0;
+}
+
 size_t group_above_high(unsigned slot)
 {
-	size_t now = group_charged(slot), high = group_high(slot);
-
-	return now > high ? now - high : 0;
+	return charged_above(slot, group_high(slot));
 }
 
 void group_count_high(unsigned slot)
@@ -86,9 +91,7 @@ size_t group_charged(unsigned slot)
 
 size_t group_excess(unsigned slot)
 {
-	size_t now = group_charged(slot), max = group_max(slot);
-
-	return now > max ? now - max : 0;
+	return charged_above(slot, group_max(slot));
 }
 
 void group_stats(unsigned slot, struct oomreclaim_group_stats *stats)
