@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 
+#include "add_group.h"
 #include "base/base.h"
 #include "config/options.h"
 #include "fake_heap.h"
@@ -45,21 +46,11 @@ static void ignore(oomreclaim_group group, void *arg)
 	(void)group, (void)arg;
 }
 
-static unsigned add(const char *name, unsigned parent)
-{
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	return (unsigned)slot;
-}
-
 static void add_job(void)
 {
 	cancel_init(wake);
 	options_apply("test", "cancel_grace_ms:50", &options, NULL);
-	job = add("job", 0);
+	job = add_group("job", 0);
 	group_charge_arena_to(ARENA, job);
 	group_charge(ARENA, 8000);
 	group_set_cancel(job, note, &told);
@@ -176,7 +167,7 @@ Test(cancel, is_one_for_all)
 
 	add_job();
 	options_apply("test", "cancel_grace_ms:60000", &options, NULL);
-	other = add("other", 0);
+	other = add_group("other", 0);
 	group_charge_arena_to(ARENA + 1, other);
 	group_charge(ARENA + 1, 7000);
 	group_set_cancel(other, note, &told);
@@ -196,7 +187,7 @@ Test(cancel, is_the_own_group)
 	unsigned part;
 
 	add_job();
-	part = add("part", job);
+	part = add_group("part", job);
 	fake_heap_group = part;
 	cr_expect_eq(step(), CANCEL_OWN);
 	fake_heap_group = 0;
@@ -237,9 +228,9 @@ Test(cancel, counts_by_the_limit_that_is_met)
 	unsigned tenant, slots[2];
 
 	add_job();
-	tenant = add("tenant", 0);
+	tenant = add_group("tenant", 0);
 	for (unsigned i = 0; i < 2; i++) {
-		slots[i] = add("of tenant", tenant);
+		slots[i] = add_group("of tenant", tenant);
 		group_charge_arena_to(ARENA + 1 + i, slots[i]);
 		group_charge(ARENA + 1 + i, i == 0 ? 19000 : 9000);
 	}
@@ -284,8 +275,8 @@ Test(cancel, a_group_that_is_entered_is_left)
 	unsigned home;
 
 	add_job();
-	home = add("home", 0);
-	elsewhere = add("elsewhere", 0);
+	home = add_group("home", 0);
+	elsewhere = add_group("elsewhere", 0);
 	group_set_cancel(job, stay, NULL);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_eq(fake_heap_group, 0);

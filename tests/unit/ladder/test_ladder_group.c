@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "add_group.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/cancel.h"
@@ -16,21 +17,11 @@ TestSuite(ladder_group, .init = support_init, .timeout = WATCHDOG_SECONDS);
 static const struct heap_request request = {.size = 1000, .alignment = 16};
 static unsigned job, child, other;
 
-static unsigned add(const char *name, unsigned parent)
-{
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	return (unsigned)slot;
-}
-
 static void make_groups(void)
 {
-	job = add("job", 0);
-	child = add("child", job);
-	other = add("other", 0);
+	job = add_group("job", 0);
+	child = add_group("child", job);
+	other = add_group("other", 0);
 	fake_heap_group = child;
 }
 
@@ -187,7 +178,7 @@ static unsigned make_worst(void)
 
 	make_groups();
 	options_apply("test", "cancel_grace_ms:60000", &options, NULL);
-	worst = add("worst", job);
+	worst = add_group("worst", job);
 	group_charge_arena_to(ARENA, worst);
 	group_charge(ARENA, 8000);
 	group_set_cancel(worst, end_job, NULL);
@@ -339,7 +330,7 @@ Test(ladder_group, cancels_before_the_policy_of_the_process)
 	unsigned far;
 
 	make_worst();
-	far = add("far", 0);
+	far = add_group("far", 0);
 	group_charge_arena_to(ARENA + 1, far);
 	group_charge(ARENA + 1, 9000);
 	group_set_cancel(far, end_job, NULL);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "add_group.h"
 #include "limits/group_inside.h"
 #include "support.h"
 
@@ -14,17 +15,6 @@ TestSuite(group, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 /* Two arenas, of jemalloc's numbers. */
 enum { ONE = 100, TWO = 101 };
-
-static unsigned add(const char *name, unsigned parent)
-{
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	cr_assert_gt(slot, 0);
-	return (unsigned)slot;
-}
 
 static void drop(unsigned slot)
 {
@@ -44,14 +34,14 @@ static size_t own(unsigned slot)
 
 Test(group, a_handle_is_used_once)
 {
-	unsigned slot = add("a", 0);
+	unsigned slot = add_group("a", 0);
 	oomreclaim_group first = group_handle(slot), handle = first;
 
 	cr_expect_eq(group_find(first), slot);
 	for (unsigned i = 0; i < 3 * GROUP_SLOTS; i++) {
 		drop(slot);
 		cr_expect_eq(group_find(handle), 0);
-		slot = add("a", 0);
+		slot = add_group("a", 0);
 		handle = group_handle(slot);
 		cr_expect_neq(handle, first);
 	}
@@ -62,7 +52,8 @@ Test(group, a_handle_is_used_once)
 
 Test(group, is_within_its_ancestors)
 {
-	unsigned a = add("a", 0), b = add("b", a), c = add("c", b), other = add("other", 0);
+	unsigned a = add_group("a", 0), b = add_group("b", a), c = add_group("c", b),
+		 other = add_group("other", 0);
 
 	cr_expect(group_is_within(c, a) && group_is_within(c, b) && group_is_within(c, c));
 	cr_expect(group_is_within(c, 0) && group_is_within(0, 0));
@@ -76,7 +67,7 @@ Test(group, is_not_deeper_than_16)
 	unsigned slot = 0;
 
 	for (unsigned i = 0; i < OOMRECLAIM_GROUP_DEPTH_MAX; i++)
-		slot = add("deep", slot);
+		slot = add_group("deep", slot);
 	group_lock();
 	cr_expect_eq(group_add("deeper", slot), -EMLINK);
 	group_unlock();
@@ -84,7 +75,7 @@ Test(group, is_not_deeper_than_16)
 
 Test(group, is_charged_with_its_ancestors)
 {
-	unsigned parent = add("parent", 0), child = add("child", parent);
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 
 	group_charge_arena_to(ONE, child);
 	group_charge_arena_to(TWO, parent);
@@ -104,7 +95,7 @@ Test(group, is_charged_with_its_ancestors)
 /* Wherever the pages are charged by then: an arena without blocks goes to another group. */
 Test(group, an_arena_is_empty_when_all_is_uncharged)
 {
-	unsigned slot = add("group", 0);
+	unsigned slot = add_group("group", 0);
 
 	group_charge_arena_to(ONE, slot);
 	cr_expect(group_arena_is_empty(ONE));
@@ -121,7 +112,7 @@ Test(group, an_arena_is_empty_when_all_is_uncharged)
 
 Test(group, meets_the_max_of_any_ancestor)
 {
-	unsigned parent = add("parent", 0), child = add("child", parent);
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 	struct oomreclaim_group_stats stats;
 
 	group_charge_arena_to(ONE, child);
@@ -147,7 +138,7 @@ Test(group, meets_the_max_of_any_ancestor)
 
 Test(group, leaves_its_charge_to_the_parent)
 {
-	unsigned parent = add("parent", 0), child = add("child", parent);
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 
 	group_charge_arena_to(ONE, child);
 	cr_expect(group_charge(ONE, 1000));
@@ -163,7 +154,7 @@ Test(group, leaves_its_charge_to_the_parent)
 
 Test(group, is_busy_with_threads_and_children)
 {
-	unsigned parent = add("parent", 0), child = add("child", parent);
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 	oomreclaim_group handle = group_handle(child);
 
 	group_lock();
@@ -178,14 +169,14 @@ Test(group, is_busy_with_threads_and_children)
 	cr_expect_not(group_try_enter(child, handle));
 	drop(parent);
 	/* Who was refused is not counted in the next one. */
-	child = add("next", 0);
+	child = add_group("next", 0);
 	cr_expect_not(group_try_enter(child, handle));
 	drop(child);
 }
 
 Test(group, has_one_thread_in_a_child_of_fork)
 {
-	unsigned a = add("a", 0), b = add("b", 0);
+	unsigned a = add_group("a", 0), b = add_group("b", 0);
 	struct oomreclaim_group_stats stats;
 
 	for (unsigned i = 0; i < 3; i++)
@@ -201,7 +192,7 @@ Test(group, has_one_thread_in_a_child_of_fork)
 /* It was on its way in while the group ended, and is in the parent alone. */
 Test(group, has_no_thread_in_a_child_where_one_was_refused)
 {
-	unsigned a = add("a", 0);
+	unsigned a = add_group("a", 0);
 
 	drop(a);
 	atomic_fetch_add(&groups[a].threads, 1);
@@ -249,7 +240,7 @@ static void *charge_till_enough(void *arg)
    gives it up. */
 Test(group, changes_hands_above_real_time_threads)
 {
-	unsigned parent = add("parent", 0);
+	unsigned parent = add_group("parent", 0);
 	pthread_t thread;
 
 	if (!pin(2))
@@ -267,14 +258,14 @@ Test(group, changes_hands_above_real_time_threads)
 /* While it changes hands: each page goes back to the one that has it then. */
 Test(group, charges_while_it_goes_to_the_parent)
 {
-	unsigned parent = add("parent", 0), child;
+	unsigned parent = add_group("parent", 0), child;
 	pthread_t threads[WORKERS];
 
 	group_set_max(parent, 250);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_create(&threads[i], NULL, charge_and_uncharge, NULL);
 	for (unsigned i = 0; i < 200; i++) {
-		child = add("child", parent);
+		child = add_group("child", parent);
 		group_charge_arena_to(ONE, child);
 		sched_yield();
 		group_charge_arena_to(ONE, parent);

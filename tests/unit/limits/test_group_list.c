@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "add_group.h"
 #include "limits/group_list.h"
 #include "support.h"
 
@@ -15,20 +16,6 @@ static struct group_line lines[LINES + 1];
 static unsigned total;
 
 /* With an arena of its own, of which so much is charged. */
-static unsigned add(const char *name, unsigned parent, size_t bytes)
-{
-	static unsigned arena = 100;
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	cr_assert_gt(slot, 0);
-	group_charge_arena_to(++arena, (unsigned)slot);
-	cr_assert(group_charge(arena, bytes));
-	return (unsigned)slot;
-}
-
 /* The names in order, each behind as many dots as it is deep. */
 static const char *listed(unsigned in, unsigned count)
 {
@@ -54,24 +41,24 @@ Test(group_list, none)
 
 	cr_expect_str_eq(listed(0, LINES), "");
 	cr_expect_eq(total, 0);
-	slot = add("gone", 0, 0);
+	slot = add_charged_group("gone", 0, 0);
 	group_lock();
 	cr_expect_not(group_is_busy(slot));
 	group_remove(slot);
 	group_unlock();
 	cr_expect_str_eq(listed(0, LINES), "");
-	add("there", 0, 0);
+	add_charged_group("there", 0, 0);
 	cr_expect_str_eq(listed(0, LINES), "there");
 }
 
 Test(group_list, by_charge_and_a_parent_first)
 {
-	unsigned a = add("a", 0, 10), b = add("b", 0, 5), in_b;
+	unsigned a = add_charged_group("a", 0, 10), b = add_charged_group("b", 0, 5), in_b;
 
-	add("a1", a, 100);
-	add("a2", a, 200);
-	in_b = add("b1", b, 1000);
-	add("deep", in_b, 1);
+	add_charged_group("a1", a, 100);
+	add_charged_group("a2", a, 200);
+	in_b = add_charged_group("b1", b, 1000);
+	add_charged_group("deep", in_b, 1);
 	cr_expect_str_eq(listed(0, LINES), "b .b1 ..deep a .a2 .a1");
 	cr_expect_eq(total, 6);
 	cr_expect_eq(lines[0].stats.charged, 1006);
@@ -83,11 +70,11 @@ Test(group_list, by_charge_and_a_parent_first)
 
 Test(group_list, a_part_of_the_tree)
 {
-	unsigned a = add("a", 0, 10), b = add("b", a, 5);
+	unsigned a = add_charged_group("a", 0, 10), b = add_charged_group("b", a, 5);
 
-	add("c", b, 7);
-	add("other", 0, 5000);
-	add("d", b, 9);
+	add_charged_group("c", b, 7);
+	add_charged_group("other", 0, 5000);
+	add_charged_group("d", b, 9);
 	cr_expect_str_eq(listed(b, LINES), "b .d .c");
 	cr_expect_eq(total, 3);
 }
@@ -95,12 +82,13 @@ Test(group_list, a_part_of_the_tree)
 /* Those with the most, and with each its ancestors, though these have no more than it has. */
 Test(group_list, more_than_there_is_room_for)
 {
-	unsigned parent = add("parent", 0, 0), child = add("child", parent, 0);
+	unsigned parent = add_charged_group("parent", 0, 0),
+		 child = add_charged_group("child", parent, 0);
 
 	for (unsigned i = 0; i < 100; i++)
-		add("small", i % 2 == 0 ? 0 : parent, 1);
-	add("most", child, 4000);
-	add("more", 0, 3000);
+		add_charged_group("small", i % 2 == 0 ? 0 : parent, 1);
+	add_charged_group("most", child, 4000);
+	add_charged_group("more", 0, 3000);
 	cr_expect_str_eq(listed(0, 4), "parent .child ..most more");
 	cr_expect_eq(total, 104);
 	cr_expect_str_eq(listed(0, 2), "parent .child");
@@ -110,7 +98,7 @@ Test(group_list, more_than_there_is_room_for)
 
 Test(group_list, what_is_set)
 {
-	unsigned slot = add("set", 0, 10);
+	unsigned slot = add_charged_group("set", 0, 10);
 
 	group_set_policy(slot, OOMRECLAIM_POLICY_ABORT);
 	group_set_score_adj(slot, -7);
@@ -133,11 +121,11 @@ Test(group_list, where_it_lies)
 	group_put_path(&buf, 0);
 	cr_expect_str_eq(text, "/");
 	buf.used = 0;
-	group_put_path(&buf, add("b\x1b", add("a", 0, 0), 0));
+	group_put_path(&buf, add_charged_group("b\x1b", add_charged_group("a", 0, 0), 0));
 	cr_expect_str_eq(text, "/a/b?");
 	buf.used = 0;
 	for (int i = 0; i < OOMRECLAIM_GROUP_DEPTH_MAX; i++)
-		slot = add("deep", slot, 0);
+		slot = add_charged_group("deep", slot, 0);
 	group_put_path(&buf, slot);
 	cr_expect_eq(strlen(text), 5 * OOMRECLAIM_GROUP_DEPTH_MAX);
 }

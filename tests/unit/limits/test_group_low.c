@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "add_group.h"
 #include "base/base.h"
 #include "fake_heap.h"
 #include "limits/group_low.h"
@@ -12,20 +13,12 @@
 
 TestSuite(group_low, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
-static unsigned next_arena = 100;
-
 static unsigned add(const char *name, unsigned parent, size_t bytes, size_t low)
 {
-	int slot;
+	unsigned slot = add_charged_group(name, parent, bytes);
 
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	cr_assert_gt(slot, 0);
-	group_charge_arena_to(next_arena, (unsigned)slot);
-	cr_assert(group_charge(next_arena++, bytes));
-	group_set_low((unsigned)slot, low);
-	return (unsigned)slot;
+	group_set_low(slot, low);
+	return slot;
 }
 
 Test(group_low, protected_bytes)

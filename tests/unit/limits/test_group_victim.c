@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "add_group.h"
 #include "base/base.h"
 #include "limits/group_victim.h"
 #include "support.h"
@@ -16,32 +17,9 @@ static void function(oomreclaim_group group, void *arg)
 	(void)group, (void)arg;
 }
 
-static unsigned add(const char *name, unsigned parent)
-{
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	cr_assert_gt(slot, 0);
-	return (unsigned)slot;
-}
-
-/* A group with so much charged, by an arena of its own. */
-static unsigned next_arena = 100;
-
-static unsigned add_charged(const char *name, unsigned parent, size_t bytes)
-{
-	unsigned slot = add(name, parent);
-
-	group_charge_arena_to(next_arena, slot);
-	cr_assert(group_charge(next_arena++, bytes));
-	return slot;
-}
-
 static unsigned add_job(const char *name, unsigned parent, size_t bytes)
 {
-	unsigned slot = add_charged(name, parent, bytes);
+	unsigned slot = add_charged_group(name, parent, bytes);
 
 	group_set_cancel(slot, function, NULL);
 	return slot;
@@ -116,7 +94,7 @@ static void expect_chosen(unsigned in, unsigned slot)
 
 Test(group_victim, is_the_worst)
 {
-	unsigned tenant = add("tenant", 0), large, other;
+	unsigned tenant = add_group("tenant", 0), large, other;
 
 	fake_clock_freeze();
 	add_job("small", tenant, 1000);
@@ -149,7 +127,7 @@ Test(group_victim, is_moved_by_its_score)
 
 Test(group_victim, is_one_that_can_be_told)
 {
-	unsigned job = add_charged("job", 0, 1000);
+	unsigned job = add_charged_group("job", 0, 1000);
 
 	cr_expect_not(group_may_cancel());
 	cr_expect_eq(choose(0), GROUP_NOBODY);
@@ -163,8 +141,8 @@ Test(group_victim, is_one_that_can_be_told)
 
 Test(group_victim, has_what_is_below_it_and_cannot_be_told)
 {
-	unsigned job = add_job("job", 0, 1000), part = add_charged("part", job, 2000);
-	unsigned below = add_job("below", part, 2500), deep = add_charged("deep", below, 200);
+	unsigned job = add_job("job", 0, 1000), part = add_charged_group("part", job, 2000);
+	unsigned below = add_job("below", part, 2500), deep = add_charged_group("deep", below, 200);
 	unsigned single = add_job("single", 0, 2900);
 
 	fake_clock_freeze();
@@ -193,7 +171,7 @@ Test(group_victim, has_what_is_below_it_and_cannot_be_told)
 /* What is asked of a group is not taken from one above it. */
 Test(group_victim, is_not_above_the_limit_that_was_met)
 {
-	unsigned job = add_job("job", 0, 1000), part = add_charged("part", job, 2000);
+	unsigned job = add_job("job", 0, 1000), part = add_charged_group("part", job, 2000);
 
 	cr_expect_eq(choose(part), GROUP_NOBODY);
 	expect_chosen(job, job);
@@ -214,7 +192,7 @@ Test(group_victim, has_as_much_as_a_costly_request_wants)
 
 Test(group_victim, is_alone)
 {
-	unsigned tenant = add("tenant", 0), large, small, other;
+	unsigned tenant = add_group("tenant", 0), large, small, other;
 
 	fake_clock_freeze();
 	small = add_job("small", tenant, 1000);
@@ -301,7 +279,7 @@ Test(group_victim, is_gone)
 	cr_expect_eq(choose(0), GROUP_NOBODY);
 	/* The next in its place begins anew. */
 	while (group_handle(job) == 0)
-		add("next", 0);
+		add_group("next", 0);
 	cr_expect_not(group_is_cancelled(job));
 	cr_expect_eq(group_cancelled_with(job), 0);
 }
@@ -309,7 +287,7 @@ Test(group_victim, is_gone)
 Test(group_victim, is_told_once)
 {
 	static int argument;
-	unsigned job = add_charged("job", 0, 8000);
+	unsigned job = add_charged_group("job", 0, 8000);
 	struct group_untold untold;
 	struct oomreclaim_group_stats stats;
 
@@ -370,7 +348,7 @@ Test(group_victim, has_its_function_looked_at)
 	struct group_code code = {.slot = 0};
 	unsigned first = add_job("first", 0, 1), second;
 
-	add("without", 0);
+	add_group("without", 0);
 	second = add_job("second", 0, 1);
 	cr_expect(group_next_code(&code));
 	cr_expect_eq(code.handle, group_handle(first));

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "add_group.h"
 #include "base/base.h"
 #include "fake_heap.h"
 #include "limits/group.h"
@@ -15,16 +16,6 @@ TestSuite(high, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 enum { ARENA = 100 };
 #define KIB ((size_t)1 << 10)
-
-static unsigned add(const char *name, unsigned parent)
-{
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	return (unsigned)slot;
-}
 
 Test(high, penalty)
 {
@@ -58,7 +49,7 @@ Test(high, penalty)
 /* What was charged above it is noted, of the group and of its ancestors. */
 Test(high, is_noted)
 {
-	unsigned parent = add("parent", 0), child = add("child", parent);
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 
 	group_charge_arena_to(ARENA, child);
 	cr_expect(group_charge(ARENA, 1000));
@@ -100,8 +91,8 @@ static size_t note_and_give(const struct oomreclaim_control *control, void *arg)
    for some milliseconds. */
 static void go_above(void)
 {
-	parent = add("parent", 0);
-	child = add("child", parent);
+	parent = add_group("parent", 0);
+	child = add_group("child", parent);
 	fake_heap_group = child;
 	oomreclaim_register("child", 1, 0, note_and_give, "C", NULL);
 	fake_heap_group = parent;

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "add_group.h"
 #include "base/base.h"
 #include "fake_heap.h"
 #include "kill/victim.h"
@@ -248,20 +249,6 @@ Test(report, more_callbacks_than_fit)
 	expect_match(written(&control, &returned), "^  \\.\\.\\. and 5 more$");
 }
 
-static unsigned a_group(const char *name, unsigned parent, size_t bytes)
-{
-	static unsigned arena = 100;
-	int slot;
-
-	group_lock();
-	slot = group_add(name, parent);
-	group_unlock();
-	cr_assert_gt(slot, 0);
-	group_charge_arena_to(++arena, (unsigned)slot);
-	cr_assert(group_charge(arena, bytes));
-	return (unsigned)slot;
-}
-
 Test(report, groups)
 {
 	struct oom_control control = a_control();
@@ -269,9 +256,9 @@ Test(report, groups)
 	const char *text;
 
 	cr_expect_null(strstr(written(&control, &returned), "group"));
-	outer = a_group("outer", 0, 1 << 10);
-	inner = a_group("in\x1bner", outer, 8 << 10);
-	a_group("other", 0, 2 << 10);
+	outer = add_charged_group("outer", 0, 1 << 10);
+	inner = add_charged_group("in\x1bner", outer, 8 << 10);
+	add_charged_group("other", 0, 2 << 10);
 	group_set_max(inner, 9 << 10);
 	text = written(&control, &returned);
 	expect_match(text, "^  Memory group stats for /:$");
@@ -293,7 +280,7 @@ Test(report, groups)
 	control.group = inner;
 	expect_match(written(&control, &returned), "^  Memory group stats for /outer/in\\?ner:$");
 	for (int i = 0; i < 30; i++)
-		a_group("more", 0, 0);
+		add_charged_group("more", 0, 0);
 	control.group = 0;
 	expect_match(written(&control, &returned), "^  \\.\\.\\. and 13 more groups$");
 }
