@@ -19,7 +19,7 @@
 #define PATIENCE_NS NSEC_PER_SEC
 /* Between two looks while oomreclaimd is at a command: it has no way to wake a poll(). */
 #define BUSY_MS 5
-/* So that clients who come without end take no processor. */
+/* Clients may come without end: they are to take no processor. */
 #define PAUSE_NS NSEC_PER_MSEC
 
 struct client {

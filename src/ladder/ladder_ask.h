@@ -18,7 +18,7 @@ enum constraint ladder_constraint(const struct oom_control *control);
 /* Finds it once: that takes reading /proc, so it is for a callback, the policy or a report alone. */
 void ladder_know_constraint(struct oom_control *control);
 
-/* For those that watch: whose max it is, if it is a group's. */
+/* Tells tracers and the flight recorder of the group, where a group's max was met. */
 void ladder_tell_group(const struct oom_control *control);
 
 /* Is there no other thread that could free anything? Our own that sleep could not. False where the

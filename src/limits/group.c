@@ -30,8 +30,8 @@ static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
    of those that ever were. */
 static unsigned newest, used = 1;
 
-/* Of this thread: whose max its last charge met, or which group was cancelled; and whether it is
-   spared the latter. */
+/* Of this thread: the group by which its last charge was refused, for its max or as it is cancelled;
+   and whether the thread is spared the latter. */
 static OOM_TLS unsigned refuser;
 static OOM_TLS bool is_spared;
 OOM_TLS size_t group_over_high;

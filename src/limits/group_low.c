@@ -4,7 +4,7 @@
 #include "base/base.h"
 #include "limits/group_inside.h"
 
-/* One was set once. Relaxed: who sees it late reclaims once more. */
+/* A low was set once. Relaxed: a thread that sees this late reclaims once more without it. */
 static atomic_bool has_low;
 
 void group_set_low(unsigned slot, size_t bytes)

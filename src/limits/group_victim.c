@@ -13,7 +13,7 @@
 /* The addresses that there are. Twice that, times a thousand, is still a number. */
 #define TOTAL_MAX ((size_t)1 << 52)
 
-/* A function was set once. Relaxed: who sees it late does without once. */
+/* A function was set once. Relaxed: a thread that sees this late cancels no group that time. */
 static atomic_bool may_cancel;
 
 bool group_may_cancel(void)

@@ -113,7 +113,7 @@ size_t total_wanted(unsigned *question)
 	*question = 0;
 	if (slot == NULL)
 		return 0;
-	/* In this order: who asks wants first, and asks then. */
+	/* In this order: the process that asks writes what it wants first, and then its question. */
 	*question = atomic_load(&slot->asked);
 	return (size_t)atomic_exchange(&slot->wanted, 0);
 }

@@ -48,7 +48,7 @@ struct oom_control {
 		bool may_cancel;         /* there are groups that can be told to end */
 		bool is_cancelled;       /* the group that refused is to end */
 		bool has_cancel_reserve; /* of that group */
-		enum total_neighbour neighbour; /* who can be asked, of those in the total */
+		enum total_neighbour neighbour; /* which other process in the total can be asked */
 	} now;
 
 	/* What has been tried. */

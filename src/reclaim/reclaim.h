@@ -15,7 +15,8 @@ struct reclaim_request {
 	enum oomreclaim_reason reason;
 	const char *constraint;
 	unsigned attempt;
-	unsigned in_group; /* whose callbacks alone are asked, with its descendants'; 0: all */
+	unsigned
+		in_group; /* the group: its callbacks and its descendants' alone are asked; 0: all */
 	oomreclaim_handle only_handle; /* the callback that alone is asked; 0: all */
 	size_t headroom_bytes;         /* of REASON_ROOM */
 	bool is_background;   /* on oomreclaimd, where no lock of the application is held */
