@@ -90,16 +90,18 @@ fi
 without 'it has as many processes as it has room for' in_total more-than-slots
 
 # ---- What is seen of it ----
+# What the two hold is 80 MiB. The heaps' own part above it differs from machine to machine.
+both='([89][0-9]|1[01][0-9])[0-9.]*M'
 # shellcheck disable=SC2016 # of the shell that is started
 start "$tool" run --library "$library" --total 128M -- sh -c 'echo ready; "$1" hold 30 & "$1" hold 50; wait' sh "$total"
 sum=0
-until "$tool" top >"$tmp/out" && [ "$(grep -c ' preload_total$' "$tmp/out")" -ge 2 ] && "$tool" top | grep -Eq '^total 9[0-9.]+M of 128.0M by [34] processes'; do
+until "$tool" top >"$tmp/out" && [ "$(grep -c ' preload_total$' "$tmp/out")" -ge 2 ] && "$tool" top | grep -Eq "^total $both of 128.0M by [34] processes"; do
 	sum=$((sum + 1))
 	[ $sum -lt 100 ] || { fail "top:"; cat "$tmp/out"; break; }
 	sleep 0.2
 done
 one=$(pgrep -P "$pid" -f 'hold 50')
-until "$tool" stat "$one" | grep -Eq '^total     charged 9[0-9.]+M  limit 128.0M  peak 9[0-9.]+M  met 0 times  processes [34]  this one 5[0-9.]+M$'; do
+until "$tool" stat "$one" | grep -Eq "^total     charged $both  limit 128.0M  peak $both  met 0 times  processes [34]  this one [56][0-9.]+M\$"; do
 	sum=$((sum + 1))
 	[ $sum -lt 200 ] || { fail "stat:"; "$tool" stat "$one"; break; }
 	sleep 0.2
