@@ -309,10 +309,9 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  *
  * What the caches that ask have together is what count() says of each, and what
  * oomreclaim_headroom() says is left, less a 128th for the heap to work in (1 MiB below 128 MiB, a
- * 64th below 64 MiB). What other shrinkers
- * have counts as left as well: all of it at a higher priority, as with purgeable blocks, nothing at
- * a lower, and at the same the part C / (C + c), c being its cost and C the caches' mean. Each has
- * a share of it, at first the same. By what the caches report as regret the shares move, so that
+ * 64th below 64 MiB). What other shrinkers have counts as left as well: all of it at a higher
+ * priority, as with purgeable blocks, nothing at a lower, and at the same the part C / (C + c), c
+ * being its cost and C the caches' mean. Each has a share of it, at first the same. By what the caches report as regret the shares move, so that
  * memory flows to the cache where a byte more saves most: regret times cost (see struct
  * oomreclaim_shrinker: here what it takes to get a byte back, in the same unit for all) over the
  * target. That comes to rest where a byte saves as much everywhere. A share is a 32nd of an equal
@@ -321,7 +320,8 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * that. A cache that could be of use only if it were far larger, as for a loop over all, has
  * nothing to report, and is not seen.
  *
- * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it.
+ * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it, and
+ * at once where a limit is met, at the end of a round of callbacks.
  * Asking takes some tens of nanoseconds, and a few more for each callback that is registered.
  * SIZE_MAX: there is no limit, the handle is none of a shrinker or that of one with
  * OOMRECLAIM_CALLBACK_DIRECT, or oomreclaimd has not counted yet, which it does within a tenth of a

@@ -3,7 +3,6 @@
 
 #include "background/background.h"
 #include "heap/heap_ops.h"
-#include "limits/budget.h"
 #include "limits/headroom.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
@@ -90,24 +89,6 @@ static uint64_t rounds_so_far(void)
 	return direct.rounds + background.rounds;
 }
 
-/* How far the heap is above the nearest limit. */
-static size_t excess_of(const struct headroom *nearest, size_t free_bytes)
-{
-	size_t charged = budget_charged(), limit = add_saturated(nearest->ceiling, free_bytes);
-
-	return charged > limit ? charged - limit : 0;
-}
-
-static void set_targets(const struct headroom *nearest)
-{
-	size_t free_bytes;
-
-	/* First of all: what is free now was not free then, or it is counted twice. */
-	reclaim_count_caches();
-	free_bytes = heap_ops.evictable();
-	registry_set_targets(headroom_below(nearest, free_bytes), excess_of(nearest, free_bytes));
-}
-
 void room_look(void)
 {
 	struct headroom nearest;
@@ -117,8 +98,11 @@ void room_look(void)
 	headroom_refresh();
 	atomic_store_explicit(&looked_ns, now_ns(), memory_order_relaxed);
 	headroom_nearest(&nearest, true);
-	if (registry_has_caches())
-		set_targets(&nearest);
+	if (registry_has_caches()) {
+		/* First of all: what is free now was not free then, or it is counted twice. */
+		reclaim_count_caches();
+		reclaim_aim_caches(true);
+	}
 	bytes = headroom_below(&nearest, heap_ops.evictable());
 	if (room_has_come(&state, rounds_so_far(), bytes, nearest.ceiling, now_ns()))
 		reclaim_tell_room(bytes);

@@ -275,6 +275,8 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		end_round(round, progress, true);
 		if (request->in_group != 0)
 			group_count_reclaimed(request->in_group, progress->claimed_bytes);
+		else
+			reclaim_aim_caches(false);
 		/* Nothing: but not everybody was asked. A callback that was left out is busy in the
 		   background; if nothing comes of that either, it can be asked by now. */
 		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||

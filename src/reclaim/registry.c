@@ -228,6 +228,8 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 			call->entry->target.size_bytes = outcome->claimed_bytes;
 		return;
 	}
+	call->entry->target.size_bytes -=
+		min_size(call->entry->target.size_bytes, outcome->claimed_bytes);
 	stats->calls++;
 	stats->bytes_claimed += outcome->claimed_bytes;
 	stats->bytes_measured += outcome->measured_bytes;

@@ -130,8 +130,8 @@ bool registry_regret(oomreclaim_handle handle, size_t bytes);
 bool registry_has_caches(void);
 
 /* Sets all targets anew, given what is left beyond the caches' sizes, as they were counted last, or
-   is missing. */
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes);
+   is missing. may_step: their shares may move. */
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool may_step);
 
 void registry_fork_lock(void);
 void registry_fork_unlock(void);

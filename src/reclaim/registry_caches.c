@@ -162,14 +162,14 @@ static void add_all(struct target_pass *pass)
 	pass->pool_bytes = min_size(pass->pool_bytes, budget_charged());
 }
 
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes)
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool may_step)
 {
 	struct target_pass pass = {.caches = 0};
 	struct registry_entry *entry;
 
 	lock_take(&registry.lock);
 	add_all(&pass);
-	if (target_aim(&pass, headroom_bytes, excess_bytes))
+	if (target_aim(&pass, headroom_bytes, excess_bytes) && may_step)
 		make_step(&pass);
 	FOR_EACH_CACHE(entry)
 	{

@@ -394,8 +394,9 @@ static void targets(void)
 		insert((size_t)i % 2);
 	CHECK_EQ(oomreclaim_stats_get(&stats, sizeof stats), 0);
 	CHECK_EQ(stats.refused, 0);
-	/* None fails in most runs, a quarter in others; without targets, 92,000. */
-	CHECK(stats.failures < 46000);
+	/* None fails in most runs, some where the heap's records need more than was left for them;
+	   without targets, 92,000. */
+	CHECK(stats.failures < 100);
 	CHECK(sizes[0] + sizes[1] > 48 * MIB);
 	CHECK(sizes[0] < 2 * sizes[1] && sizes[1] < 2 * sizes[0]);
 	for (int i = 0; i < STEPS_MAX && oomreclaim_cache_target(handles[1]) < 36 * MIB; i++) {

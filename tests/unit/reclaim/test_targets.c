@@ -73,6 +73,22 @@ Test(targets, one_cache_may_have_what_is_left)
 	cr_expect_eq(target(&cache), SIZE_MAX);
 }
 
+/* The heap's records grow with a cache. oomreclaimd would see that at its next look; a program can
+   fail some ten thousand times until then. */
+Test(targets, a_limit_that_is_met_counts_at_once)
+{
+	struct cache cache = {.bytes = 40 * MIB};
+
+	cr_assert(budget_charge(60 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 44 * MIB - 44 * MIB / 64);
+	cr_assert(budget_charge(4 * MIB));
+	cr_expect_eq(want(64 * KIB).claimed_bytes, 64 * KIB);
+	cr_expect_eq(cache.bytes, 40 * MIB - 64 * KIB);
+	cr_expect_eq(target(&cache), 40 * MIB - 64 * KIB - (40 * MIB - 64 * KIB) / 64);
+}
+
 static size_t count_or_stop(const struct oomreclaim_control *control, void *arg)
 {
 	const atomic_size_t *bytes = arg;

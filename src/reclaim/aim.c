@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How much memory the caches with a target have together: what they have, and what is left. */
+#include "base/base.h"
+#include "heap/heap_ops.h"
+#include "limits/budget.h"
+#include "limits/headroom.h"
+#include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
+
+/* How far the heap is above the nearest limit. */
+static size_t excess_of(const struct headroom *nearest, size_t free_bytes)
+{
+	size_t charged = budget_charged(), limit = add_saturated(nearest->ceiling, free_bytes);
+
+	return charged > limit ? charged - limit : 0;
+}
+
+/* A call of its own: its frame is not under that of a callback. */
+OOM_NOINLINE void reclaim_aim_caches(bool may_step)
+{
+	struct headroom nearest;
+	size_t free_bytes;
+
+	if (!registry_has_caches())
+		return;
+	headroom_nearest(&nearest, true);
+	free_bytes = heap_ops.evictable();
+	registry_set_targets(headroom_below(&nearest, free_bytes), excess_of(&nearest, free_bytes),
+	                     may_step);
+}
