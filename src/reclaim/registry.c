@@ -224,8 +224,10 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 	if (call->is_count) {
 		stats->counts++;
 		stats->bytes_counted = outcome->claimed_bytes;
-		if (!outcome->is_stop)
+		if (!outcome->is_stop) {
 			call->entry->target.size_bytes = outcome->claimed_bytes;
+			call->entry->target.is_counted = true;
+		}
 		return;
 	}
 	call->entry->target.size_bytes -=

@@ -71,6 +71,7 @@ static struct registry_entry *find_cache(oomreclaim_handle handle)
 		return NULL;
 	if (!entry->target.is_used) {
 		entry->target.is_used = true;
+		entry->target.is_counted = false;
 		entry->target.bytes = SIZE_MAX;
 		publish(entry);
 		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
@@ -106,10 +107,12 @@ bool registry_regret(oomreclaim_handle handle, size_t bytes)
 	return entry != NULL;
 }
 
-/* The first with a target, from `entry` on. */
+/* The first with a target, from `entry` on. A cache that was not counted yet is not known to have
+   anything: by what it seems to have it would be told to evict all. */
 static struct registry_entry *next_cache(struct registry_entry *entry)
 {
-	while (entry != NULL && (entry->is_dead || !entry->target.is_used))
+	while (entry != NULL &&
+	       (entry->is_dead || !entry->target.is_used || !entry->target.is_counted))
 		entry = entry->next;
 	return entry;
 }

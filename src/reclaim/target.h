@@ -24,6 +24,7 @@
 /* What the registry keeps of a cache, guarded by its lock. */
 struct target {
 	bool is_used;          /* somebody has asked for it, or reported regret */
+	bool is_counted;       /* since then */
 	size_t size_bytes;     /* as counted last */
 	uint64_t regret_bytes; /* since the last step */
 	uint64_t rate;         /* of regret in a step, smoothed, in sixteenths of a byte */
