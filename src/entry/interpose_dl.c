@@ -15,23 +15,11 @@
 #include "config/options.h"
 #include "config/verbose.h"
 #include "entry/interpose.h"
+#include "entry/jump.h"
 #include "kill/policy.h"
 #include "limits/group_victim.h"
 #include "lockdep/watch.h"
 #include "reclaim/registry.h"
-
-#if defined(__has_attribute)
-#if __has_attribute(musttail)
-#define JUMP __attribute__((musttail)) return
-#endif
-#endif
-#ifdef JUMP
-#define JUMPS
-#else
-/* Whatever the file is compiled with: unoptimised or counting, gcc would call. */
-#define JUMPS __attribute__((optimize("O2"), no_profile_instrument_function))
-#define JUMP return
-#endif
 
 /* Names take no parentheses where they are declared, as here and below. */
 /* NOLINTBEGIN(bugprone-macro-parentheses) */
