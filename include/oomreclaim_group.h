@@ -174,8 +174,9 @@ OOMRECLAIM_API int oomreclaim_group_on_cancel(oomreclaim_group group,
 enum oomreclaim_group_destroy {
 	/* Its blocks are freed, all at once, as at the end of a job. Nobody may use, free or resize
 	   one of them any more: not what a library has set up inside for the rest of the process
-	   either, as a buffer of stdio's, nor a thread that was made inside and still runs. Without
-	   it they go to the parent, as cgroups reparent. */
+	   either, as a buffer of stdio's, or as the thread-local variables of a file that was
+	   opened by dlopen(), which libc frees long after the thread. (What libc allocates to make
+	   a thread is in no group.) Without it they go to the parent, as cgroups reparent. */
 	OOMRECLAIM_GROUP_FREE = 1
 };
 

@@ -15,6 +15,7 @@
 
 #include "heap/blocks.h"
 #include "heap/heap_bins.h"
+#include "heap/heap_group.h"
 
 /* What the build takes out of jemalloc's public names: what can fail, and what we call ourselves,
    which must be jemalloc's even where another library comes first and takes the public name.
@@ -147,7 +148,6 @@ void heap_tcache_retry(void);
 
 /* heap_group.c and heap_group_cache.c, by which blocks of groups go back, threads end, and set
    which arena and cache they have. */
-extern OOM_TLS unsigned heap_own_group;
 tcache_t *heap_group_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache);
 void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t **arena);
 /* The flags by which a block gets one in its own group: what the debug library resizes it moves. */

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/base.h"
+
 /* Groups can't be told apart in what jemalloc's hpa maps. */
 bool heap_group_can_be(void);
 
@@ -27,7 +29,9 @@ bool heap_group_enter(unsigned slot);
 /* The same for slot 0, and back to the group that the thread was in: nothing is made for it. */
 bool heap_group_switch(unsigned slot);
 
-/* The slot of the group that the thread is in, and of the one that a block is of. */
+/* The slot of the group that the thread is in, and of the one that a block is of. The variable is
+   for what has no time for a call. */
+extern OOM_TLS unsigned heap_own_group;
 unsigned heap_group_current(void);
 unsigned heap_group_of(const void *block);
 
