@@ -52,17 +52,18 @@ OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group pa
 /*
  * From now on the calling thread allocates in this group; OOMRECLAIM_GROUP_ROOT: in none. Returns
  * the group that it was in, to be entered again, as scopes nest. The group of a thread holds for
- * everything that it calls. A group that does not exist (any more) changes nothing, nor does one
- * that is entered first where its arena can't be had, for want of memory or as there are too many:
- * then oomreclaim_group_current() is what it was. An arena takes some 60 KiB and 2 MiB of
- * addresses, and that of a destroyed group is used again as soon as it is empty. What the thread
- * frees goes back to the group that it came from, whatever group the thread is in; what it resizes
- * stays in its group. What mallctl("thread.arena") sets inside of a group holds outside; to set the
- * arena of a group there changes nothing. Blocks of the thread's own group are taken and freed as
- * fast as without groups, but by the sized operator delete, which has to look whose a block is; of
- * more than 253 groups at once, in further ones free() takes twice as long. Entering takes some
- * tens of nanoseconds where the thread was in the group lately. A thread that ends inside a group
- * leaves it. The kernel's counterpart is a write to cgroup.procs.
+ * everything that it calls, and for threads that it makes where OOMRECLAIM_GROUP_INHERIT is set. A
+ * group that does not exist (any more) changes nothing, nor does one that is entered first where
+ * its arena can't be had, for want of memory or as there are too many: then
+ * oomreclaim_group_current() is what it was. An arena takes some 60 KiB and 2 MiB of addresses, and
+ * that of a destroyed group is used again as soon as it is empty. What the thread frees goes back
+ * to the group that it came from, whatever group the thread is in; what it resizes stays in its
+ * group. What mallctl("thread.arena") sets inside of a group holds outside; to set the arena of a
+ * group there changes nothing. Blocks of the thread's own group are taken and freed as fast as
+ * without groups, but by the sized operator delete, which has to look whose a block is; of more
+ * than 253 groups at once, in further ones free() takes twice as long. Entering takes some tens of
+ * nanoseconds where the thread was in the group lately. A thread that ends inside a group leaves
+ * it. The kernel's counterpart is a write to cgroup.procs.
  */
 OOMRECLAIM_API oomreclaim_group oomreclaim_group_enter(oomreclaim_group group);
 
@@ -101,14 +102,23 @@ enum oomreclaim_group_attribute {
 	   callbacks are left alone by the reclaim of the process, and of groups above, unless others
 	   have nothing to give. Of the low of a parent its children have as much as they are within
 	   their own, then by what they have beyond it. It protects from no cancel. */
-	OOMRECLAIM_GROUP_LOW = 6
+	OOMRECLAIM_GROUP_LOW = 6,
+	/* 1: a thread that a thread inside makes, by pthread_create() or thrd_create(), and so by
+	   std::thread, begins inside too, as fork() puts a task into the cgroup of its parent. It
+	   is counted from then on, so that the group does not end before the thread has begun, and
+	   leaves when it ends. 0, as it is at first: it begins where one does that is made in the
+	   parent of the group; below the root that is outside. Nothing of libc's own for the thread
+	   is charged. A thread for which there is no memory to enter begins outside, as do those
+	   that libc makes for itself, for a timer say. */
+	OOMRECLAIM_GROUP_INHERIT = 7
 };
 
 /* A limit that is none. */
 #define OOMRECLAIM_GROUP_NONE INT64_MAX
 
 /* Sets an attribute. Returns 0, or EINVAL (no such group, or the root: see oomreclaim_set_limit();
-   no such attribute), ERANGE (a value that the attribute can't have). */
+   no such attribute), ERANGE (a value that the attribute can't have), ENOTSUP (threads can't
+   inherit: the library is linked statically, or libc comes before it). */
 OOMRECLAIM_API int oomreclaim_group_set(oomreclaim_group group,
                                         enum oomreclaim_group_attribute attribute, int64_t value);
 
@@ -126,7 +136,7 @@ struct oomreclaim_group_stats {
 		allocated; /* in blocks, own ones; those that a thread keeps in its cache included */
 	uint64_t max_met;  /* how often pages were refused by its max */
 	uint64_t reclaimed; /* by callbacks, for its max, as they say */
-	uint64_t threads;   /* inside, not counting those in descendants */
+	uint64_t threads;   /* inside, or about to begin there; not counting those in descendants */
 	uint64_t children;  /* groups just below it */
 	uint64_t cancels;   /* how often it was chosen to be cancelled */
 	uint64_t high_met;  /* how often a thread has reclaimed, as it was above its high */

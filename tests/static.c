@@ -3,7 +3,9 @@
  * Linked with liboomreclaim.a: its malloc is the program's, settings compiled into the program
  * hold, and a callback makes room.
  */
+#include <errno.h>
 #include <oomreclaim.h>
+#include <oomreclaim_group.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,17 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	return MIB;
 }
 
+/* pthread_create() is libc's: a thread can't begin in a group. */
+static int refuses_inherit(void)
+{
+	oomreclaim_group group;
+
+	return oomreclaim_group_create("group", OOMRECLAIM_GROUP_ROOT, &group) == 0 &&
+	       oomreclaim_group_set(group, OOMRECLAIM_GROUP_INHERIT, 1) == ENOTSUP &&
+	       oomreclaim_group_set(group, OOMRECLAIM_GROUP_INHERIT, 0) == 0 &&
+	       oomreclaim_group_destroy(group, 0) == 0;
+}
+
 int main(void)
 {
 	const struct rlimit limit = {LIMIT_MIB * MIB, LIMIT_MIB * MIB};
@@ -39,6 +52,8 @@ int main(void)
 		return 1;
 	if (oomreclaim_get_policy() != OOMRECLAIM_POLICY_ABORT)
 		return 2;
+	if (!refuses_inherit())
+		return 6;
 	if (oomreclaim_register("cache", 0, 0, evict, NULL, NULL) != 0 ||
 	    setrlimit(RLIMIT_AS, &limit) != 0)
 		return 3;

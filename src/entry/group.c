@@ -8,6 +8,7 @@
 #include "background/background.h"
 #include "base/base.h"
 #include "base/trace.h"
+#include "entry/interpose_threads.h"
 #include "heap/heap_group.h"
 #include "kill/cancel.h"
 #include "limits/group_low.h"
@@ -134,6 +135,16 @@ static int set_cancel_reserve(unsigned slot, int64_t value)
 	return 0;
 }
 
+static int set_inherit(unsigned slot, int64_t value)
+{
+	if (value != 0 && value != 1)
+		return ERANGE;
+	if (value == 1 && (interpose_threads_is_reached == NULL || !interpose_threads_is_reached()))
+		return ENOTSUP;
+	group_set_inherit(slot, value == 1);
+	return 0;
+}
+
 OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
                                     enum oomreclaim_group_attribute attribute, int64_t value)
 {
@@ -154,6 +165,8 @@ OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
 		return set_score_adj(slot, value);
 	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
 		return set_cancel_reserve(slot, value);
+	case OOMRECLAIM_GROUP_INHERIT:
+		return set_inherit(slot, value);
 	default:
 		return EINVAL;
 	}
@@ -189,6 +202,9 @@ OOM_EXPORT int oomreclaim_group_get(oomreclaim_group group,
 		return 0;
 	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
 		*value = group_has_cancel_reserve(slot);
+		return 0;
+	case OOMRECLAIM_GROUP_INHERIT:
+		*value = group_has_inherit(slot);
 		return 0;
 	default:
 		return EINVAL;

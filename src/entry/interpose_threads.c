@@ -6,23 +6,34 @@
  * the thread is long over. So that is the process's, whatever group the creating thread is in: a
  * group may end with all that is in it.
  *
+ * A thread that begins in a group is inside from pthread_create() on, as a task is in its cgroup
+ * from fork() on: the group does not end before the thread has begun. The thread itself goes in
+ * first of all, and then jumps to the program's function: no frame is left. None of that is a
+ * cancellation point.
+ *
  * oomreclaimd is started by pthread_create() too, from inside of malloc(): what that needs of the
  * loader is looked up before main(). The thread that starts it has left its group (background.c).
  */
+#include "entry/interpose_threads.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <threads.h>
 
 #include "base/base.h"
 #include "entry/jump.h"
 #include "heap/heap_group.h"
 #include "heap/heap_ops.h"
+#include "limits/group.h"
 
 typedef void *start_routine(void *arg);
 typedef int pthread_creator(pthread_t *thread, const pthread_attr_t *attributes,
                             start_routine *start, void *arg);
 typedef int thrd_creator(thrd_t *thread, thrd_start_t start, void *arg);
+
+/* ---- libc's own ---- */
 
 static pthread_creator first_pthread_create;
 static thrd_creator first_thrd_create;
@@ -31,6 +42,9 @@ static thrd_creator first_thrd_create;
    may come before this one's. Relaxed: whatever looks them up finds the same. */
 static pthread_creator *next_pthread_create = first_pthread_create;
 static thrd_creator *next_thrd_create = first_thrd_create;
+
+/* False where the library was opened by dlopen(), or comes behind libc. */
+static bool is_reached;
 
 #define NEXT(function) __atomic_load_n(&next_##function, __ATOMIC_RELAXED)
 
@@ -44,8 +58,11 @@ static void look_up(void *next, const char *name)
 
 __attribute__((constructor)) static void look_up_all(void)
 {
+	void *first = dlsym(RTLD_DEFAULT, "pthread_create");
+
 	look_up(&next_pthread_create, "pthread_create");
 	look_up(&next_thrd_create, "thrd_create");
+	__atomic_store_n(&is_reached, first != *(void **)&next_pthread_create, __ATOMIC_RELAXED);
 }
 
 static int first_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -64,12 +81,97 @@ static int first_thrd_create(thrd_t *thread, thrd_start_t start, void *arg)
 	                                              : thrd_error;
 }
 
+bool interpose_threads_is_reached(void)
+{
+	if (NEXT(pthread_create) == first_pthread_create)
+		look_up_all();
+	return __atomic_load_n(&is_reached, __ATOMIC_RELAXED);
+}
+
+/* ---- A thread that begins in a group ---- */
+
+/* What the thread has to know, in a block of the process's. */
+struct beginning {
+	start_routine *start;
+	thrd_start_t start_c11; /* or that */
+	void *arg;
+	unsigned group; /* by its slot; the thread is inside already, for the count */
+};
+
+/* On the thread that creates, outside of its group. NULL: the new thread begins outside. */
+static struct beginning *make_beginning(unsigned inside, void *arg)
+{
+	unsigned group = group_inherited(inside);
+	struct beginning *made;
+	int saved = errno;
+
+	if (group == 0 || !group_try_enter(group, group_handle(group)))
+		return NULL;
+	made = malloc(sizeof *made);
+	if (made == NULL) {
+		group_leave(group);
+		errno = saved;
+		return NULL;
+	}
+	*made = (struct beginning){.arg = arg, .group = group};
+	return made;
+}
+
+/* There is no thread. */
+static void drop_beginning(struct beginning *made)
+{
+	group_leave(made->group);
+	free(made);
+}
+
+/* On the new thread. Without memory for its caches it is outside. */
+static OOM_NOINLINE void go_inside(unsigned group)
+{
+	if (!heap_group_enter(group))
+		group_leave(group);
+}
+
+JUMPS static void *begin(void *record)
+{
+	struct beginning *made = record;
+	start_routine *start = made->start;
+	void *arg = made->arg;
+	unsigned group = made->group;
+
+	free(made);
+	go_inside(group);
+	JUMP start(arg);
+}
+
+JUMPS static int begin_c11(void *record)
+{
+	struct beginning *made = record;
+	thrd_start_t start = made->start_c11;
+	void *arg = made->arg;
+	unsigned group = made->group;
+
+	free(made);
+	go_inside(group);
+	JUMP start(arg);
+}
+
+/* ---- In place of libc's ---- */
+
 static OOM_NOINLINE int pthread_create_inside(pthread_t *thread, const pthread_attr_t *attributes,
                                               start_routine *start, void *arg)
 {
 	unsigned was = heap_leave_group();
-	int error = NEXT(pthread_create)(thread, attributes, start, arg);
+	struct beginning *made = make_beginning(was, arg);
+	int error;
 
+	if (made != NULL) {
+		made->start = start;
+		error = NEXT(pthread_create)(thread, attributes, begin, made);
+		if (error != 0)
+			drop_beginning(made);
+	} else {
+		error = NEXT(pthread_create)(thread, attributes, start, arg);
+	}
 	heap_return_to_group(was);
 	return error;
 }
@@ -85,8 +187,17 @@ JUMPS OOM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *att
 static OOM_NOINLINE int thrd_create_inside(thrd_t *thread, thrd_start_t start, void *arg)
 {
 	unsigned was = heap_leave_group();
-	int result = NEXT(thrd_create)(thread, start, arg);
+	struct beginning *made = make_beginning(was, arg);
+	int result;
 
+	if (made != NULL) {
+		made->start_c11 = start;
+		result = NEXT(thrd_create)(thread, begin_c11, made);
+		if (result != thrd_success)
+			drop_beginning(made);
+	} else {
+		result = NEXT(thrd_create)(thread, start, arg);
+	}
 	heap_return_to_group(was);
 	return result;
 }

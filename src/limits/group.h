@@ -82,6 +82,11 @@ void group_set_score_adj(unsigned slot, int score_adj);
 int group_score_adj(unsigned slot);
 void group_set_cancel_reserve(unsigned slot, bool is_set);
 bool group_has_cancel_reserve(unsigned slot);
+void group_set_inherit(unsigned slot, bool is_set);
+bool group_has_inherit(unsigned slot);
+/* Where a thread begins that is made in that group: there, or in the nearest group above that is
+   inherited; 0: outside. */
+unsigned group_inherited(unsigned slot);
 /* What its callbacks say that they have freed. */
 void group_count_reclaimed(unsigned slot, size_t bytes);
 /* How far above its max. */

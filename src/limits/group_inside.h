@@ -13,7 +13,8 @@ enum group_mark {
 	GROUP_CANCELLED = 4,      /* it has been chosen, and gets no page more */
 	GROUP_UNTOLD = 8,         /* its function is still to be called for that */
 	GROUP_IN_FILE = 16,       /* its function is in a file that may be closed */
-	GROUP_PROTECTED = 32      /* and the next two: by its low, in a reclaim: group_low.h */
+	GROUP_PROTECTED = 32,     /* and the next two: by its low, in a reclaim: group_low.h */
+	GROUP_INHERIT = 256       /* the attribute */
 };
 
 /* All of it under the lock. */

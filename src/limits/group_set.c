@@ -66,17 +66,39 @@ int group_score_adj(unsigned slot)
 	return atomic_load_explicit(&groups[slot].score_adj, memory_order_relaxed);
 }
 
-void group_set_cancel_reserve(unsigned slot, bool is_set)
+static void set_mark(unsigned slot, unsigned mark, bool is_set)
 {
 	if (is_set)
-		atomic_fetch_or(&groups[slot].marks, GROUP_CANCEL_RESERVE);
+		atomic_fetch_or(&groups[slot].marks, mark);
 	else
-		atomic_fetch_and(&groups[slot].marks, ~(unsigned)GROUP_CANCEL_RESERVE);
+		atomic_fetch_and(&groups[slot].marks, ~mark);
+}
+
+void group_set_cancel_reserve(unsigned slot, bool is_set)
+{
+	set_mark(slot, GROUP_CANCEL_RESERVE, is_set);
 }
 
 bool group_has_cancel_reserve(unsigned slot)
 {
 	return group_is_marked(slot, GROUP_CANCEL_RESERVE);
+}
+
+void group_set_inherit(unsigned slot, bool is_set)
+{
+	set_mark(slot, GROUP_INHERIT, is_set);
+}
+
+bool group_has_inherit(unsigned slot)
+{
+	return group_is_marked(slot, GROUP_INHERIT);
+}
+
+unsigned group_inherited(unsigned slot)
+{
+	while (slot != 0 && !group_has_inherit(slot))
+		slot = groups[slot].parent;
+	return slot;
 }
 
 void group_count_reclaimed(unsigned slot, size_t bytes)

@@ -2,11 +2,13 @@
 /* Not preloaded: opens the libraries and modules that are its arguments, and closes them while a
    thread that has used them goes on. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 
 #include "check.h"
+#include "oomreclaim_group.h"
 
 static void *(*allocate)(size_t size);
 static void (*release)(void *memory);
@@ -21,6 +23,22 @@ static void *use(void *arg)
 	sem_post(&is_used);
 	sem_wait(&is_closed);
 	return arg;
+}
+
+#define FIND(function) __typeof__(&(function)) find_##function = dlsym(library, #function)
+
+/* Groups are there, but the program's pthread_create() is libc's. */
+static void check_groups(void *library)
+{
+	FIND(oomreclaim_group_create);
+	FIND(oomreclaim_group_set);
+	FIND(oomreclaim_group_destroy);
+	oomreclaim_group group;
+
+	CHECK_EQ(find_oomreclaim_group_create("group", OOMRECLAIM_GROUP_ROOT, &group), 0);
+	CHECK_EQ(find_oomreclaim_group_set(group, OOMRECLAIM_GROUP_INHERIT, 1), ENOTSUP);
+	CHECK_EQ(find_oomreclaim_group_set(group, OOMRECLAIM_GROUP_INHERIT, 0), 0);
+	CHECK_EQ(find_oomreclaim_group_destroy(group, 0), 0);
 }
 
 int main(int argc, char **argv)
@@ -39,6 +57,7 @@ int main(int argc, char **argv)
 		if (i == 1) {
 			*(void **)&allocate = dlsym(library, "malloc");
 			*(void **)&release = dlsym(library, "free");
+			check_groups(library);
 			CHECK(sem_init(&is_used, 0, 0) == 0 && sem_init(&is_closed, 0, 0) == 0);
 			CHECK(pthread_create(&thread, NULL, use, NULL) == 0);
 			sem_wait(&is_used);

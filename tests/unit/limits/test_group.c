@@ -50,6 +50,28 @@ Test(group, a_handle_is_used_once)
 	cr_expect_eq(group_find(UINT64_MAX), 0);
 }
 
+/* In the nearest group that lets it, the one where it is made included. */
+Test(group, where_a_thread_begins)
+{
+	unsigned a = add_group("a", 0), b = add_group("b", a), c = add_group("c", b);
+
+	cr_expect_eq(group_inherited(0), 0);
+	cr_expect_eq(group_inherited(c), 0);
+	group_set_inherit(a, true);
+	group_set_cancel_reserve(c, true);
+	cr_expect_eq(group_inherited(c), a);
+	cr_expect_eq(group_inherited(a), a);
+	group_set_inherit(c, true);
+	cr_expect_eq(group_inherited(c), c);
+	cr_expect_eq(group_inherited(b), a);
+	group_set_inherit(c, false);
+	cr_expect_not(group_has_inherit(c));
+	group_set_inherit(a, false);
+	cr_expect_eq(group_inherited(c), 0);
+	cr_expect(group_has_cancel_reserve(c));
+	drop(c);
+}
+
 Test(group, is_within_its_ancestors)
 {
 	unsigned a = add_group("a", 0), b = add_group("b", a), c = add_group("c", b),
