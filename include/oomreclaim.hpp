@@ -554,6 +554,12 @@ public:
 			      "oomreclaim_group_set");
 	}
 
+	/* Threads that are made inside begin inside: OOMRECLAIM_GROUP_INHERIT. */
+	void set_inherit(bool inherits = true)
+	{
+		set(OOMRECLAIM_GROUP_INHERIT, inherits);
+	}
+
 	/* Called as void() where the group is cancelled; an empty one: it never is. What it throws is
 	   lost. Under the rules of oomreclaim_group_on_cancel(), with whose error this throws
 	   std::system_error; that waits for a call of the former function on another thread. */

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <list>
 #include <memory>
 #include <stdexcept>
@@ -445,6 +446,7 @@ void absent()
 	oomreclaim::group job("job");
 	oomreclaim::group_scope inside(job);
 
+	job.set_inherit();
 	CHECK(!oomreclaim_available() && !made && !oomreclaim::kill_disabled(0) && !job);
 	CHECK(fill(memory) > 0);
 }
@@ -491,6 +493,39 @@ void groups()
 	}
 	moved.reset();
 	CHECK(!moved && oomreclaim_group_of(inside.data()) == OOMRECLAIM_GROUP_ROOT);
+}
+
+/* std::thread, std::async and what they call begin where they are made. */
+void threads()
+{
+	oomreclaim::group job("job");
+	const auto where = [] { return oomreclaim_group_current(); };
+	oomreclaim_group seen = job.get();
+	std::vector<int> made;
+
+	const auto run = [&] {
+		std::thread([&] {
+			seen = where();
+			made = std::vector<int>(1000, 1);
+		}).join();
+	};
+	{
+		oomreclaim::group_scope guard(job);
+		run();
+		CHECK(seen == OOMRECLAIM_GROUP_ROOT);
+		job.set_inherit();
+		run();
+		CHECK(seen == job.get());
+		CHECK(oomreclaim_group_of(made.data()) == job.get());
+		CHECK(std::async(std::launch::async, where).get() == job.get());
+		CHECK(job.stats().threads == 1);
+		job.set_inherit(false);
+		run();
+		CHECK(seen == OOMRECLAIM_GROUP_ROOT);
+		job.set_inherit(true);
+	}
+	run();
+	CHECK(seen == OOMRECLAIM_GROUP_ROOT && job.stats().threads == 0);
 }
 
 /* The one that has most ends, by an object that may move meanwhile, and by itself. */
@@ -569,6 +604,8 @@ int main(int argc, char **argv)
 		pointers();
 	else if (name == "groups")
 		groups();
+	else if (name == "threads")
+		threads();
 	else if (name == "cancels")
 		cancels();
 	else if (name == "absent")
