@@ -5,13 +5,13 @@ import contextlib
 import ctypes
 import errno
 import os
-from typing import Dict, Iterator, Optional
+from typing import Dict, Iterator, List, Optional
 
 import oomreclaim
 
 _ROOT = 0
 _NONE = 2**63 - 1
-_MAX, _POLICY, _SCORE_ADJ, _HIGH, _LOW = 1, 2, 3, 5, 6
+_MAX, _POLICY, _SCORE_ADJ, _HIGH, _LOW, _INHERIT = 1, 2, 3, 5, 6, 7
 _POLICIES = {"return": 0, "abort": 1, "kill": 2, "cancel": 4}
 
 
@@ -93,11 +93,14 @@ class Group:
             is_last = self._held == 0
         if not is_last:
             return
-        # Threads that C code has left inside keep it, and those above it.
+        _end(self)
+
+    def _destroy(self) -> bool:
         if _library is not None and _library.oomreclaim_group_destroy(self._handle, 0) != 0:
-            return
+            return False
         if self._parent is not None:
             self._parent._release()
+        return True
 
     def stats(self) -> Dict[str, int]:
         """Its counters as a dict, those of struct oomreclaim_group_stats."""
@@ -108,6 +111,20 @@ class Group:
         return {field[0]: int(getattr(raw, field[0])) for field in _Stats._fields_}
 
 
+# Those that threads are still inside of, which began there or were left there by C code: they keep the group, and those
+# above it, and nobody says when they leave.
+_unended: List[Group] = []
+
+
+def _end(ended: Optional[Group] = None) -> None:
+    """Destroys a group, and those that could not be destroyed before."""
+    with oomreclaim._lock:
+        due, _unended[:] = _unended + ([ended] if ended is not None else []), []
+    left = [group for group in due if not group._destroy()]
+    with oomreclaim._lock:
+        _unended.extend(left)
+
+
 def _bytes(size: Optional["oomreclaim.Size"]) -> int:
     return _NONE if size is None else min(oomreclaim.parse_size(size), _NONE - 1)
 
@@ -115,15 +132,18 @@ def _bytes(size: Optional["oomreclaim.Size"]) -> int:
 @contextlib.contextmanager
 def group(name: str, max: Optional["oomreclaim.Size"] = None, *, high: Optional["oomreclaim.Size"] = None,
           low: "oomreclaim.Size" = 0, policy: str = "return", score_adj: int = 0,
-          parent: Optional[Group] = None) -> Iterator[Group]:
+          parent: Optional[Group] = None, inherit: bool = False) -> Iterator[Group]:
     """A group for the block, and this thread in it: MemoryError above max, whatever else is free.
 
-    What is left of it when the block ends, and no thread is in enter() any more, goes to its parent.
+    With inherit, threads that are started in it begin in it too. What is left of it goes to its parent when the block
+    has ended, and no thread is in enter() any more. Where threads that began in it go on, that comes later: when the
+    next group begins or ends.
     """
     if policy not in _POLICIES:
         raise ValueError(f"not a policy: {policy!r}")
     settings = {_MAX: _bytes(max), _HIGH: _bytes(high), _LOW: _bytes(low), _POLICY: _POLICIES[policy],
-                _SCORE_ADJ: score_adj}
+                _SCORE_ADJ: score_adj, _INHERIT: int(inherit)}
+    _end()
     if parent is not None:
         parent._hold()
     try:

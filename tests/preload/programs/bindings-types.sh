@@ -49,7 +49,7 @@ d: Optional[int] = oomreclaim.get_limit()
 with oomreclaim.limit("1G"), oomreclaim.scope(oomreclaim.NORETRY):
     e: int = oomreclaim.reclaim("1M") + oomreclaim.set_limit(None)
 f: str = oomreclaim.__version__
-with oomreclaim.group("job", max="1M", policy="cancel") as job, oomreclaim.group("part", 5, parent=job) as part:
+with oomreclaim.group("job", max="1M", policy="cancel") as job, oomreclaim.group("part", 5, parent=job, inherit=True) as part:
     g: oomreclaim.Group = part
     with g.enter():
         h: int = g.stats()["charged"]

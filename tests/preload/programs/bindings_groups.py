@@ -8,7 +8,9 @@ import os
 import re
 import sys
 import threading
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 import oomreclaim
 
@@ -21,6 +23,14 @@ def groups_left():
     put = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)(lambda _, piece: pieces.append(piece))
     library.malloc_stats_print(put, None, b"Jgmdablxeh")
     return json.loads(b"".join(pieces))["oomreclaim"]["groups_total"]
+
+
+def wait_until(holds):
+    """A thread goes on for a moment when join() has returned."""
+    end = time.monotonic() + 60
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.001)
+    return holds()
 
 
 @unittest.skipUnless(oomreclaim.available(), "the other run")
@@ -134,6 +144,40 @@ class With(unittest.TestCase):
         self.assertEqual(len(seen), 4)
         self.assertTrue(all(charged > 0 for charged in seen))
 
+    def test_threads_that_are_made_inside(self):
+        current = ctypes.CDLL(None).oomreclaim_group_current
+        current.restype = ctypes.c_uint64
+        seen = []
+
+        def work():
+            seen.append(current())
+            with self.assertRaises(MemoryError):
+                bytearray(32 * MIB)
+
+        for inherit in (False, True):
+            with oomreclaim.group("job", max="16M", inherit=inherit) as job:
+                thread = threading.Thread(target=work if inherit else lambda: seen.append(current()))
+                thread.start()
+                thread.join()
+                self.assertEqual(seen.pop(), current() if inherit else 0)
+                with ThreadPoolExecutor(2) as pool:
+                    self.assertEqual(pool.submit(current).result(), current() if inherit else 0)
+                self.assertTrue(wait_until(lambda: job.stats()["threads"] == 1))
+
+    def test_a_thread_that_goes_on(self):
+        may_end = threading.Event()
+        with oomreclaim.group("outer") as outer, oomreclaim.group("job", parent=outer, inherit=True) as job:
+            thread = threading.Thread(target=may_end.wait)
+            thread.start()
+        self.assertEqual(groups_left(), 2)
+        with oomreclaim.group("other"):
+            self.assertEqual(groups_left(), 3)
+        may_end.set()
+        thread.join()
+        self.assertTrue(wait_until(lambda: job.stats()["threads"] == 0))
+        with oomreclaim.group("other"):
+            self.assertEqual(groups_left(), 1)
+
     def test_an_error_leaves_it(self):
         with self.assertRaises(KeyError):
             with oomreclaim.group("outer"), oomreclaim.group("inner"):
@@ -179,7 +223,7 @@ class Refused(unittest.TestCase):
 @unittest.skipIf(oomreclaim.available(), "the other run")
 class Without(unittest.TestCase):
     def test_nothing_is_done(self):
-        with oomreclaim.group("job", max="1M", policy="cancel") as job:
+        with oomreclaim.group("job", max="1M", policy="cancel", inherit=True) as job:
             with oomreclaim.group("part", max=4096, parent=job) as part, part.enter():
                 block = bytearray(2 * MIB)
             self.assertEqual(len(block), 2 * MIB)
