@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads that allocate in many groups, resize and free each other's blocks, make groups and destroy
- * them with blocks left, while limits change. Now and then they stop, and what is charged is held
+ * Threads that allocate in many groups, resize and free each other's blocks, make groups, threads
+ * inside of them, and destroy them with blocks left, while limits change. Now and then they stop, and what is charged is held
  * against jemalloc's own statistics.
  *
  *     groups [SECONDS [SEED]]
@@ -40,7 +40,7 @@ struct head {
 static oomreclaim_group tenants[TENANTS], children[TENANTS][CHILDREN];
 static struct head *_Atomic shared[SHARED];
 static atomic_bool is_over;
-static _Atomic uint64_t operations, refused, destroyed, limits;
+static _Atomic uint64_t operations, refused, destroyed, limits, helped;
 
 static size_t size_of(struct dice *dice)
 {
@@ -146,18 +146,53 @@ static void step(struct dice *dice, oomreclaim_group group, oomreclaim_group ten
 	end_block(other);
 }
 
+/* A thread that was made inside. */
+struct helper {
+	struct dice dice;
+	oomreclaim_group group, tenant;
+	pthread_t thread;
+};
+
+static void *help(void *arg)
+{
+	struct helper *helper = arg;
+
+	/* A limit may leave no room for what it takes to begin inside. */
+	if (oomreclaim_group_current() == OOMRECLAIM_GROUP_ROOT)
+		return NULL;
+	MUST(oomreclaim_group_current() == helper->group);
+	for (int i = 0; i < 50; i++)
+		step(&helper->dice, helper->group, helper->tenant);
+	atomic_fetch_add(&helped, 1);
+	return NULL;
+}
+
+/* It goes on when this thread has left. */
+static bool begin_help(struct helper *helper)
+{
+	MUST(oomreclaim_group_set(helper->group, OOMRECLAIM_GROUP_INHERIT, 1) == 0);
+	return pthread_create(&helper->thread, NULL, help, helper) == 0;
+}
+
 /* A group for some steps, which leaves its blocks to its parent. */
 static void pass(struct dice *dice, oomreclaim_group tenant)
 {
+	struct helper helper = {.dice.state = dice_roll(dice, SIZE_MAX), .tenant = tenant};
 	oomreclaim_group group;
+	bool is_helped = false;
 
 	if (oomreclaim_group_create("passing", tenant, &group) != 0)
 		return;
+	helper.group = group;
 	oomreclaim_group_enter(group);
-	if (oomreclaim_group_current() == group)
+	if (oomreclaim_group_current() == group) {
+		is_helped = dice_once_in(dice, 4) && begin_help(&helper);
 		for (int i = 0; i < 50; i++)
 			step(dice, group, tenant);
+	}
 	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
+	if (is_helped)
+		MUST(pthread_join(helper.thread, NULL) == 0);
 	MUST(oomreclaim_group_destroy(group, 0) == 0);
 	atomic_fetch_add(&destroyed, 1);
 }
@@ -322,9 +357,10 @@ int main(int argc, char **argv)
 		look(first);
 	}
 	end_all();
-	printf("%lu operations, %lu got no memory, %lu groups destroyed, %lu limits set\n",
-	       operations, refused, destroyed, limits);
+	printf("%lu operations, %lu got no memory, %lu groups destroyed, %lu limits set, %lu threads "
+	       "made inside\n",
+	       operations, refused, destroyed, limits, helped);
 	/* Else it was no stress. */
-	MUST(operations > 0 && refused > 0 && destroyed > 0 && limits > 0);
+	MUST(operations > 0 && refused > 0 && destroyed > 0 && limits > 0 && helped > 0);
 	return EXIT_SUCCESS;
 }
