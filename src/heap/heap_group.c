@@ -45,11 +45,20 @@ unsigned heap_group_epoch(unsigned arena)
 	return states[arena].epoch;
 }
 
+/* It starts with its first block. */
+static void start_heap(void)
+{
+	void *first = je_mallocx(1, MALLOCX_TCACHE_NONE);
+
+	if (first != NULL)
+		je_dallocx(first, MALLOCX_TCACHE_NONE);
+}
+
 bool heap_group_can_be(void)
 {
-	/* One that has not started knows nothing of its settings. */
+	/* One that has not started knows nothing of its settings, and no thread can enter. */
 	if (!malloc_initialized())
-		heap_ops.init();
+		start_heap();
 	return !opt_hpa;
 }
 
