@@ -108,8 +108,9 @@ enum oomreclaim_group_attribute {
 	   is counted from then on, so that the group does not end before the thread has begun, and
 	   leaves when it ends. 0, as it is at first: it begins where one does that is made in the
 	   parent of the group; below the root that is outside. Nothing of libc's own for the thread
-	   is charged. A thread for which there is no memory to enter begins outside, as do those
-	   that libc makes for itself, for a timer say. */
+	   is charged. Threads of a pool that is filled inside stay there, and keep the group from
+	   being destroyed. A thread for which there is no memory to enter begins outside, as do
+	   those that libc makes for itself, for a timer say. */
 	OOMRECLAIM_GROUP_INHERIT = 7
 };
 
