@@ -44,6 +44,7 @@ static const char *step_of(const struct flight_event *event)
 		[RUNG_POLICY] = "policy",
 		[RUNG_WAIT] = "wait",
 		[RUNG_ABORT] = "abort",
+		[RUNG_END] = "end",
 	};
 
 	return event->detail < COUNT(steps) ? steps[event->detail] : "?";

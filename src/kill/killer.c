@@ -90,7 +90,7 @@ static OOM_NOINLINE int kill_chosen(const struct oom_control *control,
 	*goes_too = has_group && proc_cgroup_contains(&group, domain->self);
 	/* Before the first of them dies: what this process may still have to do it does
 	   meanwhile. */
-	if (*goes_too && own_end_mark())
+	if (*goes_too && own_end_mark(OOMRECLAIM_POLICY_KILL))
 		stats_count(STATS_KILLS);
 	error = victim_kill(domain, chosen, has_group ? &group : NULL);
 	if (error == 0 || error == -ETIMEDOUT)

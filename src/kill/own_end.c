@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kill/own_end.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,20 +19,50 @@
 /* What a shell reports for a process that a signal ended. */
 #define EXIT_OF_SIGNAL(signal) (128 + (signal))
 
-/* Relaxed: a thread that sees it late merely takes one more rung. */
+/* A thread that sees it late merely takes one more rung. */
 static atomic_bool is_dying;
 
 /* When the grace of this process ends; 0 while there is none. Relaxed, as above. */
 static _Atomic uint64_t grace_ends_ns;
 
-bool own_end_mark(void)
+/* Which thread ends it. Relaxed: only that thread has to find itself here. */
+static _Atomic pthread_t ender;
+
+/* Until when the others wait for the end; 0: they do not. */
+static _Atomic uint64_t near_until_ns;
+
+/* By a signal that may be handled, the process goes on until its grace is over. */
+static uint64_t near_until(enum oomreclaim_policy policy)
 {
-	return !atomic_exchange_explicit(&is_dying, true, memory_order_relaxed);
+	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_signal != SIGKILL)
+		return 0;
+	return now_ns() + options.kill_grace_ms * NSEC_PER_MSEC;
+}
+
+bool own_end_mark(enum oomreclaim_policy policy)
+{
+	if (own_end_is_dying())
+		return false;
+	/* Before the mark, by release: a thread that sees the process dying sees this. Of two
+	   threads here, the second's time is as good as the first's. */
+	atomic_store_explicit(&near_until_ns, near_until(policy), memory_order_relaxed);
+	if (atomic_exchange_explicit(&is_dying, true, memory_order_release))
+		return false;
+	atomic_store_explicit(&ender, pthread_self(), memory_order_relaxed);
+	return true;
 }
 
 bool own_end_is_dying(void)
 {
-	return atomic_load_explicit(&is_dying, memory_order_relaxed);
+	return atomic_load_explicit(&is_dying, memory_order_acquire);
+}
+
+bool own_end_is_near(void)
+{
+	uint64_t until_ns = atomic_load_explicit(&near_until_ns, memory_order_relaxed);
+
+	return own_end_is_dying() && now_ns() < until_ns &&
+	       !pthread_equal(atomic_load_explicit(&ender, memory_order_relaxed), pthread_self());
 }
 
 void own_end_report(const struct oom_control *control, const struct report_verdict *verdict)
@@ -43,7 +74,7 @@ void own_end_report(const struct oom_control *control, const struct report_verdi
 
 bool own_end_claim(const struct oom_control *control, const struct report_verdict *verdict)
 {
-	if (!own_end_mark())
+	if (!own_end_mark(verdict->policy))
 		return false;
 	if (verdict->policy == OOMRECLAIM_POLICY_KILL)
 		stats_count(STATS_KILLS);

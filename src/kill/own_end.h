@@ -9,11 +9,18 @@
 #include "reclaim/control.h"
 #include "report/report.h"
 
-/* True for the first thread; from then on the process counts as dying. */
-bool own_end_mark(void);
+/* True for the first thread; from then on the process counts as dying. The policy is ABORT or KILL,
+   whichever ends it. */
+bool own_end_mark(enum oomreclaim_policy policy);
 
 /* The process is being ended, by whichever thread came first. */
 bool own_end_is_dying(void);
+
+/* Another thread is about to end the process, by abort() or SIGKILL: of a dying process. To wait for
+   the end is better than NULL, for which a caller under such a policy need not be prepared. False
+   once the setting kill_grace_ms is over: the handler of SIGABRT may never come back, or wait for the
+   very thread that asks. */
+bool own_end_is_near(void);
 
 /* Marks it, and writes report, dump and statistics. False where another thread was first, and
    nothing is written. */

@@ -125,6 +125,7 @@ static void refresh(struct oom_control *control)
 	control->now.is_dying = own_end_is_dying();
 	if (control->now.is_dying)
 		own_end_check_grace();
+	control->now.is_end_near = own_end_is_near() && policy_is_set(control->group);
 	control->now.is_killer_disabled = kill_is_disabled();
 	control->now.is_policy_cancel = control->tried.is_cancelling ||
 	                                policy_of(control->group) == OOMRECLAIM_POLICY_CANCEL;

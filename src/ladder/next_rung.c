@@ -7,9 +7,6 @@
 /* Whose end it is that is asked about: a process's, or that of a group. */
 static const char *refusal(const struct oom_control *control, bool is_cancel)
 {
-	/* PF_DUMPCORE */
-	if (control->now.is_dying)
-		return "the process is ending already";
 	/* No process's death would help either. */
 	if (control->facts.is_impossible)
 		return "no memory that is freed could be enough";
@@ -41,12 +38,15 @@ static const char *refusal(const struct oom_control *control, bool is_cancel)
 
 const char *ladder_kill_refusal(const struct oom_control *control)
 {
+	/* PF_DUMPCORE */
+	if (control->now.is_dying)
+		return "the process is ending already";
 	return refusal(control, control->now.is_policy_cancel);
 }
 
 bool oom_cancel_allowed(const struct oom_control *control)
 {
-	return refusal(control, true) == NULL;
+	return !control->now.is_dying && refusal(control, true) == NULL;
 }
 
 bool oom_kill_allowed(const struct oom_control *control)
@@ -72,6 +72,19 @@ static bool is_cancel_due(const struct oom_control *control)
 	return control->group == 0 && control->now.may_cancel && !control->tried.is_cancel_done;
 }
 
+/* The reserve, and then NULL; but a caller that would have met the policy's end meets the one that is
+   under way. Its thread would be killed in the kernel, and does not come back with an error. */
+static enum rung next_for_the_dying(const struct oom_control *control)
+{
+	if (!control->tried.is_reserve_done)
+		return RUNG_RESERVE;
+	if (control->now.is_end_near && !control->tried.is_policy_done &&
+	    (control->scope & OOMRECLAIM_SCOPE_NORETRY) == 0 &&
+	    refusal(control, control->now.is_policy_cancel) == NULL)
+		return RUNG_END;
+	return RUNG_FAIL;
+}
+
 static enum rung next_for_anyone(const struct oom_control *control)
 {
 	/* IMPOSSIBLE: no reclaim helps with a request beyond every limit. */
@@ -94,7 +107,7 @@ static enum rung next_for_anyone(const struct oom_control *control)
 		return RUNG_OWN_RECLAIM;
 	/* DYING: the dying get the reserve, and ask nobody else to give. */
 	if (control->now.is_dying)
-		return control->tried.is_reserve_done ? RUNG_FAIL : RUNG_RESERVE;
+		return next_for_the_dying(control);
 	if ((control->scope & OOMRECLAIM_SCOPE_RESERVE) != 0 && !control->tried.is_reserve_done)
 		return RUNG_RESERVE;
 	if ((control->scope & OOMRECLAIM_SCOPE_NORETRY) != 0)

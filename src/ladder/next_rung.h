@@ -5,7 +5,7 @@
 
 #include "reclaim/control.h"
 
-/* What to do next, in the order in which it is done, but for the last three. All but ABORT are
+/* What to do next, in the order in which it is done, but for the last four. All but ABORT are
    followed by one more attempt, and but for the reserve, which is one itself. docs/ladder.md has the
    numbers that the design gives the rungs. */
 enum rung {
@@ -21,6 +21,7 @@ enum rung {
 	RUNG_CANCEL, /* before POLICY: a group ends, or is waited for */
 	RUNG_LIFT,   /* first of all: a group that was cancelled may have given what it had */
 	RUNG_NEIGHBOUR, /* beside CALLBACKS: another process of the total, the largest not asked so far */
+	RUNG_END,       /* another thread ends the process: it is waited for */
 	RUNGS
 };
 

@@ -234,6 +234,21 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	start_over(control);
 }
 
+/* How often a thread that waits for the process's end tries again meanwhile. One rung: what it noted
+   each time would push out of the flight recorder what has led to the end. */
+#define END_LOOK_MS 10
+
+static OOM_NOINLINE void *wait_for_end(const struct oom_control *control)
+{
+	void *memory = NULL;
+
+	while (memory == NULL && own_end_is_near()) {
+		pause_ns(END_LOOK_MS * NSEC_PER_MSEC);
+		memory = heap_ops.alloc(control->request);
+	}
+	return memory;
+}
+
 void *rung_take(struct oom_control *control, enum rung rung, struct descent *descent,
                 bool *is_attempt_due)
 {
@@ -288,6 +303,9 @@ void *rung_take(struct oom_control *control, enum rung rung, struct descent *des
 		descent_end(descent);
 		own_end_act(OOMRECLAIM_POLICY_ABORT);
 		break;
+	case RUNG_END:
+		*is_attempt_due = false;
+		return wait_for_end(control);
 	case RUNG_FAIL:
 	case RUNGS:
 		break;

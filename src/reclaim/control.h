@@ -42,6 +42,7 @@ struct oom_control {
 	/* What other threads may change: read again before each rung. */
 	struct {
 		bool is_dying;           /* the process is being ended already */
+		bool is_end_near;        /* another thread ends it at once, as the policy would */
 		bool is_killer_disabled; /* oomreclaim_kill_disable() */
 		bool is_target_other;    /* the policy would kill another process than this one */
 		bool is_policy_cancel;   /* the policy would cancel a group */

@@ -240,7 +240,7 @@ static void *fail_together(void *arg)
 	return NULL;
 }
 
-static void crowd(void)
+static void crowd_of(void *(*function)(void *))
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -249,11 +249,42 @@ static void crowd(void)
 	pthread_attr_setstacksize(&attr, 128 * KIB);
 	CHECK(pthread_barrier_init(&together, NULL, THREADS + 1) == 0);
 	for (int i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&thread, &attr, fail_together, NULL) == 0);
+		CHECK(pthread_create(&thread, &attr, function, NULL) == 0);
 	prepare();
 	pthread_barrier_wait(&together);
 	for (;;)
 		pause();
+}
+
+static void crowd(void)
+{
+	crowd_of(fail_together);
+}
+
+/* While one of them ends the process none of the others comes back: a caller under such a policy
+   need not look for NULL. */
+static void *use_together(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&together);
+	for (;;)
+		CHECK(kept = malloc(4096));
+	return NULL;
+}
+
+static void take_time(int signal)
+{
+	const struct timespec while_others_fail = {.tv_nsec = 200 * 1000 * 1000};
+
+	(void)signal;
+	nanosleep(&while_others_fail, NULL);
+	_exit(7);
+}
+
+static void crowd_and_handler(void)
+{
+	CHECK(signal(SIGABRT, take_time) != SIG_ERR);
+	crowd_of(use_together);
 }
 
 int main(int argc, char **argv)
@@ -276,6 +307,7 @@ int main(int argc, char **argv)
 		{"decide-retry", decide_retry},
 		{"decide-removed", decide_removed},
 		{"crowd", crowd},
+		{"crowd-and-handler", crowd_and_handler},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

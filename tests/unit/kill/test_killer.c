@@ -204,7 +204,7 @@ Test(killer, nobody_else_is_killed_for_the_dying)
 	void *memory = NULL;
 	int status;
 
-	own_end_mark();
+	own_end_mark(OOMRECLAIM_POLICY_KILL);
 	cr_expect_eq(killer_act(&control, &policy, &memory), KILLER_RETRY);
 	cr_expect_eq(reports(), 0);
 	cr_expect_eq(waitpid(child, &status, WNOHANG), 0, "it lives");

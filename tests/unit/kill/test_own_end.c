@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Rungs 12 and 13: what the policy does. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,65 @@ Test(own_end, kill_by_another_signal)
 	expect_signal(act_kill, SIGTERM);
 	set("kill_signal:SIGUSR1");
 	expect_signal(act_kill, SIGUSR1);
+}
+
+/* ---- Other threads meanwhile ---- */
+
+static void *ask(void *is_near)
+{
+	*(bool *)is_near = own_end_is_near();
+	return NULL;
+}
+
+static bool is_near_elsewhere(void)
+{
+	pthread_t thread;
+	bool is_near = false;
+
+	cr_assert_eq(pthread_create(&thread, NULL, ask, &is_near), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	return is_near;
+}
+
+Test(own_end, others_wait_for_an_abort_until_the_grace_is_over)
+{
+	set("kill_signal:TERM,kill_grace_ms:1000");
+	fake_clock_freeze();
+	cr_expect_not(is_near_elsewhere(), "nobody ends it");
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	cr_expect(is_near_elsewhere());
+	cr_expect_not(own_end_is_near(), "a handler of SIGABRT that allocates");
+	fake_clock_advance(1000 * NSEC_PER_MSEC - 1);
+	cr_expect(is_near_elsewhere());
+	fake_clock_advance(1);
+	cr_expect_not(is_near_elsewhere());
+	/* What comes too late begins no grace anew. */
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	cr_expect_not(is_near_elsewhere());
+}
+
+Test(own_end, others_wait_for_sigkill)
+{
+	own_end_mark(OOMRECLAIM_POLICY_KILL);
+	cr_expect(is_near_elsewhere());
+}
+
+Test(own_end, others_do_not_wait_for_a_signal_that_is_handled)
+{
+	set("kill_signal:TERM");
+	own_end_mark(OOMRECLAIM_POLICY_KILL);
+	cr_expect_not(is_near_elsewhere());
+}
+
+static void expect_not_near(void)
+{
+	_exit(own_end_is_near() ? 1 : 7);
+}
+
+Test(own_end, a_child_waits_for_no_end_of_its_parent)
+{
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	expect_exit(expect_not_near, 7);
 }
 
 static void act_kill_and_live_on(void)

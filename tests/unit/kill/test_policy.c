@@ -313,19 +313,19 @@ Test(policy, fork_by_the_callback)
 Test(policy, the_first_to_claim_it)
 {
 	cr_expect_not(own_end_is_dying());
-	cr_expect(own_end_mark());
+	cr_expect(own_end_mark(OOMRECLAIM_POLICY_KILL));
 	cr_expect(own_end_is_dying());
-	cr_expect_not(own_end_mark());
+	cr_expect_not(own_end_mark(OOMRECLAIM_POLICY_KILL));
 	cr_expect(own_end_is_dying());
 }
 
 static void child_is_not_dying(void)
 {
-	_exit(!own_end_is_dying() && own_end_mark() ? 0 : 1);
+	_exit(!own_end_is_dying() && own_end_mark(OOMRECLAIM_POLICY_KILL) ? 0 : 1);
 }
 
 Test(policy, a_child_is_not_dying_with_its_parent)
 {
-	own_end_mark();
+	own_end_mark(OOMRECLAIM_POLICY_KILL);
 	cr_expect_eq(run_child(child_is_not_dying), 0);
 }

@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -379,12 +380,53 @@ Test(ladder_end, nofail_asks_the_reserve_again)
 	cr_expect_str_eq(fake_heap_trace(), "faparcfapaafaparcfa", "%s", fake_heap_trace());
 }
 
+/* ---- 10: another thread ends the process ---- */
+
+static void *descend_elsewhere(void *memory)
+{
+	*(void **)memory = ladder_descend(&request);
+	return NULL;
+}
+
+/* What a second thread gets once this one has begun to end the process. */
+static void *during_end(void)
+{
+	pthread_t thread;
+	void *memory = NULL;
+
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	cr_assert_eq(pthread_create(&thread, NULL, descend_elsewhere, &memory), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	return memory;
+}
+
+Test(ladder_end, others_wait_for_the_end)
+{
+	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
+	/* Both steps of own reclaim, and twice while it waits. */
+	fake_heap_fail(4);
+	cr_expect(during_end() == fake_heap_block);
+	cr_expect_str_eq(fake_heap_trace(), "fapaaaa", "%s", fake_heap_trace());
+}
+
+Test(ladder_end, others_do_not_wait_for_ever)
+{
+	set("policy:abort,kill_grace_ms:30");
+	cr_expect_null(during_end());
+}
+
+Test(ladder_end, others_do_not_wait_where_the_policy_is_to_return)
+{
+	cr_expect_null(during_end());
+	cr_expect_str_eq(fake_heap_trace(), "fapa", "%s", fake_heap_trace());
+}
+
 static void descend_when_the_grace_is_over(void)
 {
 	set("kill_signal:TERM,kill_grace_ms:3600000");
 	signal(SIGTERM, SIG_IGN);
 	fake_clock_freeze();
-	own_end_mark();
+	own_end_mark(OOMRECLAIM_POLICY_KILL);
 	own_end_act(OOMRECLAIM_POLICY_KILL);
 	ladder_descend(&request);
 	fake_clock_advance(3600 * NSEC_PER_SEC + 1);

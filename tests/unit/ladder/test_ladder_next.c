@@ -23,6 +23,7 @@ struct row {
 #define PURGED ASKED, .tried.is_own_reclaim_done = true
 #define RECLAIMED ASKED, ALL_TRIED
 #define ENDED RECLAIMED, .tried.is_policy_done = true
+#define END_NEAR .now.is_dying = true, .now.is_end_near = true, .tried.is_reserve_done = true
 #define CANCELLED .now.is_cancelled = true
 #define MAY_CANCEL .now.may_cancel = true
 #define CANCELLING .tried.is_cancelling = true, .now.is_policy_cancel = true
@@ -100,6 +101,25 @@ static const struct row rungs[] = {
 	{"10 already dying: NORETRY", {PURGED, .now.is_dying = true, SCOPE(NORETRY)}, RUNG_RESERVE},
 	{"10 already dying: no reserve left",
          {PURGED, .now.is_dying = true, .tried.is_reserve_done = true},
+         RUNG_FAIL},
+	{"10 another thread ends the process: the reserve first",
+         {PURGED, END_NEAR, .tried.is_reserve_done = false},
+         RUNG_RESERVE},
+	{"10 another thread ends the process", {PURGED, END_NEAR}, RUNG_END},
+	{"10 another thread ends the process: NORETRY",
+         {PURGED, END_NEAR, SCOPE(NORETRY)},
+         RUNG_FAIL},
+	{"10 another thread ends the process: RETRY_MAYFAIL",
+         {PURGED, END_NEAR, SCOPE(RETRY_MAYFAIL)},
+         RUNG_FAIL},
+	{"10 another thread ends the process: costly",
+         {.request = &costly, ALL_TRIED, END_NEAR},
+         RUNG_FAIL},
+	{"10 another thread ends the process: the policy said return",
+         {ENDED, END_NEAR},
+         RUNG_FAIL},
+	{"10 another thread ends the process: nested",
+         {PURGED, END_NEAR, .facts.in_callback = true},
          RUNG_FAIL},
 	{"11 constraint: another's death would not help",
          {RECLAIMED, .now.is_target_other = true, .constraint = CONSTRAINT_RLIMIT_AS},

@@ -404,7 +404,7 @@ Test(ladder_run, reserve_and_noretry)
 
 Test(ladder_run, the_dying_get_the_reserve)
 {
-	cr_assert(own_end_mark());
+	cr_assert(own_end_mark(OOMRECLAIM_POLICY_ABORT));
 	expect_in_scope(0, fake_heap_reserve_block, "fapar");
 	/* Nobody is asked to give for it, and nothing harsher follows. */
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
