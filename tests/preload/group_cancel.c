@@ -637,18 +637,26 @@ static void ends_inside(void)
 	CHECK(stats_of(tenant).charged < MIB);
 }
 
+/* A job that keeps what it has is cancelled in its tenant of 8 MiB, which has room for twice that
+   from then on: only that the job is to end refuses it more. */
+static void cancel_and_make_room(struct job *greedy)
+{
+	oomreclaim_group tenant = make_tenant(8 * MIB);
+
+	begin_job(greedy, tenant, "greedy");
+	while (grows(greedy))
+		;
+	CHECK_EQ(oomreclaim_group_set(tenant, OOMRECLAIM_GROUP_MAX, 16 * MIB), 0);
+	CHECK(!grows(greedy));
+}
+
 /* Never NULL: it is spared. */
 static void nofail(void)
 {
 	static struct job greedy = {.keeps = true};
-	oomreclaim_group tenant = make_tenant(8 * MIB);
 	unsigned old;
 
-	begin_job(&greedy, tenant, "greedy");
-	while (grows(&greedy))
-		;
-	CHECK_EQ(oomreclaim_group_set(tenant, OOMRECLAIM_GROUP_MAX, 16 * MIB), 0);
-	CHECK(!grows(&greedy));
+	cancel_and_make_room(&greedy);
 	old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
 	for (size_t i = 0; i < 2 * MIB / BLOCK; i++)
 		CHECK(grows(&greedy));
@@ -661,14 +669,9 @@ static void nofail(void)
 static void forks(void)
 {
 	static struct job greedy = {.keeps = true};
-	oomreclaim_group tenant = make_tenant(8 * MIB);
 	pid_t pid;
 
-	begin_job(&greedy, tenant, "greedy");
-	while (grows(&greedy))
-		;
-	CHECK_EQ(oomreclaim_group_set(tenant, OOMRECLAIM_GROUP_MAX, 16 * MIB), 0);
-	CHECK(!grows(&greedy));
+	cancel_and_make_room(&greedy);
 	pid = fork();
 	CHECK(pid >= 0);
 	if (pid == 0) {
