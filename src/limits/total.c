@@ -66,7 +66,9 @@ static void note_peak(uint64_t charged)
 		atomic_store_explicit(&total_map.total->peak, charged, memory_order_relaxed);
 }
 
-/* Not at the same time again: the process with the lower slot is back sooner. */
+/* Not at the same time again: the process with the lower slot is back sooner. Nothing is waited for:
+   below a real-time thread, where sched_yield() gives the processor to nobody, the attempts are used
+   up at once, and the request is refused as one that does not fit. */
 static void stand_back(const struct total_slot *slot, unsigned attempt)
 {
 	unsigned times = 1 + ((unsigned)(slot - total_map.total->slot) + attempt) % 4;
