@@ -18,6 +18,12 @@
 /* Kept out of line, so that what it is called from stays small. */
 #define OOM_COLD __attribute__((cold, noinline))
 #define OOM_NOINLINE __attribute__((noinline))
+/* Nor made twice, with an argument that is known: where there has to be one of it. clang does not. */
+#ifdef __clang__
+#define OOM_IN_ONE_PIECE __attribute__((noinline))
+#else
+#define OOM_IN_ONE_PIECE __attribute__((noinline, noclone))
+#endif
 /* A preloaded library is there from the start, so its thread-local storage can sit at a fixed
    offset: no call, and no allocation, on the first access in a thread. */
 #define OOM_TLS __thread __attribute__((tls_model("initial-exec")))

@@ -7,11 +7,11 @@
 
 /* As in policy_in_force.c: it outlasts a later reading of the options. Relaxed: it stands for itself
    alone. */
-static enum { UNSET, OFF, ON } _Atomic chosen;
+static enum chosen { UNSET, OFF, ON } _Atomic chosen;
 
 bool verbose_is_on(void)
 {
-	int is = atomic_load_explicit(&chosen, memory_order_relaxed);
+	enum chosen is = atomic_load_explicit(&chosen, memory_order_relaxed);
 
 	return is == UNSET ? options.is_verbose : is == ON;
 }

@@ -213,7 +213,7 @@ static _Unwind_Reason_Code personality(int version, _Unwind_Action actions,
 }
 
 /* In one piece, and a frame of its own. */
-__attribute__((noinline, noclone)) bool cxx_runtime_try(void (*function)(void *arg), void *arg)
+OOM_IN_ONE_PIECE bool cxx_runtime_try(void (*function)(void *arg), void *arg)
 {
 	struct attempt attempt = {.outer = current_attempt};
 

@@ -111,7 +111,7 @@ bool group_mark_protected(unsigned in, unsigned mark)
 	group_lock();
 	for (unsigned depth = 1; depth <= OOMRECLAIM_GROUP_DEPTH_MAX; depth++) {
 		sum_children(depth);
-		is_any |= mark_depth(depth, in, GROUP_PROTECTED << mark);
+		is_any |= mark_depth(depth, in, (unsigned)GROUP_PROTECTED << mark);
 	}
 	group_unlock();
 	return is_any;
@@ -119,5 +119,5 @@ bool group_mark_protected(unsigned in, unsigned mark)
 
 bool group_is_protected(unsigned slot, unsigned mark)
 {
-	return group_is_marked(slot, GROUP_PROTECTED << mark);
+	return group_is_marked(slot, (unsigned)GROUP_PROTECTED << mark);
 }
