@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "background/background.h"
 #include "base/base.h"
 #include "config/options.h"
 #include "fake_heap.h"
@@ -469,4 +470,33 @@ Test(stats_page, a_copy_is_whole)
 	}
 	atomic_store(&is_done, true);
 	thread_join(&writer);
+}
+
+/* As on the slow path of an allocation. */
+static void grow(size_t bytes)
+{
+	cr_assert(budget_charge(bytes));
+	background_start_if_wanted();
+}
+
+/* All in one moment, and then it rests. No thread is there to write it later. */
+Test(stats_page, what_a_small_process_has_come_to)
+{
+	uint64_t written;
+
+	fake_clock_freeze();
+	options.is_stats = true;
+	background_init();
+	for (int i = 0; i < 4; i++)
+		grow(2 << 20);
+	read_page();
+	cr_expect_eq(page.stats.charged, 8 << 20);
+	/* Not for each allocation, nor whenever it grows again. */
+	written = page.sequence;
+	grow(1 << 16);
+	budget_uncharge(4 << 20);
+	for (int i = 0; i < 4; i++)
+		grow(1 << 20);
+	read_page();
+	cr_expect_eq(page.sequence, written);
 }
