@@ -35,18 +35,36 @@ static struct {
 
 /* ---- The verdict ---- */
 
-static const struct flight_event *last_event(const struct stats_page *page, enum flight_kind kind)
+/* Of that kind, before the event of that number; of that thread, or of any where it is 0. */
+static const struct flight_event *last_before(const struct stats_page *page, enum flight_kind kind,
+                                              uint64_t number, int32_t thread)
 {
 	const struct flight_event *last = NULL;
 
 	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
 		const struct flight_event *event = &page->flight.event[i];
 
-		if (event->number != 0 && event->kind == kind &&
+		if (event->number != 0 && event->number < number && event->kind == kind &&
+		    (thread == 0 || event->thread == thread) &&
 		    (last == NULL || event->number > last->number))
 			last = event;
 	}
 	return last;
+}
+
+static const struct flight_event *last_event(const struct stats_page *page, enum flight_kind kind)
+{
+	return last_before(page, kind, FLIGHT_BUSY, 0);
+}
+
+/* A handler of SIGABRT may allocate behind it, and get what it asks for. */
+static const struct flight_event *last_refusal(const struct stats_page *page)
+{
+	const struct flight_event *verdict = last_event(page, FLIGHT_VERDICT);
+
+	while (verdict != NULL && verdict->detail != OOMRECLAIM_OUTCOME_NULL)
+		verdict = last_before(page, FLIGHT_VERDICT, verdict->number, 0);
+	return verdict;
 }
 
 static uint64_t real_ns(void)
@@ -57,40 +75,22 @@ static uint64_t real_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/*
- * The failure that led to the end: of the same thread, and before it. A handler of SIGABRT may
- * allocate, and meet failures of its own.
- */
-static const struct flight_event *failure_before(const struct stats_page *page,
-                                                 const struct flight_event *end)
-{
-	const struct flight_event *last = NULL;
-
-	for (size_t i = 0; i < FLIGHT_EVENTS; i++) {
-		const struct flight_event *event = &page->flight.event[i];
-
-		if (event->number != 0 && event->kind == FLIGHT_FAILURE &&
-		    event->thread == end->thread && event->number < end->number &&
-		    (last == NULL || event->number > last->number))
-			last = event;
-	}
-	return last;
-}
-
-/* The library's own end of the process. */
+/* The library's own end of the process. The failure that led to it is of the same thread, and before
+   it: a handler of SIGABRT may meet failures of its own. */
 static bool put_own_end(const struct stats_page *page, int signal)
 {
-	const struct flight_event *end = last_event(page, FLIGHT_KILL), *failure;
+	const struct flight_event *end = last_event(page, FLIGHT_KILL), *failure, *verdict;
 
 	if (end == NULL || end->detail != signal || (int64_t)end->more != page->pid)
 		return false;
-	failure = failure_before(page, end);
+	failure = last_before(page, FLIGHT_FAILURE, end->number, end->thread);
+	verdict = last_before(page, FLIGHT_VERDICT, end->number, end->thread);
 	fprintf(stderr, "ended by its policy, %s", view_policy(page->policy));
 	if (failure != NULL)
 		fprintf(stderr, ", since there was no memory for %" PRIu64 " bytes",
 		        failure->bytes);
-	if (page->stats.last_constraint[0] != '\0')
-		fprintf(stderr, " (constraint %s)", page->stats.last_constraint);
+	if (verdict != NULL)
+		fprintf(stderr, " (constraint %s)", verdict->name);
 	return true;
 }
 
@@ -121,13 +121,13 @@ static void put_kernels_kill(const struct stats_page *page)
 /* SIGABRT or SIGSEGV by what the program did itself. */
 static void put_crash(const struct stats_page *page, int signal)
 {
-	const struct flight_event *verdict = page != NULL ? last_event(page, FLIGHT_VERDICT) : NULL;
+	const struct flight_event *verdict = page != NULL ? last_refusal(page) : NULL;
 
 	fprintf(stderr, signal == SIGABRT ? "abort() by the program or its libraries"
 	                                  : "a crash of the program");
 	if (page == NULL)
 		return;
-	if (verdict == NULL || verdict->detail != OOMRECLAIM_OUTCOME_NULL)
+	if (verdict == NULL)
 		fprintf(stderr, "; no request was refused before");
 	else if (real_ns() - verdict->time_ns < REASON_NS)
 		fprintf(stderr,

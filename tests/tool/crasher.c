@@ -4,7 +4,8 @@
  * that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended; "stopped"
  * stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come, with
  * status 4; "handled" is "unchecked" with a handler of SIGABRT that allocates, as that of a server
- * which writes a report of its own.
+ * which writes a report of its own; "aborts" calls abort() at NULL, and its handler gives back before
+ * it allocates, so that it gets what it asks for.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1 << 20, HANDLER_BYTES = 100000 };
+enum { BLOCK_BYTES = 1 << 20, HANDLER_BYTES = 100000, BLOCKS = 64 };
+
+static char *blocks[BLOCKS];
 
 static void leave(int number)
 {
@@ -32,14 +35,31 @@ static void report(int number)
 	}
 }
 
-static void fill(int is_checked)
+/* What is free lies in pieces: it has to be given back to the system before there is room. */
+static void report_in_room(int number)
 {
-	for (;;) {
+	(void)number;
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(blocks[i]);
+	if (malloc((size_t)3 * BLOCK_BYTES) == NULL)
+		_exit(5);
+}
+
+static void end_checked(void)
+{
+	exit(9);
+}
+
+/* With what it does at NULL: nothing, if that is NULL itself. */
+static void fill(void (*end)(void))
+{
+	for (int i = 0;; i++) {
 		char *block = malloc(BLOCK_BYTES);
 
-		if (is_checked && block == NULL)
-			exit(9);
+		if (end != NULL && block == NULL)
+			end();
 		memset(block, 1, BLOCK_BYTES);
+		blocks[i % BLOCKS] = block;
 		/* So that it is looked at before its end. */
 		usleep(2000);
 	}
@@ -53,10 +73,14 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (strcmp(kind, "handled") == 0) {
 		signal(SIGABRT, report);
-		fill(0);
+		fill(NULL);
+	}
+	if (strcmp(kind, "aborts") == 0) {
+		signal(SIGABRT, report_in_room);
+		fill(abort);
 	}
 	if (strcmp(kind, "unchecked") == 0 || strcmp(kind, "checked") == 0)
-		fill(strcmp(kind, "checked") == 0);
+		fill(strcmp(kind, "checked") == 0 ? end_checked : NULL);
 	if (strcmp(kind, "stopped") == 0) {
 		raise(SIGSTOP);
 		return 3;

@@ -42,6 +42,10 @@ is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abo
 ended 134 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" handled
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abort, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
 is_like "^$at failure      100000 bytes, " "$tmp/err"
+# Nor is what it got the last word, where the program ends itself.
+ended 134 --limit 48M -- "$crasher" aborts
+is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: abort\(\) by the program or its libraries; just before, a request for 1048576 bytes was refused \(constraint BUDGET\): it was not ready for that$' "$tmp/err"
+is_like "^$at verdict .*served" "$tmp/err"
 ended 137 --limit 48M --policy kill --conf costly:off,report:never -- "$crasher" unchecked
 is_like '^oomreclaim: post-mortem: crasher .*, SIGKILL: ended by its policy, kill, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
 
