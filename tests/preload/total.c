@@ -48,15 +48,22 @@ static struct total *total(void)
 	return mapped;
 }
 
-static int64_t own_of(struct total *mapped, pid_t pid)
+static struct total_slot *slot_of(struct total *mapped, pid_t pid)
 {
 	for (unsigned i = 0; i < TOTAL_SLOTS; i++) {
 		uint64_t owner = atomic_load(&mapped->slot[i].owner);
 
 		if ((pid_t)(owner & ((1U << TOTAL_PID_BITS) - 1)) == pid)
-			return atomic_load(&mapped->slot[i].own);
+			return &mapped->slot[i];
 	}
-	return -1;
+	return NULL;
+}
+
+static int64_t own_of(struct total *mapped, pid_t pid)
+{
+	struct total_slot *slot = slot_of(mapped, pid);
+
+	return slot != NULL ? atomic_load(&slot->own) : -1;
 }
 
 /* A child that goes where this process fails. */
@@ -111,6 +118,21 @@ static void one_charge_for_all(void)
 	CHECK(fill(80) != NULL);
 }
 
+/* Two that charge at the same moment see each other: what another is about to charge counts as well,
+   and is there again once that was given up. */
+static void what_is_pending_counts(void)
+{
+	pid_t child = start_child(1);
+	struct total_slot *slot = slot_of(total(), child);
+
+	CHECK(slot != NULL);
+	atomic_store(&slot->pending, 100 * MIB);
+	CHECK(fill(60) == NULL);
+	atomic_store(&slot->pending, 0);
+	CHECK(fill(60) != NULL);
+	end_child(child);
+}
+
 /* A child begins with nothing, whatever it inherits, and what it gives back of that is nobody's. */
 static void a_child_has_its_own(void)
 {
@@ -127,6 +149,9 @@ static void a_child_has_its_own(void)
 		free(block);
 		oomreclaim_reclaim(SIZE_MAX);
 		CHECK(own_of(mapped, getpid()) <= 0);
+		/* That is no room for others, nor for itself: the parent has it still. */
+		CHECK(own_of(mapped, getpid()) < -(int64_t)(10 * MIB));
+		CHECK(oomreclaim_headroom(NULL) <= (LIMIT_MIB - 60) * MIB);
 		/* More than what it gave back is its own to account for. */
 		CHECK(fill(80) != NULL);
 		CHECK(own_of(mapped, getpid()) > (int64_t)(10 * MIB));
@@ -552,6 +577,7 @@ static void more_than_slots(void)
 
 static const struct check_case cases[] = {
 	{"one-charge-for-all", one_charge_for_all},
+	{"what-is-pending-counts", what_is_pending_counts},
 	{"a-child-has-its-own", a_child_has_its_own},
 	{"a-zombie-has-nothing", a_zombie_has_nothing},
 	{"a-clone-is-without", a_clone_is_without},
