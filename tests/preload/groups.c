@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -590,7 +591,7 @@ static void *exchange_blocks(void *arg)
 			oomreclaim_group_enter(group);
 		mine = expect_of(oomreclaim_group_current(), malloc(size));
 		memset(mine, 1, size);
-		other = __atomic_exchange_n(&slots[at], mine, __ATOMIC_ACQ_REL);
+		other = atomic_exchange_explicit(&slots[at], mine, memory_order_acq_rel);
 		if (other != NULL && i % 3 == 0) {
 			of = oomreclaim_group_of(other);
 			other = expect_of(of, realloc(other, size));

@@ -242,7 +242,8 @@ static void forms()
 	::operator delete(nullptr);
 	::operator delete(nullptr, 8);
 	::operator delete[](nullptr, 8, line);
-	CHECK(::operator new(0) && ::operator new[](0));
+	filled(::operator new(0), 0, 1);
+	filled(::operator new[](0), 0, 1);
 	for (int i = 0; i < 10; i++)
 		filled(::operator new(0, line), 0, 64);
 	CHECK_EQ(errno, ERRNO_UNTOUCHED);

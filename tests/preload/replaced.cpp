@@ -20,9 +20,15 @@ struct header {
 static const size_t magic = 0x6f6f6d21;
 static long live, made;
 
+#ifdef __clang__
+#define OPAQUE __attribute__((noinline))
+#else
+#define OPAQUE __attribute__((noipa))
+#endif
+
 /* The compiler must not see into these two, or it knows that there is nothing in front of a
    block. */
-[[gnu::noipa]] static void *make(size_t bytes, size_t alignment)
+OPAQUE static void *make(size_t bytes, size_t alignment)
 {
 	const size_t offset = alignment < 64 ? 64 : alignment;
 	char *block = static_cast<char *>(aligned_alloc(offset, offset + bytes));
@@ -37,7 +43,7 @@ static long live, made;
 	return block + offset;
 }
 
-[[gnu::noipa]] static void unmake(void *memory)
+OPAQUE static void unmake(void *memory)
 {
 	header *head = static_cast<header *>(memory) - 1;
 
