@@ -161,7 +161,8 @@ static void data_full(void)
 	is_full("RLIMIT_DATA");
 }
 
-/* Run in a group of 64 MiB, without and with limit:auto. */
+/* Run in a group of 64 MiB, without and with limit:auto. The kernel counts in batches, and may have
+   been asked again between. */
 static void group(void)
 {
 	size_t before = headroom("CGROUP"), after;
@@ -171,7 +172,7 @@ static void group(void)
 	block = malloc(16 * MIB);
 	use(block, 16 * MIB);
 	after = headroom("CGROUP");
-	CHECK(before - after >= 16 * MIB && before - after < 16 * MIB + SLACK);
+	CHECK(before - after >= 15 * MIB && before - after < 16 * MIB + SLACK);
 	free(block);
 	CHECK(headroom("CGROUP") + SLACK > before);
 }
