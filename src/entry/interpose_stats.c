@@ -96,11 +96,17 @@ OOM_EXPORT void malloc_stats_print(void (*put)(void *arg, const char *text), voi
 	/* Without the object that it belongs to it would be no JSON. */
 	if (sink.is_json && sink.held[0] == '\0')
 		return;
-	if (sink.is_json)
-		sink.put(sink.arg, ", ");
+	if (sink.is_json) {
+		io_printf(&buf, ", \"refaulted_bytes\": %zu, ", heap_keep_refaults());
+		sink.put(sink.arg, section);
+		buf.used = 0;
+	}
 	stats_put(&buf, sink.is_json);
 	sink.put(sink.arg, section);
 	buf.used = 0;
+	if (!sink.is_json)
+		io_printf(&buf, "Bytes of large free extents given back and taken again: %zu\n",
+		          heap_keep_refaults());
 	stats_put_end(&buf, sink.is_json);
 	sink.put(sink.arg, section);
 	if (sink.held[0] != '\0')

@@ -101,7 +101,26 @@ void heap_base_delete(tsdn_t *tsdn, base_t *base)
 	budget_uncharge(charged);
 }
 
-edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+bool heap_charge_grow(tsdn_t *tsdn, unsigned arena, size_t size)
+{
+	if (!pages_charge_arena(arena, size))
+		return false;
+	if (charge_records_of(tsdn, arena))
+		return true;
+	uncharge(arena, size);
+	return false;
+}
+
+edata_t *heap_charge_grown(edata_t *extent, unsigned arena, size_t size)
+{
+	if (extent == NULL)
+		uncharge(arena, size);
+	else if (unlikely(!edata_zeroed_get(extent)))
+		uncharge_refused(size);
+	return extent;
+}
+
+edata_t *heap_charge_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
                                 edata_t *expand, size_t size, size_t alignment, bool zero,
                                 bool guarded)
 {
@@ -110,20 +129,12 @@ edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecac
 	if (!ehooks_are_default(ehooks))
 		return ecache_alloc_grow(tsdn, pac, ehooks, ecache, expand, size, alignment, zero,
 		                         guarded);
-	if (!pages_charge_arena(ecache_ind_get(ecache), size))
+	if (!heap_charge_grow(tsdn, ecache_ind_get(ecache), size))
 		return NULL;
-	if (!charge_records_of(tsdn, ecache_ind_get(ecache))) {
-		uncharge(ecache_ind_get(ecache), size);
-		return NULL;
-	}
 	heap_grow_prepare(tsdn, pac, ehooks, ecache, size, alignment, expand != NULL || guarded);
 	extent = ecache_alloc_grow(tsdn, pac, ehooks, ecache, expand, size, alignment, zero,
 	                           guarded);
-	if (extent == NULL)
-		uncharge(ecache_ind_get(ecache), size);
-	else if (unlikely(!edata_zeroed_get(extent)))
-		uncharge_refused(size);
-	return extent;
+	return heap_charge_grown(extent, ecache_ind_get(ecache), size);
 }
 
 bool heap_charge_has_refused(void)

@@ -20,17 +20,11 @@
    more, nobody looks again. Relaxed: a guess. */
 static atomic_size_t futile_bytes;
 
-/* One extent, the oldest. Bytes given back; 0 where there is none. */
-size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
+size_t heap_evict_extent(tsdn_t *tsdn, pac_t *pac, edata_t *extent)
 {
-	ehooks_t *ehooks = pac_ehooks_get(pac);
-	edata_t *extent = ecache_evict(tsdn, pac, ehooks, ecache, 0);
-	size_t bytes;
+	size_t bytes = edata_size_get(extent);
 
-	if (extent == NULL)
-		return 0;
-	bytes = edata_size_get(extent);
-	extent_dalloc_wrapper(tsdn, pac, ehooks, extent);
+	extent_dalloc_wrapper(tsdn, pac, pac_ehooks_get(pac), extent);
 	if (config_stats) {
 		LOCKEDINT_MTX_LOCK(tsdn, *pac->stats_mtx);
 		locked_inc_u64(tsdn, LOCKEDINT_MTX(*pac->stats_mtx),
@@ -41,6 +35,13 @@ size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
 		atomic_fetch_sub_zu(&pac->stats->pac_mapped, bytes, ATOMIC_RELAXED);
 	}
 	return bytes;
+}
+
+size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache)
+{
+	edata_t *extent = ecache_evict(tsdn, pac, pac_ehooks_get(pac), ecache, 0);
+
+	return extent != NULL ? heap_evict_extent(tsdn, pac, extent) : 0;
 }
 
 /* Takes a retained extent out, the oldest, so that nobody else sees it; NULL where there is

@@ -79,9 +79,12 @@ void *heap_ehooks_alloc(tsdn_t *tsdn, ehooks_t *ehooks, void *at, size_t bytes, 
 bool heap_is_in_reach(const void *memory, size_t bytes);
 
 /* heap_charge.c, by which an arena grows, and gives back. */
-edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+edata_t *heap_charge_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
                                 edata_t *expand, size_t size, size_t alignment, bool zero,
                                 bool guarded);
+/* Around it: whether so much may be charged, and what came of it. */
+bool heap_charge_grow(tsdn_t *tsdn, unsigned arena, size_t size);
+edata_t *heap_charge_grown(edata_t *extent, unsigned arena, size_t size);
 edata_t *heap_san_bump_alloc(tsdn_t *tsdn, san_bump_alloc_t *sba, pac_t *pac, ehooks_t *ehooks,
                              size_t size, bool zero);
 void *heap_default_alloc(tsdn_t *tsdn, void *at, size_t size, size_t alignment, bool *zero,
@@ -118,6 +121,23 @@ void heap_eset_remove(ecache_t *list, eset_t *set, edata_t *extent);
 /* See struct heap_ops. */
 size_t heap_evictable(void);
 void heap_count_evictable(void);
+
+/* heap_keep.c, by which an extent becomes free, and jemalloc looks what of those goes back. */
+ssize_t heap_pac_decay_ms_get(pac_t *pac, extent_state_t state);
+void heap_ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                        edata_t *extent);
+edata_t *heap_ecache_evict(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                           size_t npages_min);
+void heap_arena_decay(tsdn_t *tsdn, arena_t *arena, bool is_background_thread, bool all);
+/* An arena has taken so many bytes of new pages, for a block of `size`. */
+void heap_keep_took(tsdn_t *tsdn, pac_t *pac, size_t bytes, size_t size);
+/* The bytes that were taken anew of those given back a moment before. */
+size_t heap_keep_refaults(void);
+
+/* heap_join.c, by which jemalloc has new pages. */
+edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
+                                edata_t *expand, size_t size, size_t alignment, bool zero,
+                                bool guarded);
 
 /* heap_grow.c: before an arena grows. is_special: by what can't be cut from a piece. */
 void heap_grow_prepare(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache, size_t size,

@@ -62,7 +62,10 @@ static inline size_t extent_bytes(const struct heap_request *request)
 	return usable + sz_large_pad;
 }
 
-/* heap_evict.c: the oldest extent of a list goes back to the system. Its bytes; 0: none. */
+/* heap_evict.c: an extent that was taken out of its list goes back to the system. Its bytes. */
+size_t heap_evict_extent(tsdn_t *tsdn, pac_t *pac, edata_t *extent);
+
+/* The oldest extent of a list goes back. Its bytes; 0: there is none. */
 size_t heap_evict_oldest(tsdn_t *tsdn, pac_t *pac, ecache_t *ecache);
 
 #endif

@@ -37,8 +37,8 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c, heap_charge.c, heap_fork.c, heap_start.c, heap_reserve.c and
-   heap_math.c. */
+   to heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c,
+   heap_start.c, heap_reserve.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -48,10 +48,13 @@
 #define je_ehooks_default_destroy_impl heap_default_destroy
 #define je_ehooks_default_decommit_impl heap_default_decommit
 #define je_ehooks_default_purge_forced_impl heap_default_purge_forced
+#define je_pac_decay_ms_get heap_pac_decay_ms_get
 #endif
 #ifdef OOM_HEAP_GLUE_PAC
 #define je_ecache_alloc_grow heap_ecache_alloc_grow
 #define je_san_bump_alloc heap_san_bump_alloc
+#define je_ecache_dalloc heap_ecache_dalloc
+#define je_ecache_evict heap_ecache_evict
 #endif
 #ifdef OOM_HEAP_GLUE_PA
 #define je_emap_remap heap_emap_remap
@@ -94,6 +97,9 @@ double heap_round(double x);
 #endif
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_iarena_cleanup heap_iarena_cleanup
+#endif
+#if defined(OOM_HEAP_GLUE_CTL) || defined(OOM_HEAP_GLUE_JEMALLOC) || defined(OOM_HEAP_GLUE_TCACHE)
+#define je_arena_decay heap_arena_decay
 #endif
 #ifdef OOM_HEAP_GLUE_CTL
 #define je_tcache_cleanup heap_tcache_cleanup
