@@ -29,7 +29,8 @@
 /* As eset.c has it. */
 #define ESET_NPSIZES (SC_NPSIZES + 1)
 
-/* Of the size classes below *class the first extent of the largest, if that is a good part of size. */
+/* Of the size classes below *class the first extent of the largest, if that is a good part of
+   size. */
 static edata_t *take_below(tsdn_t *tsdn, pac_t *pac, size_t size, pszind_t *class)
 {
 	ecache_t *dirty = &pac->ecache_dirty;

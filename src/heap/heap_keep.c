@@ -270,8 +270,8 @@ size_t heap_keep_refaults(void)
 	return load(&refault_bytes);
 }
 
-/* Where nothing is freed in the arena of huge blocks any more, or two threads freed there at the same
-   time, the other arenas' threads see to what is left there. */
+/* Where nothing is freed in the arena of huge blocks any more, or two threads freed there at the
+   same time, the other arenas' threads see to what is left there. */
 static void look_after_huge(tsdn_t *tsdn)
 {
 	unsigned index = manual_arena_base - 1;

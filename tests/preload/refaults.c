@@ -132,7 +132,8 @@ static void told(void)
 	CHECK_EQ(dirty_bytes(), 0);
 }
 
-/* Blocks of 16 KiB and less that come and go: now and then the heap looks what is to be given back. */
+/* Blocks of 16 KiB and less that come and go: now and then the heap looks what is to be given
+   back. */
 static void leave_alone(void)
 {
 	static char *small[200];
