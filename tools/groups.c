@@ -93,15 +93,14 @@ void groups_json(const struct stats_page *page)
 	putchar(']');
 }
 
-void groups_metric_head(size_t metric)
+void groups_metric_head(FILE *to, size_t metric)
 {
-	printf("# HELP %s %s\n# TYPE %s %s\n", values[metric].metric, values[metric].help,
-	       values[metric].metric, values[metric].type);
+	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", values[metric].metric, values[metric].help,
+	        values[metric].metric, values[metric].type);
 }
 
 /* Groups need not have names of their own: where several share one, the number tells them apart. */
-void groups_metric(size_t metric, const struct stats_page *page,
-                   void (*put_labels)(const void *labels), const void *labels)
+void groups_metric(FILE *to, size_t metric, const struct stats_page *page, const char *labels)
 {
 	const char *way[OOMRECLAIM_GROUP_DEPTH_MAX] = {NULL};
 
@@ -111,11 +110,9 @@ void groups_metric(size_t metric, const struct stats_page *page,
 
 		if (value_of(group, metric) == UINT64_MAX)
 			continue;
-		printf("%s", values[metric].metric);
-		put_labels(labels);
-		printf(",group=");
-		tool_put_quoted(path);
-		printf(",number=\"%" PRIu64 "\"} %" PRIu64 "\n", group->group,
-		       value_of(group, metric));
+		fprintf(to, "%s{%s,group=", values[metric].metric, labels);
+		tool_quote(to, path);
+		fprintf(to, ",number=\"%" PRIu64 "\"} %" PRIu64 "\n", group->group,
+		        value_of(group, metric));
 	}
 }

@@ -4,17 +4,17 @@
 #define GROUPS_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "report/stats_layout.h"
 
 /* Two members of an object, without a comma before them. */
 void groups_json(const struct stats_page *page);
 
-/* The metrics that there are of each group. A process's lines, which begin as put_labels(labels) has
-   them. */
+/* The metrics that there are of each group. A process's lines, which begin with its
+   labels. */
 extern const size_t groups_metrics_count;
-void groups_metric_head(size_t metric);
-void groups_metric(size_t metric, const struct stats_page *page,
-                   void (*put_labels)(const void *labels), const void *labels);
+void groups_metric_head(FILE *to, size_t metric);
+void groups_metric(FILE *to, size_t metric, const struct stats_page *page, const char *labels);
 
 #endif

@@ -10,6 +10,7 @@
 #include "fields.h"
 #include "groups.h"
 #include "page.h"
+#include "prometheus.h"
 #include "tool.h"
 #include "view.h"
 
@@ -146,131 +147,38 @@ static void print_json(bool is_list)
 
 /* ---- Prometheus ---- */
 
-static void put_labels(const void *labels)
+/* To be freed; NULL where there is no memory. */
+static char *labels_of(const struct sample *sample)
 {
-	const struct sample *sample = labels;
+	char *labels = NULL;
+	size_t bytes;
+	FILE *to = open_memstream(&labels, &bytes);
 
-	printf("{pid=\"%d\",name=", sample->pid);
-	tool_put_quoted(sample->comm);
-}
-
-static void put_metric(const struct field *field)
-{
-	printf("# HELP %s %s\n# TYPE %s %s\n", field->metric, field->help, field->metric,
-	       field->type);
-	for (size_t i = 0; i < samples_count; i++) {
-		uint64_t value = field_value(field, &samples[i].page.stats);
-
-		if (value == UINT64_MAX)
-			continue;
-		printf("%s", field->metric);
-		put_labels(&samples[i]);
-		printf("} %" PRIu64 "\n", value);
-	}
-}
-
-static void put_growth(void)
-{
-	printf("# HELP oomreclaim_charged_growth_bytes_per_second How fast it grows steadily, by the "
-	       "last minute; else 0.\n"
-	       "# TYPE oomreclaim_charged_growth_bytes_per_second gauge\n");
-	for (size_t i = 0; i < samples_count; i++) {
-		printf("oomreclaim_charged_growth_bytes_per_second");
-		put_labels(&samples[i]);
-		printf("} %" PRIu64 "\n", samples[i].page.growth);
-	}
-	printf("# HELP oomreclaim_limit_seconds Until the limit is met at that rate; absent if it is "
-	       "not, within a week.\n"
-	       "# TYPE oomreclaim_limit_seconds gauge\n");
-	for (size_t i = 0; i < samples_count; i++) {
-		if (view_left_s(&samples[i].page) == UINT64_MAX)
-			continue;
-		printf("oomreclaim_limit_seconds");
-		put_labels(&samples[i]);
-		printf("} %" PRIu64 "\n", view_left_s(&samples[i].page));
-	}
-}
-
-static const struct {
-	const char *metric;
-	const char *type;
-	const char *help;
-	size_t offset; /* in struct stats_page_callback */
-	double unit;
-	bool is_cache; /* of one that has asked for a target */
-} callback_metrics[] = {
-	{"oomreclaim_callback_calls_total", "counter", "Calls of a callback.",
-         offsetof(struct stats_page_callback, calls), 1, false},
-	{"oomreclaim_callback_claimed_bytes_total", "counter", "Bytes that it said it freed.",
-         offsetof(struct stats_page_callback, bytes_claimed), 1, false},
-	{"oomreclaim_callback_measured_bytes_total", "counter", "Bytes that the heap saw freed.",
-         offsetof(struct stats_page_callback, bytes_measured), 1, false},
-	{"oomreclaim_callback_longest_seconds", "gauge", "Its longest call.",
-         offsetof(struct stats_page_callback, longest_ns), 1e-9, false},
-	{"oomreclaim_callback_counted_bytes", "gauge", "What the cache has.",
-         offsetof(struct stats_page_callback, bytes_counted), 1, true},
-	{"oomreclaim_callback_target_bytes", "gauge",
-         "What it should have; absent if there is no limit.",
-         offsetof(struct stats_page_callback, bytes_target), 1, true},
-	{"oomreclaim_callback_regretted_bytes_total", "counter",
-         "Misses that would have been hits in a larger cache.",
-         offsetof(struct stats_page_callback, bytes_regretted), 1, true},
-};
-
-/* Callbacks need not have names of their own: where several share one, the number tells them
-   apart. */
-static void put_callback_metric(size_t metric)
-{
-	printf("# HELP %s %s\n# TYPE %s %s\n", callback_metrics[metric].metric,
-	       callback_metrics[metric].help, callback_metrics[metric].metric,
-	       callback_metrics[metric].type);
-	for (size_t i = 0; i < samples_count; i++)
-		for (uint32_t j = 0; j < samples[i].page.callbacks; j++) {
-			const struct stats_page_callback *callback = &samples[i].page.callback[j];
-			uint64_t value =
-				*(const uint64_t *)(const void *)((const char *)callback +
-			                                          callback_metrics[metric].offset);
-
-			if ((callback_metrics[metric].is_cache && callback->bytes_target == 0) ||
-			    value == UINT64_MAX)
-				continue;
-			printf("%s", callback_metrics[metric].metric);
-			put_labels(&samples[i]);
-			printf(",callback=");
-			tool_put_quoted(callback->name);
-			printf(",priority=\"%d\",number=\"%u\"} %.17g\n", callback->priority, j,
-			       (double)value * callback_metrics[metric].unit);
-		}
-}
-
-static void put_group_metric(size_t metric)
-{
-	groups_metric_head(metric);
-	for (size_t i = 0; i < samples_count; i++)
-		groups_metric(metric, &samples[i].page, put_labels, &samples[i]);
-}
-
-/* Of which those with the most charged have metrics of their own. */
-static void put_groups(void)
-{
-	printf("# HELP oomreclaim_groups Groups that there are.\n# TYPE oomreclaim_groups gauge\n");
-	for (size_t i = 0; i < samples_count; i++) {
-		printf("oomreclaim_groups");
-		put_labels(&samples[i]);
-		printf("} %u\n", samples[i].page.groups_total);
-	}
+	if (to == NULL)
+		return NULL;
+	fprintf(to, "pid=\"%d\",name=", sample->pid);
+	tool_quote(to, sample->comm);
+	fclose(to);
+	return labels;
 }
 
 static void print_prometheus(void)
 {
-	for (size_t i = 0; i < fields_count; i++)
-		put_metric(&fields[i]);
-	put_growth();
-	for (size_t i = 0; i < COUNT(callback_metrics); i++)
-		put_callback_metric(i);
-	put_groups();
-	for (size_t i = 0; i < groups_metrics_count; i++)
-		put_group_metric(i);
+	struct prometheus_process *processes = calloc(samples_count + 1, sizeof *processes);
+	char **labels = calloc(samples_count + 1, sizeof *labels);
+	size_t count = 0;
+
+	while (processes != NULL && labels != NULL && count < samples_count &&
+	       (labels[count] = labels_of(&samples[count])) != NULL) {
+		processes[count].labels = labels[count];
+		processes[count].page = &samples[count].page;
+		count++;
+	}
+	prometheus_print(stdout, processes, count);
+	while (count > 0)
+		free(labels[--count]);
+	free(processes);
+	free(labels);
 }
 
 /* ---- */

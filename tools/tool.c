@@ -145,17 +145,22 @@ void tool_clean(char *text)
 			*text = '?';
 }
 
-void tool_put_quoted(const char *text)
+void tool_quote(FILE *to, const char *text)
 {
-	putchar('"');
+	putc('"', to);
 	for (; *text != '\0'; text++)
 		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
+			fprintf(to, "\\%c", *text);
 		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)(unsigned char)*text);
+			fprintf(to, "\\u%04x", (unsigned)(unsigned char)*text);
 		else
-			putchar(*text);
-	putchar('"');
+			putc(*text, to);
+	putc('"', to);
+}
+
+void tool_put_quoted(const char *text)
+{
+	tool_quote(stdout, text);
 }
 
 int tool_flush(void)

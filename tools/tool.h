@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 enum tool_status { TOOL_OK = 0, TOOL_FAILED = 1, TOOL_USAGE = 2 };
@@ -55,7 +56,9 @@ const char *tool_limit(uint64_t bytes);
 /* The text with what is not printable ASCII as '?'; in place. */
 void tool_clean(char *text);
 
-/* On stdout, between quotes: in JSON, and in Prometheus's labels for a text that is clean. */
+/* Between quotes: in JSON, and in Prometheus's labels for a text that is clean. The second one on
+   stdout. */
+void tool_quote(FILE *to, const char *text);
 void tool_put_quoted(const char *text);
 
 /* What has been printed has to have arrived: the exit status. */

@@ -135,6 +135,14 @@ assert values['oomreclaim_callback_claimed_bytes_total', first + name] >= 10 << 
 assert values['oomreclaim_callback_longest_seconds', first + name] < 50
 END
 
+# And Prometheus has nothing to say against it.
+if command -v promtool >/dev/null; then
+	promtool check metrics <"$tmp/out" >"$tmp/said" 2>&1 || fail "promtool: status $?: $(cat "$tmp/said")"
+	[ ! -s "$tmp/said" ] || fail "promtool: $(cat "$tmp/said")"
+else
+	echo "left out: there is no promtool"
+fi
+
 # ---- Events ----
 start "$tool" run --limit 48M --stats -- "$worker"
 wait_for_worker "$pid"
