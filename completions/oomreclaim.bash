@@ -85,7 +85,7 @@ _oomreclaim()
 	read -r -a before <<<"${line%"$typed"}"
 	previous=${before[-1]}
 	if [[ $COMP_CWORD -eq 1 ]]; then
-		_oomreclaim_offer "$typed" run check conf top stat ctl symbolize --help --version
+		_oomreclaim_offer "$typed" run check conf top stat export ctl symbolize --help --version
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -137,6 +137,9 @@ _oomreclaim()
 			esac
 			;;
 		esac
+		;;
+	export)
+		[[ $previous == --listen ]] || _oomreclaim_offer "$typed" --listen --help
 		;;
 	stat)
 		if [[ $typed == -* ]]; then

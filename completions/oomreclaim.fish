@@ -56,6 +56,8 @@ complete -c oomreclaim -n __oomreclaim_needs_command -a check -d 'Would the libr
 complete -c oomreclaim -n __oomreclaim_needs_command -a conf -d 'List all settings'
 complete -c oomreclaim -n __oomreclaim_needs_command -a top -d 'Watch processes'
 complete -c oomreclaim -n __oomreclaim_needs_command -a stat -d 'Print the statistics of processes'
+complete -c oomreclaim -n __oomreclaim_needs_command -a export -d 'Serve the statistics to Prometheus'
+complete -c oomreclaim -n '__oomreclaim_is export' -l listen -x -d 'Address and port'
 complete -c oomreclaim -n __oomreclaim_needs_command -a ctl -d 'Tell a process what to do'
 complete -c oomreclaim -n __oomreclaim_needs_command -a symbolize -d 'Functions and lines for the places of a report'
 complete -c oomreclaim -n '__oomreclaim_is symbolize' -l pid -x -a '(__oomreclaim_processes)' -d 'Where names have no directory'

@@ -32,7 +32,8 @@ def problem(src, head, old, new, tests, known):
     # script/mutate takes blanks alone for a line that was not finished.
     if not match or not (old or "").strip() or not (new or "").strip() or not tests:
         return "not of the form FILE FUNCTION: WHAT, and a line each of - + ="
-    path = src / match[1]
+    # The command's own sources are beside src.
+    path = (src.parent if match[1].startswith("tools/") else src) / match[1]
     if not path.is_file():
         return f"no file {path}"
     inside = False

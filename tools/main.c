@@ -6,10 +6,10 @@
 #include "oomreclaim.h"
 #include "tool.h"
 
-static const struct tool_command *const commands[] = {&command_run,      &command_check,
-                                                      &command_conf,     &command_top,
-                                                      &command_stat,     &command_ctl,
-                                                      &command_symbolize};
+static const struct tool_command *const commands[] = {&command_run,  &command_check,
+                                                      &command_conf, &command_top,
+                                                      &command_stat, &command_export,
+                                                      &command_ctl,  &command_symbolize};
 
 static int help(void)
 {

@@ -31,16 +31,16 @@ static void put_metric(FILE *to, const struct field *field,
 static void put_growth(FILE *to, const struct prometheus_process *processes, size_t count)
 {
 	fprintf(to,
-	        "# HELP oomreclaim_charged_growth_bytes_per_second How fast it grows steadily, by the "
-	        "last minute; else 0.\n"
+	        "# HELP oomreclaim_charged_growth_bytes_per_second How fast it grows steadily, by "
+	        "the last minute; else 0.\n"
 	        "# TYPE oomreclaim_charged_growth_bytes_per_second gauge\n");
 	for (size_t i = 0; i < count; i++) {
 		begin(to, "oomreclaim_charged_growth_bytes_per_second", &processes[i]);
 		fprintf(to, "} %" PRIu64 "\n", processes[i].page->growth);
 	}
 	fprintf(to,
-	        "# HELP oomreclaim_limit_seconds Until the limit is met at that rate; absent if it is "
-	        "not, within a week.\n"
+	        "# HELP oomreclaim_limit_seconds Until the limit is met at that rate; absent if "
+	        "it is not, within a week.\n"
 	        "# TYPE oomreclaim_limit_seconds gauge\n");
 	for (size_t i = 0; i < count; i++) {
 		if (view_left_s(processes[i].page) == UINT64_MAX)
@@ -114,8 +114,8 @@ static void put_group_metric(FILE *to, size_t metric, const struct prometheus_pr
 /* Of which those with the most charged have metrics of their own. */
 static void put_groups(FILE *to, const struct prometheus_process *processes, size_t count)
 {
-	fprintf(to,
-	        "# HELP oomreclaim_groups Groups that there are.\n# TYPE oomreclaim_groups gauge\n");
+	fprintf(to, "# HELP oomreclaim_groups Groups that there are.\n"
+	            "# TYPE oomreclaim_groups gauge\n");
 	for (size_t i = 0; i < count; i++) {
 		begin(to, "oomreclaim_groups", &processes[i]);
 		fprintf(to, "} %u\n", processes[i].page->groups_total);

@@ -28,7 +28,7 @@ struct tool_command {
 struct option; /* of getopt.h; the library has another */
 
 extern const struct tool_command command_run, command_check, command_conf, command_stat,
-	command_top, command_ctl, command_symbolize;
+	command_top, command_export, command_ctl, command_symbolize;
 
 /* "oomreclaim: ...\n" on stderr. */
 void tool_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

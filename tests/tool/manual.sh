@@ -56,7 +56,7 @@ for row in json.load(open(sys.argv[1])):
     assert not row['default'] or default[1] == row['default'], (row, default)
 END
 
-for command in run check conf top stat ctl symbolize; do
+for command in run check conf top stat export ctl symbolize; do
 	"$tool" $command --help
 done | grep -Eo -e '--[a-z]+' | grep -vx -e --help | sort -u >"$tmp/known"
 [ -s "$tmp/known" ]

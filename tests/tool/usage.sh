@@ -10,7 +10,7 @@ tool=$1
 refuses 2 'no command; see oomreclaim --help' "$tool"
 refuses 2 'unknown command frob; see oomreclaim --help' "$tool" frob
 refuses 2 'unknown option --frob; see oomreclaim --help' "$tool" --frob
-for command in run check conf top stat; do
+for command in run check conf top stat export; do
 	refuses 2 "$command: unknown option --frob; see oomreclaim $command --help" \
 		"$tool" $command --frob
 	refuses 2 "$command: unknown option -x; see oomreclaim $command --help" "$tool" $command -x

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""export_client.py WHAT HOST PORT [ARGUMENT...]: what export.sh asks of the exporter."""
+import re
+import socket
+import sys
+
+what, host, port, *arguments = sys.argv[1:]
+# Longer than the exporter waits for anything.
+PATIENCE = 120
+NAMES = ("command", "unit", "cgroup", "slot")
+
+
+def connect():
+    return socket.create_connection((host, int(port)), timeout=PATIENCE)
+
+
+def rest(connection):
+    text = b""
+    while got := connection.recv(1 << 16):
+        text += got
+    return text
+
+
+def ask(request):
+    """The status, the head's fields, and the body."""
+    with connect() as connection:
+        connection.sendall(request)
+        head, _, body = rest(connection).partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines)
+    assert fields["Connection"] == "close" and "Content-Type" in fields, fields
+    match = re.fullmatch(r"HTTP/1\.1 (\d{3}) [A-Z][A-Za-z ]+", first)
+    assert match, first
+    return int(match[1]), fields, body
+
+
+def get(path="/metrics"):
+    status, fields, body = ask(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert status == 200 and int(fields["Content-Length"]) == len(body), (status, fields, len(body))
+    return fields, body.decode()
+
+
+LABEL = r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"'
+
+
+def metrics(text):
+    """{NAME: [({LABEL: VALUE}, NUMBER)]}, where each series is there once, and each metric in one piece."""
+    types, found, name = {}, {}, None
+    for line in text.splitlines():
+        if match := re.fullmatch(r"# HELP (\w+) \S.*", line):
+            name = match[1]
+            assert name not in types, line
+        elif match := re.fullmatch(r"# TYPE (\w+) (gauge|counter)", line):
+            assert match[1] == name, line
+            types[name] = match[2]
+        else:
+            match = re.fullmatch(r"(\w+)\{(%s(?:,%s)*)\} ([0-9.e+-]+)" % (LABEL, LABEL), line)
+            assert match and match[1] == name, line
+            labels = re.findall(LABEL, match[2])
+            # In the same order everywhere, and none twice.
+            assert tuple(label for label, _ in labels[:4]) == NAMES and len(dict(labels)) == len(labels), line
+            assert ("pid" in dict(labels)) == (name == "oomreclaim_process_info"), line
+            series = found.setdefault(name, [])
+            assert dict(labels) not in [one for one, _ in series], line
+            series.append((dict(labels), float(match[match.lastindex])))
+    return found
+
+
+def of(found, name, pid):
+    """The value for a process, which is found by its number as Prometheus would: by what it has in common."""
+    (info,) = [labels for labels, _ in found["oomreclaim_process_info"] if labels["pid"] == pid]
+    key = [info[label] for label in NAMES]
+    (value,) = [value for labels, value in found[name] if [labels[label] for label in NAMES] == key]
+    return value, info
+
+
+if what == "worker":
+    pid, = arguments
+    fields, text = get()
+    assert fields["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8", fields
+    found = metrics(text)
+    value, info = of(found, "oomreclaim_limit_bytes", pid)
+    assert value == 48 << 20 and info["command"] == "worker" and info["policy"] == "return", (value, info)
+    assert of(found, "oomreclaim_impossible_total", pid)[0] == 1
+    with open(f"/proc/{pid}/cgroup", encoding="ascii") as groups:
+        paths = [line.rstrip("\n").split(":", 2) for line in groups]
+    path = ([path for _, names, path in paths if "memory" in names.split(",")] +
+            [path for number, _, path in paths if number == "0"])[0]
+    assert info["cgroup"] == path, (info, paths)
+    print(f"slot {info['slot']}, unit \"{info['unit']}\"")
+
+elif what == "print":
+    sys.stdout.write(get()[1])
+
+elif what == "requests":
+    # A second host is none of our concern; a field that is none, is.
+    for wanted, request in [
+            (200, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), (200, "GET /metrics HTTP/1.0\r\n\r\n"),
+            (200, "GET /metrics HTTP/1.1\nHost: x\n\n"), (200, "GET /metrics?a=b HTTP/1.1\r\nhOST:x\r\nA-b: \t c\r\n\r\n"),
+            (200, "GET http://x:1/metrics HTTP/1.1\r\nHost: x\r\n\r\n"), (200, "GET http://x HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (200, "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + "x" * 9000),
+            (404, "GET /metric HTTP/1.1\r\nHost: x\r\n\r\n"), (404, "GET /metrics/ HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (404, "GET //metrics HTTP/1.1\r\nHost: x\r\n\r\n"), (404, "GET /" + "x" * 4000 + " HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (405, "POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), (405, "get /metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (405, "GETS /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), (405, "OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (400, "\r\n\r\n"), (400, "GET\r\n\r\n"), (400, "GET /metrics\r\n\r\n"), (400, "GET /metrics HTTP/2.0\r\nHost: x\r\n\r\n"),
+            (400, "GET  /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), (400, "GET /metrics HTTP/1.1 \r\nHost: x\r\n\r\n"),
+            (400, "GET /metrics HTTP/1.x\r\nHost: x\r\n\r\n"), (400, "GET metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (400, "GET * HTTP/1.1\r\nHost: x\r\n\r\n"), (400, "GET /met\x01rics HTTP/1.1\r\nHost: x\r\n\r\n"),
+            (400, "GET /metrics HTTP/1.1\r\n\r\n"), (400, "GET /metrics HTTP/1.1\r\nHost x\r\n\r\n"),
+            (400, "GET /metrics HTTP/1.1\r\nHost: x\r\n : y\r\n\r\n"), (400, "GET /metrics HTTP/1.1\r\nHost: x\x00\r\n\r\n"),
+            (400, "\x00\xff\xfe HTTP/1.1\r\n\r\n"), (431, "GET /metrics HTTP/1.1\r\nHost: x\r\nA: " + "x" * 9000),
+            (431, "x" * 8192)]:
+        status, fields, body = ask(request.encode("latin-1"))
+        assert status == wanted, (wanted, status, request[:80])
+        assert ("Allow" in fields) == (status == 405), fields
+        assert int(fields["Content-Length"]) == len(body) > 0, (request[:80], fields)
+        assert status == 200 or body == f"{status} ".encode() + body[4:-1] + b"\n", body
+    # The same head, and no more.
+    for path in "/metrics", "/nothing":
+        status, fields, body = ask(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert status == (200 if path == "/metrics" else 404) and body == b"" and int(fields["Content-Length"]) > 0, fields
+    # By bytes.
+    with connect() as connection:
+        for byte in b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n":
+            connection.sendall(bytes([byte]))
+        assert rest(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+    # No request.
+    connect().close()
+    assert "/metrics" in get("/")[1]
+
+elif what == "slow":
+    # More than it takes at a time, all of which begin and go no further.
+    slow = [connect() for _ in range(50)]
+    for one in slow:
+        one.sendall(b"GET /metrics HTTP/1.1\r\n")
+    # Some that ask and don't read.
+    deaf = []
+    for _ in range(5):
+        one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        one.settimeout(PATIENCE)
+        one.connect((host, int(port)))
+        one.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        deaf.append(one)
+    for _ in range(20):
+        metrics(get()[1])
+    # The last ones of them are still there, so nobody has waited for their time to be over.
+    left = 0
+    for one in slow:
+        one.setblocking(False)
+        try:
+            one.recv(1)
+        except BlockingIOError:
+            left += 1
+        except ConnectionResetError:
+            pass
+        one.settimeout(PATIENCE)
+    assert left > 0, "all of the slow clients are gone"
+    for one in deaf:
+        assert b"\r\n\r\n# HELP " in rest(one)
+    # They are not kept for ever.
+    for one in slow:
+        try:
+            assert one.recv(1) == b""
+        except ConnectionResetError:
+            pass
+
+else:
+    sys.exit(f"{what}?")

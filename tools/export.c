@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* oomreclaim export: the counters of all processes for Prometheus, by HTTP. */
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "exported.h"
+#include "server.h"
+#include "tool.h"
+
+/* Pages are a second old at most. However often somebody asks, they are read no more often
+   than that. */
+#define FRESH_MS 1000
+
+static const struct option options_of_export[] = {{"listen", required_argument, NULL, 'l'},
+                                                  {"help", no_argument, NULL, 'h'},
+                                                  {NULL, 0, NULL, 0}};
+
+static char *metrics;
+static size_t metrics_bytes;
+static int64_t metrics_ms;
+
+static void refresh(void)
+{
+	struct timespec now;
+	int64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (metrics != NULL && ms - metrics_ms < FRESH_MS)
+		return;
+	free(metrics);
+	metrics = exported_metrics(&metrics_bytes);
+	metrics_ms = ms;
+}
+
+static void put(struct http_answer *answer, const char *type, const char *text, size_t bytes)
+{
+	answer->type = type;
+	answer->bytes = bytes;
+	answer->body = text != NULL ? malloc(bytes + 1) : NULL;
+	answer->status = answer->body != NULL ? 200 : 500;
+	if (answer->body != NULL)
+		memcpy(answer->body, text, bytes);
+}
+
+static void answer(const char *path, struct http_answer *answer)
+{
+	static const char here[] = "oomreclaim: the metrics are at /metrics\n";
+
+	if (strcmp(path, "/metrics") == 0) {
+		refresh();
+		put(answer, "text/plain; version=0.0.4; charset=utf-8", metrics, metrics_bytes);
+	} else if (strcmp(path, "/") == 0) {
+		put(answer, "text/plain; charset=utf-8", here, sizeof here - 1);
+	}
+}
+
+static int run(int argc, char **argv)
+{
+	const char *address = NULL;
+	char name[SERVER_NAME_BYTES];
+	int option, listener, status;
+
+	while ((option = tool_next_option(&command_export, argc, argv, options_of_export)) != -1) {
+		if (option == 'h')
+			return tool_flush();
+		if (option == '?')
+			return TOOL_USAGE;
+		address = optarg;
+	}
+	if (optind < argc)
+		return tool_usage(&command_export, "export: %s is one word too many", argv[optind]);
+	if (address == NULL)
+		return tool_usage(&command_export, "export: --listen is missing");
+	listener = server_listen(address, name, &status);
+	if (listener < 0)
+		return status;
+	printf("http://%s/metrics\n", name);
+	status = tool_flush();
+	if (status == TOOL_OK)
+		server_run(listener, answer);
+	free(metrics);
+	return status;
+}
+
+const struct tool_command command_export = {
+	.name = "export",
+	.letters = "+:h",
+	.synopsis = "--listen ADDRESS:PORT",
+	.summary = "serves the statistics of all processes to Prometheus, by HTTP",
+	.options = "  --listen ADDRESS:PORT   or [ADDRESS]:PORT, or PORT alone, on 127.0.0.1\n"
+		   "It runs until SIGTERM or SIGINT, and prints where the metrics are.\n",
+	.run = run,
+};
