@@ -25,7 +25,8 @@ enum state { STATE_FREE, STATE_READING, STATE_WRITING, STATE_LINGERING };
 static struct connection {
 	enum state state;
 	int fd;
-	int64_t since_ms, until_ms;
+	uint64_t number; /* of all that there were */
+	int64_t until_ms;
 	char request[HTTP_REQUEST_BYTES];
 	size_t used;
 	char *answer; /* head and body */
@@ -165,7 +166,7 @@ static struct connection *place(void)
 		if (found == NULL ||
 		    (one->state != STATE_WRITING) > (found->state != STATE_WRITING) ||
 		    ((one->state != STATE_WRITING) == (found->state != STATE_WRITING) &&
-		     one->since_ms < found->since_ms))
+		     one->number < found->number))
 			found = one;
 	}
 	drop(found);
@@ -174,6 +175,7 @@ static struct connection *place(void)
 
 static void take(int listener)
 {
+	static uint64_t taken;
 	const struct timespec pause = {.tv_nsec = 100000000};
 	struct connection *connection;
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -187,7 +189,7 @@ static void take(int listener)
 	connection = place();
 	connection->fd = fd;
 	connection->used = 0;
-	connection->since_ms = now_ms();
+	connection->number = taken++;
 	become(connection, STATE_READING, REQUEST_MS);
 }
 

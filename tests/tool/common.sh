@@ -2,6 +2,18 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154
 # What the tests of the command share, and others that are scripts. To be sourced with $tool set; makes $tmp.
+# With $is_alone set the test is run in a pid namespace of its own: it sees no process of others.
+if [ -n "${is_alone-}" ] && [ -z "${HAS_NAMESPACE-}" ]; then
+	user=
+	[ "$(id -u)" -eq 0 ] || user=--map-root-user
+	# shellcheck disable=SC2086
+	if unshare $user --pid --fork --mount-proc true 2>/dev/null; then
+		# shellcheck disable=SC2086
+		HAS_NAMESPACE=1 exec unshare $user --pid --fork --kill-child --mount-proc "$0" "$@"
+	fi
+	echo "skipped: no pid namespace to be had"
+	exit 77
+fi
 unset LD_PRELOAD OOMRECLAIM_CONF MALLOC_CONF
 LC_ALL=C
 export LC_ALL
@@ -70,6 +82,23 @@ start()
 	word=
 	read -r word <"$tmp/fifo" || :
 	[ "$word" = ready ] || fail "$*: not ready"
+}
+
+# serve ADDRESS: an exporter there; sets $exporter, $url, $host and $port.
+serve()
+{
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"$tool" export --listen "$1" >"$tmp/fifo" 2>"$tmp/exporter.err" &
+	exporter=$!
+	children="$children $exporter"
+	url=
+	read -r url <"$tmp/fifo" || :
+	host=$(echo "$url" | sed -n 's|^http://\[\{0,1\}\(.*[^]]\)\]\{0,1\}:[0-9]*/metrics$|\1|p')
+	port=$(echo "$url" | sed -n 's|.*:\([0-9]*\)/metrics$|\1|p')
+	case $host,$port in
+	,* | *,) fail "$1: it says \"$url\": $(cat "$tmp/exporter.err")" ;;
+	esac
 }
 
 # start_zombie COMMAND...: as start, and sets $zombie to it; a parent that never waits for it is

@@ -5,6 +5,8 @@ set -eu
 
 tool=$1 worker=$2 fake=$3 source=$4
 here=$(cd "$(dirname "$0")" && pwd)
+# For common.sh.
+is_alone=1
 # shellcheck source=tests/tool/common.sh
 . "$here/common.sh"
 
@@ -19,23 +21,6 @@ for address in '' x 127.0.0.1 '[::1]' ::1 '[::1' ::1:80 127.0.0.1: :80 127.0.0.1
 		fail "$address: $(cat "$tmp/err")"
 done
 refuses 1 'export: 192\.0\.2\.1:0 is no address of this machine; see ip address' "$tool" export --listen 192.0.2.1:0
-
-# serve ADDRESS: sets $exporter, $host and $port.
-serve()
-{
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"$tool" export --listen "$1" >"$tmp/fifo" 2>"$tmp/exporter.err" &
-	exporter=$!
-	children="$children $exporter"
-	url=
-	read -r url <"$tmp/fifo" || :
-	host=$(echo "$url" | sed -n 's|^http://\[\{0,1\}\(.*[^]]\)\]\{0,1\}:[0-9]*/metrics$|\1|p')
-	port=$(echo "$url" | sed -n 's|.*:\([0-9]*\)/metrics$|\1|p')
-	case $host,$port in
-	,* | *,) fail "$1: it says \"$url\": $(cat "$tmp/exporter.err")" ;;
-	esac
-}
 
 client()
 {

@@ -146,17 +146,18 @@ elif what == "slow":
     for _ in range(20):
         metrics(get()[1])
     # The last ones of them are still there, so nobody has waited for their time to be over.
-    left = 0
-    for one in slow:
+    left = []
+    for number, one in enumerate(slow):
         one.setblocking(False)
         try:
             one.recv(1)
         except BlockingIOError:
-            left += 1
+            left.append(number)
         except ConnectionResetError:
             pass
         one.settimeout(PATIENCE)
-    assert left > 0, "all of the slow clients are gone"
+    # Those that have gone were the oldest.
+    assert 0 < len(left) < len(slow) and left == list(range(left[0], len(slow))), left
     for one in deaf:
         assert b"\r\n\r\n# HELP " in rest(one)
     # They are not kept for ever.
