@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
@@ -86,6 +85,7 @@ int heap_reserve_create(size_t bytes)
 {
 	arena_config_t config = {.extent_hooks = &reserve.hooks, .metadata_use_hooks = false};
 	size_t size = bytes <= SC_LARGE_MAXCLASS ? sz_s2u(bytes) : 0;
+	bool is_committed = true;
 	void *region, *whole;
 	int error;
 
@@ -99,9 +99,10 @@ int heap_reserve_create(size_t bytes)
 	reserve.region_bytes = PAGE_CEILING(size) + PAGE;
 	if (!pages_charge(reserve.region_bytes))
 		return -ENOMEM;
-	region = pages_mmap(NULL, reserve.region_bytes, PROT_READ | PROT_WRITE,
-	                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (region == MAP_FAILED) {
+	/* At an address that is a multiple of jemalloc's page, which may be larger than the
+	   kernel's. */
+	region = pages_map(NULL, reserve.region_bytes, PAGE, &is_committed);
+	if (region == NULL) {
 		budget_uncharge(reserve.region_bytes);
 		return -ENOMEM;
 	}

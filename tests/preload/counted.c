@@ -26,7 +26,7 @@ static unsigned arenas, arena_left_out = UINT_MAX;
 static size_t free_in(unsigned arena)
 {
 	char name[64];
-	size_t dirty = 0, muzzy = 0, length = sizeof dirty;
+	size_t dirty = 0, muzzy = 0, page, length = sizeof dirty;
 
 	if (arena == arena_left_out)
 		return 0;
@@ -35,7 +35,8 @@ static size_t free_in(unsigned arena)
 		return 0;
 	snprintf(name, sizeof name, "stats.arenas.%u.pmuzzy", arena);
 	CHECK_EQ(mallctl(name, &muzzy, &length, NULL, 0), 0);
-	return (dirty + muzzy) * PAGE;
+	JE_READ("arenas.page", &page);
+	return (dirty + muzzy) * page;
 }
 
 static size_t free_in_all(void)

@@ -262,7 +262,8 @@ static size_t pages_of(unsigned arena)
 		CHECK_EQ(mallctl(name, &value, &length, NULL, 0), 0);
 		pages += value;
 	}
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
+	JE_READ("arenas.page", &value);
+	return pages * value;
 }
 
 static unsigned arena_of(void *block)
