@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim export: the counters of all processes for Prometheus, by HTTP. */
+/* oomreclaim export: the counters of all processes by HTTP, for Prometheus and as a page. */
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,22 +19,36 @@ static const struct option options_of_export[] = {{"listen", required_argument, 
                                                   {"help", no_argument, NULL, 'h'},
                                                   {NULL, 0, NULL, 0}};
 
-static char *metrics;
-static size_t metrics_bytes;
-static int64_t metrics_ms;
+static struct view {
+	const char *path, *type;
+	char *(*make)(size_t *bytes);
+	char *text;
+	size_t bytes;
+	int64_t made_ms;
+} views[] = {
+	{.path = "/metrics",
+         .type = "text/plain; version=0.0.4; charset=utf-8",
+         .make = exported_metrics},
+	{.path = "/data.json", .type = "application/json", .make = exported_json},
+};
 
-static void refresh(void)
+/* As it was built: a line of the file, a line of C. */
+static const char web[] =
+#include "web.inc"
+	;
+
+static void refresh(struct view *view)
 {
 	struct timespec now;
 	int64_t ms;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-	if (metrics != NULL && ms - metrics_ms < FRESH_MS)
+	if (view->text != NULL && ms - view->made_ms < FRESH_MS)
 		return;
-	free(metrics);
-	metrics = exported_metrics(&metrics_bytes);
-	metrics_ms = ms;
+	free(view->text);
+	view->text = view->make(&view->bytes);
+	view->made_ms = ms;
 }
 
 static void put(struct http_answer *answer, const char *type, const char *text, size_t bytes)
@@ -49,14 +63,13 @@ static void put(struct http_answer *answer, const char *type, const char *text, 
 
 static void answer(const char *path, struct http_answer *answer)
 {
-	static const char here[] = "oomreclaim: the metrics are at /metrics\n";
-
-	if (strcmp(path, "/metrics") == 0) {
-		refresh();
-		put(answer, "text/plain; version=0.0.4; charset=utf-8", metrics, metrics_bytes);
-	} else if (strcmp(path, "/") == 0) {
-		put(answer, "text/plain; charset=utf-8", here, sizeof here - 1);
-	}
+	if (strcmp(path, "/") == 0)
+		put(answer, "text/html; charset=utf-8", web, sizeof web - 1);
+	for (size_t i = 0; i < COUNT(views); i++)
+		if (strcmp(path, views[i].path) == 0) {
+			refresh(&views[i]);
+			put(answer, views[i].type, views[i].text, views[i].bytes);
+		}
 }
 
 static int run(int argc, char **argv)
@@ -83,7 +96,8 @@ static int run(int argc, char **argv)
 	status = tool_flush();
 	if (status == TOOL_OK)
 		server_run(listener, answer);
-	free(metrics);
+	for (size_t i = 0; i < COUNT(views); i++)
+		free(views[i].text);
 	return status;
 }
 
@@ -91,7 +105,7 @@ const struct tool_command command_export = {
 	.name = "export",
 	.letters = "+:h",
 	.synopsis = "--listen ADDRESS:PORT",
-	.summary = "serves the statistics of all processes to Prometheus, by HTTP",
+	.summary = "serves the statistics of all processes to Prometheus, and as a web page",
 	.options = "  --listen ADDRESS:PORT   or [ADDRESS]:PORT, or PORT alone, on 127.0.0.1\n"
 		   "It runs until SIGTERM or SIGINT, and prints where the metrics are.\n",
 	.run = run,

@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "page.h"
 #include "prometheus.h"
 #include "slots.h"
 #include "tool.h"
 #include "unit.h"
 #include "view.h"
+
+#define LEVELS_MAX 100
+#define EVENTS_SHOWN 20
 
 struct process {
 	pid_t pid;
@@ -99,11 +103,14 @@ static void put_info(FILE *to)
 	}
 }
 
-static void put(FILE *to)
+static void put_metrics(FILE *to)
 {
 	struct prometheus_process *shown = calloc(count + 1, sizeof *shown);
 	size_t labelled = 0;
 
+	slots_forget_ended();
+	for (size_t i = 0; i < count; i++)
+		label(&processes[i]);
 	for (size_t i = 0; shown != NULL && i < count; i++)
 		if (processes[i].labels != NULL) {
 			shown[labelled].labels = processes[i].labels;
@@ -113,6 +120,91 @@ static void put(FILE *to)
 	prometheus_print(to, shown, labelled);
 	free(shown);
 }
+
+/* ---- For the page ---- */
+
+static const struct process *find(pid_t pid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (processes[i].pid == pid)
+			return &processes[i];
+	return NULL;
+}
+
+/* The nearest process above it that is shown too; 0 where there is none. Processes come and go
+   meanwhile: a way that is longer leads in a circle. */
+static pid_t parent_of(pid_t pid)
+{
+	for (unsigned level = 0; level < LEVELS_MAX && pid > 1; level++) {
+		pid = page_parent(pid);
+		if (find(pid) != NULL)
+			return pid;
+	}
+	return 0;
+}
+
+static void put_text(FILE *to, const char *name, const char *text)
+{
+	fprintf(to, ", \"%s\": ", name);
+	tool_quote(to, text);
+}
+
+static void put_number(FILE *to, const char *name, uint64_t number)
+{
+	if (number == UINT64_MAX)
+		fprintf(to, ", \"%s\": null", name);
+	else
+		fprintf(to, ", \"%s\": %" PRIu64, name, number);
+}
+
+static void put_events(FILE *to, const struct stats_page *page)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *lines = open_memstream(&text, &bytes);
+
+	if (lines == NULL)
+		return;
+	events_view(lines, page, EVENTS_SHOWN);
+	if (fclose(lines) == 0)
+		put_text(to, "events", text);
+	free(text);
+}
+
+static void put_object(FILE *to, const struct process *process)
+{
+	char command[PAGE_COMM_MAX], unit[UNIT_BYTES], cgroup[CGROUP_BYTES];
+	const struct oomreclaim_stats *stats = &process->page.stats;
+
+	page_comm(process->pid, command);
+	unit_of(process->pid, unit, cgroup);
+	fprintf(to, "{\"pid\": %d, \"parent\": %d", process->pid, parent_of(process->pid));
+	put_number(to, "start", process->start);
+	put_text(to, "command", command);
+	put_text(to, "unit", unit);
+	put_text(to, "cgroup", cgroup);
+	put_number(to, "charged", stats->charged);
+	put_number(to, "limit", stats->limit);
+	put_number(to, "seconds_to_limit", view_left_s(&process->page));
+	put_number(to, "resident", stats->heap_resident);
+	put_number(to, "failures", stats->failures);
+	put_number(to, "refused", stats->refused);
+	put_number(to, "kills", stats->kills);
+	put_events(to, &process->page);
+	putc('}', to);
+}
+
+static void put_json(FILE *to)
+{
+	putc('[', to);
+	for (size_t i = 0; i < count; i++) {
+		fputs(i > 0 ? ",\n" : "", to);
+		put_object(to, &processes[i]);
+	}
+	fputs("]\n", to);
+}
+
+/* ---- */
 
 static void forget(void)
 {
@@ -125,7 +217,7 @@ static void forget(void)
 	count = 0;
 }
 
-char *exported_metrics(size_t *bytes)
+static char *make_text(void put_all(FILE *to), size_t *bytes)
 {
 	char *text = NULL;
 	FILE *to = open_memstream(&text, bytes);
@@ -135,13 +227,20 @@ char *exported_metrics(size_t *bytes)
 	page_walk(keep, NULL);
 	if (count > 0)
 		qsort(processes, count, sizeof *processes, by_start);
-	slots_forget_ended();
-	for (size_t i = 0; i < count; i++)
-		label(&processes[i]);
-	put(to);
+	put_all(to);
 	forget();
 	if (fclose(to) == 0)
 		return text;
 	free(text);
 	return NULL;
+}
+
+char *exported_metrics(size_t *bytes)
+{
+	return make_text(put_metrics, bytes);
+}
+
+char *exported_json(size_t *bytes)
+{
+	return make_text(put_json, bytes);
 }

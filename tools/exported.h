@@ -10,7 +10,9 @@
 
 #include <stddef.h>
 
-/* All processes that may be looked at, as metrics; NULL where there is no memory. To be freed. */
+/* All processes that may be looked at, as metrics, and as what web.html shows: a list of objects,
+   each with the last of its events as lines of text. NULL where there is no memory; to be freed. */
 char *exported_metrics(size_t *bytes);
+char *exported_json(size_t *bytes);
 
 #endif

@@ -124,6 +124,16 @@ const char *page_stat(const char *task, char *text, size_t bytes)
 	return strrchr(text, ')');
 }
 
+pid_t page_parent(pid_t pid)
+{
+	char task[64], text[256];
+	const char *state;
+
+	snprintf(task, sizeof task, "/proc/%d", pid);
+	state = page_stat(task, text, sizeof text);
+	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
+}
+
 /* True for a zombie. Its directory of descriptors is empty, and root's. */
 static bool has_ended(const char *task)
 {

@@ -50,6 +50,9 @@ bool page_has_own_table(const char *task);
    file can't be read. */
 const char *page_stat(const char *task, char *text, size_t bytes);
 
+/* 0 where that is not known. */
+pid_t page_parent(pid_t pid);
+
 /* What a process has written: no number leads out of the page, and no text is more than one. */
 void page_sanitize(struct stats_page *page);
 

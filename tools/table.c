@@ -162,17 +162,6 @@ static void read_command(pid_t pid, char command[COMMAND_BYTES])
 	drop_directory(command);
 }
 
-/* 0 where that is not known. */
-static pid_t parent_of(pid_t pid)
-{
-	char task[64], text[256];
-	const char *state;
-
-	snprintf(task, sizeof task, "/proc/%d", pid);
-	state = page_stat(task, text, sizeof text);
-	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
-}
-
 /* Each process's page has the sum as it was when that page was written. */
 static void keep_total(struct table *table, const struct stats_page *page)
 {
@@ -259,7 +248,7 @@ static void find_parents(struct table *table)
 
 		for (unsigned level = 0; level < LEVELS_MAX && found == SIZE_MAX && above > 1;
 		     level++) {
-			above = parent_of(above);
+			above = page_parent(above);
 			found = find(table, above);
 		}
 		table->rows[i].parent = found == i ? SIZE_MAX : found;

@@ -92,6 +92,7 @@ client print >"$tmp/metrics"
 [ "$(tr -d '[:print:]\n' <"$tmp/metrics" | wc -c)" -eq 0 ] || fail "control characters got through"
 [ "$(grep -c '^oomreclaim_process_info{' "$tmp/metrics")" -eq 4 ] || fail "not four: $(grep info "$tmp/metrics")"
 is_like '^oomreclaim_limit_seconds\{.*\} 65$' "$tmp/metrics"
+client json "$second"
 for start in busy foreign short; do
 	start "$fake" $start
 done

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """export_client.py WHAT HOST PORT [ARGUMENT...]: what export.sh asks of the exporter."""
+import json
 import re
 import socket
 import sys
@@ -91,6 +92,23 @@ if what == "worker":
 
 elif what == "print":
     sys.stdout.write(get()[1])
+
+elif what == "json":
+    # What the page shows.
+    fields, text = get("/data.json")
+    assert fields["Content-Type"] == "application/json", fields
+    pids = {process["pid"]: process for process in json.loads(text)}
+    assert len(pids) == len(json.loads(text)) > 0
+    for process in pids.values():
+        assert set(process) == {"pid", "parent", "start", "command", "unit", "cgroup", "charged", "limit", "seconds_to_limit",
+                                "resident", "failures", "refused", "kills", "events"}, process
+        assert process["parent"] == 0 or process["parent"] in pids, process
+        assert process["events"].endswith("\n") and process["events"].replace("\n", "").isprintable(), process
+        assert process["events"].count("\n") <= 20
+    own = pids[int(arguments[0])]
+    assert own["limit"] == 48 << 20 and own["refused"] == 1 and " verdict " in own["events"], own
+    fields, text = get("/")
+    assert fields["Content-Type"] == "text/html; charset=utf-8" and text.endswith("</html>\n"), fields
 
 elif what == "requests":
     # A second host is none of our concern; a field that is none, is.
