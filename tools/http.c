@@ -2,10 +2,13 @@
 #include "http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "tool.h"
+
+#define HEAD_BYTES 512
 
 static const struct {
 	int status;
@@ -142,9 +145,9 @@ int http_parse(const char *text, size_t bytes, struct http_request *request)
 	}
 }
 
-size_t http_head(const struct http_answer *answer, char head[HTTP_HEAD_BYTES])
+static size_t put_head(const struct http_answer *answer, char head[HEAD_BYTES])
 {
-	int bytes = snprintf(head, HTTP_HEAD_BYTES,
+	int bytes = snprintf(head, HEAD_BYTES,
 	                     "HTTP/1.1 %d %s\r\n"
 	                     "Content-Type: %s\r\n"
 	                     "Content-Length: %zu\r\n"
@@ -156,4 +159,19 @@ size_t http_head(const struct http_answer *answer, char head[HTTP_HEAD_BYTES])
 	                     answer->bytes, answer->status == 405 ? "Allow: GET, HEAD\r\n" : "");
 
 	return (size_t)bytes;
+}
+
+char *http_text(const struct http_answer *answer, bool is_head, size_t *bytes)
+{
+	char head[HEAD_BYTES], *text;
+	size_t above = put_head(answer, head), below = is_head ? 0 : answer->bytes;
+
+	*bytes = above + below;
+	text = malloc(*bytes);
+	if (text == NULL)
+		return NULL;
+	memcpy(text, head, above);
+	if (below > 0)
+		memcpy(text + above, answer->body, below);
+	return text;
 }

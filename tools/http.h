@@ -9,7 +9,6 @@
 
 #define HTTP_REQUEST_BYTES 8192 /* the most that a request may have */
 #define HTTP_PATH_BYTES 64      /* a longer one is none of ours */
-#define HTTP_HEAD_BYTES 512
 
 struct http_request {
 	bool is_head;
@@ -27,8 +26,8 @@ struct http_answer {
    refused with. */
 int http_parse(const char *text, size_t bytes, struct http_request *request);
 
-/* The head of an answer; how long it is. */
-size_t http_head(const struct http_answer *answer, char head[HTTP_HEAD_BYTES]);
+/* Head and body in one, of malloc(), without the body for HEAD; NULL without memory. */
+char *http_text(const struct http_answer *answer, bool is_head, size_t *bytes);
 
 /* What a status is called. */
 const char *http_reason(int status);

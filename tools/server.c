@@ -64,22 +64,14 @@ static void become(struct connection *connection, enum state state, int64_t for_
 	connection->until_ms = now_ms() + for_ms;
 }
 
-/* Head and body in one. */
 static void begin_answer(struct connection *connection, const struct http_answer *answer,
                          bool is_head)
 {
-	char head[HTTP_HEAD_BYTES];
-	size_t bytes = http_head(answer, head), body = is_head ? 0 : answer->bytes;
-
-	connection->answer = malloc(bytes + body);
+	connection->answer = http_text(answer, is_head, &connection->bytes);
 	if (connection->answer == NULL) {
 		drop(connection);
 		return;
 	}
-	memcpy(connection->answer, head, bytes);
-	if (body > 0)
-		memcpy(connection->answer + bytes, answer->body, body);
-	connection->bytes = bytes + body;
 	connection->sent = 0;
 	become(connection, STATE_WRITING, ANSWER_MS);
 }

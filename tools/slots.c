@@ -12,12 +12,12 @@
 #define STAT_BYTES 1024
 
 static struct slot {
+	struct slot *next;
 	pid_t pid;
 	uint64_t start;
 	unsigned number;
-	char *names;
+	char names[];
 } * slots;
-static size_t count;
 
 uint64_t slots_start(pid_t pid)
 {
@@ -33,58 +33,59 @@ uint64_t slots_start(pid_t pid)
 	return field != NULL ? strtoull(field, NULL, 10) : 0;
 }
 
-static void drop(size_t at)
+static void drop(struct slot **link)
 {
-	free(slots[at].names);
-	slots[at] = slots[--count];
+	struct slot *gone = *link;
+
+	*link = gone->next;
+	free(gone);
 }
 
 void slots_forget_ended(void)
 {
-	for (size_t i = 0; i < count;)
-		if (slots_start(slots[i].pid) != slots[i].start)
-			drop(i);
+	for (struct slot **link = &slots; *link != NULL;)
+		if (slots_start((*link)->pid) != (*link)->start)
+			drop(link);
 		else
-			i++;
+			link = &(*link)->next;
 }
 
 static bool is_taken(unsigned number, const char *names)
 {
-	for (size_t i = 0; i < count; i++)
-		if (slots[i].number == number && strcmp(slots[i].names, names) == 0)
+	for (const struct slot *slot = slots; slot != NULL; slot = slot->next)
+		if (slot->number == number && strcmp(slot->names, names) == 0)
 			return true;
 	return false;
 }
 
-static bool add(pid_t pid, uint64_t start, const char *names, unsigned *slot)
+static bool add(pid_t pid, uint64_t start, const char *names, unsigned *number)
 {
-	struct slot *grown = realloc(slots, (count + 1) * sizeof *slots);
-	char *copy = strdup(names);
-	unsigned number = 0;
+	struct slot *slot = malloc(sizeof *slot + strlen(names) + 1);
 
-	if (grown != NULL)
-		slots = grown;
-	if (grown == NULL || copy == NULL) {
-		free(copy);
+	if (slot == NULL)
 		return false;
-	}
-	while (is_taken(number, names))
-		number++;
-	slots[count++] = (struct slot){pid, start, number, copy};
-	*slot = number;
+	slot->pid = pid;
+	slot->start = start;
+	strcpy(slot->names, names);
+	slot->number = 0;
+	while (is_taken(slot->number, names))
+		slot->number++;
+	*number = slot->number;
+	slot->next = slots;
+	slots = slot;
 	return true;
 }
 
 bool slots_take(pid_t pid, uint64_t start, const char *names, unsigned *slot)
 {
-	for (size_t i = 0; i < count; i++)
-		if (slots[i].pid == pid && slots[i].start == start) {
-			if (strcmp(slots[i].names, names) == 0) {
-				*slot = slots[i].number;
+	for (struct slot **link = &slots; *link != NULL; link = &(*link)->next)
+		if ((*link)->pid == pid && (*link)->start == start) {
+			if (strcmp((*link)->names, names) == 0) {
+				*slot = (*link)->number;
 				return true;
 			}
 			/* It has executed another program, or was moved to another group. */
-			drop(i);
+			drop(link);
 			break;
 		}
 	return add(pid, start, names, slot);
