@@ -308,10 +308,10 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * is that of a shrinker, which is asked to free all the same where memory is short.
  *
  * What the caches that ask have together is what count() says of each, and what
- * oomreclaim_headroom() says is left, less a 128th for the heap to work in (1 MiB below 128 MiB, a
- * 64th below 64 MiB). What other shrinkers have counts as left as well: all of it at a higher
- * priority, as with purgeable blocks, nothing at a lower, and at the same the part C / (C + c), c
- * being its cost and C the caches' mean. Each has a share of it, at first the same. By what the caches report as regret the shares move, so that
+ * oomreclaim_headroom() says is left, less a 128th for the heap to work in. What other shrinkers
+ * have counts as left as well: all of it at a higher priority, as with purgeable blocks, nothing at
+ * a lower, and at the same the part C / (C + c), c being its cost and C the caches' mean. Each has
+ * a share of it, at first the same. By what the caches report as regret the shares move, so that
  * memory flows to the cache where a byte more saves most: regret times cost (see struct
  * oomreclaim_shrinker: here what it takes to get a byte back, in the same unit for all) over the
  * target. That comes to rest where a byte saves as much everywhere. A share is a 32nd of an equal

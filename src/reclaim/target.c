@@ -21,21 +21,11 @@ __extension__ typedef __int128 sum;
 /* Regret that makes a step: this part of what there is. */
 #define STEP_REGRET_PART 256
 
-/* What is not given to the caches: the heap needs some room to work in, of a small pool a larger
-   part. */
+/* What is not given to the caches: the heap needs some room to work in. */
 #define MARGIN_PART 128
-#define MARGIN_BYTES_MIN ((size_t)1 << 20)
-#define MARGIN_PART_MAX 64
 
 /* More than a process can have, or than is missed in a step: the sums stay right. */
 #define BYTES_MAX ((uint64_t)1 << 44)
-
-static size_t margin(size_t pool)
-{
-	size_t least = min_size(MARGIN_BYTES_MIN, pool / MARGIN_PART_MAX);
-
-	return pool / MARGIN_PART > least ? pool / MARGIN_PART : least;
-}
 
 void target_add(struct target_pass *pass, struct target *target, unsigned cost)
 {
@@ -64,7 +54,7 @@ bool target_aim(struct target_pass *pass, size_t headroom_bytes, size_t excess_b
 
 	if (headroom_bytes != SIZE_MAX) {
 		pool -= min_size(pool, excess_bytes);
-		pool -= margin(pool);
+		pool -= pool / MARGIN_PART;
 	}
 	pass->pool_bytes = pool;
 	return pass->caches > 1 &&

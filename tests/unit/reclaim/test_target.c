@@ -152,7 +152,7 @@ static bool lru_use(struct lru *lru, int key, size_t entries, uint64_t *regret)
 
 #define GRAINS 60 /* that the pool is cut into */
 /* As many entries as targets give out in all: a size by hand leaves the heap room to work in, too. */
-#define FIXED (POOL / 64 * 63 / ENTRY_BYTES)
+#define FIXED (POOL / 128 * 127 / ENTRY_BYTES)
 
 /* What a request of the mix costs on average, in thousandths, with so many grains for one. */
 static double costs[CACHES][GRAINS + 1];
@@ -339,9 +339,9 @@ Test(target, one_alone_has_all_but_a_margin)
 	struct target one = {.size_bytes = 32000};
 
 	set(32000, 0, &one, 1);
-	cr_expect_eq(one.bytes, 63000);
+	cr_expect_eq(one.bytes, 63500);
 	set(0, 16000, &one, 1);
-	cr_expect_eq(one.bytes, 15750);
+	cr_expect_eq(one.bytes, 15875);
 	set(0, 99999, &one, 1);
 	cr_expect_eq(one.bytes, 0);
 	set(SIZE_MAX, 0, &one, 1);
@@ -354,8 +354,8 @@ Test(target, a_newcomer_gets_its_part)
 
 	set(0, 0, two, 1);
 	set(0, 0, two, 2);
-	cr_expect_eq(two[0].bytes, 31500);
-	cr_expect_eq(two[1].bytes, 31500);
+	cr_expect_eq(two[0].bytes, 31750);
+	cr_expect_eq(two[1].bytes, 31750);
 }
 
 Test(target, without_regret_nothing_moves)
@@ -364,11 +364,11 @@ Test(target, without_regret_nothing_moves)
 
 	for (int i = 0; i < 1000; i++)
 		set(0, 0, two, 2);
-	cr_expect_eq(two[0].bytes, 31500);
+	cr_expect_eq(two[0].bytes, 31750);
 	/* Nor by a single miss. */
 	two[1].regret_bytes = 200;
 	set(0, 0, two, 2);
-	cr_expect_eq(two[0].bytes, 31500);
+	cr_expect_eq(two[0].bytes, 31750);
 	cr_expect_eq(two[1].regret_bytes, 200, "it counts in the next step");
 }
 

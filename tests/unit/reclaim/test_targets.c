@@ -59,14 +59,14 @@ Test(targets, one_cache_may_have_what_is_left)
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	wait_for_thread();
 	/* 24 MiB are left beside it. */
-	wait_for_target(&cache, 56 * MIB - 56 * MIB / 64);
+	wait_for_target(&cache, 56 * MIB - 56 * MIB / 128);
 	cr_expect_eq(cache.scans, 0);
 	/* What is free in the heap is left as well, and what is above the limit is not. */
 	fake_heap_evictable = 8 * MIB;
-	wait_for_target(&cache, 64 * MIB - 64 * MIB / 64);
+	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
 	fake_heap_evictable = 0;
 	budget_set_limit(32 * MIB);
-	wait_for_target(&cache, 24 * MIB - 24 * MIB / 64);
+	wait_for_target(&cache, 24 * MIB - 24 * MIB / 128);
 	budget_set_limit(SIZE_MAX);
 	wait_for_target(&cache, SIZE_MAX);
 	cr_expect_eq(oomreclaim_unregister(cache.handle), 0);
@@ -82,11 +82,11 @@ Test(targets, a_limit_that_is_met_counts_at_once)
 	cr_assert(budget_charge(60 * MIB));
 	cache_add(&cache);
 	target(&cache);
-	wait_for_target(&cache, 44 * MIB - 44 * MIB / 64);
+	wait_for_target(&cache, 44 * MIB - 44 * MIB / 128);
 	cr_assert(budget_charge(4 * MIB));
 	cr_expect_eq(want(64 * KIB).claimed_bytes, 64 * KIB);
 	cr_expect_eq(cache.bytes, 40 * MIB - 64 * KIB);
-	cr_expect_eq(target(&cache), 40 * MIB - 64 * KIB - (40 * MIB - 64 * KIB) / 64);
+	cr_expect_eq(target(&cache), 40 * MIB - 64 * KIB - (40 * MIB - 64 * KIB) / 128);
 }
 
 static size_t count_or_stop(const struct oomreclaim_control *control, void *arg)
@@ -105,12 +105,12 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 
 	cr_assert(budget_charge(32 * MIB));
 	target(&cache);
-	wait_for_target(&cache, 63 * MIB);
+	wait_for_target(&cache, 63 * MIB + 512 * KIB);
 	atomic_store(&bytes, OOMRECLAIM_STOP);
 	do
 		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
 	while (stats.stops < 2);
-	cr_expect_eq(target(&cache), 63 * MIB);
+	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
 }
 
 Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
@@ -122,11 +122,11 @@ Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
 	cache_add(&other);
 	target(&liar);
 	target(&other);
-	wait_for_target(&liar, 31 * MIB + 512 * KIB);
-	wait_for_target(&other, 31 * MIB + 512 * KIB);
+	wait_for_target(&liar, 31 * MIB + 768 * KIB);
+	wait_for_target(&other, 31 * MIB + 768 * KIB);
 	liar.bytes = (size_t)1 << 50;
 	budget_set_limit(48 * MIB);
-	wait_for_target(&other, 24 * MIB - 24 * MIB / 64);
+	wait_for_target(&other, 24 * MIB - 24 * MIB / 128);
 }
 
 Test(targets, what_others_can_give_is_left_as_well)
@@ -137,19 +137,19 @@ Test(targets, what_others_can_give_is_left_as_well)
 	cr_assert(budget_charge(64 * MIB));
 	cache_add_with(&cache, 0, 3, 0);
 	target(&cache);
-	wait_for_target(&cache, 8 * MIB - 8 * MIB / 64);
+	wait_for_target(&cache, 8 * MIB - 8 * MIB / 128);
 	cache_add_with(&same, 0, 3, 0);
-	wait_for_target(&cache, 12 * MIB - 12 * MIB / 64);
+	wait_for_target(&cache, 12 * MIB - 12 * MIB / 128);
 	cache_add_with(&cheap, 0, 1, 0);
-	wait_for_target(&cache, 15 * MIB - 15 * MIB / 64);
+	wait_for_target(&cache, 15 * MIB - 15 * MIB / 128);
 	cache_add_with(&first, 1, OOMRECLAIM_COST_MAX, 0);
-	wait_for_target(&cache, 17 * MIB - 17 * MIB / 64);
+	wait_for_target(&cache, 17 * MIB - 17 * MIB / 128);
 	cache_add_with(&last, -1, 1, 0);
 	first.bytes = 4 * MIB;
-	wait_for_target(&cache, 19 * MIB - 19 * MIB / 64);
+	wait_for_target(&cache, 19 * MIB - 19 * MIB / 128);
 	cr_expect_eq(same.scans + cheap.scans + first.scans + last.scans, 0);
 	cr_expect_eq(oomreclaim_unregister(first.handle), 0);
-	wait_for_target(&cache, 15 * MIB - 15 * MIB / 64);
+	wait_for_target(&cache, 15 * MIB - 15 * MIB / 128);
 }
 
 Test(targets, two_share_and_regret_moves_it)
@@ -164,15 +164,15 @@ Test(targets, two_share_and_regret_moves_it)
 	cache_add(&other);
 	target(&a);
 	target(&b);
-	wait_for_target(&a, 31 * MIB + 512 * KIB);
-	wait_for_target(&b, 31 * MIB + 512 * KIB);
+	wait_for_target(&a, 31 * MIB + 768 * KIB);
+	wait_for_target(&b, 31 * MIB + 768 * KIB);
 	while (target(&a) < 40 * MIB) {
 		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
 		usleep(1000);
 	}
-	cr_expect_leq(target(&b), 23 * MIB);
+	cr_expect_leq(target(&b), 23 * MIB + 512 * KIB);
 	cr_assert_eq(oomreclaim_callback_stats(a.handle, &stats, sizeof stats), 0);
-	cr_expect_gt(stats.bytes_target, 31 * MIB + 512 * KIB);
+	cr_expect_gt(stats.bytes_target, 31 * MIB + 768 * KIB);
 	cr_expect_gt(stats.bytes_regretted, 0);
 	cr_expect_eq(stats.bytes_regretted % MIB, 0);
 	cr_assert_eq(oomreclaim_callback_stats(other.handle, &stats, sizeof stats), 0);
@@ -182,7 +182,7 @@ Test(targets, two_share_and_regret_moves_it)
 	/* The other has all of it once one is gone. */
 	handle = a.handle;
 	cr_expect_eq(oomreclaim_unregister(handle), 0);
-	wait_for_target(&b, 48 * MIB - 48 * MIB / 64);
+	wait_for_target(&b, 48 * MIB - 48 * MIB / 128);
 }
 
 /* As many callbacks as there are places for targets that are read without the lock: 64. */
@@ -200,17 +200,17 @@ Test(targets, of_two_that_have_one_place)
 	cache_add(&b);
 	cr_assert_eq(b.handle, a.handle + 64);
 	target(&b);
-	wait_for_target(&b, 31 * MIB + 512 * KIB);
+	wait_for_target(&b, 31 * MIB + 768 * KIB);
 	while (target(&a) < 40 * MIB) {
 		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
 		usleep(1000);
 	}
-	cr_expect_leq(target(&b), 23 * MIB);
+	cr_expect_leq(target(&b), 23 * MIB + 512 * KIB);
 	cr_assert_eq(oomreclaim_callback_stats(b.handle, &stats, sizeof stats), 0);
 	cr_expect_eq(target(&b), stats.bytes_target);
 	cr_expect_eq(oomreclaim_unregister(a.handle), 0);
 	cr_expect_eq(target(&a), SIZE_MAX);
-	wait_for_target(&b, 48 * MIB - 48 * MIB / 64);
+	wait_for_target(&b, 48 * MIB - 48 * MIB / 128);
 }
 
 static size_t leave(const struct oomreclaim_control *control, void *arg)
