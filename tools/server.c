@@ -17,7 +17,7 @@
 /* Prometheus gives up after ten seconds by default, too. */
 #define REQUEST_MS 10000
 #define ANSWER_MS 30000
-#define LINGER_MS 2000
+#define LINGER_MS 5000
 #define CONNECTIONS 32
 
 enum state { STATE_FREE, STATE_READING, STATE_WRITING, STATE_LINGERING };

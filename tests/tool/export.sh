@@ -16,7 +16,7 @@ refuses 2 'export: more is one word too many; .*' "$tool" export --listen 0 more
 for address in '' x 127.0.0.1 '[::1]' ::1 '[::1' ::1:80 127.0.0.1: :80 127.0.0.1:x 127.0.0.1:-1 127.0.0.1:65536 65536 -1 \
 	127.0.0.1:080808 1.2.3:80 256.0.0.1:80 '[127.0.0.1]:80' '[]:80' '[::1]80' localhost:80 '127.0.0.1:80 ' \
 	'[::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::::]:80'; do
-	expect 2 "$tool" export --listen "$address"
+	expect 2 timeout 20 "$tool" export --listen "$address"
 	grep -qF "export: --listen $address is none of ADDRESS:PORT, [ADDRESS]:PORT and PORT; see " "$tmp/err" ||
 		fail "$address: $(cat "$tmp/err")"
 done
@@ -70,12 +70,15 @@ slot_of()
 	client worker "$1" | sed -n 's/^slot \([0-9]*\), .*/\1/p'
 }
 [ "$(slot_of "$first"), $(slot_of "$second")" = '0, 1' ] || fail "slots: $(client print | grep info)"
-# The slot of one that has ended is the next one's; who stays keeps its own.
+# The slot of one that has ended is the next one's; who stays keeps its own. The next one gets a lower number, as
+# happens where numbers have begun anew.
 kill -9 "$first"
 wait "$first" 2>/dev/null || :
+echo 20 2>/dev/null >/proc/sys/kernel/ns_last_pid || :
 start "$tool" run --limit 48M --stats -- "$worker"
 third=$pid
 wait_for_worker "$third"
+[ "$third" -lt "$second" ] || echo "left out: numbers can't be chosen"
 sleep 1
 [ "$(slot_of "$third"), $(slot_of "$second")" = '0, 1' ] || fail "slots, then: $(client print | grep info)"
 # A restarted exporter goes by their age.
@@ -120,7 +123,7 @@ wait "$churn" 2>/dev/null || :
 # in_unit PATH LABELS: of a process in that group of systemd's hierarchy.
 in_unit()
 {
-	group=$systemd/oomreclaim-export.$$/$1
+	group=$systemd/oomreclaim-${tmp##*/}/$1
 	mkdir -p "$group"
 	# shellcheck disable=SC2016
 	start sh -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' sh "$group" "$tool" run --limit 48M --stats -- "$worker"
@@ -132,13 +135,13 @@ in_unit()
 	wait "$pid" 2>/dev/null || :
 }
 systemd=$(awk '$0 ~ / - cgroup / && $NF ~ /name=systemd/ { print $5; exit }' /proc/self/mountinfo)
-if [ -n "$systemd" ] && mkdir "$systemd/oomreclaim-export.$$" 2>/dev/null; then
+if [ -n "$systemd" ] && mkdir "$systemd/oomreclaim-${tmp##*/}" 2>/dev/null; then
 	in_unit system.slice/web@1.service 'slot 0, unit "web@1.service"'
 	in_unit user.slice/user@1000.service/app.slice/shop.service/inner 'slot 0, unit "shop.service"'
 	in_unit 'user.slice/odd"\name.scope' 'slot 0, unit "odd\"\\name.scope"'
 	# None, as the other two workers.
 	in_unit slices/.service 'slot 2, unit ""'
-	find "$systemd/oomreclaim-export.$$" -depth -type d -exec rmdir {} +
+	find "$systemd/oomreclaim-${tmp##*/}" -depth -type d -exec rmdir {} +
 else
 	echo "left out: systemd's hierarchy is not to be had"
 fi
