@@ -208,6 +208,8 @@ static void settle(tsdn_t *tsdn, pac_t *pac)
 void heap_ecache_dalloc(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,
                         edata_t *extent)
 {
+	/* What heap_join.c put back by itself may have left it, in another arena. */
+	is_oversize = false;
 	ecache_dalloc(tsdn, pac, ehooks, ecache, extent);
 	if (likely(!is_oversize))
 		return;
