@@ -284,6 +284,8 @@ Test(group, charges_while_it_goes_to_the_parent)
 	pthread_t threads[WORKERS];
 
 	group_set_max(parent, 250);
+	/* An arena that has no group yet is not counted, and has no page. */
+	group_charge_arena_to(ONE, parent);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_create(&threads[i], NULL, charge_and_uncharge, NULL);
 	for (unsigned i = 0; i < 200; i++) {
