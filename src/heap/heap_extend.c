@@ -66,10 +66,8 @@ static bool take_best(tsdn_t *tsdn, size_t needed, struct heap_extension *extens
 
 	malloc_mutex_lock(tsdn, &dirty->mtx);
 	best = find_best(dirty, needed, extension);
-	if (best != NULL) {
-		heap_eset_remove(dirty, &dirty->eset, best);
-		emap_update_edata_state(tsdn, extension->pac->emap, best, extent_state_active);
-	}
+	if (best != NULL)
+		take_out(tsdn, extension->pac, dirty, best);
 	malloc_mutex_unlock(tsdn, &dirty->mtx);
 	extension->extent = best;
 	return best != NULL;

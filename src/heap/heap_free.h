@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where an arena keeps what is free: for heap_compact.c and heap_evict.c. */
+/* Where an arena keeps what is free, and how that is taken out. */
 #ifndef OOM_HEAP_FREE_H
 #define OOM_HEAP_FREE_H
 
@@ -37,6 +37,16 @@ static inline size_t heap_sum(tsdn_t *tsdn, size_t (*bytes_of)(pac_t *pac))
 		bytes += pac != NULL ? bytes_of(pac) : 0;
 	}
 	return bytes;
+}
+
+/* How many size classes of pages a list of free extents has: eset.c keeps that to itself. */
+#define ESET_NPSIZES (SC_NPSIZES + 1)
+
+/* With the list's lock held: from now on the extent is the calling thread's alone. */
+static inline void take_out(tsdn_t *tsdn, pac_t *pac, ecache_t *list, edata_t *extent)
+{
+	heap_eset_remove(list, &list->eset, extent);
+	emap_update_edata_state(tsdn, pac->emap, extent, extent_state_active);
 }
 
 /* The size class of the request's block; SIZE_MAX where there is none for it. */

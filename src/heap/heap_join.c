@@ -26,9 +26,6 @@
 /* So many extents to each side. */
 #define SIDE 3
 
-/* As eset.c has it. */
-#define ESET_NPSIZES (SC_NPSIZES + 1)
-
 /* Of the size classes below *class the first extent of the largest, if that is a good part of
    size. */
 static edata_t *take_below(tsdn_t *tsdn, pac_t *pac, size_t size, pszind_t *class)
@@ -45,8 +42,7 @@ static edata_t *take_below(tsdn_t *tsdn, pac_t *pac, size_t size, pszind_t *clas
 	    (edata_size_get(extent) >= size || edata_size_get(extent) < size / JOINED_PART))
 		extent = NULL;
 	if (extent != NULL) {
-		heap_eset_remove(dirty, &dirty->eset, extent);
-		emap_update_edata_state(tsdn, pac->emap, extent, extent_state_active);
+		take_out(tsdn, pac, dirty, extent);
 		*class = (pszind_t)found;
 	}
 	malloc_mutex_unlock(tsdn, &dirty->mtx);
@@ -71,10 +67,8 @@ static edata_t *take_neighbour(tsdn_t *tsdn, pac_t *pac, ecache_t *list, edata_t
 	malloc_mutex_lock(tsdn, &list->mtx);
 	neighbour = emap_try_acquire_edata_neighbor(tsdn, pac->emap, extent, EXTENT_PAI_PAC,
 	                                            list->state, is_behind);
-	if (neighbour != NULL) {
-		heap_eset_remove(list, &list->eset, neighbour);
-		emap_update_edata_state(tsdn, pac->emap, neighbour, extent_state_active);
-	}
+	if (neighbour != NULL)
+		take_out(tsdn, pac, list, neighbour);
 	malloc_mutex_unlock(tsdn, &list->mtx);
 	return neighbour;
 }
@@ -130,7 +124,7 @@ static bool trim(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, struct run *run, si
 	return true;
 }
 
-/* Bytes of a run whose pages are new, from the piece `from` on. */
+/* The bytes of the retained pieces, which have new pages: of a run, from the piece `from` on. */
 static size_t new_bytes(const struct run *run, int from)
 {
 	size_t bytes = 0;

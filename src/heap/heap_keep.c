@@ -25,9 +25,6 @@
 /* Kept pages count as used, for the limit and for the watermark: so much of what is left. */
 #define ROOM_PART 8
 
-/* As eset.c has it. */
-#define ESET_NPSIZES (SC_NPSIZES + 1)
-
 /* Of each arena, struct keep in pieces. All orders are relaxed: a guess, and an update that another
    thread overwrites makes it a worse one. */
 static struct {
@@ -96,17 +93,11 @@ static bool is_learning(pac_t *pac)
 	       ehooks_are_default(pac_ehooks_get(pac));
 }
 
-/* Of one arena, and of all together. */
 static size_t in_use_in(pac_t *pac)
 {
 	arena_t *arena = arena_get(TSDN_NULL, ecache_ind_get(&pac->ecache_dirty), false);
 
 	return atomic_load_zu(&arena->pa_shard.nactive, ATOMIC_RELAXED) << LG_PAGE;
-}
-
-static size_t in_use_bytes(tsdn_t *tsdn)
-{
-	return heap_sum(tsdn, in_use_in);
 }
 
 /* The smallest class that has only extents of so many bytes, and such as jemalloc gives back at
@@ -133,11 +124,13 @@ static size_t free_bytes(pac_t *pac)
 	return bytes;
 }
 
-static struct keep get_aged(tsdn_t *tsdn, pac_t *pac)
+/* in_use: of all arenas together, by now. */
+static struct keep get_aged(tsdn_t *tsdn, pac_t *pac, size_t *in_use)
 {
 	struct keep keep = get(ecache_ind_get(&pac->ecache_dirty));
 
-	keep_age(&keep, now_ms(), in_use_bytes(tsdn), free_bytes(pac));
+	*in_use = heap_sum(tsdn, in_use_in);
+	keep_age(&keep, now_ms(), *in_use, free_bytes(pac));
 	return keep;
 }
 
@@ -147,18 +140,16 @@ static size_t room_bytes(void)
 
 	budget_watermarks(&high, &low);
 	high = high > charged ? high - charged : 0;
-	return high < room ? high : room;
+	return min_size(high, room);
 }
 
-/* With `taken` bytes more in use than are now. */
-static size_t allowed_bytes(tsdn_t *tsdn, const struct keep *keep, pac_t *pac, size_t taken)
+static size_t allowed_bytes(tsdn_t *tsdn, const struct keep *keep, pac_t *pac, size_t in_use)
 {
 	size_t own = free_bytes(pac), all = heap_sum(tsdn, evictable_in), room;
-	size_t allowed = keep_allowed(keep, add_saturated(in_use_bytes(tsdn), taken),
-	                              all > own ? all - own : 0);
+	size_t allowed = keep_allowed(keep, in_use, all > own ? all - own : 0);
 
 	room = allowed > 0 ? room_bytes() / ROOM_PART : 0;
-	return allowed < room ? allowed : room;
+	return min_size(allowed, room);
 }
 
 /* extent.c asks, with the list's lock held, whether an extent that is large enough is given back
@@ -185,8 +176,7 @@ static edata_t *take_oversize(tsdn_t *tsdn, pac_t *pac, size_t excess)
 		class = fb_fls(dirty->eset.bitmap, ESET_NPSIZES, ESET_NPSIZES - 1);
 	if (class >= (ssize_t)class_of(pac, 0)) {
 		extent = edata_heap_first(&dirty->eset.bins[class].heap);
-		heap_eset_remove(dirty, &dirty->eset, extent);
-		emap_update_edata_state(tsdn, pac->emap, extent, extent_state_active);
+		take_out(tsdn, pac, dirty, extent);
 	}
 	malloc_mutex_unlock(tsdn, &dirty->mtx);
 	return extent;
@@ -195,8 +185,9 @@ static edata_t *take_oversize(tsdn_t *tsdn, pac_t *pac, size_t excess)
 static void settle(tsdn_t *tsdn, pac_t *pac)
 {
 	unsigned arena = ecache_ind_get(&pac->ecache_dirty);
-	struct keep keep = get_aged(tsdn, pac);
-	size_t allowed = allowed_bytes(tsdn, &keep, pac, 0), bytes;
+	size_t in_use, bytes;
+	struct keep keep = get_aged(tsdn, pac, &in_use);
+	size_t allowed = allowed_bytes(tsdn, &keep, pac, in_use);
 	edata_t *extent;
 
 	while ((bytes = free_bytes(pac)) > allowed &&
@@ -223,13 +214,13 @@ edata_t *heap_ecache_evict(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t 
 {
 	unsigned arena = ecache_ind_get(ecache);
 	struct keep keep;
-	size_t allowed;
+	size_t in_use, allowed;
 	edata_t *extent;
 
 	if (is_told || !arena_is_huge(arena) || ecache != &pac->ecache_dirty || !is_learning(pac))
 		return ecache_evict(tsdn, pac, ehooks, ecache, npages_min);
-	keep = get_aged(tsdn, pac);
-	allowed = allowed_bytes(tsdn, &keep, pac, 0) >> LG_PAGE;
+	keep = get_aged(tsdn, pac, &in_use);
+	allowed = allowed_bytes(tsdn, &keep, pac, in_use) >> LG_PAGE;
 	extent = ecache_evict(tsdn, pac, ehooks, ecache,
 	                      allowed > npages_min ? allowed : npages_min);
 	if (extent != NULL)
@@ -238,11 +229,11 @@ edata_t *heap_ecache_evict(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t 
 	return extent;
 }
 
-/* What is kept makes room for what is taken. */
-static void make_room(tsdn_t *tsdn, pac_t *pac, struct keep *keep, size_t taken)
+/* What is kept makes room for what is taken: in_use is with that. */
+static void make_room(tsdn_t *tsdn, pac_t *pac, struct keep *keep, size_t in_use)
 {
 	ecache_t *dirty = &pac->ecache_dirty;
-	size_t allowed = allowed_bytes(tsdn, keep, pac, taken);
+	size_t allowed = allowed_bytes(tsdn, keep, pac, in_use);
 	edata_t *extent;
 
 	while ((extent = ecache_evict(tsdn, pac, pac_ehooks_get(pac), dirty, allowed >> LG_PAGE)) !=
@@ -254,16 +245,16 @@ void heap_keep_took(tsdn_t *tsdn, pac_t *pac, size_t bytes, size_t size)
 {
 	unsigned arena = ecache_ind_get(&pac->ecache_dirty);
 	struct keep keep;
-	size_t before;
+	size_t in_use, before;
 
 	if ((load(&keeps[arena].kept) | load(&keeps[arena].unclaimed)) == 0 || !is_learning(pac))
 		return;
-	keep = get_aged(tsdn, pac);
+	keep = get_aged(tsdn, pac, &in_use);
 	before = keep.unclaimed;
 	keep_took(&keep, bytes);
 	atomic_fetch_add_explicit(&refault_bytes, before - keep.unclaimed, memory_order_relaxed);
 	if (arena_is_huge(arena))
-		make_room(tsdn, pac, &keep, size);
+		make_room(tsdn, pac, &keep, add_saturated(in_use, size));
 	put(arena, &keep);
 }
 

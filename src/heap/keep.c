@@ -10,11 +10,6 @@
    with more, the program would be much larger than it has to be. */
 #define PEAK_PART 8
 
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
 static uint64_t epochs_since(const struct keep *keep, uint64_t now_ms)
 {
 	return now_ms > keep->at_ms ? (now_ms - keep->at_ms) / KEEP_EPOCH_MS : 0;
@@ -26,8 +21,8 @@ static void forget(struct keep *keep, uint64_t epochs, size_t in_use)
 	size_t above = keep->peak - in_use;
 
 	keep->unclaimed = 0;
-	keep->kept = smaller(keep->kept, keep->high);
-	keep->kept -= smaller(keep->kept, keep->low / 2);
+	keep->kept = min_size(keep->kept, keep->high);
+	keep->kept -= min_size(keep->kept, keep->low / 2);
 	keep->kept = epochs <= 32 ? keep->kept >> (epochs - 1) : 0;
 	for (uint64_t i = 0; i < epochs && above > 0; i++)
 		above -= above / PEAK_STEP + (above < PEAK_STEP);
@@ -58,10 +53,10 @@ void keep_gave(struct keep *keep, size_t bytes)
 
 void keep_took(struct keep *keep, size_t bytes)
 {
-	size_t again = smaller(bytes, keep->unclaimed);
+	size_t again = min_size(bytes, keep->unclaimed);
 
 	keep->unclaimed -= again;
-	keep->kept = smaller(add_saturated(keep->kept, again), keep->peak);
+	keep->kept = min_size(add_saturated(keep->kept, again), keep->peak);
 }
 
 size_t keep_allowed(const struct keep *keep, size_t in_use, size_t other)
@@ -70,5 +65,5 @@ size_t keep_allowed(const struct keep *keep, size_t in_use, size_t other)
 	size_t most = add_saturated(peak, peak / PEAK_PART), taken = add_saturated(in_use, other);
 
 	/* No more than is in use: a program that frees nearly all it has keeps nearly none of it. */
-	return smaller(keep->kept, smaller(most > taken ? most - taken : 0, in_use));
+	return min_size(keep->kept, min_size(most > taken ? most - taken : 0, in_use));
 }
