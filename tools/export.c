@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "exported.h"
 #include "server.h"
@@ -39,16 +38,13 @@ static const char web[] =
 
 static void refresh(struct view *view)
 {
-	struct timespec now;
-	int64_t ms;
+	int64_t now_ms = tool_now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-	if (view->text != NULL && ms - view->made_ms < FRESH_MS)
+	if (view->text != NULL && now_ms - view->made_ms < FRESH_MS)
 		return;
 	free(view->text);
 	view->text = view->make(&view->bytes);
-	view->made_ms = ms;
+	view->made_ms = now_ms;
 }
 
 static void put(struct http_answer *answer, const char *type, const char *text, size_t bytes)

@@ -15,13 +15,13 @@
 #include "unit.h"
 #include "view.h"
 
-#define LEVELS_MAX 100
 #define EVENTS_SHOWN 20
 
 struct process {
 	pid_t pid;
 	uint64_t start;
-	char *names;  /* command, unit and cgroup */
+	/* The command is what ps has: arguments may be secret, and differ. */
+	char command[PAGE_COMM_MAX], unit[UNIT_BYTES], cgroup[CGROUP_BYTES];
 	char *labels; /* these and the slot */
 	struct stats_page page;
 };
@@ -29,43 +29,44 @@ struct process {
 static struct process *processes;
 static size_t count;
 
-/* command="...",unit="...",cgroup="...". The command is what ps has: arguments may be secret, and
-   differ. */
-static char *names_of(pid_t pid)
+/* command="...",unit="...",cgroup="...". */
+static char *names_of(const struct process *process)
 {
-	char command[PAGE_COMM_MAX], unit[UNIT_BYTES], cgroup[CGROUP_BYTES], *names = NULL;
+	char *names = NULL;
 	size_t bytes;
 	FILE *to = open_memstream(&names, &bytes);
 
 	if (to == NULL)
 		return NULL;
-	page_comm(pid, command);
-	unit_of(pid, unit, cgroup);
 	fputs("command=", to);
-	tool_quote(to, command);
+	tool_quote(to, process->command);
 	fputs(",unit=", to);
-	tool_quote(to, unit);
+	tool_quote(to, process->unit);
 	fputs(",cgroup=", to);
-	tool_quote(to, cgroup);
+	tool_quote(to, process->cgroup);
 	fclose(to);
 	return names;
 }
 
 static void keep(pid_t pid, const struct stats_page *page, void *arg)
 {
-	struct process *grown = realloc(processes, (count + 1) * sizeof *processes);
+	struct process *grown = realloc(processes, (count + 1) * sizeof *processes), *process;
 
 	(void)arg;
 	if (grown == NULL)
 		return;
 	processes = grown;
+	process = &processes[count];
 	/* One that has just ended has no time of its start any more. */
-	processes[count].start = slots_start(pid);
-	if (processes[count].start == 0 || (processes[count].names = names_of(pid)) == NULL)
+	process->start = slots_start(pid);
+	if (process->start == 0)
 		return;
-	processes[count].pid = pid;
-	processes[count].labels = NULL;
-	processes[count++].page = *page;
+	process->pid = pid;
+	page_comm(pid, process->command);
+	unit_of(pid, process->unit, process->cgroup);
+	process->labels = NULL;
+	process->page = *page;
+	count++;
 }
 
 /* An exporter that is started anew gives the same slots as far as it can. */
@@ -80,11 +81,13 @@ static int by_start(const void *a, const void *b)
 
 static void label(struct process *process)
 {
+	char *names = names_of(process);
 	unsigned slot;
 
-	if (slots_take(process->pid, process->start, process->names, &slot) &&
-	    asprintf(&process->labels, "%s,slot=\"%u\"", process->names, slot) < 0)
+	if (names != NULL && slots_take(process->pid, process->start, names, &slot) &&
+	    asprintf(&process->labels, "%s,slot=\"%u\"", names, slot) < 0)
 		process->labels = NULL;
+	free(names);
 }
 
 static void put_info(FILE *to)
@@ -123,24 +126,13 @@ static void put_metrics(FILE *to)
 
 /* ---- For the page ---- */
 
-static const struct process *find(pid_t pid)
+static bool is_shown(pid_t pid, const void *arg)
 {
+	(void)arg;
 	for (size_t i = 0; i < count; i++)
 		if (processes[i].pid == pid)
-			return &processes[i];
-	return NULL;
-}
-
-/* The nearest process above it that is shown too; 0 where there is none. Processes come and go
-   meanwhile: a way that is longer leads in a circle. */
-static pid_t parent_of(pid_t pid)
-{
-	for (unsigned level = 0; level < LEVELS_MAX && pid > 1; level++) {
-		pid = page_parent(pid);
-		if (find(pid) != NULL)
-			return pid;
-	}
-	return 0;
+			return true;
+	return false;
 }
 
 static void put_text(FILE *to, const char *name, const char *text)
@@ -173,16 +165,14 @@ static void put_events(FILE *to, const struct stats_page *page)
 
 static void put_object(FILE *to, const struct process *process)
 {
-	char command[PAGE_COMM_MAX], unit[UNIT_BYTES], cgroup[CGROUP_BYTES];
 	const struct oomreclaim_stats *stats = &process->page.stats;
 
-	page_comm(process->pid, command);
-	unit_of(process->pid, unit, cgroup);
-	fprintf(to, "{\"pid\": %d, \"parent\": %d", process->pid, parent_of(process->pid));
+	fprintf(to, "{\"pid\": %d, \"parent\": %d", process->pid,
+	        page_ancestor(process->pid, is_shown, NULL));
 	put_number(to, "start", process->start);
-	put_text(to, "command", command);
-	put_text(to, "unit", unit);
-	put_text(to, "cgroup", cgroup);
+	put_text(to, "command", process->command);
+	put_text(to, "unit", process->unit);
+	put_text(to, "cgroup", process->cgroup);
 	put_number(to, "charged", stats->charged);
 	put_number(to, "limit", stats->limit);
 	put_number(to, "seconds_to_limit", view_left_s(&process->page));
@@ -208,10 +198,8 @@ static void put_json(FILE *to)
 
 static void forget(void)
 {
-	for (size_t i = 0; i < count; i++) {
-		free(processes[i].names);
+	for (size_t i = 0; i < count; i++)
 		free(processes[i].labels);
-	}
 	free(processes);
 	processes = NULL;
 	count = 0;

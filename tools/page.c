@@ -124,7 +124,8 @@ const char *page_stat(const char *task, char *text, size_t bytes)
 	return strrchr(text, ')');
 }
 
-pid_t page_parent(pid_t pid)
+/* 0 where that is not known. */
+static pid_t parent_of(pid_t pid)
 {
 	char task[64], text[256];
 	const char *state;
@@ -132,6 +133,16 @@ pid_t page_parent(pid_t pid)
 	snprintf(task, sizeof task, "/proc/%d", pid);
 	state = page_stat(task, text, sizeof text);
 	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
+}
+
+pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), const void *arg)
+{
+	for (unsigned level = 0; level < PAGE_LEVELS_MAX && pid > 1; level++) {
+		pid = parent_of(pid);
+		if (is_shown(pid, arg))
+			return pid;
+	}
+	return 0;
 }
 
 /* True for a zombie. Its directory of descriptors is empty, and root's. */

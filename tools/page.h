@@ -50,8 +50,10 @@ bool page_has_own_table(const char *task);
    file can't be read. */
 const char *page_stat(const char *task, char *text, size_t bytes);
 
-/* 0 where that is not known. */
-pid_t page_parent(pid_t pid);
+/* The nearest process above it that is shown; 0 where there is none. Processes come and go
+   meanwhile: a way that is longer than there are levels leads in a circle. */
+#define PAGE_LEVELS_MAX 100
+pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), const void *arg);
 
 /* What a process has written: no number leads out of the page, and no text is more than one. */
 void page_sanitize(struct stats_page *page);

@@ -12,10 +12,10 @@ bool screen_watch(const struct watch *watch, const volatile sig_atomic_t *is_end
 
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "screen_parts.h"
+#include "tool.h"
 
 static enum page_error draw(struct screen *screen)
 {
@@ -33,20 +33,12 @@ static enum page_error draw(struct screen *screen)
 	return error;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Until the next frame is due, or *is_ended; keys are shown at once. True when it is to end. */
 static bool wait_for_keys(struct screen *screen, const volatile sig_atomic_t *is_ended)
 {
-	int64_t due = now_ms() + screen->watch->delay_ms, left;
+	int64_t due = tool_now_ms() + screen->watch->delay_ms, left;
 
-	while (!*is_ended && (left = due - now_ms()) > 0) {
+	while (!*is_ended && (left = due - tool_now_ms()) > 0) {
 		struct pollfd in = {.fd = screen->has_keys ? STDIN_FILENO : -1, .events = POLLIN};
 		bool is_new = false;
 		int key;

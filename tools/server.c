@@ -36,14 +36,6 @@ static struct connection {
 static volatile sig_atomic_t is_ended;
 static server_answer *answer_to;
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void end(int signal)
 {
 	(void)signal;
@@ -61,7 +53,7 @@ static void drop(struct connection *connection)
 static void become(struct connection *connection, enum state state, int64_t for_ms)
 {
 	connection->state = state;
-	connection->until_ms = now_ms() + for_ms;
+	connection->until_ms = tool_now_ms() + for_ms;
 }
 
 static void begin_answer(struct connection *connection, const struct http_answer *answer,
@@ -222,7 +214,7 @@ static int64_t wait_for(struct pollfd fds[CONNECTIONS])
 static void look(int listener, const sigset_t *mask)
 {
 	struct pollfd fds[CONNECTIONS + 1] = {[CONNECTIONS] = {.fd = listener, .events = POLLIN}};
-	int64_t until = wait_for(fds), left = until == INT64_MAX ? 0 : until - now_ms();
+	int64_t until = wait_for(fds), left = until == INT64_MAX ? 0 : until - tool_now_ms();
 	struct timespec wait = {0};
 
 	if (left > 0) {
@@ -236,7 +228,7 @@ static void look(int listener, const sigset_t *mask)
 
 		if (fds[i].revents != 0)
 			step(one);
-		if (one->state != STATE_FREE && now_ms() >= one->until_ms)
+		if (one->state != STATE_FREE && tool_now_ms() >= one->until_ms)
 			drop(one);
 	}
 	if (fds[CONNECTIONS].revents != 0)

@@ -15,7 +15,6 @@
 #include "view.h"
 
 #define COMMAND_LEAST 14
-#define LEVELS_MAX 100
 
 /* In the order in which they are left out where it is narrow, the last first; 0 never is. */
 static const struct {
@@ -238,19 +237,16 @@ static size_t find(const struct table *table, pid_t pid)
 	return i < table->count ? i : SIZE_MAX;
 }
 
-/* The nearest process above it that is a row too. Processes come and go meanwhile: a way that is
-   longer than there are levels leads in a circle. */
+static bool is_row(pid_t pid, const void *table)
+{
+	return find(table, pid) != SIZE_MAX;
+}
+
 static void find_parents(struct table *table)
 {
 	for (size_t i = 0; i < table->count; i++) {
-		pid_t above = table->rows[i].pid;
-		size_t found = SIZE_MAX;
+		size_t found = find(table, page_ancestor(table->rows[i].pid, is_row, table));
 
-		for (unsigned level = 0; level < LEVELS_MAX && found == SIZE_MAX && above > 1;
-		     level++) {
-			above = page_parent(above);
-			found = find(table, above);
-		}
 		table->rows[i].parent = found == i ? SIZE_MAX : found;
 	}
 }
@@ -260,7 +256,7 @@ static void add_up(struct table *table)
 	for (size_t i = 0; i < table->count; i++) {
 		size_t at = i;
 
-		for (unsigned level = 0; at != SIZE_MAX && level < LEVELS_MAX; level++) {
+		for (unsigned level = 0; at != SIZE_MAX && level < PAGE_LEVELS_MAX; level++) {
 			table->rows[at].tree_charged += table->rows[i].stats.charged;
 			at = table->rows[at].parent;
 		}
@@ -281,7 +277,7 @@ static size_t place(const struct table *table, struct row *placed)
 {
 	struct {
 		size_t parent, from;
-	} level[LEVELS_MAX] = {{SIZE_MAX, 0}};
+	} level[PAGE_LEVELS_MAX] = {{SIZE_MAX, 0}};
 	size_t count = 0, row;
 	unsigned depth = 0;
 
@@ -296,7 +292,7 @@ static size_t place(const struct table *table, struct row *placed)
 		placed[count] = table->rows[row];
 		placed[count++].depth = depth;
 		level[depth].from = row + 1;
-		if (depth + 1 < LEVELS_MAX) {
+		if (depth + 1 < PAGE_LEVELS_MAX) {
 			level[++depth].parent = row;
 			level[depth].from = 0;
 		}

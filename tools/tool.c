@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void say(const char *format, va_list args)
 {
@@ -161,6 +162,14 @@ void tool_quote(FILE *to, const char *text)
 void tool_put_quoted(const char *text)
 {
 	tool_quote(stdout, text);
+}
+
+int64_t tool_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 int tool_flush(void)

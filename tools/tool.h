@@ -61,6 +61,9 @@ void tool_clean(char *text);
 void tool_quote(FILE *to, const char *text);
 void tool_put_quoted(const char *text);
 
+/* By a clock that nobody sets. */
+int64_t tool_now_ms(void);
+
 /* What has been printed has to have arrived: the exit status. */
 int tool_flush(void);
 
