@@ -23,8 +23,8 @@ void background_init(void);
    heap's figures: where the heap itself has called out, it does nothing. */
 void background_start(void);
 
-/* Called on the slow paths of malloc, where the call holds no lock: budget_charge() wants the thread where
-   it can't be started. */
+/* Called on the slow paths of malloc, where the call holds no lock: budget_charge() wants the thread
+   where it can't be started. */
 static inline void background_start_if_wanted(void)
 {
 	if (unlikely(atomic_load_explicit(&background_is_wanted, memory_order_relaxed)))
