@@ -101,7 +101,7 @@ void room_look(void)
 	if (registry_has_caches()) {
 		/* First of all: what is free now was not free then, or it is counted twice. */
 		reclaim_count_caches();
-		reclaim_aim_caches(true);
+		reclaim_aim_caches(false);
 	}
 	bytes = headroom_below(&nearest, heap_ops.evictable());
 	if (room_has_come(&state, rounds_so_far(), bytes, nearest.ceiling, now_ns()))

@@ -16,7 +16,7 @@ static size_t excess_of(const struct headroom *nearest, size_t free_bytes)
 }
 
 /* A call of its own: its frame is not under that of a callback. */
-OOM_NOINLINE void reclaim_aim_caches(bool may_step)
+OOM_NOINLINE void reclaim_aim_caches(bool is_round)
 {
 	struct headroom nearest;
 	size_t free_bytes;
@@ -26,5 +26,5 @@ OOM_NOINLINE void reclaim_aim_caches(bool may_step)
 	headroom_nearest(&nearest, true);
 	free_bytes = heap_ops.evictable();
 	registry_set_targets(headroom_below(&nearest, free_bytes), excess_of(&nearest, free_bytes),
-	                     may_step);
+	                     is_round);
 }

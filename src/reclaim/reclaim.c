@@ -262,6 +262,8 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		memset(progress, 0, sizeof *progress);
 		if (try_join(round, request, progress, true))
 			return;
+		if (request->in_group == 0)
+			registry_begin_round();
 		end = run_callbacks(request, progress, visit_all);
 		if (end == WALK_ABANDONED) {
 			memset(progress, 0, sizeof *progress);
@@ -276,7 +278,7 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 		if (request->in_group != 0)
 			group_count_reclaimed(request->in_group, progress->claimed_bytes);
 		else
-			reclaim_aim_caches(false);
+			reclaim_aim_caches(true);
 		/* Nothing: but not everybody was asked. A callback that was left out is busy in the
 		   background; if nothing comes of that either, it can be asked by now. */
 		if (end != WALK_HAS_SKIPPED || progress->claimed_bytes > 0 ||

@@ -51,9 +51,9 @@ void reclaim_count_caches(void);
 
 /* Sets the targets of caches anew, by their sizes as counted last and by what is left. Done at the end
    of each round as well: it is a limit that was met, and the targets let the caches grow beyond it.
-   The heap's own records grow with the caches, by as much as nobody knew before. may_step: by what
-   they regret the caches' shares move, too; at the end of a round they do not. */
-void reclaim_aim_caches(bool may_step);
+   The heap's own records grow with the caches, by as much as nobody knew before. is_round: as
+   registry_set_targets() has it. */
+void reclaim_aim_caches(bool is_round);
 
 /* True on the thread that runs the callbacks, at any depth. */
 bool reclaim_is_caller(void);

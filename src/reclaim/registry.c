@@ -13,7 +13,7 @@
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
-struct registry registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY)};
+struct registry registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY), .round = 1};
 
 struct registry_entry **registry_find(oomreclaim_handle handle)
 {
@@ -226,12 +226,14 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 		stats->bytes_counted = outcome->claimed_bytes;
 		if (!outcome->is_stop) {
 			call->entry->target.size_bytes = outcome->claimed_bytes;
-			call->entry->target.is_counted = true;
+			call->entry->target.counted_in = registry.round;
 		}
 		return;
 	}
+	/* What it claims and the heap did not see may be no truth: too large a size does no harm. */
 	call->entry->target.size_bytes -=
-		min_size(call->entry->target.size_bytes, outcome->claimed_bytes);
+		min_size(call->entry->target.size_bytes,
+	                 min_size(outcome->claimed_bytes, outcome->measured_bytes));
 	stats->calls++;
 	stats->bytes_claimed += outcome->claimed_bytes;
 	stats->bytes_measured += outcome->measured_bytes;
@@ -274,6 +276,13 @@ void registry_end_walk(struct registry_call *call)
 	call->entry = NULL;
 	lock_release(&registry.lock);
 	release_gone(gone);
+}
+
+void registry_begin_round(void)
+{
+	lock_take(&registry.lock);
+	registry.round++;
+	lock_release(&registry.lock);
 }
 
 void registry_regroup(unsigned from, unsigned to)

@@ -130,8 +130,12 @@ bool registry_regret(oomreclaim_handle handle, size_t bytes);
 bool registry_has_caches(void);
 
 /* Sets all targets anew, given what is left beyond the caches' sizes, as they were counted last, or
-   is missing. may_step: their shares may move. */
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool may_step);
+   is missing. is_round: at the end of a round, where their shares do not move, and where nothing is
+   set unless the round has counted all of them. */
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool is_round);
+
+/* A round of the process's begins: what is counted from now on is counted in that round. */
+void registry_begin_round(void);
 
 void registry_fork_lock(void);
 void registry_fork_unlock(void);

@@ -71,7 +71,7 @@ static struct registry_entry *find_cache(oomreclaim_handle handle)
 		return NULL;
 	if (!entry->target.is_used) {
 		entry->target.is_used = true;
-		entry->target.is_counted = false;
+		entry->target.counted_in = 0;
 		entry->target.bytes = SIZE_MAX;
 		publish(entry);
 		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
@@ -112,7 +112,7 @@ bool registry_regret(oomreclaim_handle handle, size_t bytes)
 static struct registry_entry *next_cache(struct registry_entry *entry)
 {
 	while (entry != NULL &&
-	       (entry->is_dead || !entry->target.is_used || !entry->target.is_counted))
+	       (entry->is_dead || !entry->target.is_used || entry->target.counted_in == 0))
 		entry = entry->next;
 	return entry;
 }
@@ -165,14 +165,29 @@ static void add_all(struct target_pass *pass)
 	pass->pool_bytes = min_size(pass->pool_bytes, budget_charged());
 }
 
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool may_step)
+/* A round need not have asked all, and a cache may have grown by any size since it was counted: by
+   the size of then it would be told to evict what it has. */
+static bool are_sizes_new(void)
+{
+	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next)
+		if (!entry->is_dead && entry->target.is_used &&
+		    entry->target.counted_in != registry.round)
+			return false;
+	return true;
+}
+
+void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool is_round)
 {
 	struct target_pass pass = {.caches = 0};
 	struct registry_entry *entry;
 
 	lock_take(&registry.lock);
+	if (is_round && !are_sizes_new()) {
+		lock_release(&registry.lock);
+		return;
+	}
 	add_all(&pass);
-	if (target_aim(&pass, headroom_bytes, excess_bytes) && may_step)
+	if (target_aim(&pass, headroom_bytes, excess_bytes) && !is_round)
 		make_step(&pass);
 	FOR_EACH_CACHE(entry)
 	{

@@ -37,6 +37,7 @@ struct registry_entry {
 struct registry {
 	struct lock lock;
 	struct registry_entry *first;
+	uint64_t round; /* the number of the latest, from 1 on */
 	/* Written under the lock, and read without: that may be where the heap's own locks are
 	   held. Relaxed: an entry is looked for under the lock. */
 	_Atomic oomreclaim_handle newest;

@@ -24,8 +24,8 @@
 /* What the registry keeps of a cache, guarded by its lock. */
 struct target {
 	bool is_used;          /* somebody has asked for it, or reported regret */
-	bool is_counted;       /* since then */
 	size_t size_bytes;     /* as counted last */
+	uint64_t counted_in;   /* the round in which that was; 0: not since is_used */
 	uint64_t regret_bytes; /* since the last step */
 	uint64_t rate;         /* of regret in a step, smoothed, in sixteenths of a byte */
 	uint64_t share;        /* 0: none yet */

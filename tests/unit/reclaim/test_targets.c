@@ -89,6 +89,59 @@ Test(targets, a_limit_that_is_met_counts_at_once)
 	cr_expect_eq(target(&cache), 40 * MIB - 64 * KIB - (40 * MIB - 64 * KIB) / 128);
 }
 
+static size_t give_a_mib(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	fake_heap_freed(MIB);
+	return MIB;
+}
+
+/* The round ends before the cache is counted, which has grown since oomreclaimd has looked. */
+Test(targets, a_round_that_did_not_count_sets_none)
+{
+	struct cache cache = {.bytes = 8 * MIB};
+
+	cr_assert(budget_charge(8 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
+	cache.bytes = 60 * MIB;
+	cr_assert(budget_charge(56 * MIB));
+	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
+	cr_expect_eq(cache.scans, 0);
+	cr_expect_geq(target(&cache), 59 * MIB);
+}
+
+static size_t count_30_mib(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 30 * MIB;
+}
+
+static size_t claim(const struct oomreclaim_control *control, void *arg)
+{
+	++*(unsigned *)arg;
+	return control->bytes_wanted;
+}
+
+/* A cache claims what it does not give: the others have no less for that. */
+Test(targets, what_the_heap_did_not_see_is_still_there)
+{
+	unsigned claims = 0;
+	struct cache liar = {.handle = add(count_30_mib, claim, &claims)},
+		     other = {.bytes = 30 * MIB};
+
+	cr_assert(budget_charge(64 * MIB));
+	cache_add(&other);
+	target(&liar);
+	target(&other);
+	wait_for_target(&other, 30 * MIB - 30 * MIB / 128);
+	cr_expect_eq(want(16 * MIB).claimed_bytes, 16 * MIB);
+	cr_expect_gt(claims, 0);
+	cr_expect_gt(target(&other), 24 * MIB);
+}
+
 static size_t count_or_stop(const struct oomreclaim_control *control, void *arg)
 {
 	const atomic_size_t *bytes = arg;
@@ -111,6 +164,22 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
 	while (stats.stops < 2);
 	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
+}
+
+Test(targets, one_that_could_never_be_counted_has_none)
+{
+	static atomic_size_t bytes = OOMRECLAIM_STOP;
+	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
+	struct oomreclaim_callback_stats stats;
+
+	cr_assert(budget_charge(60 * MIB));
+	target(&cache);
+	do
+		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
+	while (stats.stops < 2);
+	cr_expect_eq(target(&cache), SIZE_MAX);
+	atomic_store(&bytes, 60 * MIB);
+	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
 }
 
 Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
