@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,11 @@ void check_equal(const char *file, int line, const char *what, long is, long exp
 	_exit(1);
 }
 
+static char **arguments; /* for an exec() of the same */
+
 int check_main(int argc, char **argv, const struct check_case *cases, size_t count)
 {
+	arguments = argv;
 	for (size_t i = 0; argc == 2 && i < count; i++)
 		if (!strcmp(argv[1], cases[i].name)) {
 			cases[i].run();
@@ -180,6 +184,25 @@ size_t space_release(size_t bytes)
 		released += spaces[spaces_used].bytes;
 	}
 	return released;
+}
+
+void space_in_one_leaf(size_t bytes)
+{
+	const char *name = "CHECK_EXECS", *before = getenv(name);
+	unsigned long execs = before ? strtoul(before, NULL, 10) : 0;
+	void *first = malloc(MIB);
+	char text[16];
+
+	CHECK(first);
+	if ((uintptr_t)first % ((uintptr_t)1 << 30) >= bytes) {
+		free(first);
+		return;
+	}
+	CHECK(execs < 50);
+	snprintf(text, sizeof text, "%lu", execs + 1);
+	setenv(name, text, 1);
+	execv("/proc/self/exe", arguments);
+	CHECK(!"exec");
 }
 
 void exhaust(struct pool *pool)

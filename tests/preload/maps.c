@@ -189,6 +189,7 @@ static void again(void)
 {
 	size_t count = 0;
 
+	space_in_one_leaf(512 * MIB);
 	while (count < 128 && (blocks[count] = malloc(MIB)) != NULL)
 		count++;
 	CHECK(count > 64);
