@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Purgeable blocks: which goes first, what a pin holds, and who asks for them. */
 #include <malloc.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -331,6 +332,9 @@ static void take_and_overwrite(void)
 {
 	const struct oomreclaim_control control = {.bytes_wanted = 1};
 
+	/* Not before a reader has seen the content, which is there only once. */
+	while (atomic_load(&hits) == 0)
+		sched_yield();
 	while (!atomic_load(&is_over)) {
 		size_t bytes = purgeable_scan(&control, NULL);
 		void *other = malloc(512);
