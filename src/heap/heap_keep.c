@@ -143,10 +143,19 @@ static size_t room_bytes(void)
 	return min_size(high, room);
 }
 
+static size_t huge_in_use(tsdn_t *tsdn)
+{
+	unsigned index = manual_arena_base - 1;
+	pac_t *pac = arena_is_huge(index) ? pac_of(tsdn, index) : NULL;
+
+	return pac != NULL ? in_use_in(pac) : 0;
+}
+
 static size_t allowed_bytes(tsdn_t *tsdn, const struct keep *keep, pac_t *pac, size_t in_use)
 {
 	size_t own = free_bytes(pac), all = heap_sum(tsdn, evictable_in), room;
-	size_t allowed = keep_allowed(keep, in_use, all > own ? all - own : 0);
+	size_t huge = huge_in_use(tsdn);
+	size_t allowed = keep_allowed(keep, in_use, huge, all > own ? all - own : 0);
 
 	room = allowed > 0 ? room_bytes() / ROOM_PART : 0;
 	return min_size(allowed, room);

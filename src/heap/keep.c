@@ -6,9 +6,12 @@
 /* The peak comes down by an eighth of what it is above the bytes in use, each epoch. */
 #define PEAK_STEP 8
 
-/* All together may be an eighth more than the peak: with less, large blocks seldom fit what is free;
-   with more, the program would be much larger than it has to be. */
-#define PEAK_PART 8
+/* All together may be so much more than the peak: with less, blocks seldom fit what is free; with
+   more, the program would be much larger than with jemalloc. For huge blocks that is less, as
+   jemalloc keeps nothing of these; of others it keeps what is free in smaller extents, and that
+   counts here too. */
+#define HUGE_PART 8
+#define OTHER_PART 4
 
 static uint64_t epochs_since(const struct keep *keep, uint64_t now_ms)
 {
@@ -59,10 +62,19 @@ void keep_took(struct keep *keep, size_t bytes)
 	keep->kept = min_size(add_saturated(keep->kept, again), keep->peak);
 }
 
-size_t keep_allowed(const struct keep *keep, size_t in_use, size_t other)
+/* By the mix that is in use now, in steps of a 256th. */
+static size_t above_peak(size_t peak, size_t in_use, size_t huge)
+{
+	size_t step = in_use / 256 + 1, huge_steps = min_size(huge, in_use) / step;
+
+	return peak / HUGE_PART + (peak / OTHER_PART - peak / HUGE_PART) / 256 * (256 - huge_steps);
+}
+
+size_t keep_allowed(const struct keep *keep, size_t in_use, size_t huge, size_t other)
 {
 	size_t peak = keep->peak > in_use ? keep->peak : in_use;
-	size_t most = add_saturated(peak, peak / PEAK_PART), taken = add_saturated(in_use, other);
+	size_t most = add_saturated(peak, above_peak(peak, in_use, huge)),
+	       taken = add_saturated(in_use, other);
 
 	/* No more than is in use: a program that frees nearly all it has keeps nearly none of it. */
 	return min_size(keep->kept, min_size(most > taken ? most - taken : 0, in_use));

@@ -31,7 +31,8 @@ void keep_age(struct keep *keep, uint64_t now_ms, size_t in_use, size_t free_byt
 void keep_gave(struct keep *keep, size_t bytes);
 void keep_took(struct keep *keep, size_t bytes);
 
-/* How much may stay with so much in use, and so much free that goes in its own time. */
-size_t keep_allowed(const struct keep *keep, size_t in_use, size_t other);
+/* How much may stay with so much in use, of this so much in huge blocks, and so much free that goes
+   in its own time. */
+size_t keep_allowed(const struct keep *keep, size_t in_use, size_t huge, size_t other);
 
 #endif

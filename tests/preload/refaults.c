@@ -105,6 +105,12 @@ static void huge(void)
 	CHECK(dirty_bytes() < 8 * MIB);
 }
 
+/* Blocks that are smaller, but whose free extents lie together. */
+static void large(void)
+{
+	CHECK(faulted_percent(&blocks, 2, 6) < 5);
+}
+
 /* One peak, and no block after it: of blocks that have an arena to themselves, and of smaller ones,
    which lie together when they are free. */
 static void peak(void)
@@ -180,11 +186,9 @@ static void threads(void)
 
 int main(int argc, char **argv)
 {
-	static const struct check_case cases[] = {{"huge", huge},
-	                                          {"peak", peak},
-	                                          {"set-by-hand", set_by_hand},
-	                                          {"told", told},
-	                                          {"unused", unused},
+	static const struct check_case cases[] = {{"huge", huge},      {"large", large},
+	                                          {"peak", peak},      {"set-by-hand", set_by_hand},
+	                                          {"told", told},      {"unused", unused},
 	                                          {"threads", threads}};
 
 	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0) {

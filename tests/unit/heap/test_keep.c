@@ -10,27 +10,31 @@ TestSuite(keep, .init = support_init, .timeout = WATCHDOG_SECONDS);
 Test(keep, what_may_stay)
 {
 	static const struct {
-		size_t kept, peak, in_use, other, allowed;
+		size_t kept, peak, in_use, huge, other, allowed;
 	} table[] = {
-		{0, 800, 400, 0, 0},                  /* nothing is learned */
-		{50, 800, 400, 0, 50},                /* as much as was wanted again */
-		{900, 800, 400, 0, 400},              /* not more than is in use */
-		{900, 800, 600, 0, 300},              /* with that an eighth above the peak */
-		{900, 800, 600, 100, 200},            /* what goes by itself counts */
-		{900, 800, 600, 400, 0},              /* and may be too much already */
-		{900, 800, 800, 0, 100},              /* at the peak */
-		{900, 800, 1600, 0, 200},             /* above it: that is the peak now */
-		{900, 800, 0, 0, 0},                  /* all is freed */
-		{SIZE_MAX, SIZE_MAX, SIZE_MAX, 0, 0}, /* no sum wraps around */
-		{SIZE_MAX, 800, 400, SIZE_MAX, 0},
+		{0, 800, 400, 400, 0, 0},          /* nothing is learned */
+		{50, 800, 400, 400, 0, 50},        /* as much as was wanted again */
+		{900, 800, 400, 400, 0, 400},      /* not more than is in use */
+		{9000, 8192, 6144, 6144, 0, 3116}, /* about an eighth above the peak */
+		{9000, 8192, 6144, 0, 0, 4096},    /* a quarter, where no block is huge */
+		{9000, 8192, 6144, 3072, 0, 3608}, /* by the mix, between these */
+		{9000, 8192, 6144, 0, 1000, 3096}, /* what goes by itself counts */
+		{9000, 8192, 6144, 0, 4096, 0},    /* and may be too much already */
+		{9000, 8192, 8192, 0, 0, 2048},    /* at the peak */
+		{9000, 8192, 16384, 0, 0, 4096},   /* above it: that is the peak now */
+		{900, 800, 0, 0, 0, 0},            /* all is freed */
+		{900, 800, 600, SIZE_MAX, 0, 300}, /* two counts, of which one is older */
+		{SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0, 0}, /* no sum wraps around */
+		{SIZE_MAX, SIZE_MAX, SIZE_MAX, 0, 0, 0},
+		{SIZE_MAX, 800, 400, 0, SIZE_MAX, 0},
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct keep keep = {.kept = table[i].kept, .peak = table[i].peak};
 
-		cr_expect_eq(keep_allowed(&keep, table[i].in_use, table[i].other), table[i].allowed,
-		             "line %zu: %zu", i,
-		             keep_allowed(&keep, table[i].in_use, table[i].other));
+		cr_expect_eq(keep_allowed(&keep, table[i].in_use, table[i].huge, table[i].other),
+		             table[i].allowed, "line %zu: %zu", i,
+		             keep_allowed(&keep, table[i].in_use, table[i].huge, table[i].other));
 	}
 }
 
