@@ -143,13 +143,20 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 s.bind(path)
 place = os.open(path, os.O_PATH)
 os.unlink(path)
+# The socket is that of the process that calls listen().
+listens, is_listening = os.pipe()
 if os.fork() == 0:
     s.listen()
+    os.write(is_listening, b"1")
     s.settimeout(60)
-    client, _ = s.accept()
-    got = client.recv(100)
+    try:
+        client, _ = s.accept()
+        got = client.recv(100)
+    except OSError as error:
+        got = error
     open(sys.argv[1] + "/got", "w").write(repr(got))
     os._exit(0)
+os.read(listens, 1)
 ctypes.CDLL(None).prctl(15, b"oomreclaim-poll")
 print("ready", flush=True)
 signal.pause()
