@@ -157,8 +157,9 @@ enum oomreclaim_callback_flags {
  * after it.
  *
  * If it throws or jumps all the same, the call has given nothing and the round is over. Threads
- * that wait for the round go on at once, and later failures are as before. Locks that the callback
- * held, and work that it had half done, are left to the application.
+ * that wait for the round go on at once, and later failures are as before. A count() of a shrinker
+ * that is left counts as OOMRECLAIM_STOP. Locks that the callback held, and work that it had half
+ * done, are left to the application.
  *  - throw: the exception comes out of operator new. C++ takes malloc() and its kind for noexcept:
  *    there it is std::terminate();
  *  - longjmp: past the failing malloc(), of which nothing is left. In a static program that is not

@@ -77,8 +77,9 @@ static void end_round(struct round *round, const struct reclaim_progress *progre
 
 void visit_abandon(void *arg)
 {
-	const struct registry_outcome nothing = {.claimed_bytes = 0};
 	struct visit *visit = arg;
+	/* What has not been counted is as large as it was; only a count that says 0 says none. */
+	const struct registry_outcome nothing = {.is_stop = visit->callback.is_count};
 
 	lockdep_callback_end();
 	visit_leave_gate(visit);

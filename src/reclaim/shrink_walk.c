@@ -74,26 +74,39 @@ static bool scan(struct visit *visit, size_t ask, size_t *given, bool *goes_on)
 	return true;
 }
 
-/* A shrinker's part, in as many calls as its batch makes of it, until it gives nothing or no more
-   is wanted. */
-static bool scan_part(struct visit *visit, const struct shrink_pass *pass)
+/* As it is where the part ends with what was given so far: noted before each call, which may not come
+   back. */
+static void settle_part(struct visit *visit, const struct shrink_pass *pass,
+                        const struct shrinker *counted, size_t share, size_t given)
 {
 	struct shrinker *shrinker = &visit->callback.shrinker;
-	size_t share = shrinker_share(shrinker, pass), work = shrinker_work(shrinker, pass, share);
-	size_t given = 0, ask = 0;
-	bool goes_on = true;
 
-	while (goes_on && visit->control.bytes_wanted > 0 &&
-	       (ask = shrinker_ask(shrinker, work, visit->control.bytes_wanted)) > 0) {
-		if (!scan(visit, ask, &given, &goes_on))
-			return false;
-		work -= ask;
-	}
+	shrinker->due_bytes = counted->due_bytes;
+	shrinker->counted_bytes = counted->counted_bytes;
 	if (shrinker->counted_bytes > 0)
 		shrinker_defer(shrinker, pass, share, given);
 	shrinker->counted_bytes = 0;
 	if (visit->callback.handle == pass->first)
 		shrinker->turn = pass->latest_turn + 1;
+}
+
+/* A shrinker's part, in as many calls as its batch makes of it, until it gives nothing or no more
+   is wanted. */
+static bool scan_part(struct visit *visit, const struct shrink_pass *pass)
+{
+	const struct shrinker counted = visit->callback.shrinker;
+	size_t share = shrinker_share(&counted, pass), work = shrinker_work(&counted, pass, share);
+	size_t given = 0, ask = 0;
+	bool goes_on = true;
+
+	settle_part(visit, pass, &counted, share, given);
+	while (goes_on && visit->control.bytes_wanted > 0 &&
+	       (ask = shrinker_ask(&counted, work, visit->control.bytes_wanted)) > 0) {
+		if (!scan(visit, ask, &given, &goes_on))
+			return false;
+		settle_part(visit, pass, &counted, share, given);
+		work -= ask;
+	}
 	registry_end_call(&visit->callback, NULL);
 	return true;
 }
