@@ -12,6 +12,8 @@
 #include "base/flight.h"
 #include "base/trace.h"
 #include "config/options.h"
+#include "reclaim/descent.h"
+#include "reclaim/guard.h"
 #include "report/dump.h"
 #include "report/stats.h"
 #include "report/stats_page.h"
@@ -31,12 +33,16 @@ static _Atomic pthread_t ender;
 /* Until when the others wait for the end; 0: they do not. */
 static _Atomic uint64_t near_until_ns;
 
+/* The others do not wait for longer, whatever the grace is: a handler of SIGABRT may wait for one of
+   them, or for a debugger. */
+#define NEAR_MS_MAX 5000
+
 /* By a signal that may be handled, the process goes on until its grace is over. */
 static uint64_t near_until(enum oomreclaim_policy policy)
 {
 	if (policy == OOMRECLAIM_POLICY_KILL && options.kill_signal != SIGKILL)
 		return 0;
-	return now_ns() + options.kill_grace_ms * NSEC_PER_MSEC;
+	return now_ns() + min_size(options.kill_grace_ms, NEAR_MS_MAX) * NSEC_PER_MSEC;
 }
 
 bool own_end_mark(enum oomreclaim_policy policy)
@@ -102,18 +108,41 @@ static void arm_grace(void)
 		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
 }
 
+/* The thread is on its way out of a signal's handler, by longjmp() or pthread_exit(). Behind SIGABRT
+   there is no end then: the process is as before, and those that wait for the end go on at once. */
+static void jump_out(void *is_abort)
+{
+	if (is_abort != NULL && own_end_is_dying() &&
+	    pthread_equal(atomic_load_explicit(&ender, memory_order_relaxed), pthread_self()))
+		atomic_store_explicit(&is_dying, false, memory_order_release);
+	/* Still inside of a callback, which asked for the end by hand, it may stay there. */
+	if (!descent_is_open())
+		descent_abandon();
+}
+
+static OOM_NOINLINE void end_by_abort(void)
+{
+	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
+
+	flight_note(FLIGHT_KILL, SIGABRT, 0, (size_t)getpid(), NULL);
+	guard_begin(&guard, jump_out, &guard);
+	abort();
+}
+
 void own_end_act(enum oomreclaim_policy policy)
 {
-	if (policy == OOMRECLAIM_POLICY_ABORT) {
-		flight_note(FLIGHT_KILL, SIGABRT, 0, (size_t)getpid(), NULL);
-		abort();
-	}
+	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
+
+	if (policy == OOMRECLAIM_POLICY_ABORT)
+		end_by_abort();
 	TRACE2(kill_self, getpid(), options.kill_signal);
 	flight_note(FLIGHT_KILL, (unsigned)options.kill_signal, 0, (size_t)getpid(), NULL);
 	/* Before the signal: its handler need not come back. */
 	if (options.kill_signal != SIGKILL)
 		arm_grace();
+	guard_begin(&guard, jump_out, NULL);
 	kill(getpid(), options.kill_signal);
+	guard_end(&guard);
 	/* Nothing outlives SIGKILL but the first process of a pid namespace, to which the kernel
 	   does not deliver it from within. */
 	if (options.kill_signal == SIGKILL)

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -287,6 +290,62 @@ static void crowd_and_handler(void)
 	crowd_of(use_together);
 }
 
+/* A handler that jumps back, to its own thread, while another one waits for the end: both go on, and
+   meet the policy the next time as well. */
+static _Thread_local sigjmp_buf back;
+static pid_t waiting;
+static atomic_bool is_ending;
+static atomic_uint jumps;
+
+static void jump_back(int signal)
+{
+	(void)signal;
+	if (atomic_fetch_add(&jumps, 1) == 0) {
+		atomic_store(&is_ending, true);
+		check_asleep(&waiting);
+	}
+	siglongjmp(back, 1);
+}
+
+__attribute__((noinline)) static void fail_below(void)
+{
+	for (;;)
+		CHECK(kept = malloc(4096));
+}
+
+static void fail_and_jump(void)
+{
+	if (sigsetjmp(back, 1) == 0)
+		fail_below();
+}
+
+static void *fail_while_ending(void *arg)
+{
+	waiting = gettid();
+	while (!atomic_load(&is_ending))
+		sched_yield();
+	fail_and_jump();
+	return arg;
+}
+
+static void jumping_handler(void)
+{
+	pthread_t thread;
+
+	CHECK(signal(SIGABRT, jump_back) != SIG_ERR);
+	CHECK(pthread_create(&thread, NULL, fail_while_ending, NULL) == 0);
+	while (__atomic_load_n(&waiting, __ATOMIC_SEQ_CST) == 0)
+		sched_yield();
+	prepare();
+	fail_and_jump();
+	CHECK(pthread_join(thread, NULL) == 0);
+	fail_and_jump();
+	CHECK_EQ(atomic_load(&jumps), 3);
+	pool_clear(&pool);
+	space_release(4 * MIB);
+	CHECK(malloc(4096));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
@@ -308,6 +367,7 @@ int main(int argc, char **argv)
 		{"decide-removed", decide_removed},
 		{"crowd", crowd},
 		{"crowd-and-handler", crowd_and_handler},
+		{"jumping-handler", jumping_handler},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

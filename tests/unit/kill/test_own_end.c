@@ -2,6 +2,7 @@
 /* Rungs 12 and 13: what the policy does. */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,6 +96,101 @@ Test(own_end, others_wait_for_an_abort_until_the_grace_is_over)
 	/* What comes too late begins no grace anew. */
 	own_end_mark(OOMRECLAIM_POLICY_ABORT);
 	cr_expect_not(is_near_elsewhere());
+}
+
+/* Its handler may wait for one of them. */
+Test(own_end, others_do_not_wait_for_an_hour)
+{
+	set("kill_grace_ms:3600000");
+	fake_clock_freeze();
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	fake_clock_advance(5 * NSEC_PER_SEC - 1);
+	cr_expect(is_near_elsewhere());
+	fake_clock_advance(1);
+	cr_expect_not(is_near_elsewhere());
+}
+
+static sigjmp_buf outside;
+
+static void jump(int signal)
+{
+	(void)signal;
+	siglongjmp(outside, 1);
+}
+
+static void end_thread(int signal)
+{
+	(void)signal;
+	pthread_exit(NULL);
+}
+
+/* With a frame of its own, which the jump leaves. */
+__attribute__((noinline)) static void end_below(enum oomreclaim_policy policy)
+{
+	cr_expect(own_end_mark(policy));
+	own_end_act(policy);
+}
+
+static void end_and_jump(enum oomreclaim_policy policy, int signum)
+{
+	signal(signum, jump);
+	if (sigsetjmp(outside, 1) == 0)
+		end_below(policy);
+}
+
+/* A frozen clock: they would wait for ever. */
+Test(own_end, a_handler_of_sigabrt_that_jumps_calls_it_off)
+{
+	fake_clock_freeze();
+	for (int i = 0; i < 3; i++) {
+		end_and_jump(OOMRECLAIM_POLICY_ABORT, SIGABRT);
+		cr_expect_not(own_end_is_dying());
+		cr_expect_not(is_near_elsewhere());
+	}
+	cr_expect(own_end_mark(OOMRECLAIM_POLICY_ABORT), "the next failure ends it again");
+}
+
+static void *end_by_exit(void *arg)
+{
+	signal(SIGABRT, end_thread);
+	end_below(OOMRECLAIM_POLICY_ABORT);
+	return arg;
+}
+
+Test(own_end, a_handler_of_sigabrt_that_ends_its_thread_calls_it_off)
+{
+	pthread_t thread;
+
+	cr_assert_eq(pthread_create(&thread, NULL, end_by_exit, NULL), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	cr_expect_not(own_end_is_dying());
+}
+
+/* Of two threads that abort, only one has marked the end. */
+static void *abort_beside(void *arg)
+{
+	if (sigsetjmp(outside, 1) == 0)
+		own_end_act(OOMRECLAIM_POLICY_ABORT);
+	return arg;
+}
+
+Test(own_end, a_thread_that_did_not_mark_it_calls_nothing_off)
+{
+	pthread_t thread;
+
+	signal(SIGABRT, jump);
+	own_end_mark(OOMRECLAIM_POLICY_ABORT);
+	cr_assert_eq(pthread_create(&thread, NULL, abort_beside, NULL), 0);
+	cr_assert_eq(pthread_join(thread, NULL), 0);
+	cr_expect(own_end_is_dying());
+}
+
+/* SIGKILL follows. */
+Test(own_end, a_handler_of_kill_signal_that_jumps_calls_nothing_off)
+{
+	set("kill_signal:USR1,kill_grace_ms:3600000");
+	end_and_jump(OOMRECLAIM_POLICY_KILL, SIGUSR1);
+	cr_expect(own_end_is_dying());
 }
 
 Test(own_end, others_wait_for_sigkill)
