@@ -16,6 +16,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "heap/heap_outside.h"
 #include "kill/cancel.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
@@ -266,7 +267,7 @@ static void stand_in(void)
 
 static void start(void)
 {
-	unsigned was;
+	struct heap_outside outside;
 	int error;
 
 	/* As long as there is one thread, the page of counters takes none of its own. */
@@ -276,9 +277,9 @@ static void start(void)
 	atomic_store(&thread.is_there, true);
 	/* It may be asked from here on, and sees that when it begins. */
 	total_thread(true);
-	was = heap_leave_group();
+	outside = heap_leave_group();
 	error = own_thread_start(run);
-	heap_return_to_group(was);
+	heap_return_to_group(&outside);
 	if (error == 0)
 		return;
 	atomic_store(&thread.is_there, false);

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "heap/heap_outside.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
 #include "reclaim/registry.h"
@@ -72,12 +73,12 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 	pthread_attr_t attributes;
 	struct dry_run *run;
 	pthread_t thread;
-	unsigned was;
+	struct heap_outside outside;
 
 	/* One that registers itself anew would go on for ever. */
 	if (!options.is_dry_run || is_dry)
 		return;
-	was = heap_leave_group();
+	outside = heap_leave_group();
 	run = malloc(sizeof *run);
 	if (run != NULL)
 		*run = (struct dry_run){handle, flags};
@@ -90,7 +91,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 		free(run);
 	}
 	pthread_attr_destroy(&attributes);
-	heap_return_to_group(was);
+	heap_return_to_group(&outside);
 }
 
 /* At its end the program may hold what one of them waits for. */

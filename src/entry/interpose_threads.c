@@ -26,6 +26,7 @@
 #include "entry/jump.h"
 #include "heap/heap_group.h"
 #include "heap/heap_ops.h"
+#include "heap/heap_outside.h"
 #include "limits/group.h"
 
 typedef void *start_routine(void *arg);
@@ -95,39 +96,46 @@ struct beginning {
 	start_routine *start;
 	thrd_start_t start_c11; /* or that */
 	void *arg;
-	unsigned group; /* by its slot; the thread is inside already, for the count */
+	unsigned group; /* by its slot; the thread is inside already, for the count; 0: outside */
 };
 
 /* On the thread that creates, outside of its group. NULL: the new thread begins outside. */
 static struct beginning *make_beginning(unsigned inside, void *arg)
 {
 	unsigned group = group_inherited(inside);
+	oomreclaim_group handle = group_handle(group);
 	struct beginning *made;
 	int saved = errno;
 
-	if (group == 0 || !group_try_enter(group, group_handle(group)))
+	if (group == 0)
 		return NULL;
+	/* First: a callback that is called for it may leave for good. */
 	made = malloc(sizeof *made);
-	if (made == NULL) {
-		group_leave(group);
+	if (made == NULL || !group_try_enter(group, handle)) {
+		free(made);
 		errno = saved;
 		return NULL;
 	}
 	*made = (struct beginning){.arg = arg, .group = group};
+	group_held.beginning = &made->group;
 	return made;
 }
 
-/* There is no thread. */
-static void drop_beginning(struct beginning *made)
+/* There is a thread, which is counted itself; or there is none. */
+static void hand_over(struct beginning *made, bool is_there, const struct heap_outside *outside)
 {
-	group_leave(made->group);
+	group_held.beginning = outside->outer.beginning;
+	if (is_there)
+		return;
+	if (made->group != 0)
+		group_leave(made->group);
 	free(made);
 }
 
 /* On the new thread. Without memory for its caches it is outside. */
 static OOM_NOINLINE void go_inside(unsigned group)
 {
-	if (!heap_group_enter(group))
+	if (group != 0 && !heap_group_enter(group))
 		group_leave(group);
 }
 
@@ -160,19 +168,18 @@ JUMPS static int begin_c11(void *record)
 static OOM_NOINLINE int pthread_create_inside(pthread_t *thread, const pthread_attr_t *attributes,
                                               start_routine *start, void *arg)
 {
-	unsigned was = heap_leave_group();
-	struct beginning *made = make_beginning(was, arg);
+	struct heap_outside outside = heap_leave_group();
+	struct beginning *made = make_beginning(outside.was, arg);
 	int error;
 
 	if (made != NULL) {
 		made->start = start;
 		error = NEXT(pthread_create)(thread, attributes, begin, made);
-		if (error != 0)
-			drop_beginning(made);
+		hand_over(made, error == 0, &outside);
 	} else {
 		error = NEXT(pthread_create)(thread, attributes, start, arg);
 	}
-	heap_return_to_group(was);
+	heap_return_to_group(&outside);
 	return error;
 }
 
@@ -186,19 +193,18 @@ JUMPS OOM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *att
 
 static OOM_NOINLINE int thrd_create_inside(thrd_t *thread, thrd_start_t start, void *arg)
 {
-	unsigned was = heap_leave_group();
-	struct beginning *made = make_beginning(was, arg);
+	struct heap_outside outside = heap_leave_group();
+	struct beginning *made = make_beginning(outside.was, arg);
 	int result;
 
 	if (made != NULL) {
 		made->start_c11 = start;
 		result = NEXT(thrd_create)(thread, begin_c11, made);
-		if (result != thrd_success)
-			drop_beginning(made);
+		hand_over(made, result == thrd_success, &outside);
 	} else {
 		result = NEXT(thrd_create)(thread, start, arg);
 	}
-	heap_return_to_group(was);
+	heap_return_to_group(&outside);
 	return result;
 }
 

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
+#include "heap/heap_outside.h"
 #include "lockdep/watch.h"
 #include "oomreclaim.h"
 #include "reclaim/calls.h"
@@ -37,7 +38,7 @@ static int check(const struct registry_new *callback)
 static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 {
 	oomreclaim_handle given;
-	unsigned was;
+	struct heap_outside outside;
 	int error = check(callback), saved = errno;
 	void *memory;
 
@@ -45,9 +46,9 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 		return error;
 	/* An allocation like any other: it may descend the ladder, and from a callback it is served
 	   from the reserve. */
-	was = heap_leave_group();
+	outside = heap_leave_group();
 	memory = malloc(registry_entry_bytes);
-	heap_return_to_group(was);
+	heap_return_to_group(&outside);
 	errno = saved;
 	if (memory == NULL)
 		return ENOMEM;

@@ -7,6 +7,7 @@
  */
 #include "base/base.h"
 #include "heap/heap_group_inside.h"
+#include "limits/group_held.h"
 
 /* More than these, and the one that was not used for longest has to go. */
 #define CACHES 8
@@ -332,6 +333,8 @@ void heap_iarena_cleanup(tsd_t *tsd)
 			heap_own_group = 0;
 			heap_mark_leave(tsd);
 		}
+		/* Its end was within a call that it had left its group for. */
+		group_held_release();
 		own = NULL;
 		for (unsigned i = 0; i < CACHES; i++)
 			if (ended->caches[i] != NULL) {

@@ -88,23 +88,6 @@ struct heap_ops {
 
 extern const struct heap_ops heap_ops;
 
-/* What the library keeps for itself is the process's, whatever group the thread is in: that may
-   end, with all that is in it. Returns the group, for the other. */
-static inline unsigned heap_leave_group(void)
-{
-	unsigned was = heap_ops.group_current();
-
-	if (was != 0)
-		heap_ops.group_enter(0);
-	return was;
-}
-
-static inline void heap_return_to_group(unsigned was)
-{
-	if (was != 0)
-		heap_ops.group_enter(was);
-}
-
 /* heap_blocks.c: as of the last time that stats() was called. Only the library's heap. */
 struct heap_blocks {
 	size_t free;        /* blocks, and pieces of what is dirty */

@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/futex.h"
 #include "base/lock.h"
+#include "limits/group_held.h"
 #include "limits/group_inside.h"
 
 /* A slot is reused, a handle is not: the slot is in its lower bits, a count in the others. */
@@ -363,11 +364,12 @@ void group_fork_child_in(unsigned slot)
 	if (newest == 0)
 		return;
 	for (unsigned i = 1; i < used; i++) {
+		unsigned own = (unsigned)(i == slot) + group_held_in(i);
+
 		/* Some threads may just be being refused by what was a group. */
 		if ((atomic_load_explicit(&groups[i].threads, memory_order_relaxed) & ~GROUP_GONE) >
 		    0)
-			atomic_store_explicit(&groups[i].threads,
-			                      is_free(i) ? GROUP_GONE : (unsigned)(i == slot),
+			atomic_store_explicit(&groups[i].threads, is_free(i) ? GROUP_GONE : own,
 			                      memory_order_relaxed);
 		/* What was to end is the parent's work. */
 		if (!is_free(i))

@@ -96,7 +96,8 @@ void group_stats(unsigned slot, struct oomreclaim_group_stats *stats);
 
 void group_fork_lock(void);
 void group_fork_unlock(void);
-/* Of the threads inside only the one that forked is left, in `slot`; and no group is cancelled. */
+/* Of the threads inside only the one that forked is left, in `slot` and where it is held
+   (group_held.h); and no group is cancelled. */
 void group_fork_child_in(unsigned slot);
 
 #endif

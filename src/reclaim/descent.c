@@ -4,6 +4,8 @@
 #include <pthread.h>
 
 #include "base/base.h"
+#include "heap/heap_outside.h"
+#include "limits/group.h"
 
 /* Per thread: a descent belongs to a call chain. */
 static OOM_TLS unsigned depth;
@@ -34,5 +36,7 @@ void descent_end(const struct descent *descent)
 void descent_abandon(void)
 {
 	depth = 0;
+	heap_abandon_outside();
+	group_spare(false);
 	pthread_setcancelstate(outer_cancel_state, NULL);
 }

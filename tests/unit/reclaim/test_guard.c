@@ -10,6 +10,7 @@
 #include "fake_heap.h"
 #include "kill/policy.h"
 #include "ladder/ladder.h"
+#include "limits/group.h"
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/scope.h"
@@ -100,6 +101,17 @@ Test(guard, a_jump)
 	cr_expect_eq(atomic_load(&calls), 1);
 	cr_expect(is_cancellable());
 	cr_expect_eq(scope_current(), OOMRECLAIM_SCOPE_RETRY_MAYFAIL);
+	expect_as_before();
+}
+
+/* What scope NOFAIL is spared ends with the request. */
+Test(guard, a_jump_out_of_a_request_that_can_not_fail)
+{
+	begin(jump);
+	oomreclaim_scope_save(OOMRECLAIM_SCOPE_NOFAIL);
+	descend();
+	oomreclaim_scope_restore(0);
+	cr_expect_not(group_spare(false));
 	expect_as_before();
 }
 
