@@ -188,13 +188,16 @@ size_t space_release(size_t bytes)
 
 void space_in_one_leaf(size_t bytes)
 {
+	const uintptr_t gib = (uintptr_t)1 << 30;
 	const char *name = "CHECK_EXECS", *before = getenv(name);
 	unsigned long execs = before ? strtoul(before, NULL, 10) : 0;
 	void *first = malloc(MIB);
+	uintptr_t above;
 	char text[16];
 
 	CHECK(first);
-	if ((uintptr_t)first % ((uintptr_t)1 << 30) >= bytes) {
+	above = (uintptr_t)first % gib;
+	if (above >= bytes && above < gib - 64 * MIB) {
 		free(first);
 		return;
 	}

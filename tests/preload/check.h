@@ -63,8 +63,8 @@ void pool_append(struct pool *pool, struct pool *from);
 void space_fill(void);
 /* The heap's tree has a leaf of 2 MiB for each GiB of addresses, and the first mapping below a border
    of these takes it, in a block of 4 MiB. Where that would be in the way: starts the program anew,
-   and so at other addresses, until the heap has `bytes` above the next border. To be called first;
-   fails the check where 50 times do not suffice. */
+   and so at other addresses, until the heap has no border near, and `bytes` above the next. To be
+   called first; fails the check where 50 times do not suffice. */
 void space_in_one_leaf(size_t bytes);
 /* Gives back at least `bytes` of it, if there are as many; returns how many it was. */
 size_t space_release(size_t bytes);

@@ -57,6 +57,7 @@ static void use_up(void)
 /* Everything is taken; then some pages are free, no two side by side. */
 static void leave_pages(size_t count)
 {
+	space_in_one_leaf(256 * MIB);
 	for (size_t i = 0; i < COUNT(pages); i++)
 		CHECK((pages[i] = mallocx(PAGE_BLOCK, MALLOCX_TCACHE_NONE)));
 	use_up();
