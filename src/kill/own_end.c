@@ -129,7 +129,8 @@ static OOM_NOINLINE void end_by_abort(void)
 	abort();
 }
 
-void own_end_act(enum oomreclaim_policy policy)
+/* What it takes of the stack is not under all that comes before. */
+OOM_NOINLINE void own_end_act(enum oomreclaim_policy policy)
 {
 	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
 

@@ -74,17 +74,22 @@ static bool scan(struct visit *visit, size_t ask, size_t *given, bool *goes_on)
 	return true;
 }
 
-/* As it is where the part ends with what was given so far: noted before each call, which may not come
-   back. */
-static void settle_part(struct visit *visit, const struct shrink_pass *pass,
-                        const struct shrinker *counted, size_t share, size_t given)
+struct part {
+	size_t counted_bytes, share, given;
+	int64_t due_bytes; /* from before */
+};
+
+/* The shrinker is as it will be where the part ends with what was given so far: noted before each call
+   too, which may not come back. A frame of its own, which is not under the call's. */
+static OOM_NOINLINE void settle_part(struct visit *visit, const struct shrink_pass *pass,
+                                     const struct part *part)
 {
 	struct shrinker *shrinker = &visit->callback.shrinker;
 
-	shrinker->due_bytes = counted->due_bytes;
-	shrinker->counted_bytes = counted->counted_bytes;
+	shrinker->due_bytes = part->due_bytes;
+	shrinker->counted_bytes = part->counted_bytes;
 	if (shrinker->counted_bytes > 0)
-		shrinker_defer(shrinker, pass, share, given);
+		shrinker_defer(shrinker, pass, part->share, part->given);
 	shrinker->counted_bytes = 0;
 	if (visit->callback.handle == pass->first)
 		shrinker->turn = pass->latest_turn + 1;
@@ -94,19 +99,22 @@ static void settle_part(struct visit *visit, const struct shrink_pass *pass,
    is wanted. */
 static bool scan_part(struct visit *visit, const struct shrink_pass *pass)
 {
-	const struct shrinker counted = visit->callback.shrinker;
-	size_t share = shrinker_share(&counted, pass), work = shrinker_work(&counted, pass, share);
-	size_t given = 0, ask = 0;
+	struct shrinker *shrinker = &visit->callback.shrinker;
+	struct part part = {.counted_bytes = shrinker->counted_bytes,
+	                    .share = shrinker_share(shrinker, pass),
+	                    .due_bytes = shrinker->due_bytes};
+	size_t work = shrinker_work(shrinker, pass, part.share), ask = 0;
 	bool goes_on = true;
 
-	settle_part(visit, pass, &counted, share, given);
 	while (goes_on && visit->control.bytes_wanted > 0 &&
-	       (ask = shrinker_ask(&counted, work, visit->control.bytes_wanted)) > 0) {
-		if (!scan(visit, ask, &given, &goes_on))
+	       (ask = shrinker_ask(shrinker, work, visit->control.bytes_wanted)) > 0) {
+		settle_part(visit, pass, &part);
+		if (!scan(visit, ask, &part.given, &goes_on))
 			return false;
-		settle_part(visit, pass, &counted, share, given);
+		shrinker->counted_bytes = part.counted_bytes;
 		work -= ask;
 	}
+	settle_part(visit, pass, &part);
 	registry_end_call(&visit->callback, NULL);
 	return true;
 }
