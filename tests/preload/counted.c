@@ -139,6 +139,8 @@ static void threads(void)
 	churn(&first);
 	CHECK(check() > 0);
 	churn_all();
+	/* What the threads freed may have become an extent of 8 MiB, which goes at once. */
+	dallocx(mallocx(3 * PAGE, MALLOCX_TCACHE_NONE), MALLOCX_TCACHE_NONE);
 	CHECK(check() > 0);
 	purge("arena.2.decay");
 	check();

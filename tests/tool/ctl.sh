@@ -12,6 +12,17 @@ client=$(cd "$(dirname "$0")" && pwd)/ctl_client.py
 controlled()
 {
 	start "$tool" run --library "$library" --limit 48M --control --stats --conf "oom_dump:$tmp" -- "$@"
+	listens
+}
+
+# The thread for it is started at the first malloc(), and begins at some time.
+listens()
+{
+	until "$tool" ctl "$pid" verbose off >/dev/null 2>"$tmp/err"; do
+		is_like 'takes no commands' "$tmp/err"
+		kill -0 "$pid"
+		sleep 0.2
+	done
 }
 
 # does PATTERN COMMAND...: a line like that.
@@ -107,11 +118,8 @@ children="$children $pid"
 read -r _ child <"$tmp/fifo"
 children="$children $child"
 parent=$pid pid=$child
-until "$tool" ctl "$child" policy abort >/dev/null 2>"$tmp/err"; do
-	is_like 'takes no commands' "$tmp/err"
-	kill -0 "$child"
-	sleep 0.2
-done
+listens
+does '^policy abort$' policy abort
 does 'policy=abort$' report
 pid=$parent
 does 'policy=return$' report
@@ -180,6 +188,7 @@ start strace -f -qq -o "$tmp/trace" -E "LD_PRELOAD=$library" -E OOMRECLAIM_CONF=
 traced=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
 children="$children $traced"
 pid=$traced
+listens
 does '^policy abort$' policy abort
 client nothing '^-no request has come$'
 kill -9 "$traced"
