@@ -227,6 +227,7 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 		if (!outcome->is_stop) {
 			call->entry->target.size_bytes = outcome->claimed_bytes;
 			call->entry->target.counted_in = registry.round;
+			call->entry->target.heap_bytes = outcome->heap_bytes;
 		}
 		return;
 	}

@@ -56,7 +56,8 @@ struct registry_outcome {
 	size_t claimed_bytes;
 	size_t measured_bytes;
 	uint64_t duration_ns;
-	bool is_stop; /* a shrinker's, which is not able to now */
+	size_t heap_bytes; /* of a count: what the heap had in use before */
+	bool is_stop;      /* a shrinker's, which is not able to now */
 };
 
 /* Which callbacks a walk is for. Within a priority shrinkers come behind the others. */
@@ -129,10 +130,17 @@ bool registry_regret(oomreclaim_handle handle, size_t bytes);
 /* True if there ever was one. */
 bool registry_has_caches(void);
 
-/* Sets all targets anew, given what is left beyond the caches' sizes, as they were counted last, or
-   is missing. is_round: at the end of a round, where their shares do not move, and where nothing is
-   set unless the round has counted all of them. */
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool is_round);
+/* What the heap has in use, and what is left beyond that, or is missing. */
+struct registry_heap {
+	size_t used_bytes;
+	size_t headroom_bytes;
+	size_t excess_bytes;
+};
+
+/* Sets all targets anew, given that and the caches' sizes, as they were counted last. is_round: at
+   the end of a round, where their shares do not move, and where nothing is set unless the round has
+   counted all of them. */
+void registry_set_targets(const struct registry_heap *heap, bool is_round);
 
 /* A round of the process's begins: what is counted from now on is counted in that round. */
 void registry_begin_round(void);

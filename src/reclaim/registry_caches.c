@@ -142,31 +142,47 @@ static bool is_beside(const struct registry_entry *entry, const struct registry_
 	       entry->priority >= cache->priority;
 }
 
+/* What the heap has grown by since the cache was counted, which all may be the cache's: it need not
+   have been asked since, or it was locked. */
+static size_t grown(const struct registry_entry *entry, size_t heap_bytes)
+{
+	return heap_bytes - min_size(heap_bytes, entry->target.heap_bytes);
+}
+
 /* What is asked after the caches is not taken for them. */
-static void add_others(struct target_pass *pass)
+static void add_others(struct target_pass *pass, size_t heap_bytes)
 {
 	const struct registry_entry *cache = next_cache(registry.first);
 
 	for (struct registry_entry *entry = registry.first; cache && entry; entry = entry->next)
 		if (is_beside(entry, cache))
-			target_beside(pass, entry->target.size_bytes,
+			target_beside(pass,
+			              add_saturated(entry->target.size_bytes,
+			                            grown(entry, heap_bytes)),
 			              entry->priority > cache->priority ? 0 : entry->shrinker.cost);
 }
 
 /* All have no more than the heap, whatever one of them says: one that is wrong does not take the
    limit from all. */
-static void add_all(struct target_pass *pass)
+static void add_all(struct target_pass *pass, size_t heap_bytes)
 {
 	struct registry_entry *entry;
+	size_t most = 0;
 
 	FOR_EACH_CACHE(entry)
-	target_add(pass, &entry->target, entry->shrinker.cost);
-	add_others(pass);
+	{
+		target_add(pass, &entry->target, entry->shrinker.cost);
+		if (grown(entry, heap_bytes) > most)
+			most = grown(entry, heap_bytes);
+	}
+	/* Once: it can't be that of all. */
+	pass->pool_bytes = add_saturated(pass->pool_bytes, most);
+	add_others(pass, heap_bytes);
 	pass->pool_bytes = min_size(pass->pool_bytes, budget_charged());
 }
 
-/* A round need not have asked all, and a cache may have grown by any size since it was counted: by
-   the size of then it would be told to evict what it has. */
+/* A round need not have asked all, and what a cache has grown by since it was counted is not known:
+   its target would be too small or too large. */
 static bool are_sizes_new(void)
 {
 	for (const struct registry_entry *entry = registry.first; entry; entry = entry->next)
@@ -176,7 +192,7 @@ static bool are_sizes_new(void)
 	return true;
 }
 
-void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool is_round)
+void registry_set_targets(const struct registry_heap *heap, bool is_round)
 {
 	struct target_pass pass = {.caches = 0};
 	struct registry_entry *entry;
@@ -186,8 +202,8 @@ void registry_set_targets(size_t headroom_bytes, size_t excess_bytes, bool is_ro
 		lock_release(&registry.lock);
 		return;
 	}
-	add_all(&pass);
-	if (target_aim(&pass, headroom_bytes, excess_bytes) && !is_round)
+	add_all(&pass, heap->used_bytes);
+	if (target_aim(&pass, heap->headroom_bytes, heap->excess_bytes) && !is_round)
 		make_step(&pass);
 	FOR_EACH_CACHE(entry)
 	{

@@ -24,12 +24,14 @@ static bool count(struct visit *visit, struct shrink_pass *pass)
 	struct shrinker *shrinker = &callback->shrinker;
 	struct oomreclaim_control control;
 	struct registry_outcome outcome;
+	size_t heap_bytes = reclaim_heap_bytes();
 
 	visit_update(visit, callback->name);
 	control = visit->control;
 	control.bytes_wanted = at_least_one(control.bytes_wanted);
 	if (!visit_call(visit, &control, &outcome))
 		return false;
+	outcome.heap_bytes = heap_bytes;
 	take_stop(&outcome);
 	shrinker->counted_bytes = outcome.claimed_bytes;
 	if (shrinker->counted_bytes == 0 && !outcome.is_stop)

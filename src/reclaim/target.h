@@ -26,6 +26,7 @@ struct target {
 	bool is_used;          /* somebody has asked for it, or reported regret */
 	size_t size_bytes;     /* as counted last */
 	uint64_t counted_in;   /* the round in which that was; 0: not since is_used */
+	size_t heap_bytes;     /* what the heap had in use then */
 	uint64_t regret_bytes; /* since the last step */
 	uint64_t rate;         /* of regret in a step, smoothed, in sixteenths of a byte */
 	uint64_t share;        /* 0: none yet */

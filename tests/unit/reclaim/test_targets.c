@@ -113,6 +113,33 @@ Test(targets, a_round_that_did_not_count_sets_none)
 	cr_expect_geq(target(&cache), 59 * MIB);
 }
 
+static size_t grow_when_counted(const struct oomreclaim_control *control, void *arg)
+{
+	struct cache *cache = arg;
+	unsigned counts = cache->counts;
+
+	while (cache->counts < counts + 2)
+		usleep(1000);
+	cache->bytes = 60 * MIB;
+	cr_expect(budget_charge(52 * MIB));
+	return give_a_mib(control, NULL);
+}
+
+/* oomreclaimd has counted the cache in that round, and before it has grown. */
+Test(targets, what_has_grown_since_it_was_counted_in_a_round)
+{
+	struct cache cache = {.bytes = 8 * MIB};
+
+	cr_assert(budget_charge(8 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	cr_assert_eq(oomreclaim_register("first", 1, 0, grow_when_counted, &cache, NULL), 0);
+	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
+	cr_expect_eq(cache.scans, 0);
+	cr_expect_geq(target(&cache), 59 * MIB);
+}
+
 static size_t count_30_mib(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control, (void)arg;
@@ -164,6 +191,46 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
 	while (stats.stops < 2);
 	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
+}
+
+static void wait_for_stops(const struct cache *cache, unsigned stops)
+{
+	struct oomreclaim_callback_stats stats;
+	uint64_t last;
+
+	oomreclaim_callback_stats(cache->handle, &stats, sizeof stats);
+	last = stats.stops + stops;
+	while (stats.stops < last) {
+		usleep(1000);
+		oomreclaim_callback_stats(cache->handle, &stats, sizeof stats);
+	}
+}
+
+/* By what it had when it was counted last it would be told to evict what it has now, and so would
+   the other. */
+Test(targets, one_that_cannot_be_counted_now_may_have_grown)
+{
+	static atomic_size_t bytes = 4 * MIB;
+	struct cache locked = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     other = {.bytes = 4 * MIB};
+
+	cr_assert(budget_charge(8 * MIB));
+	cache_add(&other);
+	target(&locked);
+	target(&other);
+	wait_for_target(&other, 32 * MIB - 32 * MIB / 128);
+	atomic_store(&bytes, OOMRECLAIM_STOP);
+	wait_for_stops(&locked, 1);
+	cr_assert(budget_charge(52 * MIB));
+	wait_for_stops(&locked, 3);
+	cr_expect_eq(target(&locked), 32 * MIB - 32 * MIB / 128);
+	cr_expect_eq(target(&other), 32 * MIB - 32 * MIB / 128);
+	/* What has left the heap is not growth, and a limit that falls holds at once. */
+	budget_uncharge(52 * MIB);
+	wait_for_stops(&locked, 3);
+	cr_expect_eq(target(&other), 32 * MIB - 32 * MIB / 128);
+	budget_set_limit(16 * MIB);
+	wait_for_target(&other, 8 * MIB - 8 * MIB / 128);
 }
 
 Test(targets, one_that_could_never_be_counted_has_none)
