@@ -5,6 +5,7 @@
 
 #include "fields.h"
 #include "groups.h"
+#include "prometheus_totals.h"
 #include "tool.h"
 #include "view.h"
 
@@ -127,6 +128,7 @@ void prometheus_print(FILE *to, const struct prometheus_process *processes, size
 	for (size_t i = 0; i < fields_count; i++)
 		put_metric(to, &fields[i], processes, count);
 	put_growth(to, processes, count);
+	prometheus_totals(to, processes, count);
 	for (size_t i = 0; i < COUNT(callback_metrics); i++)
 		put_callback_metric(to, i, processes, count);
 	put_groups(to, processes, count);

@@ -173,7 +173,12 @@ void total_figures(struct total_figures *figures)
 	struct sum sum;
 
 	*figures = (struct total_figures){.id = 0};
-	if (slot == NULL || !add_up(slot, 0, &sum))
+	if (slot == NULL)
+		return;
+	/* Nobody else may ever look for what has ended. By kill() alone: each process that shares the
+	   total is here once a second. */
+	total_reap_slots(false);
+	if (!add_up(slot, 0, &sum))
 		return;
 	for (unsigned i = 0; i < total_used(); i++)
 		figures->processes += total_is_counted(&total_map.total->slot[i]);

@@ -88,6 +88,7 @@ serve 0
 
 # ---- Pages of others, and Prometheus's own opinion ----
 start "$fake" nonsense
+nonsense=$pid
 start "$fake" grows
 growing=$pid
 sleep 1
@@ -107,6 +108,46 @@ else
 fi
 kill -9 "$growing"
 client slow
+
+# ---- Totals ----
+# It has one, too.
+kill -9 "$nonsense"
+wait "$nonsense" 2>/dev/null || :
+# share: two processes of one total; sets $elder and $younger.
+share()
+{
+	# shellcheck disable=SC2016
+	start "$tool" run --total 128M --limit 48M --stats -- sh -c '"$1" >/dev/null & exec "$1"' sh "$worker"
+	elder=$pid
+	younger=$(pgrep -P "$elder")
+	children="$children $younger"
+	wait_for_worker "$elder"
+	wait_for_worker "$younger"
+}
+start "$tool" run --total 64M --limit 48M --stats -- "$worker"
+alone=$pid
+wait_for_worker "$alone"
+share
+client totals "$elder" "$younger" >"$tmp/before"
+is_like '^command worker, slot [0-9]+$' "$tmp/before"
+! client print | grep -E '^oomreclaim_total_[a-z_]+\{.*\} 0$' | grep -v times_met || fail "a total of nothing"
+client print >"$tmp/metrics"
+# It is there after a restart, under the same labels, ...
+kill -9 "$elder" "$younger"
+wait "$elder" 2>/dev/null || :
+share
+client totals "$elder" "$younger" >"$tmp/after"
+diff "$tmp/before" "$tmp/after" || fail "a total has other labels after a restart"
+# ... and as long as one process shares it.
+kill -9 "$elder"
+wait "$elder" 2>/dev/null || :
+client totals "$younger" >/dev/null
+kill -9 "$younger" "$alone"
+wait "$alone" 2>/dev/null || :
+if command -v promtool >/dev/null; then
+	promtool check metrics <"$tmp/metrics" >"$tmp/said" 2>&1 || fail "promtool, of totals: status $?"
+	[ ! -s "$tmp/said" ] || fail "promtool, of totals: $(cat "$tmp/said")"
+fi
 
 # Processes that come and go.
 (while "$tool" run --stats -- /usr/bin/python3 -c pass; do :; done) &

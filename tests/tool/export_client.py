@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import sys
+import time
 
 what, host, port, *arguments = sys.argv[1:]
 # Longer than the exporter waits for anything.
@@ -89,6 +90,27 @@ if what == "worker":
             [path for number, _, path in paths if number == "0"])[0]
     assert info["cgroup"] == path, (info, paths)
     print(f"slot {info['slot']}, unit \"{info['unit']}\"")
+
+elif what == "totals":
+    # Arguments: the processes of one total of 128M, the one that gives the labels first. There is another total, and what
+    # is charged may still be falling.
+    until = time.monotonic() + PATIENCE
+    while True:
+        found = metrics(get()[1])
+        own = [of(found, "oomreclaim_total_own_bytes", pid) for pid in arguments]
+        charged, info = of(found, "oomreclaim_total_charged_bytes", arguments[0])
+        processes, _ = of(found, "oomreclaim_total_processes", arguments[0])
+        if sum(value for value, _ in own) == charged > 0 and processes == len(arguments):
+            break
+        assert time.monotonic() < until, (own, charged, processes)
+        time.sleep(1)
+    for name in ("limit_bytes", "charged_bytes", "charged_peak_bytes", "processes", "limit_times_met_total"):
+        assert len(found[f"oomreclaim_total_{name}"]) == 2, found[f"oomreclaim_total_{name}"]
+    assert of(found, "oomreclaim_total_limit_bytes", arguments[0])[0] == 128 << 20
+    assert of(found, "oomreclaim_total_charged_peak_bytes", arguments[0])[0] >= charged
+    assert of(found, "oomreclaim_total_limit_times_met_total", arguments[0])[0] == 0
+    assert len(found["oomreclaim_total_own_bytes"]) == len(arguments) + 1, found["oomreclaim_total_own_bytes"]
+    print(f"command {info['command']}, slot {info['slot']}")
 
 elif what == "print":
     sys.stdout.write(get()[1])

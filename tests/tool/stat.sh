@@ -143,6 +143,15 @@ else
 	echo "left out: there is no promtool"
 fi
 
+# The total of the one that has it.
+start "$tool" run --total 128M --limit 48M --stats -- "$worker"
+wait_for_worker "$pid"
+expect 0 "$tool" stat --prometheus "$pid" "$worker_pid"
+is_like "^oomreclaim_total_limit_bytes\\{pid=\"$pid\",name=\"worker\"\\} 134217728\$" "$tmp/out"
+is_like "^oomreclaim_total_processes\\{pid=\"$pid\",name=\"worker\"\\} 1\$" "$tmp/out"
+[ "$(grep -c '^oomreclaim_total_[a-z_]*{' "$tmp/out")" -eq 6 ] || fail "a total: $(grep oomreclaim_total_ "$tmp/out")"
+kill -9 "$pid"
+
 # ---- Events ----
 start "$tool" run --limit 48M --stats -- "$worker"
 wait_for_worker "$pid"
