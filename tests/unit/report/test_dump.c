@@ -274,6 +274,15 @@ Test(dump, no_room)
 	expect_text(stats_path, "");
 }
 
+Test(dump, a_directory_that_can_not_be_written_to)
+{
+	errno = ERRNO_UNTOUCHED;
+	cr_expect_eq(dump_check(), 0);
+	strcpy(options.dump_path, "/nonexistent");
+	cr_expect_eq(dump_check(), -ENOENT);
+	cr_expect_eq(errno, ERRNO_UNTOUCHED);
+}
+
 /* More than may be kept is not kept at all where it can't be cut off. */
 Test(dump, not_to_be_cut_off)
 {
