@@ -2,7 +2,6 @@
 #include "background/background.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <time.h>
 
 #include "background/ctl.h"
@@ -289,7 +288,8 @@ static void start(void)
 
 void background_start(void)
 {
-	int saved = errno, cancel_state;
+	struct descent descent;
+	int saved = errno;
 
 	/* What jemalloc calls allocates as well, as pthread_create() does for its background threads,
 	   and then jemalloc's locks are held: the next allocation comes by. */
@@ -297,8 +297,9 @@ void background_start(void)
 		return;
 	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
 		return;
-	/* malloc() is no cancellation point, but most of what follows is. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	/* malloc() is no cancellation point, but most of what follows is. And what pthread_create()
+	   can't have is no matter for a callback, which might jump: signals are blocked here. */
+	descent_begin(&descent);
 	total_say();
 	/* First, so that what pthread_create() allocates does not come here again. */
 	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
@@ -310,7 +311,7 @@ void background_start(void)
 			stand_in();
 	}
 	atomic_flag_clear_explicit(&thread.is_starting, memory_order_release);
-	pthread_setcancelstate(cancel_state, NULL);
+	descent_end(&descent);
 	errno = saved;
 }
 
