@@ -74,10 +74,13 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 	struct dry_run *run;
 	pthread_t thread;
 	struct heap_outside outside;
+	struct descent descent;
 
 	/* One that registers itself anew would go on for ever. */
 	if (!options.is_dry_run || is_dry)
 		return;
+	/* No callback is asked for what this needs: it might jump. */
+	descent_begin(&descent);
 	outside = heap_leave_group();
 	run = malloc(sizeof *run);
 	if (run != NULL)
@@ -92,6 +95,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 	}
 	pthread_attr_destroy(&attributes);
 	heap_return_to_group(&outside);
+	descent_end(&descent);
 }
 
 /* At its end the program may hold what one of them waits for. */
