@@ -322,7 +322,9 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * nothing to report, and is not seen.
  *
  * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it, and
- * at once where a limit is met, at the end of a round of callbacks that has counted all of them.
+ * at once where a limit is met, at the end of a round of callbacks that has counted all that have a
+ * target. A cache that cannot be counted for now, as it returns OOMRECLAIM_STOP, is taken to be as
+ * large as it was, and to have grown by what the heap has since.
  * Asking takes some tens of nanoseconds, and a few more for each callback that is registered.
  * SIZE_MAX: there is no limit, the handle is none of a shrinker or that of one with
  * OOMRECLAIM_CALLBACK_DIRECT, or oomreclaimd has not counted yet, which it does within a tenth of a

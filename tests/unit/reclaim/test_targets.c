@@ -233,6 +233,44 @@ Test(targets, one_that_cannot_be_counted_now_may_have_grown)
 	wait_for_target(&other, 8 * MIB - 8 * MIB / 128);
 }
 
+/* The growth is that of one of them, whichever it is. */
+Test(targets, of_two_that_cannot_be_counted_one_may_have_grown)
+{
+	static atomic_size_t bytes = 4 * MIB;
+	struct cache a = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     b = {.handle = add(count_or_stop, count_or_stop, &bytes)};
+
+	cr_assert(budget_charge(28 * MIB));
+	target(&a);
+	target(&b);
+	wait_for_target(&b, 22 * MIB - 22 * MIB / 128);
+	atomic_store(&bytes, OOMRECLAIM_STOP);
+	wait_for_stops(&a, 1);
+	wait_for_stops(&b, 1);
+	cr_assert(budget_charge(20 * MIB));
+	wait_for_stops(&b, 3);
+	cr_expect_eq(target(&a), 22 * MIB - 22 * MIB / 128);
+	cr_expect_eq(target(&b), 22 * MIB - 22 * MIB / 128);
+}
+
+Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
+{
+	static atomic_size_t bytes = 8 * MIB;
+	struct cache beside = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     cache = {.bytes = 8 * MIB};
+
+	cr_assert(budget_charge(16 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
+	atomic_store(&bytes, OOMRECLAIM_STOP);
+	wait_for_stops(&beside, 1);
+	cr_assert(budget_charge(40 * MIB));
+	wait_for_stops(&beside, 3);
+	/* The half of it: they cost the same. */
+	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
+}
+
 Test(targets, one_that_could_never_be_counted_has_none)
 {
 	static atomic_size_t bytes = OOMRECLAIM_STOP;
