@@ -334,4 +334,13 @@ Test(proc_cgroup, of_another)
 	cr_expect_str_eq(group.path, "/elsewhere");
 	cr_expect_str_eq(group.mount, "/cg2");
 	cr_expect(group.is_v2);
+	/* Outside of what a container's mount shows, and of its namespace. */
+	strcpy(self.root, "/docker/12");
+	cr_expect_not(proc_cgroup_of(100, &self, &group));
+	fake_proc_write("/proc/100/cgroup", "0::/docker/12/below\n");
+	cr_expect(proc_cgroup_of(100, &self, &group));
+	cr_expect_str_eq(group.path, "/below");
+	self.root[0] = '\0';
+	fake_proc_write("/proc/100/cgroup", "0::/../other\n");
+	cr_expect_not(proc_cgroup_of(100, &self, &group));
 }
