@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # queryserver.sh PROGRAM [SECONDS]: queryserver.c with glibc, with a limit, and with groups, each with one
-# tenant that wants more than there is; and with groups without that tenant. The command `oomreclaim`
+# tenant that wants more than there is; with groups and enough for that tenant; and without it. The command `oomreclaim`
 # is the one in PATH, or $OOMRECLAIM.
 set -eu
 
@@ -35,4 +35,5 @@ printf '%-24s %8s %8s %8s %10s %10s %8s %10s\n' '' 'done' failed cancelled media
 row glibc prlimit --data=$(((200 + 16 * 8 + 24) << 20)) "$program"
 row 'a limit' "$oomreclaim" run --limit 200M -- "$program"
 row groups "$oomreclaim" run --limit 256M -- "$program" --groups 200M
+row 'groups (enough for all)' "$oomreclaim" run --limit 1G -- "$program" --groups 900M --enough
 row 'groups (nobody greedy)' "$oomreclaim" run --limit 256M -- "$program" --groups 200M --nobody-greedy

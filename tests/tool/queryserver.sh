@@ -15,13 +15,16 @@ is_like "^small: $number done, 0 failed, 0 cancelled, latency ms: median [0-9.]+
 	"$tmp/out"
 expect 0 "$program" --nobody-greedy --seconds 1
 is_like "^small: $number done, 0 failed, 0 cancelled, latency ms: median [0-9.]+, 99% [0-9.]+\$" "$tmp/out"
+expect 0 "$tool" run --limit 1G -- "$program" --groups 900M --enough --seconds 3
+is_like "^small: $number done, 0 failed, 0 cancelled, latency ms: median [0-9.]+, 99% [0-9.]+; greedy: $number done, 0 failed, 0 cancelled\$" \
+	"$tmp/out"
 expect 2 "$program" --groups 64M
 is_like '^queryserver: no groups of 64M$' "$tmp/err"
 expect 2 "$program" --groups
 
 expect 0 env OOMRECLAIM="$tool" "$script" "$program" 1
-[ "$(wc -l <"$tmp/out")" -eq 6 ] || fail "not six lines: $(cat "$tmp/out")"
-for name in glibc 'a limit' groups 'groups .nobody greedy.'; do
+[ "$(wc -l <"$tmp/out")" -eq 7 ] || fail "not seven lines: $(cat "$tmp/out")"
+for name in glibc 'a limit' groups 'groups .enough for all.' 'groups .nobody greedy.'; do
 	is_like "^$name +$number +[0-9]+ +[0-9]+ +[0-9.]+ +[0-9.]+ +[0-9-]+ +[0-9-]+\$" "$tmp/out"
 done
 verdict
