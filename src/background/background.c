@@ -15,7 +15,6 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
-#include "heap/heap_outside.h"
 #include "kill/cancel.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
@@ -25,6 +24,7 @@
 #include "limits/total_ask.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
+#include "reclaim/outside.h"
 #include "reclaim/reclaim.h"
 #include "report/dump.h"
 #include "report/stats_page.h"
@@ -266,7 +266,7 @@ static void stand_in(void)
 
 static void start(void)
 {
-	struct heap_outside outside;
+	struct outside outside;
 	int error;
 
 	/* As long as there is one thread, the page of counters takes none of its own. */
@@ -276,9 +276,9 @@ static void start(void)
 	atomic_store(&thread.is_there, true);
 	/* It may be asked from here on, and sees that when it begins. */
 	total_thread(true);
-	outside = heap_leave_group();
+	outside = outside_begin();
 	error = own_thread_start(run);
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	if (error == 0)
 		return;
 	atomic_store(&thread.is_there, false);

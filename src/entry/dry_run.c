@@ -11,9 +11,9 @@
 #include "base/io.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
-#include "heap/heap_outside.h"
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
+#include "reclaim/outside.h"
 #include "reclaim/registry.h"
 
 /* What oomreclaimd alone calls. */
@@ -73,7 +73,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 	pthread_attr_t attributes;
 	struct dry_run *run;
 	pthread_t thread;
-	struct heap_outside outside;
+	struct outside outside;
 	struct descent descent;
 
 	/* One that registers itself anew would go on for ever. */
@@ -81,7 +81,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 		return;
 	/* No callback is asked for what this needs: it might jump. */
 	descent_begin(&descent);
-	outside = heap_leave_group();
+	outside = outside_begin();
 	run = malloc(sizeof *run);
 	if (run != NULL)
 		*run = (struct dry_run){handle, flags};
@@ -94,7 +94,7 @@ void dry_run_begin(oomreclaim_handle handle, unsigned flags)
 		free(run);
 	}
 	pthread_attr_destroy(&attributes);
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	descent_end(&descent);
 }
 

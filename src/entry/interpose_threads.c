@@ -26,8 +26,8 @@
 #include "entry/jump.h"
 #include "heap/heap_group.h"
 #include "heap/heap_ops.h"
-#include "heap/heap_outside.h"
 #include "limits/group.h"
+#include "reclaim/outside.h"
 
 typedef void *start_routine(void *arg);
 typedef int pthread_creator(pthread_t *thread, const pthread_attr_t *attributes,
@@ -122,7 +122,7 @@ static struct beginning *make_beginning(unsigned inside, void *arg)
 }
 
 /* There is a thread, which is counted itself; or there is none. */
-static void hand_over(struct beginning *made, bool is_there, const struct heap_outside *outside)
+static void hand_over(struct beginning *made, bool is_there, const struct outside *outside)
 {
 	group_held.beginning = outside->outer.beginning;
 	if (is_there)
@@ -168,7 +168,7 @@ JUMPS static int begin_c11(void *record)
 static OOM_NOINLINE int pthread_create_inside(pthread_t *thread, const pthread_attr_t *attributes,
                                               start_routine *start, void *arg)
 {
-	struct heap_outside outside = heap_leave_group();
+	struct outside outside = outside_begin();
 	struct beginning *made = make_beginning(outside.was, arg);
 	int error;
 
@@ -179,7 +179,7 @@ static OOM_NOINLINE int pthread_create_inside(pthread_t *thread, const pthread_a
 	} else {
 		error = NEXT(pthread_create)(thread, attributes, start, arg);
 	}
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	return error;
 }
 
@@ -193,7 +193,7 @@ JUMPS OOM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *att
 
 static OOM_NOINLINE int thrd_create_inside(thrd_t *thread, thrd_start_t start, void *arg)
 {
-	struct heap_outside outside = heap_leave_group();
+	struct outside outside = outside_begin();
 	struct beginning *made = make_beginning(outside.was, arg);
 	int result;
 
@@ -204,7 +204,7 @@ static OOM_NOINLINE int thrd_create_inside(thrd_t *thread, thrd_start_t start, v
 	} else {
 		result = NEXT(thrd_create)(thread, start, arg);
 	}
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	return result;
 }
 

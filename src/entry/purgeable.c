@@ -9,8 +9,8 @@
 #include "entry/dry_run.h"
 #include "heap/blocks.h"
 #include "heap/heap_ops.h"
-#include "heap/heap_outside.h"
 #include "oomreclaim.h"
+#include "reclaim/outside.h"
 #include "reclaim/purgeable.h"
 #include "reclaim/registry.h"
 
@@ -58,15 +58,15 @@ static struct oomreclaim_purgeable *make(size_t size, unsigned cost)
 OOM_EXPORT struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, unsigned cost)
 {
 	struct oomreclaim_purgeable *purgeable;
-	struct heap_outside outside;
+	struct outside outside;
 
 	if (cost == 0 || cost > OOMRECLAIM_COST_MAX) {
 		errno = EINVAL;
 		return NULL;
 	}
-	outside = heap_leave_group();
+	outside = outside_begin();
 	purgeable = make(size, cost);
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	return purgeable;
 }
 

@@ -11,11 +11,11 @@
 #include "base/base.h"
 #include "entry/dry_run.h"
 #include "heap/heap_ops.h"
-#include "heap/heap_outside.h"
 #include "lockdep/watch.h"
 #include "oomreclaim.h"
 #include "reclaim/calls.h"
 #include "reclaim/descent.h"
+#include "reclaim/outside.h"
 #include "reclaim/registry.h"
 
 /* They exclude each other: DIRECT and BACKGROUND together would exclude every call. */
@@ -38,7 +38,7 @@ static int check(const struct registry_new *callback)
 static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 {
 	oomreclaim_handle given;
-	struct heap_outside outside;
+	struct outside outside;
 	int error = check(callback), saved = errno;
 	void *memory;
 
@@ -46,9 +46,9 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 		return error;
 	/* An allocation like any other: it may descend the ladder, and from a callback it is served
 	   from the reserve. */
-	outside = heap_leave_group();
+	outside = outside_begin();
 	memory = malloc(registry_entry_bytes);
-	heap_return_to_group(&outside);
+	outside_end(&outside);
 	errno = saved;
 	if (memory == NULL)
 		return ENOMEM;

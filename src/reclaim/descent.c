@@ -4,8 +4,8 @@
 #include <pthread.h>
 
 #include "base/base.h"
-#include "heap/heap_outside.h"
 #include "limits/group.h"
+#include "reclaim/outside.h"
 
 /* Per thread: a descent belongs to a call chain. */
 static OOM_TLS unsigned depth;
@@ -36,7 +36,7 @@ void descent_end(const struct descent *descent)
 void descent_abandon(void)
 {
 	depth = 0;
-	heap_abandon_outside();
+	outside_abandon();
 	group_spare(false);
 	pthread_setcancelstate(outer_cancel_state, NULL);
 }

@@ -18,12 +18,10 @@ trap 'exit 130' INT TERM
 
 unset LD_PRELOAD OOMRECLAIM_CONF MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE
 
-# All but what is in the debug library alone, what stands in front of jemalloc, and malloc itself. Of
-# heap/ only what knows no jemalloc.
+# All but what is in the debug library alone, what stands in front of jemalloc, and malloc itself.
 set -- "$@" --
 for source in "$root"/src/*/*.c; do
 	case ${source#"$root"/src/} in
-	heap/heap_outside.c) set -- "$@" "$source" ;;
 	lockdep/* | base/assert.c | base/lock.c | entry/debug.c | entry/dry_run.c | entry/fail_malloc.c | entry/heap_conf.c) ;;
 	heap/* | entry/init.c | entry/group.c | entry/cxx_*.c | entry/elf_object.c | entry/interpose*.c | limits/pages.c) ;;
 	*) set -- "$@" "$source" ;;

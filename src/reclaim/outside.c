@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "heap/heap_outside.h"
+#include "reclaim/outside.h"
 
 #include "base/base.h"
 #include "heap/heap_ops.h"
 #include "limits/group.h"
 
-struct heap_outside heap_leave_group(void)
+struct outside outside_begin(void)
 {
-	struct heap_outside outside = {.was = heap_ops.group_current(), .outer = group_held};
+	struct outside outside = {.was = heap_ops.group_current(), .outer = group_held};
 
 	if (outside.was != 0 && !heap_ops.group_enter(0))
 		outside.was = 0;
@@ -16,7 +16,7 @@ struct heap_outside heap_leave_group(void)
 	return outside;
 }
 
-/* A callback may have entered another group, and stayed: an order of groups that nest ends here. */
+/* A callback may have entered another group, and stayed: then the thread leaves that group too. */
 static void go_back(void)
 {
 	unsigned to = group_held.aside, now = heap_ops.group_current(), left = now;
@@ -28,7 +28,7 @@ static void go_back(void)
 	group_held.aside = 0;
 }
 
-void heap_return_to_group(const struct heap_outside *outside)
+void outside_end(const struct outside *outside)
 {
 	/* Not where it was abandoned, by a jump to another stack that came back. */
 	if (outside->was == 0 || group_held.aside != outside->was)
@@ -37,7 +37,7 @@ void heap_return_to_group(const struct heap_outside *outside)
 	group_held.aside = outside->outer.aside;
 }
 
-void heap_abandon_outside(void)
+void outside_abandon(void)
 {
 	if (group_held.aside != 0)
 		go_back();
