@@ -33,8 +33,8 @@ static _Atomic pthread_t ender;
 /* Until when the others wait for the end; 0: they do not. */
 static _Atomic uint64_t near_until_ns;
 
-/* The others do not wait for longer, whatever the grace is: a handler of SIGABRT may wait for one of
-   them, or for a debugger. */
+/* The others do not wait for longer, whatever the grace is: a handler of SIGABRT may wait for one
+   of them, or for a debugger. */
 #define NEAR_MS_MAX 5000
 
 /* By a signal that may be handled, the process goes on until its grace is over. */
@@ -108,16 +108,23 @@ static void arm_grace(void)
 		syscall(SYS_timer_settime, timer, 0, &grace, NULL);
 }
 
-/* The thread is on its way out of a signal's handler, by longjmp() or pthread_exit(). Behind SIGABRT
-   there is no end then: the process is as before, and those that wait for the end go on at once. */
-static void jump_out(void *is_abort)
+/* The thread is on its way out of a signal's handler, by longjmp() or pthread_exit(). */
+static void jump_out(void *arg)
 {
-	if (is_abort != NULL && own_end_is_dying() &&
-	    pthread_equal(atomic_load_explicit(&ender, memory_order_relaxed), pthread_self()))
-		atomic_store_explicit(&is_dying, false, memory_order_release);
+	(void)arg;
 	/* Still inside of a callback, which asked for the end by hand, it may stay there. */
 	if (!descent_is_open())
 		descent_abandon();
+}
+
+/* Behind SIGABRT there is no end then: the process is as before, and threads that wait for the end
+   go on at once. */
+static void call_off(void *arg)
+{
+	if (own_end_is_dying() &&
+	    pthread_equal(atomic_load_explicit(&ender, memory_order_relaxed), pthread_self()))
+		atomic_store_explicit(&is_dying, false, memory_order_release);
+	jump_out(arg);
 }
 
 static OOM_NOINLINE void end_by_abort(void)
@@ -125,7 +132,7 @@ static OOM_NOINLINE void end_by_abort(void)
 	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
 
 	flight_note(FLIGHT_KILL, SIGABRT, 0, (size_t)getpid(), NULL);
-	guard_begin(&guard, jump_out, &guard);
+	guard_begin(&guard, call_off, NULL);
 	abort();
 }
 
