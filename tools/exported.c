@@ -92,9 +92,7 @@ static void label(struct process *process)
 
 static void put_info(FILE *to)
 {
-	fputs("# HELP oomreclaim_process_info Which process it is.\n"
-	      "# TYPE oomreclaim_process_info gauge\n",
-	      to);
+	prometheus_head(to, "oomreclaim_process_info", "gauge", "Which process it is.");
 	for (size_t i = 0; i < count; i++) {
 		if (processes[i].labels == NULL)
 			continue;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "prometheus.h"
 #include "tool.h"
 #include "view.h"
 
@@ -95,8 +96,7 @@ void groups_json(const struct stats_page *page)
 
 void groups_metric_head(FILE *to, size_t metric)
 {
-	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", values[metric].metric, values[metric].help,
-	        values[metric].metric, values[metric].type);
+	prometheus_head(to, values[metric].metric, values[metric].type, values[metric].help);
 }
 
 /* Groups need not have names of their own: where several share one, the number tells them apart. */

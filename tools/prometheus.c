@@ -9,6 +9,11 @@
 #include "tool.h"
 #include "view.h"
 
+void prometheus_head(FILE *to, const char *metric, const char *type, const char *help)
+{
+	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, type);
+}
+
 static void begin(FILE *to, const char *metric, const struct prometheus_process *process)
 {
 	fprintf(to, "%s{%s", metric, process->labels);
@@ -17,8 +22,7 @@ static void begin(FILE *to, const char *metric, const struct prometheus_process 
 static void put_metric(FILE *to, const struct field *field,
                        const struct prometheus_process *processes, size_t count)
 {
-	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", field->metric, field->help, field->metric,
-	        field->type);
+	prometheus_head(to, field->metric, field->type, field->help);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t value = field_value(field, &processes[i].page->stats);
 
@@ -31,18 +35,14 @@ static void put_metric(FILE *to, const struct field *field,
 
 static void put_growth(FILE *to, const struct prometheus_process *processes, size_t count)
 {
-	fprintf(to,
-	        "# HELP oomreclaim_charged_growth_bytes_per_second How fast it grows steadily, by "
-	        "the last minute; else 0.\n"
-	        "# TYPE oomreclaim_charged_growth_bytes_per_second gauge\n");
+	prometheus_head(to, "oomreclaim_charged_growth_bytes_per_second", "gauge",
+	                "How fast it grows steadily, by the last minute; else 0.");
 	for (size_t i = 0; i < count; i++) {
 		begin(to, "oomreclaim_charged_growth_bytes_per_second", &processes[i]);
 		fprintf(to, "} %" PRIu64 "\n", processes[i].page->growth);
 	}
-	fprintf(to,
-	        "# HELP oomreclaim_limit_seconds Until the limit is met at that rate; absent if "
-	        "it is not, within a week.\n"
-	        "# TYPE oomreclaim_limit_seconds gauge\n");
+	prometheus_head(to, "oomreclaim_limit_seconds", "gauge",
+	                "Until the limit is met at that rate; absent if it is not, within a week.");
 	for (size_t i = 0; i < count; i++) {
 		if (view_left_s(processes[i].page) == UINT64_MAX)
 			continue;
@@ -82,9 +82,8 @@ static const struct {
 static void put_callback_metric(FILE *to, size_t metric, const struct prometheus_process *processes,
                                 size_t count)
 {
-	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", callback_metrics[metric].metric,
-	        callback_metrics[metric].help, callback_metrics[metric].metric,
-	        callback_metrics[metric].type);
+	prometheus_head(to, callback_metrics[metric].metric, callback_metrics[metric].type,
+	                callback_metrics[metric].help);
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t j = 0; j < processes[i].page->callbacks; j++) {
 			const struct stats_page_callback *callback =
@@ -115,8 +114,7 @@ static void put_group_metric(FILE *to, size_t metric, const struct prometheus_pr
 /* Of which those with the most charged have metrics of their own. */
 static void put_groups(FILE *to, const struct prometheus_process *processes, size_t count)
 {
-	fprintf(to, "# HELP oomreclaim_groups Groups that there are.\n"
-	            "# TYPE oomreclaim_groups gauge\n");
+	prometheus_head(to, "oomreclaim_groups", "gauge", "Groups that there are.");
 	for (size_t i = 0; i < count; i++) {
 		begin(to, "oomreclaim_groups", &processes[i]);
 		fprintf(to, "} %u\n", processes[i].page->groups_total);

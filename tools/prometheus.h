@@ -13,6 +13,9 @@ struct prometheus_process {
 	const struct stats_page *page;
 };
 
+/* The lines in front of a metric's series. */
+void prometheus_head(FILE *to, const char *metric, const char *type, const char *help);
+
 /* All of it, metric by metric. */
 void prometheus_print(FILE *to, const struct prometheus_process *processes, size_t count);
 

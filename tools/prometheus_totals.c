@@ -27,11 +27,6 @@ static const struct {
          offsetof(struct total_figures, processes)},
 };
 
-static void put_head(FILE *to, const char *metric, const char *type, const char *help)
-{
-	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", metric, help, metric, type);
-}
-
 /* Returns how many there are. */
 static size_t find(struct shared *found, const struct prometheus_process *processes, size_t count)
 {
@@ -55,7 +50,7 @@ static size_t find(struct shared *found, const struct prometheus_process *proces
 
 static void put_metric(FILE *to, size_t metric, const struct shared *found, size_t totals)
 {
-	put_head(to, metrics[metric].metric, metrics[metric].type, metrics[metric].help);
+	prometheus_head(to, metrics[metric].metric, metrics[metric].type, metrics[metric].help);
 	for (size_t i = 0; i < totals; i++) {
 		const char *figures = (const char *)&found[i].newest->total;
 
@@ -66,8 +61,8 @@ static void put_metric(FILE *to, size_t metric, const struct shared *found, size
 
 static void put_own(FILE *to, const struct prometheus_process *processes, size_t count)
 {
-	put_head(to, "oomreclaim_total_own_bytes", "gauge",
-	         "What a process has charged to the total that it shares.");
+	prometheus_head(to, "oomreclaim_total_own_bytes", "gauge",
+	                "What a process has charged to the total that it shares.");
 	for (size_t i = 0; i < count; i++)
 		if (processes[i].page->total.id != 0)
 			fprintf(to, "oomreclaim_total_own_bytes{%s} %" PRIu64 "\n",
