@@ -143,19 +143,20 @@ static size_t room_bytes(void)
 	return min_size(high, room);
 }
 
-static size_t huge_in_use(tsdn_t *tsdn)
+/* The last of jemalloc's own arenas, where there is one for huge blocks. */
+static pac_t *huge_pac(tsdn_t *tsdn)
 {
 	unsigned index = manual_arena_base - 1;
-	pac_t *pac = arena_is_huge(index) ? pac_of(tsdn, index) : NULL;
 
-	return pac != NULL ? in_use_in(pac) : 0;
+	return arena_is_huge(index) ? pac_of(tsdn, index) : NULL;
 }
 
 static size_t allowed_bytes(tsdn_t *tsdn, const struct keep *keep, pac_t *pac, size_t in_use)
 {
 	size_t own = free_bytes(pac), all = heap_sum(tsdn, evictable_in), room;
-	size_t huge = huge_in_use(tsdn);
-	size_t allowed = keep_allowed(keep, in_use, huge, all > own ? all - own : 0);
+	pac_t *huge = huge_pac(tsdn);
+	size_t allowed = keep_allowed(keep, in_use, huge != NULL ? in_use_in(huge) : 0,
+	                              all > own ? all - own : 0);
 
 	room = allowed > 0 ? room_bytes() / ROOM_PART : 0;
 	return min_size(allowed, room);
@@ -276,12 +277,12 @@ size_t heap_keep_refaults(void)
    same time, the other arenas' threads see to what is left there. */
 static void look_after_huge(tsdn_t *tsdn)
 {
+	pac_t *pac = huge_pac(tsdn);
 	unsigned index = manual_arena_base - 1;
-	arena_t *arena = arena_is_huge(index) ? arena_get(tsdn, index, false) : NULL;
 
-	if (arena != NULL && bytes_in(&arena->pa_shard.pac.ecache_dirty) > 0 &&
-	    is_learning(&arena->pa_shard.pac) && now_ms() >= get(index).at_ms + KEEP_EPOCH_MS)
-		arena_decay(tsdn, arena, false, true);
+	if (pac != NULL && bytes_in(&pac->ecache_dirty) > 0 && is_learning(pac) &&
+	    now_ms() >= get(index).at_ms + KEEP_EPOCH_MS)
+		arena_decay(tsdn, arena_get(tsdn, index, false), false, true);
 }
 
 void heap_arena_decay(tsdn_t *tsdn, arena_t *arena, bool is_background_thread, bool all)
