@@ -15,11 +15,16 @@ static size_t excess_of(const struct headroom *nearest, size_t free_bytes)
 	return charged > limit ? charged - limit : 0;
 }
 
-size_t reclaim_heap_bytes(void)
+static size_t used_bytes(size_t free_bytes)
 {
 	size_t charged = budget_charged();
 
-	return registry_has_caches() ? charged - min_size(charged, heap_ops.evictable()) : SIZE_MAX;
+	return charged - min_size(charged, free_bytes);
+}
+
+size_t reclaim_heap_bytes(void)
+{
+	return registry_has_caches() ? used_bytes(heap_ops.evictable()) : SIZE_MAX;
 }
 
 /* A call of its own: its frame is not under that of a callback. */
@@ -36,6 +41,6 @@ OOM_NOINLINE void reclaim_aim_caches(bool is_round)
 	heap.headroom_bytes = headroom_below(&nearest, free_bytes);
 	heap.excess_bytes = excess_of(&nearest, free_bytes);
 	/* The last: what the heap grows by meanwhile is taken for a cache's. */
-	heap.used_bytes = reclaim_heap_bytes();
+	heap.used_bytes = used_bytes(free_bytes);
 	registry_set_targets(&heap, is_round);
 }

@@ -171,9 +171,10 @@ static void add_all(struct target_pass *pass, size_t heap_bytes)
 
 	FOR_EACH_CACHE(entry)
 	{
+		size_t bytes = grown(entry, heap_bytes);
+
 		target_add(pass, &entry->target, entry->shrinker.cost);
-		if (grown(entry, heap_bytes) > most)
-			most = grown(entry, heap_bytes);
+		most = bytes > most ? bytes : most;
 	}
 	/* Once: it can't be that of all. */
 	pass->pool_bytes = add_saturated(pass->pool_bytes, most);
