@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # queryserver.sh PROGRAM [SECONDS]: queryserver.c with glibc, with a limit, and with groups, each with one
-# tenant that wants more than there is; with groups and enough for that tenant; and without it. The command `oomreclaim`
-# is the one in PATH, or $OOMRECLAIM.
+# tenant that wants more than there is; with groups and enough for that tenant; and without it. The
+# command `oomreclaim` is the one in PATH, or $OOMRECLAIM.
 set -eu
 
 program=$1 seconds=${2:-10} oomreclaim=${OOMRECLAIM:-oomreclaim}

@@ -81,8 +81,8 @@ struct part {
 	int64_t due_bytes; /* from before */
 };
 
-/* The shrinker is as it will be where the part ends with what was given so far: noted before each call
-   too, which may not come back. A frame of its own, which is not under the call's. */
+/* Leaves the shrinker as the part's end would, with what was given so far. Called before each
+   scan() too, as scan() may not come back. Its frame is not under that of scan(). */
 static OOM_NOINLINE void settle_part(struct visit *visit, const struct shrink_pass *pass,
                                      const struct part *part)
 {

@@ -61,13 +61,14 @@ void pool_append(struct pool *pool, struct pool *from);
 
 /* All that RLIMIT_AS leaves, to the last page. */
 void space_fill(void);
-/* The heap's tree has a leaf of 2 MiB for each GiB of addresses, and the first mapping below a border
-   of these takes it, in a block of 4 MiB. Where that would be in the way: starts the program anew,
-   and so at other addresses, until the heap has no border near, and `bytes` above the next. To be
-   called first; fails the check where 50 times do not suffice. */
-void space_in_one_leaf(size_t bytes);
 /* Gives back at least `bytes` of it, if there are as many; returns how many it was. */
 size_t space_release(size_t bytes);
+
+/* The heap's tree has a leaf of 2 MiB for each GiB of addresses, and the first mapping below a
+   border of these takes it, in a block of 4 MiB. Where that would be in the way: starts the program
+   anew, and so at other addresses, until the heap has no border near, and `bytes` above the next.
+   What the program did before is done again. Fails the check where 50 times do not suffice. */
+void space_in_one_leaf(size_t bytes);
 
 /* space_fill(), and then what the heap still has: no block of up to 1 MiB whose size is a power of
    two can be had after this. Runs under the scope RETRY_MAYFAIL: no policy ends it. */

@@ -105,7 +105,7 @@ static void huge(void)
 	CHECK(dirty_bytes() < 8 * MIB);
 }
 
-/* Blocks that are smaller, but whose free extents lie together. */
+/* Smaller blocks: jemalloc gives back what lies together when they are free. */
 static void large(void)
 {
 	CHECK(faulted_percent(&blocks, 2, 6) < 5);

@@ -8,7 +8,7 @@ TestSuite(shrinker_left, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 static jmp_buf outside;
 
-/* A cache whose next call of either function does not come back. */
+/* A cache. Its count() or scan() does not come back where the flag says so. */
 struct leaving {
 	struct cache cache;
 	bool leaves_count, leaves_scan;

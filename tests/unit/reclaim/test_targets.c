@@ -177,22 +177,7 @@ static size_t count_or_stop(const struct oomreclaim_control *control, void *arg)
 	return atomic_load(bytes);
 }
 
-Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
-{
-	static atomic_size_t bytes = 32 * MIB;
-	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
-	struct oomreclaim_callback_stats stats;
-
-	cr_assert(budget_charge(32 * MIB));
-	target(&cache);
-	wait_for_target(&cache, 63 * MIB + 512 * KIB);
-	atomic_store(&bytes, OOMRECLAIM_STOP);
-	do
-		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
-	while (stats.stops < 2);
-	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
-}
-
+/* Until it has returned OOMRECLAIM_STOP so many times more. */
 static void wait_for_stops(const struct cache *cache, unsigned stops)
 {
 	struct oomreclaim_callback_stats stats;
@@ -204,6 +189,28 @@ static void wait_for_stops(const struct cache *cache, unsigned stops)
 		usleep(1000);
 		oomreclaim_callback_stats(cache->handle, &stats, sizeof stats);
 	}
+}
+
+/* It can't be counted any more, and then the heap grows: oomreclaimd has seen both. */
+static void grow_uncounted(const struct cache *cache, atomic_size_t *bytes, size_t by)
+{
+	atomic_store(bytes, OOMRECLAIM_STOP);
+	wait_for_stops(cache, 1);
+	cr_assert(budget_charge(by));
+	wait_for_stops(cache, 3);
+}
+
+Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
+{
+	static atomic_size_t bytes = 32 * MIB;
+	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
+
+	cr_assert(budget_charge(32 * MIB));
+	target(&cache);
+	wait_for_target(&cache, 63 * MIB + 512 * KIB);
+	atomic_store(&bytes, OOMRECLAIM_STOP);
+	wait_for_stops(&cache, 2);
+	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
 }
 
 /* By what it had when it was counted last it would be told to evict what it has now, and so would
@@ -219,10 +226,7 @@ Test(targets, one_that_cannot_be_counted_now_may_have_grown)
 	target(&locked);
 	target(&other);
 	wait_for_target(&other, 32 * MIB - 32 * MIB / 128);
-	atomic_store(&bytes, OOMRECLAIM_STOP);
-	wait_for_stops(&locked, 1);
-	cr_assert(budget_charge(52 * MIB));
-	wait_for_stops(&locked, 3);
+	grow_uncounted(&locked, &bytes, 52 * MIB);
 	cr_expect_eq(target(&locked), 32 * MIB - 32 * MIB / 128);
 	cr_expect_eq(target(&other), 32 * MIB - 32 * MIB / 128);
 	/* What has left the heap is not growth, and a limit that falls holds at once. */
@@ -244,11 +248,7 @@ Test(targets, of_two_that_cannot_be_counted_one_may_have_grown)
 	target(&a);
 	target(&b);
 	wait_for_target(&b, 22 * MIB - 22 * MIB / 128);
-	atomic_store(&bytes, OOMRECLAIM_STOP);
-	wait_for_stops(&a, 1);
-	wait_for_stops(&b, 1);
-	cr_assert(budget_charge(20 * MIB));
-	wait_for_stops(&b, 3);
+	grow_uncounted(&b, &bytes, 20 * MIB);
 	cr_expect_eq(target(&a), 22 * MIB - 22 * MIB / 128);
 	cr_expect_eq(target(&b), 22 * MIB - 22 * MIB / 128);
 }
@@ -263,10 +263,7 @@ Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
 	cache_add(&cache);
 	target(&cache);
 	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
-	atomic_store(&bytes, OOMRECLAIM_STOP);
-	wait_for_stops(&beside, 1);
-	cr_assert(budget_charge(40 * MIB));
-	wait_for_stops(&beside, 3);
+	grow_uncounted(&beside, &bytes, 40 * MIB);
 	/* The half of it: they cost the same. */
 	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
 }
@@ -275,13 +272,10 @@ Test(targets, one_that_could_never_be_counted_has_none)
 {
 	static atomic_size_t bytes = OOMRECLAIM_STOP;
 	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
-	struct oomreclaim_callback_stats stats;
 
 	cr_assert(budget_charge(60 * MIB));
 	target(&cache);
-	do
-		oomreclaim_callback_stats(cache.handle, &stats, sizeof stats);
-	while (stats.stops < 2);
+	wait_for_stops(&cache, 2);
 	cr_expect_eq(target(&cache), SIZE_MAX);
 	atomic_store(&bytes, 60 * MIB);
 	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
