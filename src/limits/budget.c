@@ -188,17 +188,19 @@ static bool is_within(size_t bytes)
 	return bytes <= get(&limit_bytes) && (!has_auto() || bytes <= get(&ceiling));
 }
 
-/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. */
+/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor is
+   one that was counted refused, where the limit comes down at this moment. */
 static bool add_if_within(size_t bytes, size_t *sum)
 {
 	size_t now = get(&charged);
 
-	do
+	do {
 		*sum = add_saturated(now, bytes);
-	while (is_within(*sum) &&
-	       !atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
-	                                              memory_order_relaxed));
-	return is_within(*sum);
+		if (!is_within(*sum))
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
+	                                                memory_order_relaxed));
+	return true;
 }
 
 /* The same within the total, which is asked first: what is pending there can be taken back, and nobody

@@ -153,6 +153,29 @@ Test(budget, what_is_refused_is_never_counted)
 	cr_expect_eq(budget_charged(), 8 * MIB);
 }
 
+static void move_the_limit(void)
+{
+	while (!is_enough) {
+		budget_set_limit(0);
+		budget_set_limit(SIZE_MAX);
+	}
+}
+
+/* Else the heap would not have what counts, and nobody would ever take it back. */
+Test(budget, what_is_refused_is_never_counted_though_the_limit_moves)
+{
+	struct thread other;
+
+	budget_set("");
+	thread_start(&other, move_the_limit);
+	for (int i = 0; i < 2000000; i++)
+		if (budget_charge(1))
+			budget_uncharge(1);
+	is_enough = true;
+	thread_join(&other);
+	cr_expect_eq(budget_charged(), 0);
+}
+
 Test(budget, a_limit_that_fits_asks_nobody)
 {
 	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
