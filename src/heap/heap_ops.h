@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/heap_request.h"
+#include "limits/constraint.h"
 
 /* Bytes, by jemalloc's names for them. */
 struct heap_stats {
@@ -79,6 +80,8 @@ struct heap_ops {
 	bool (*group_enter)(unsigned slot);
 	/* Whose max refused this thread's last request; 0: it was something else. */
 	unsigned (*group_refuser)(void);
+	/* Which limit of the budget did: BUDGET, TOTAL or CGROUP; NONE: it was something else. */
+	enum constraint (*budget_refuser)(void);
 	size_t (*group_evict)(unsigned slot, size_t bytes);
 	/* Bytes in a group's own blocks; 0 where it is gone. */
 	size_t (*group_allocated)(unsigned slot);

@@ -188,6 +188,11 @@ static unsigned group_refuser_now(void)
 	return pages_last_refusal() == PAGES_REFUSED_BY_GROUP ? group_refuser() : 0;
 }
 
+static enum constraint budget_refuser_now(void)
+{
+	return pages_last_refusal() == PAGES_REFUSED_BY_BUDGET ? budget_refuser() : CONSTRAINT_NONE;
+}
+
 const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
@@ -210,6 +215,7 @@ const struct heap_ops heap_ops = {
 	.group_current = heap_group_current,
 	.group_enter = heap_group_switch,
 	.group_refuser = group_refuser_now,
+	.budget_refuser = budget_refuser_now,
 	.group_evict = heap_group_evict,
 	.group_allocated = heap_group_allocated,
 	/* What there are addresses for; SC_LARGE_MAXCLASS is far above that. */

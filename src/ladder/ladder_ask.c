@@ -6,6 +6,7 @@
 #include "base/trace.h"
 #include "config/options.h"
 #include "config/verbose.h"
+#include "heap/heap_ops.h"
 #include "kill/policy.h"
 #include "limits/constraint.h"
 #include "limits/group.h"
@@ -22,9 +23,14 @@ bool ladder_may_ask(unsigned scope)
 enum constraint ladder_constraint(const struct oom_control *control)
 {
 	size_t bytes = request_bytes(control->request);
+	enum constraint refuser = heap_ops.budget_refuser();
 
 	if (control->group != 0)
 		return CONSTRAINT_GROUP;
+	/* Room may be back by now. And where it is known, no file is opened, in a table of descriptors
+	   that is the program's. */
+	if (refuser != CONSTRAINT_NONE)
+		return refuser;
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);
 }
 

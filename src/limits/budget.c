@@ -54,6 +54,9 @@ static atomic_size_t asked_high = IS_PERCENT, asked_low = IS_PERCENT;
    somebody else did. */
 static atomic_bool wakes_when_met;
 
+/* What refused this thread's last charge. */
+static OOM_TLS enum constraint refuser;
+
 /* Wakes oomreclaimd. Set before the first mapping. */
 static void (*wake)(void);
 
@@ -67,14 +70,9 @@ static void set(atomic_size_t *value, size_t to)
 	atomic_store_explicit(value, to, memory_order_relaxed);
 }
 
-static bool has_auto(void)
-{
-	return atomic_load_explicit(&is_auto, memory_order_relaxed);
-}
-
 bool budget_is_auto(void)
 {
-	return has_auto();
+	return atomic_load_explicit(&is_auto, memory_order_relaxed);
 }
 
 static size_t word_of(const struct watermark *watermark)
@@ -145,26 +143,21 @@ static bool try_reread(size_t now_bytes)
 	return true;
 }
 
-static void reread(size_t now_bytes)
-{
-	/* One failure is several attempts, and the files have not changed between them. */
-	if (now_ns() - atomic_load_explicit(&read_ns, memory_order_relaxed) >= REREAD_NS)
-		try_reread(now_bytes);
-}
-
 void budget_refresh(void)
 {
 	/* Who has ended has nothing charged any more. */
 	total_reap(true);
 	/* The figures that another thread is reading now may be older than this call. */
-	while (has_auto() && !try_reread(budget_charged()))
+	while (budget_is_auto() && !try_reread(budget_charged()))
 		pause_ns(NSEC_PER_MSEC / 10);
 }
 
 void budget_reread(void)
 {
-	if (has_auto())
-		reread(budget_charged());
+	/* One failure is several attempts, and the files have not changed between them. */
+	if (budget_is_auto() &&
+	    now_ns() - atomic_load_explicit(&read_ns, memory_order_relaxed) >= REREAD_NS)
+		try_reread(budget_charged());
 }
 
 void budget_init(void (*on_high)(void))
@@ -178,14 +171,19 @@ void budget_init(void (*on_high)(void))
 	atomic_store_explicit(&read_ns, 0, memory_order_relaxed);
 	set(&asked_high, word_of(&options.high));
 	set(&asked_low, word_of(&options.low));
-	if (has_auto())
-		reread(budget_charged());
+	budget_reread();
 	update_watermarks();
 }
 
 static bool is_within(size_t bytes)
 {
-	return bytes <= get(&limit_bytes) && (!has_auto() || bytes <= get(&ceiling));
+	return bytes <= get(&limit_bytes) && (!budget_is_auto() || bytes <= get(&ceiling));
+}
+
+static enum constraint ceiling_constraint(void)
+{
+	return atomic_load_explicit(&is_machine_scarce, memory_order_relaxed) ? CONSTRAINT_BUDGET
+	                                                                      : CONSTRAINT_CGROUP;
 }
 
 /* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor is
@@ -196,8 +194,12 @@ static bool add_if_within(size_t bytes, size_t *sum)
 
 	do {
 		*sum = add_saturated(now, bytes);
-		if (!is_within(*sum))
+		if (!is_within(*sum)) {
+			refuser = ceiling_constraint();
+			if (*sum > get(&limit_bytes))
+				refuser = CONSTRAINT_BUDGET;
 			return false;
+		}
 	} while (!atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
 	                                                memory_order_relaxed));
 	return true;
@@ -211,8 +213,10 @@ static bool try_charge(size_t bytes, size_t *sum)
 
 	if (likely(total_slot() == NULL))
 		return add_if_within(bytes, sum);
-	if (!total_begin(bytes))
+	if (!total_begin(bytes)) {
+		refuser = CONSTRAINT_TOTAL;
 		return false;
+	}
 	is_charged = add_if_within(bytes, sum);
 	total_end(bytes, is_charged);
 	/* It has just turned out to be none: oomreclaimd has a line to write. */
@@ -232,11 +236,11 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 {
 	size_t wanted, now;
 
-	if (unlikely(has_auto())) {
+	if (unlikely(budget_is_auto())) {
 		wanted = add_saturated(budget_charged(), bytes);
 		/* Nor is anybody refused by a reading that is older. */
 		if (wanted > get(&reread_at) || !is_within(wanted))
-			reread(budget_charged());
+			budget_reread();
 	}
 	if (unlikely(!try_charge(bytes, &now))) {
 		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
@@ -251,6 +255,11 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 	if (unlikely(now > get(&high_now)))
 		wake_once();
 	return true;
+}
+
+enum constraint budget_refuser(void)
+{
+	return refuser;
 }
 
 void budget_uncharge(size_t bytes)
@@ -324,29 +333,25 @@ enum constraint budget_constraint(size_t bytes)
 		return CONSTRAINT_BUDGET;
 	if (unlikely(bytes > total_room()))
 		return CONSTRAINT_TOTAL;
-	if (!has_auto())
+	budget_reread();
+	if (!budget_is_auto() || wanted <= get(&ceiling))
 		return CONSTRAINT_NONE;
-	reread(budget_charged());
-	if (wanted <= get(&ceiling))
-		return CONSTRAINT_NONE;
-	return atomic_load_explicit(&is_machine_scarce, memory_order_relaxed) ? CONSTRAINT_BUDGET
-	                                                                      : CONSTRAINT_CGROUP;
+	return ceiling_constraint();
 }
 
 size_t budget_ceiling(enum constraint *constraint)
 {
-	size_t fixed = get(&limit_bytes), read = has_auto() ? get(&ceiling) : SIZE_MAX;
-	bool is_group = !atomic_load_explicit(&is_machine_scarce, memory_order_relaxed);
+	size_t fixed = get(&limit_bytes), read = budget_is_auto() ? get(&ceiling) : SIZE_MAX;
 
-	*constraint = read < fixed && is_group ? CONSTRAINT_CGROUP : CONSTRAINT_BUDGET;
+	*constraint = read < fixed ? ceiling_constraint() : CONSTRAINT_BUDGET;
 	return min_size(fixed, read);
 }
 
 size_t budget_max_bytes(void)
 {
-	size_t max = get(&limit_bytes), auto_max = has_auto() ? get(&auto_max_bytes) : SIZE_MAX;
+	size_t max = min_size(get(&limit_bytes), total_max_bytes());
 
-	return min_size(min_size(max, auto_max), total_max_bytes());
+	return budget_is_auto() ? min_size(max, get(&auto_max_bytes)) : max;
 }
 
 OOM_EXPORT size_t oomreclaim_get_limit(void)
@@ -388,8 +393,7 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 
 void budget_fork_child(void)
 {
-	/* The thread that was reading is in the parent, and so is oomreclaimd, which may have been
-	   on its way below the watermark. */
+	/* The thread that was reading is in the parent, and so is oomreclaimd, at work or not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 	set(&high_now, get(&high));
 }

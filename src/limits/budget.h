@@ -18,6 +18,10 @@ void budget_init(void (*on_high)(void));
 
 /* True if `bytes` more may be mapped; they count from then on. */
 bool budget_charge(size_t bytes);
+
+/* What refused the last charge that this thread was refused: BUDGET, TOTAL or CGROUP. */
+enum constraint budget_refuser(void);
+
 void budget_uncharge(size_t bytes);
 
 /* limit:auto is read again at once, and which processes have a part in the total: after a kill, and

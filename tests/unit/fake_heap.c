@@ -20,6 +20,7 @@ size_t fake_heap_evict_bytes;
 atomic_size_t fake_heap_evictable = SIZE_MAX;
 const struct heap_stats *fake_heap_stats;
 unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
+enum constraint fake_heap_budget_refuser = CONSTRAINT_NONE;
 void (*fake_heap_on_group_evict)(void);
 
 /* All members are guarded by lock. */
@@ -260,6 +261,11 @@ static unsigned group_refuser_of_fake(void)
 	return fake_heap_group_refuser;
 }
 
+static enum constraint budget_refuser_of_fake(void)
+{
+	return fake_heap_budget_refuser;
+}
+
 static size_t group_allocated(unsigned slot)
 {
 	return slot * 1000;
@@ -299,6 +305,7 @@ const struct heap_ops heap_ops = {
 	.group_current = group_current,
 	.group_enter = group_enter,
 	.group_refuser = group_refuser_of_fake,
+	.budget_refuser = budget_refuser_of_fake,
 	.group_evict = group_evict,
 	.group_allocated = group_allocated,
 	.max_bytes = PTRDIFF_MAX,

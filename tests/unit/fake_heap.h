@@ -63,5 +63,7 @@ extern const struct heap_stats *fake_heap_stats;
    has something to give back, which leaves a g. */
 extern unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 extern void (*fake_heap_on_group_evict)(void);
+/* Which limit of the budget refuses, as the ladder is told. */
+extern enum constraint fake_heap_budget_refuser;
 
 #endif

@@ -225,6 +225,15 @@ Test(ladder_told, the_budget_is_known_without_asking)
 	cr_expect_eq(constraint_of_failure(), CONSTRAINT_BUDGET);
 }
 
+/* Others have given memory back since: the budget has room, and no rlimit is near. */
+Test(ladder_told, what_refused_it_is_known_where_room_is_back)
+{
+	fake_heap_budget_refuser = CONSTRAINT_TOTAL;
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_TOTAL);
+	options.is_stats = true;
+	cr_expect_eq(constraint_of_failure(), CONSTRAINT_TOTAL);
+}
+
 static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control, (void)arg;

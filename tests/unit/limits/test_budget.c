@@ -67,6 +67,14 @@ Test(budget, the_constraint_to_the_byte)
 	cr_expect_eq(budget_constraint(SIZE_MAX), CONSTRAINT_BUDGET, "the sum overflows");
 }
 
+Test(budget, what_refused_it_stands_though_there_is_room)
+{
+	budget_set("limit:8M");
+	cr_assert_not(budget_charge(9 * MIB));
+	cr_assert_eq(budget_constraint(MIB), CONSTRAINT_NONE);
+	cr_expect_eq(budget_refuser(), CONSTRAINT_BUDGET);
+}
+
 Test(budget, stats_of_any_size)
 {
 	struct oomreclaim_limit_stats now = {.limit = 1, .charged = 2};

@@ -52,6 +52,7 @@ Test(budget_auto, what_the_group_leaves_less_a_margin)
 	cr_expect_eq(oomreclaim_get_limit(), MIB * 100 / 100 * 90);
 	cr_expect_eq(budget_max_bytes(), MIB * 100 / 100 * 90);
 	cr_expect_not(budget_charge(90 * MIB + 1));
+	cr_expect_eq(budget_refuser(), CONSTRAINT_CGROUP);
 	cr_expect(budget_charge(90 * MIB));
 	cr_expect_eq(budget_constraint(1), CONSTRAINT_CGROUP);
 	cr_expect_eq(budget_constraint(0), CONSTRAINT_NONE);
@@ -128,6 +129,8 @@ Test(budget_auto, the_machine)
 	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
 	cr_expect_eq(budget_constraint(1001 * MIB), CONSTRAINT_BUDGET, "no group's limit");
+	cr_expect_not(budget_charge(1001 * MIB));
+	cr_expect_eq(budget_refuser(), CONSTRAINT_BUDGET);
 }
 
 Test(budget_auto, nothing_can_be_read)
