@@ -23,6 +23,7 @@
 #include "limits/total.h"
 #include "limits/total_ask.h"
 #include "reclaim/descent.h"
+#include "reclaim/guard.h"
 #include "reclaim/level.h"
 #include "reclaim/outside.h"
 #include "reclaim/reclaim.h"
@@ -196,8 +197,24 @@ static uint64_t sleep_ns(void)
 	return ms > 0 ? (unsigned)ms * NSEC_PER_MSEC : 0;
 }
 
+/* A callback has ended the thread, by pthread_exit(): another takes its place, with what it was called
+   for. */
+static void leave(void *arg)
+{
+	(void)arg;
+	own_thread_call(CALL_WATERMARK | CALL_CANCEL);
+	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
+	total_thread(false);
+	own_thread_end();
+	atomic_store(&thread.is_there, false);
+	atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
+}
+
 static void *run(void *arg)
 {
+	struct guard guard;
+
+	guard_begin(&guard, leave, NULL);
 	own_thread_begin("oomreclaimd");
 	while (!background_is_stopping()) {
 		unsigned calls;
@@ -224,6 +241,7 @@ static void *run(void *arg)
 		if ((calls & WATCH_ENDED) != 0)
 			watch_say_end();
 	}
+	guard_end(&guard);
 	total_thread(false);
 	own_thread_end();
 	return arg;

@@ -104,6 +104,25 @@ static void register_all(void)
 	         0);
 }
 
+static atomic_int endings;
+
+static size_t end_thread(const struct oomreclaim_control *control, void *arg)
+{
+	(void)arg;
+	if (!control->is_direct && endings++ < 2)
+		pthread_exit(NULL);
+	return 0;
+}
+
+/* Against the rules; and the next thread does what was left. */
+static void ended_by_callback(void)
+{
+	CHECK_EQ(oomreclaim_register("end", 2, 0, end_thread, NULL, NULL), 0);
+	register_all();
+	use();
+	CHECK(endings > 2);
+}
+
 /* The thread starts when the watermark is first met, and reclaims before anything fails. */
 static void watermark(void)
 {
@@ -297,9 +316,15 @@ static void fork_beside(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"watermark", watermark}, {"child", child},           {"nothing", nothing},
-		{"unused", unused},       {"ending", ending},         {"cancelled", cancelled},
-		{"fork", fork_beside},    {"attributes", attributes},
+		{"watermark", watermark},
+		{"child", child},
+		{"nothing", nothing},
+		{"unused", unused},
+		{"ending", ending},
+		{"cancelled", cancelled},
+		{"fork", fork_beside},
+		{"attributes", attributes},
+		{"ended-by-callback", ended_by_callback},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
