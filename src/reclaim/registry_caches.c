@@ -150,16 +150,27 @@ static size_t grown(const struct registry_entry *entry, size_t heap_bytes)
 }
 
 /* What is asked after the caches is not taken for them. */
+static unsigned cost_beside(const struct registry_entry *entry, const struct registry_entry *cache)
+{
+	return entry->priority > cache->priority ? 0 : entry->shrinker.cost;
+}
+
 static void add_others(struct target_pass *pass, size_t heap_bytes)
 {
-	const struct registry_entry *cache = next_cache(registry.first);
+	const struct registry_entry *cache = next_cache(registry.first), *oldest = NULL;
 
-	for (struct registry_entry *entry = registry.first; cache && entry; entry = entry->next)
-		if (is_beside(entry, cache))
-			target_beside(pass,
-			              add_saturated(entry->target.size_bytes,
-			                            grown(entry, heap_bytes)),
-			              entry->priority > cache->priority ? 0 : entry->shrinker.cost);
+	for (struct registry_entry *entry = registry.first; cache && entry; entry = entry->next) {
+		if (!is_beside(entry, cache))
+			continue;
+		target_beside(pass, entry->target.size_bytes, cost_beside(entry, cache));
+		/* One that was never counted has shown nothing, and the whole heap is no growth. */
+		if (entry->target.counted_in != 0 &&
+		    (oldest == NULL || entry->target.heap_bytes < oldest->target.heap_bytes))
+			oldest = entry;
+	}
+	/* Once: it can't be that of all. */
+	if (oldest != NULL)
+		target_beside(pass, grown(oldest, heap_bytes), cost_beside(oldest, cache));
 }
 
 /* All have no more than the heap, whatever one of them says: one that is wrong does not take the

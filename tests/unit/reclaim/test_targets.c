@@ -257,14 +257,47 @@ Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
 {
 	static atomic_size_t bytes = 8 * MIB;
 	struct cache beside = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     counted = {.bytes = 0}, cache = {.bytes = 8 * MIB};
+
+	cr_assert(budget_charge(16 * MIB));
+	cache_add(&counted);
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
+	grow_uncounted(&beside, &bytes, 40 * MIB);
+	/* The half of it: they cost the same. */
+	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
+}
+
+Test(targets, of_two_beside_that_cannot_be_counted_one_may_have_grown)
+{
+	static atomic_size_t bytes = 4 * MIB;
+	struct cache a = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     b = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     cache = {.bytes = 8 * MIB};
 
 	cr_assert(budget_charge(16 * MIB));
 	cache_add(&cache);
 	target(&cache);
 	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
-	grow_uncounted(&beside, &bytes, 40 * MIB);
-	/* The half of it: they cost the same. */
+	grow_uncounted(&a, &bytes, 24 * MIB);
+	wait_for_stops(&b, 1);
+	/* The half of it, and of what both had. */
+	cr_expect_eq(target(&cache), 48 * MIB - 48 * MIB / 128);
+}
+
+/* All that is in the heap by then has not come since it was counted. */
+Test(targets, one_beside_that_could_never_be_counted_has_nothing)
+{
+	static atomic_size_t bytes = OOMRECLAIM_STOP;
+	struct cache beside = {.handle = add(count_or_stop, count_or_stop, &bytes)},
+		     cache = {.bytes = 8 * MIB};
+
+	cr_assert(budget_charge(32 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 40 * MIB - 40 * MIB / 128);
+	wait_for_stops(&beside, 2);
 	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
 }
 
