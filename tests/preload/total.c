@@ -315,6 +315,21 @@ static void the_policy_kills_a_neighbour(void)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+static void await_resident(pid_t pid, size_t mib)
+{
+	char path[32];
+	size_t pages = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+	while (pages * (size_t)sysconf(_SC_PAGESIZE) < mib * MIB) {
+		FILE *file = fopen(path, "re");
+
+		CHECK(file != NULL && fscanf(file, "%*u %zu", &pages) == 1);
+		CHECK_EQ(fclose(file), 0);
+		usleep(1000);
+	}
+}
+
 static void nobody_outside_is_killed(void)
 {
 	pid_t outside = start(), child;
@@ -326,12 +341,12 @@ static void nobody_outside_is_killed(void)
 		_exit(1);
 	}
 	/* It is larger, and a child as well. */
-	usleep(300000);
+	await_resident(outside, 100);
 	child = start_child(80);
 	CHECK(fill(80) != NULL);
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK(WIFSIGNALED(status));
-	CHECK_EQ(kill(outside, 0), 0);
+	CHECK_EQ(waitpid(outside, NULL, WNOHANG), 0);
 	end_child(outside);
 }
 
