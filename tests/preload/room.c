@@ -124,8 +124,21 @@ static void others(const char *constraint)
 
 /* Run with RLIMIT_AS, and RLIMIT_DATA. In this order: by then oomreclaimd has its stack and its part
    of the heap. */
+/* What the heap gives back is not its own any more. */
+static void map_and_unmap(void)
+{
+	for (int i = 0; i < 20; i++) {
+		void *block = malloc(32 * MIB);
+
+		use(block, 32 * MIB);
+		free(block);
+		oomreclaim_reclaim(SIZE_MAX);
+	}
+}
+
 static void address_space(void)
 {
+	map_and_unmap();
 	others("RLIMIT_AS");
 	can_be_had("RLIMIT_AS");
 }
