@@ -330,16 +330,52 @@ static void await_resident(pid_t pid, size_t mib)
 	}
 }
 
-static void nobody_outside_is_killed(void)
+/* A child that was never in the total. One that becomes another program keeps its place there, so it
+   is the child of one that has, and that has ended. */
+static pid_t start_outside(const char *mib)
 {
-	pid_t outside = start(), child;
-	int status;
+	int told[2];
+	pid_t pid, between;
+	char fd[12];
 
-	if (outside == 0) {
+	CHECK_EQ(pipe(told), 0);
+	CHECK_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	between = start();
+	if (between == 0) {
 		unsetenv(TOTAL_VARIABLE);
-		execl(self, self, "hold", "100", NULL);
+		snprintf(fd, sizeof fd, "%d", told[1]);
+		execl(self, self, "hold-apart", mib, fd, NULL);
 		_exit(1);
 	}
+	CHECK_EQ(read(told[0], &pid, sizeof pid), sizeof pid);
+	CHECK_EQ(check_child(between), 0);
+	close(told[0]);
+	close(told[1]);
+	return pid;
+}
+
+static void hold(const char *mib)
+{
+	CHECK(fill((size_t)atoi(mib)) != NULL);
+	pause();
+}
+
+static void hold_apart(const char *mib, int fd)
+{
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0)
+		hold(mib);
+	CHECK_EQ(write(fd, &pid, sizeof pid), sizeof pid);
+	_exit(0);
+}
+
+static void nobody_outside_is_killed(void)
+{
+	pid_t outside = start_outside("100"), child;
+	int status;
+
 	/* It is larger, and a child as well. */
 	await_resident(outside, 100);
 	child = start_child(80);
@@ -348,12 +384,6 @@ static void nobody_outside_is_killed(void)
 	CHECK(WIFSIGNALED(status));
 	CHECK_EQ(waitpid(outside, NULL, WNOHANG), 0);
 	end_child(outside);
-}
-
-static void hold(const char *mib)
-{
-	CHECK(fill((size_t)atoi(mib)) != NULL);
-	pause();
 }
 
 /* ---- Races ---- */
@@ -619,6 +649,8 @@ int main(int argc, char **argv)
 	self = argv[0];
 	if (argc == 3 && strcmp(argv[1], "hold") == 0)
 		hold(argv[2]);
+	else if (argc == 4 && strcmp(argv[1], "hold-apart") == 0)
+		hold_apart(argv[2], atoi(argv[3]));
 	else if (argc == 3 && strcmp(argv[1], "environment") == 0)
 		environment(argv[2]);
 	else if (argc == 4 && strcmp(argv[1], "forged") == 0)
