@@ -39,12 +39,6 @@ unsigned heap_charge_arena(unsigned arena)
 	return was;
 }
 
-static void uncharge(unsigned arena, size_t bytes)
-{
-	group_uncharge(arena, bytes);
-	budget_uncharge(bytes);
-}
-
 /* What is used again of that, or could be given back after all. */
 static void uncharge_refused(size_t bytes)
 {
@@ -74,10 +68,12 @@ static bool charge_records(base_t *base, unsigned arena)
 		return false;
 	/* Another thread has charged them meanwhile. */
 	if (!atomic_compare_exchange_strong_explicit(&records[arena], &before, now,
-	                                             memory_order_relaxed, memory_order_relaxed))
-		budget_uncharge(now - before);
-	else
+	                                             memory_order_relaxed, memory_order_relaxed)) {
+		budget_cancel_charge(now - before);
+	} else {
+		budget_commit_charge(now - before);
 		headroom_mapped(now - before);
+	}
 	return true;
 }
 
@@ -107,15 +103,22 @@ bool heap_charge_grow(tsdn_t *tsdn, unsigned arena, size_t size)
 		return false;
 	if (charge_records_of(tsdn, arena))
 		return true;
-	uncharge(arena, size);
+	pages_cancel_arena(arena, size);
 	return false;
+}
+
+static edata_t *see_grown(edata_t *extent, unsigned arena, size_t size)
+{
+	if (extent == NULL)
+		pages_cancel_arena(arena, size);
+	else
+		pages_commit_arena(arena, size);
+	return extent;
 }
 
 edata_t *heap_charge_grown(edata_t *extent, unsigned arena, size_t size)
 {
-	if (extent == NULL)
-		uncharge(arena, size);
-	else if (unlikely(!edata_zeroed_get(extent)))
+	if (see_grown(extent, arena, size) != NULL && unlikely(!edata_zeroed_get(extent)))
 		uncharge_refused(size);
 	return extent;
 }
@@ -153,16 +156,13 @@ bool heap_charge_purge_again(void *addr, size_t bytes)
 edata_t *heap_san_bump_alloc(tsdn_t *tsdn, san_bump_alloc_t *sba, pac_t *pac, ehooks_t *ehooks,
                              size_t size, bool zero)
 {
-	edata_t *extent;
+	unsigned arena = ehooks_ind_get(ehooks);
 
 	if (!ehooks_are_default(ehooks))
 		return san_bump_alloc(tsdn, sba, pac, ehooks, size, zero);
-	if (!pages_charge_arena(ehooks_ind_get(ehooks), size))
+	if (!pages_charge_arena(arena, size))
 		return NULL;
-	extent = san_bump_alloc(tsdn, sba, pac, ehooks, size, zero);
-	if (extent == NULL)
-		uncharge(ehooks_ind_get(ehooks), size);
-	return extent;
+	return see_grown(san_bump_alloc(tsdn, sba, pac, ehooks, size, zero), arena, size);
 }
 
 void *heap_default_alloc(tsdn_t *tsdn, void *at, size_t size, size_t alignment, bool *zero,
@@ -181,7 +181,7 @@ bool heap_default_dalloc(void *addr, size_t size)
 	if (opt_retain || (have_dss && extent_in_dss(addr)) || !heap_maps_try_unmap(addr, size))
 		return true;
 	heap_grow_unmapped(size);
-	uncharge(giving_arena, size);
+	pages_uncharge_arena(giving_arena, size);
 	return false;
 }
 
@@ -197,7 +197,7 @@ void heap_default_destroy(void *addr, size_t size)
 static void uncharge_given_back(size_t bytes)
 {
 	if (!is_in_gap)
-		uncharge(giving_arena, bytes);
+		pages_uncharge_arena(giving_arena, bytes);
 }
 
 bool heap_default_decommit(void *addr, size_t offset, size_t length)
@@ -260,10 +260,12 @@ void *heap_hpa_pages_map(void *at, size_t size, size_t alignment, bool *commit)
 	if (!pages_charge(size))
 		return NULL;
 	memory = pages_map(at, size, alignment, commit);
-	if (memory == NULL)
-		budget_uncharge(size);
-	else
-		heap_maps_added(memory, size);
+	if (memory == NULL) {
+		budget_cancel_charge(size);
+		return NULL;
+	}
+	budget_commit_charge(size);
+	heap_maps_added(memory, size);
 	return memory;
 }
 

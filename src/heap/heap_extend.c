@@ -126,9 +126,10 @@ bool heap_extend_map(tsdn_t *tsdn, struct heap_extension *extension)
 	added = extent_alloc_wrapper(tsdn, pac, ehooks, extension->missing, bytes, PAGE, false,
 	                             &commit, false);
 	if (added == NULL) {
-		budget_uncharge(bytes);
+		budget_cancel_charge(bytes);
 		return false;
 	}
+	budget_commit_charge(bytes);
 	if (!merge(tsdn, extension, added)) {
 		extent_dalloc_wrapper(tsdn, pac, ehooks, added);
 		return false;

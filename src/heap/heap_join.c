@@ -13,6 +13,7 @@
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
 #include "limits/fault.h"
+#include "limits/pages.h"
 
 /* Below this a search costs as much as the faults. */
 #define JOINED_MIN ((size_t)1 << 20)
@@ -142,7 +143,7 @@ static edata_t *merge(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, struct run *ru
 	for (int i = run->first + 1; i <= run->last; i++) {
 		if (!extent_merge_wrapper(tsdn, pac, ehooks, extent, run->pieces[i].extent))
 			continue;
-		heap_charge_grown(NULL, ecache_ind_get(&pac->ecache_dirty), new_bytes(run, i));
+		pages_uncharge_arena(ecache_ind_get(&pac->ecache_dirty), new_bytes(run, i));
 		extent_dalloc_wrapper(tsdn, pac, ehooks, extent);
 		run->first = i;
 		return NULL;

@@ -103,9 +103,10 @@ int heap_reserve_create(size_t bytes)
 	   kernel's. */
 	region = pages_map(NULL, reserve.region_bytes, PAGE, &is_committed);
 	if (region == NULL) {
-		budget_uncharge(reserve.region_bytes);
+		budget_cancel_charge(reserve.region_bytes);
 		return -ENOMEM;
 	}
+	budget_commit_charge(reserve.region_bytes);
 	reserve.region = region;
 	reserve.begin = (uintptr_t)region;
 	is_for_reserve = true;

@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "config/options.h"
+#include "limits/budget_inside.h"
 #include "limits/group_left.h"
 #include "limits/total.h"
 #include "system/proc.h"
@@ -24,8 +25,6 @@ static atomic_size_t charged;
 static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
 static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
 static atomic_size_t reread_at = SIZE_MAX;   /* when `charged` gets there */
-static _Atomic uint64_t times_met;
-static _Atomic size_t peak;
 
 /* limit:auto, as last read. */
 static atomic_bool is_auto;
@@ -243,15 +242,14 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 			budget_reread();
 	}
 	if (unlikely(!try_charge(bytes, &now))) {
-		atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+		budget_note_met();
 		/* As wake_all_kswapds() at the kernel's slow path. */
 		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
 		    atomic_exchange_explicit(&wakes_when_met, false, memory_order_relaxed))
 			wake_once();
 		return false;
 	}
-	if (now > get(&peak))
-		set(&peak, now);
+	budget_note_peak(now);
 	if (unlikely(now > get(&high_now)))
 		wake_once();
 	return true;
@@ -262,7 +260,7 @@ enum constraint budget_refuser(void)
 	return refuser;
 }
 
-void budget_uncharge(size_t bytes)
+void budget_cancel_charge(size_t bytes)
 {
 	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes,
 	       wakes_at = get(&high_now);
@@ -275,11 +273,16 @@ void budget_uncharge(size_t bytes)
 		                                        memory_order_relaxed, memory_order_relaxed);
 }
 
+static size_t charged_above(size_t bytes)
+{
+	size_t now = budget_charged();
+
+	return now > bytes ? now - bytes : 0;
+}
+
 size_t budget_above_low(void)
 {
-	size_t now = budget_charged(), to = get(&low);
-
-	return now > to ? now - to : 0;
+	return charged_above(get(&low));
 }
 
 void budget_watermarks(size_t *high_bytes, size_t *low_bytes)
@@ -320,9 +323,7 @@ size_t budget_room(void)
 
 size_t budget_excess(void)
 {
-	size_t now = budget_charged(), limit = oomreclaim_get_limit();
-
-	return now > limit ? now - limit : 0;
+	return charged_above(oomreclaim_get_limit());
 }
 
 enum constraint budget_constraint(size_t bytes)
@@ -376,24 +377,11 @@ void budget_set_high(const struct watermark *watermark)
 		wake_once();
 }
 
-OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)
-{
-	const struct oomreclaim_limit_stats now = {
-		.limit = oomreclaim_get_limit(),
-		.charged = budget_charged(),
-		.peak = get(&peak),
-		.times_met = atomic_load_explicit(&times_met, memory_order_relaxed),
-	};
-
-	if (stats == NULL)
-		return EINVAL;
-	copy_sized(stats, stats_size, &now, sizeof now);
-	return 0;
-}
-
 void budget_fork_child(void)
 {
 	/* The thread that was reading is in the parent, and so is oomreclaimd, at work or not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
+	/* So is a thread that was just charging. */
+	set(&charged, budget_committed());
 	set(&high_now, get(&high));
 }

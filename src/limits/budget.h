@@ -22,6 +22,13 @@ bool budget_charge(size_t bytes);
 /* What refused the last charge that this thread was refused: BUDGET, TOTAL or CGROUP. */
 enum constraint budget_refuser(void);
 
+/* What became of such a charge, as in the kernel's memory controller: the heap has what it is for, or
+   never got it. A child of fork() is charged for the former alone, as it does not have the thread that
+   would take back the latter. */
+void budget_commit_charge(size_t bytes);
+void budget_cancel_charge(size_t bytes);
+
+/* Of what was committed. */
 void budget_uncharge(size_t bytes);
 
 /* limit:auto is read again at once, and which processes have a part in the total: after a kill, and

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include "base/base.h"
-#include "base/futex.h"
 #include "base/lock.h"
 #include "limits/group_held.h"
 #include "limits/group_inside.h"
@@ -14,28 +13,12 @@
 #define SLOT_BITS 16
 #define SLOT_MASK ((1U << SLOT_BITS) - 1)
 
-/* What one arena is charged to, how many threads are charging by it just now, and what was charged
-   and not uncharged since it first was a group's. */
-struct arena_charge {
-	atomic_uint slot;
-	atomic_uint busy;
-	atomic_bool is_counted;
-	atomic_size_t bytes;
-};
-
 static struct group root;
 struct group *_Atomic group_table = &root;
-static struct arena_charge arenas[GROUP_ARENAS];
 static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
 /* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the number
    of those that ever were. */
 static unsigned newest, used = 1;
-
-/* Of this thread: the group by which its last charge was refused, for its max or as it is cancelled;
-   and whether the thread is spared the latter. */
-static OOM_TLS unsigned refuser;
-static OOM_TLS bool is_spared;
-OOM_TLS size_t group_over_high;
 
 void group_lock(void)
 {
@@ -198,154 +181,6 @@ bool group_is_busy(unsigned slot)
 	return !atomic_compare_exchange_strong(&group->threads, &none, GROUP_GONE);
 }
 
-/* ---- Charges ---- */
-
-static struct arena_charge *begin_charge(unsigned arena, unsigned *slot)
-{
-	struct arena_charge *charge = &arenas[arena];
-
-	/* In one order with group_charge_arena_to(): either the new slot is read here, or this
-	   thread is seen there. */
-	atomic_fetch_add(&charge->busy, 1);
-	*slot = atomic_load(&charge->slot);
-	return charge;
-}
-
-static void end_charge(struct arena_charge *charge)
-{
-	atomic_fetch_sub_explicit(&charge->busy, 1, memory_order_release);
-}
-
-unsigned group_of_arena(unsigned arena)
-{
-	return atomic_load_explicit(&arenas[arena].slot, memory_order_relaxed);
-}
-
-static void sub(atomic_size_t *counter, size_t bytes)
-{
-	atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
-}
-
-/* page_counter_try_charge(): one that does not fit is never counted. */
-static bool try_add(struct group *group, size_t bytes, bool *is_over)
-{
-	size_t now = atomic_load_explicit(&group->charged, memory_order_relaxed), sum;
-
-	do {
-		sum = add_saturated(now, bytes);
-		if (sum > atomic_load_explicit(&group->max, memory_order_relaxed)) {
-			atomic_fetch_add_explicit(&group->max_met, 1, memory_order_relaxed);
-			return false;
-		}
-	} while (!atomic_compare_exchange_weak_explicit(&group->charged, &now, sum,
-	                                                memory_order_relaxed,
-	                                                memory_order_relaxed));
-	if (sum > atomic_load_explicit(&group->peak, memory_order_relaxed))
-		atomic_store_explicit(&group->peak, sum, memory_order_relaxed);
-	*is_over |= sum > atomic_load_explicit(&group->high, memory_order_relaxed);
-	return true;
-}
-
-static void sub_up_to(unsigned slot, unsigned end, size_t bytes)
-{
-	for (; slot != end; slot = groups[slot].parent)
-		sub(&groups[slot].charged, bytes);
-}
-
-/* What a group that was cancelled has no part in: the groups below it from one with a function of
-   its own on. */
-static bool is_cancelled(unsigned at, bool *is_apart)
-{
-	bool is_refused = !*is_apart && !is_spared && group_is_marked(at, GROUP_CANCELLED);
-
-	*is_apart |= group_is_marked(at, GROUP_HAS_CANCEL);
-	return is_refused;
-}
-
-static bool charge_slot(unsigned slot, size_t bytes)
-{
-	bool is_apart = false, is_over = false;
-
-	for (unsigned at = slot; at != 0; at = groups[at].parent)
-		if (unlikely(is_cancelled(at, &is_apart)) ||
-		    !try_add(&groups[at], bytes, &is_over)) {
-			sub_up_to(slot, at, bytes);
-			refuser = at;
-			return false;
-		}
-	atomic_fetch_add_explicit(&groups[slot].own, bytes, memory_order_relaxed);
-	if (unlikely(is_over))
-		group_over_high = add_saturated(group_over_high, bytes);
-	return true;
-}
-
-/* Was it ever a group's? Of the root's own nothing is counted. */
-static bool is_counted(unsigned arena)
-{
-	return atomic_load_explicit(&arenas[arena].is_counted, memory_order_relaxed);
-}
-
-bool group_charge(unsigned arena, size_t bytes)
-{
-	struct arena_charge *charge;
-	bool is_charged = true;
-	unsigned slot;
-
-	if (likely(!is_counted(arena)))
-		return true;
-	charge = begin_charge(arena, &slot);
-	if (slot != 0)
-		is_charged = charge_slot(slot, bytes);
-	if (is_charged)
-		atomic_fetch_add_explicit(&charge->bytes, bytes, memory_order_relaxed);
-	end_charge(charge);
-	return is_charged;
-}
-
-void group_uncharge(unsigned arena, size_t bytes)
-{
-	struct arena_charge *charge;
-	unsigned slot;
-
-	if (likely(!is_counted(arena)))
-		return;
-	charge = begin_charge(arena, &slot);
-	if (slot != 0) {
-		sub(&groups[slot].own, bytes);
-		sub_up_to(slot, 0, bytes);
-	}
-	sub(&charge->bytes, bytes);
-	end_charge(charge);
-}
-
-bool group_arena_is_empty(unsigned arena)
-{
-	return atomic_load(&arenas[arena].bytes) == 0;
-}
-
-unsigned group_refuser(void)
-{
-	return refuser;
-}
-
-bool group_spare(bool spare)
-{
-	bool was = is_spared;
-
-	is_spared = spare;
-	return was;
-}
-
-void group_charge_arena_to(unsigned arena, unsigned slot)
-{
-	struct arena_charge *charge = &arenas[arena];
-
-	atomic_store_explicit(&charge->is_counted, true, memory_order_relaxed);
-	atomic_store(&charge->slot, slot);
-	/* What runs there waits for nothing. */
-	futex_wait_zero(&charge->busy);
-}
-
 /* ---- fork() ---- */
 
 void group_fork_lock(void)
@@ -375,6 +210,5 @@ void group_fork_child_in(unsigned slot)
 		if (!is_free(i))
 			atomic_fetch_and(&groups[i].marks, ~(GROUP_CANCELLED | GROUP_UNTOLD));
 	}
-	for (unsigned i = 0; i < GROUP_ARENAS; i++)
-		atomic_store_explicit(&arenas[i].busy, 0, memory_order_relaxed);
+	group_charge_fork_child();
 }

@@ -54,6 +54,9 @@ unsigned group_of_arena(unsigned arena);
 /* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
    one whose max it was, or which was cancelled (group_victim.h). */
 bool group_charge(unsigned arena, size_t bytes);
+/* What became of it, as in budget.h. */
+void group_commit_charge(unsigned arena, size_t bytes);
+void group_cancel_charge(unsigned arena, size_t bytes);
 void group_uncharge(unsigned arena, size_t bytes);
 /* All that was charged by the arena is uncharged: no thread is giving pages of it back just now, for
    which the next group would be uncharged. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a group is, for group.c, which has the tree and charges, group_set.c, and group_victim.c. */
+/* What a group is, for group.c, which has the tree, group_charge.c, group_set.c, and group_victim.c. */
 #ifndef OOM_GROUP_INSIDE_H
 #define OOM_GROUP_INSIDE_H
 
@@ -67,6 +67,9 @@ extern struct group *_Atomic group_table;
 
 /* With the lock: no slot from here on was ever given out. */
 unsigned group_slots_used(void);
+
+/* In the child of a fork: what no thread of the child will take back is charged to nobody. */
+void group_charge_fork_child(void);
 
 static inline bool group_is_marked(unsigned slot, unsigned mark)
 {

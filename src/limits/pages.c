@@ -71,8 +71,26 @@ bool pages_charge_arena(unsigned arena, size_t bytes)
 	}
 	if (likely(pages_charge(bytes)))
 		return true;
-	group_uncharge(arena, bytes);
+	group_cancel_charge(arena, bytes);
 	return false;
+}
+
+void pages_commit_arena(unsigned arena, size_t bytes)
+{
+	group_commit_charge(arena, bytes);
+	budget_commit_charge(bytes);
+}
+
+void pages_cancel_arena(unsigned arena, size_t bytes)
+{
+	group_cancel_charge(arena, bytes);
+	budget_cancel_charge(bytes);
+}
+
+void pages_uncharge_arena(unsigned arena, size_t bytes)
+{
+	group_uncharge(arena, bytes);
+	budget_uncharge(bytes);
 }
 
 /* jemalloc tries one after the other: where a fault is injected into the first, the second fails as

@@ -23,6 +23,11 @@ bool pages_charge(size_t bytes);
 /* The same for pages of an arena, which may be a group's. */
 bool pages_charge_arena(unsigned arena, size_t bytes);
 
+/* What became of the latter: budget_commit_charge() and its like. */
+void pages_commit_arena(unsigned arena, size_t bytes);
+void pages_cancel_arena(unsigned arena, size_t bytes);
+void pages_uncharge_arena(unsigned arena, size_t bytes);
+
 /* Whether a fault is injected here: before jemalloc looks at sbrk(), for which one failure is the
    last. */
 bool pages_dss_should_fail(size_t bytes);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "je.h"
 #include "oomreclaim.h"
 
 enum { STACK_BYTES = 128 << 10 };
@@ -215,6 +216,58 @@ static void under_load(void)
 		pthread_join(threads[i], NULL);
 }
 
+/* ---- Other threads are about to get what is charged already ---- */
+
+#define GROWN ((size_t)9 << 20) /* of no other class, and larger than all that is beside it */
+#define GROWN_MAX 150           /* by each thread: there are addresses for that */
+
+static void *grow(void *arg)
+{
+	sem_post(&may_fail);
+	for (int i = 0; i < GROWN_MAX && !__atomic_load_n(&is_over, __ATOMIC_SEQ_CST); i++) {
+		CHECK(malloc(GROWN));
+		usleep(100);
+	}
+	return arg;
+}
+
+/* What jemalloc has says what is charged, but for records and the like. */
+static void check_charged(void)
+{
+	struct oomreclaim_limit_stats stats;
+	size_t resident, length = sizeof resident;
+	uint64_t epoch = 1;
+
+	CHECK_EQ(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch), 0);
+	CHECK_EQ(mallctl("stats.resident", &resident, &length, NULL, 0), 0);
+	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
+	CHECK(stats.charged < resident + GROWN / 2 && resident < stats.charged + GROWN / 2);
+}
+
+static void while_charging(void)
+{
+	pthread_t threads[LOADERS];
+
+	CHECK(sem_init(&may_fail, 0, 0) == 0);
+	for (int i = 0; i < LOADERS; i++)
+		threads[i] = start(grow);
+	for (int i = 0; i < LOADERS; i++)
+		sem_wait(&may_fail);
+	for (int i = 0; i < CHILDREN; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			check_charged();
+			_exit(0);
+		}
+		CHECK_EQ(check_child(pid), 0);
+	}
+	__atomic_store_n(&is_over, true, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < LOADERS; i++)
+		pthread_join(threads[i], NULL);
+	check_charged();
+}
+
 /* ---- Another thread is about to extend the heap by sbrk() ---- */
 
 static sem_t is_in_sbrk;
@@ -333,6 +386,7 @@ int main(int argc, char **argv)
 		{"during-callback", during_callback},
 		{"in-callback", in_callback},
 		{"under-load", under_load},
+		{"while-charging", while_charging},
 		{"in-sbrk", in_sbrk},
 		{"in-record", in_record},
 	};

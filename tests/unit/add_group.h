@@ -25,7 +25,8 @@ static inline unsigned add_charged_group(const char *name, unsigned parent, size
 	unsigned slot = add_group(name, parent);
 
 	group_charge_arena_to(next_arena, slot);
-	cr_assert(group_charge(next_arena++, bytes));
+	cr_assert(group_charge(next_arena, bytes));
+	group_commit_charge(next_arena++, bytes);
 	return slot;
 }
 

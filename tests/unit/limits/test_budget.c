@@ -326,9 +326,24 @@ Test(budget, the_child_s_own_is_woken)
 {
 	budget_set("high:8M");
 	cr_assert(budget_charge(9 * MIB));
+	budget_commit_charge(9 * MIB);
 	budget_fork_child();
 	cr_assert(budget_charge(1));
 	cr_expect_eq(budget_wakes, 2);
+}
+
+/* A thread that was charging is in the parent: the child would be charged for ever. */
+Test(budget, a_child_is_charged_for_what_was_committed)
+{
+	cr_assert(budget_charge(9 * MIB) && budget_charge(MIB) && budget_charge(3 * MIB));
+	budget_commit_charge(9 * MIB);
+	budget_cancel_charge(MIB);
+	budget_uncharge(2 * MIB);
+	cr_expect_eq(budget_charged(), 10 * MIB);
+	budget_fork_child();
+	cr_expect_eq(budget_charged(), 7 * MIB);
+	budget_uncharge(7 * MIB);
+	cr_expect_eq(budget_charged(), 0);
 }
 
 Test(budget, a_charge_that_is_refused_wakes_nobody)

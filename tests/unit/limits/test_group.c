@@ -222,6 +222,28 @@ Test(group, has_no_thread_in_a_child_where_one_was_refused)
 	cr_expect_eq(groups[a].threads, GROUP_GONE);
 }
 
+/* A thread that was charging is in the parent: what it would have made of the charge nobody knows. */
+Test(group, has_what_was_committed_in_a_child)
+{
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
+
+	group_charge_arena_to(ONE, child);
+	group_charge_arena_to(TWO, parent);
+	cr_assert(group_charge(ONE, 1000) && group_charge(TWO, 10));
+	group_commit_charge(ONE, 1000);
+	group_commit_charge(TWO, 10);
+	group_uncharge(ONE, 300);
+	cr_assert(group_charge(ONE, 50) && group_charge(TWO, 5));
+	group_fork_child_in(0);
+	cr_expect_eq(group_charged(child), 700);
+	cr_expect_eq(own(child), 700);
+	cr_expect_eq(group_charged(parent), 710);
+	cr_expect_eq(own(parent), 10);
+	group_uncharge(ONE, 700);
+	cr_expect(group_arena_is_empty(ONE));
+	cr_expect_eq(group_charged(parent), 10);
+}
+
 #define WORKERS 4
 #define ROUNDS 20000
 

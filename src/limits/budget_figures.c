@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is counted beside the charges: what was committed of them, and what is told of them. */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "limits/budget.h"
+#include "limits/budget_inside.h"
+#include "oomreclaim.h"
+
+/* Each stands for itself alone, so all orders are relaxed. What is committed is one word, and no
+   difference of two: a fork() may come in between. */
+static atomic_size_t committed;
+static atomic_size_t peak;
+static _Atomic uint64_t times_met;
+
+void budget_commit_charge(size_t bytes)
+{
+	atomic_fetch_add_explicit(&committed, bytes, memory_order_relaxed);
+}
+
+void budget_uncharge(size_t bytes)
+{
+	atomic_fetch_sub_explicit(&committed, bytes, memory_order_relaxed);
+	budget_cancel_charge(bytes);
+}
+
+size_t budget_committed(void)
+{
+	return atomic_load_explicit(&committed, memory_order_relaxed);
+}
+
+void budget_note_peak(size_t bytes)
+{
+	size_t before = atomic_load_explicit(&peak, memory_order_relaxed);
+
+	/* Another thread's may be higher. */
+	while (bytes > before &&
+	       !atomic_compare_exchange_weak_explicit(&peak, &before, bytes, memory_order_relaxed,
+	                                              memory_order_relaxed))
+		;
+}
+
+void budget_note_met(void)
+{
+	atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+}
+
+OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)
+{
+	const struct oomreclaim_limit_stats now = {
+		.limit = oomreclaim_get_limit(),
+		.charged = budget_charged(),
+		.peak = atomic_load_explicit(&peak, memory_order_relaxed),
+		.times_met = atomic_load_explicit(&times_met, memory_order_relaxed),
+	};
+
+	if (stats == NULL)
+		return EINVAL;
+	copy_sized(stats, stats_size, &now, sizeof now);
+	return 0;
+}
