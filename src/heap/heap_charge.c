@@ -153,6 +153,20 @@ bool heap_charge_purge_again(void *addr, size_t bytes)
 	return true;
 }
 
+void heap_charge_unmapped(const edata_t *extent)
+{
+	if (!edata_zeroed_get(extent))
+		uncharge_refused(edata_size_get(extent));
+}
+
+/* Of an arena that was made by hand and is destroyed: what it has retained. */
+void heap_extent_destroy_wrapper(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, edata_t *extent)
+{
+	if (ehooks_are_default(ehooks))
+		heap_charge_unmapped(extent);
+	extent_destroy_wrapper(tsdn, pac, ehooks, extent);
+}
+
 edata_t *heap_san_bump_alloc(tsdn_t *tsdn, san_bump_alloc_t *sba, pac_t *pac, ehooks_t *ehooks,
                              size_t size, bool zero)
 {

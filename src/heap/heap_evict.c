@@ -80,6 +80,7 @@ static size_t unmap_retained(tsdn_t *tsdn, pac_t *pac, size_t *left)
 	if (!(have_dss && extent_in_dss(edata_base_get(extent))) &&
 	    heap_maps_try_unmap(edata_base_get(extent), bytes)) {
 		heap_grow_unmapped(bytes);
+		heap_charge_unmapped(extent);
 		edata_cache_put(tsdn, pac->edata_cache, extent);
 		return bytes;
 	}

@@ -102,9 +102,11 @@ void heap_hpa_pages_unmap(void *addr, size_t size);
 bool heap_charge_enter_gap(bool is_entered);
 
 /* Retained extents whose pages the system once refused to take back: whether there are any; once
-   more. */
+   more; and one that may be such is no more, as it was unmapped. */
 bool heap_charge_has_refused(void);
 bool heap_charge_purge_again(void *addr, size_t bytes);
+void heap_charge_unmapped(const edata_t *extent);
+void heap_extent_destroy_wrapper(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, edata_t *extent);
 
 /* heap_compact.c: see struct heap_ops. */
 bool heap_compact(const struct heap_request *request);

@@ -55,6 +55,7 @@
 #define je_san_bump_alloc heap_san_bump_alloc
 #define je_ecache_dalloc heap_ecache_dalloc
 #define je_ecache_evict heap_ecache_evict
+#define je_extent_destroy_wrapper heap_extent_destroy_wrapper
 #endif
 #ifdef OOM_HEAP_GLUE_PA
 #define je_emap_remap heap_emap_remap

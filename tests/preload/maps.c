@@ -304,6 +304,55 @@ static void locked(void)
 	CHECK(charged() < least + 8 * MIB);
 }
 
+/* What is unmapped is charged no longer, where it was refused before. */
+static void locked_unmapped(void)
+{
+	static struct pool pool;
+	struct rlimit addresses;
+	size_t least = charged();
+
+	used = 2000;
+	for (size_t k = 0; k < used; k++)
+		CHECK((blocks[k] = calloc(1, 20000)));
+	CHECK_EQ(mlockall(MCL_CURRENT), 0);
+	for (size_t k = 0; k < used; k += 2)
+		free(blocks[k]);
+	malloc_trim(0);
+	CHECK(charged() > least + 32 * MIB);
+	/* There are no addresses but those, and no more can be charged than there are. */
+	CHECK_EQ(getrlimit(RLIMIT_AS, &addresses), 0);
+	CHECK(pool_fill(&pool, MIB) > 0);
+	CHECK(charged() < addresses.rlim_cur);
+	CHECK_EQ(munlockall(), 0);
+	pool_clear(&pool);
+	for (size_t k = 1; k < used; k += 2)
+		free(blocks[k]);
+	malloc_trim(0);
+	CHECK(charged() < least + 8 * MIB);
+}
+
+static void locked_destroyed(void)
+{
+	const int flags = MALLOCX_TCACHE_NONE;
+	unsigned arena;
+	size_t length = sizeof arena, before = 0;
+	char name[64];
+	void *block;
+
+	for (int i = 0; i < 10; i++) {
+		CHECK_EQ(mallctl("arenas.create", &arena, &length, NULL, 0), 0);
+		block = mallocx(4 * MIB, flags | MALLOCX_ARENA(arena));
+		CHECK(block && mlock(block, 4 * MIB) == 0);
+		dallocx(block, flags);
+		snprintf(name, sizeof name, "arena.%u.purge", arena);
+		CHECK_EQ(mallctl(name, NULL, NULL, NULL, 0), 0);
+		snprintf(name, sizeof name, "arena.%u.destroy", arena);
+		CHECK_EQ(mallctl(name, NULL, NULL, NULL, 0), 0);
+		CHECK(i == 0 || charged() < before + MIB);
+		before = charged();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {{"trim-pages", trim_pages},
@@ -316,7 +365,9 @@ int main(int argc, char **argv)
 	                                          {"again", again},
 	                                          {"used-up", used_up},
 	                                          {"used-up-addresses", used_up_addresses},
-	                                          {"locked", locked}};
+	                                          {"locked", locked},
+	                                          {"locked-unmapped", locked_unmapped},
+	                                          {"locked-destroyed", locked_destroyed}};
 
 	return check_main(argc, argv, cases, COUNT(cases));
 }
