@@ -16,8 +16,9 @@
 #include "limits/budget.h"
 #include "limits/pages.h"
 
-/* The addresses that were retained when none of them could be unmapped: as long as there are no
-   more, nobody looks again. Relaxed: a guess. */
+/* The retained addresses that one thread tried to unmap, all in vain: as long as there are no more,
+   nobody looks again. Not what was retained then: other threads put there, and had out, what it did
+   not try. Relaxed: a guess. */
 static atomic_size_t futile_bytes;
 
 size_t heap_evict_extent(tsdn_t *tsdn, pac_t *pac, edata_t *extent)
@@ -69,7 +70,7 @@ static void put_retained(tsdn_t *tsdn, pac_t *pac, edata_t *extent)
 		extent_record(tsdn, pac, pac_ehooks_get(pac), &pac->ecache_retained, extent);
 }
 
-static size_t unmap_retained(tsdn_t *tsdn, pac_t *pac, size_t *left)
+static size_t unmap_retained(tsdn_t *tsdn, pac_t *pac, size_t *left, size_t *futile)
 {
 	edata_t *extent = take_retained(tsdn, pac, left);
 	size_t bytes;
@@ -85,6 +86,7 @@ static size_t unmap_retained(tsdn_t *tsdn, pac_t *pac, size_t *left)
 		return bytes;
 	}
 	put_retained(tsdn, pac, extent);
+	*futile += bytes;
 	return 0;
 }
 
@@ -106,12 +108,12 @@ void heap_purge_refused(void)
 	}
 }
 
-static size_t evict_retained(tsdn_t *tsdn, pac_t *pac, size_t wanted)
+static size_t evict_retained(tsdn_t *tsdn, pac_t *pac, size_t wanted, size_t *futile)
 {
 	size_t left = bytes_in(&pac->ecache_retained), given = 0;
 
 	while (left > 0 && given < wanted)
-		given += unmap_retained(tsdn, pac, &left);
+		given += unmap_retained(tsdn, pac, &left, futile);
 	return given;
 }
 
@@ -169,17 +171,16 @@ static size_t candidate_bytes(tsdn_t *tsdn, bool is_unmapping)
 /* Addresses that are retained cost nothing to give: they come first. */
 static size_t evict(tsdn_t *tsdn, size_t wanted, bool is_unmapping)
 {
-	size_t given = 0;
+	size_t given = 0, futile = 0;
 
 	for (unsigned i = 0; is_unmapping && i < manual_arena_base && given < wanted; i++) {
 		pac_t *pac = pac_of(tsdn, i);
 
 		if (pac != NULL)
-			given += evict_retained(tsdn, pac, wanted - given);
+			given += evict_retained(tsdn, pac, wanted - given, &futile);
 	}
 	if (is_unmapping && given == 0)
-		atomic_store_explicit(&futile_bytes, heap_sum(tsdn, retained_bytes),
-		                      memory_order_relaxed);
+		atomic_store_explicit(&futile_bytes, futile, memory_order_relaxed);
 	if (given < wanted)
 		given += evict_dirty(tsdn, wanted - given);
 	return given;
