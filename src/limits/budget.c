@@ -92,17 +92,29 @@ static size_t watermark_bytes(const atomic_size_t *asked)
 	return limit / 100 * percent;
 }
 
-static void update_watermarks(void)
+static void set_watermarks(size_t high_bytes, size_t low_bytes)
 {
-	size_t high_bytes = watermark_bytes(&asked_high), low_bytes = watermark_bytes(&asked_low);
-
 	/* Without a valid low one, nine tenths: each waking should be worth while. */
 	if (high_bytes != SIZE_MAX && low_bytes >= high_bytes)
 		low_bytes = high_bytes - high_bytes / 10;
-	set(&low, high_bytes != SIZE_MAX ? low_bytes : SIZE_MAX);
+	atomic_exchange(&low, high_bytes != SIZE_MAX ? low_bytes : SIZE_MAX);
 	if (get(&high_now) == get(&high) || high_bytes == SIZE_MAX)
 		set(&high_now, high_bytes);
-	set(&high, high_bytes);
+	atomic_exchange(&high, high_bytes);
+}
+
+/* Again, where a thread that was held up has set what is not asked for any more: of two threads one sees
+   by the exchange what the other has for it. */
+static void update_watermarks(void)
+{
+	size_t high_bytes, low_bytes;
+
+	do {
+		high_bytes = watermark_bytes(&asked_high);
+		low_bytes = watermark_bytes(&asked_low);
+		set_watermarks(high_bytes, low_bytes);
+	} while (high_bytes != watermark_bytes(&asked_high) ||
+	         low_bytes != watermark_bytes(&asked_low));
 }
 
 /* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */

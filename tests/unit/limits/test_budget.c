@@ -2,6 +2,9 @@
 /* The limit and the watermarks, to the byte. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 #include "budget_set.h"
@@ -391,6 +394,47 @@ Test(budget, shares_follow_the_limit)
 	oomreclaim_set_limit(40 * MIB);
 	cr_assert(budget_charge(1));
 	cr_expect_eq(budget_wakes, 1);
+}
+
+/* Two threads that set what the watermark is made of, again and again at one moment. */
+enum { SETS = 50000 };
+static atomic_uint arrived;
+
+/* Both begin at once: a barrier wakes one after the other. */
+static void meet(unsigned times)
+{
+	atomic_fetch_add(&arrived, 1);
+	while (atomic_load(&arrived) < 2 * times)
+		sched_yield();
+}
+
+static void *set_limits(void *arg)
+{
+	for (unsigned i = 1; i <= SETS; i++) {
+		meet(2 * i - 1);
+		budget_set_limit((size_t)i * 100);
+		meet(2 * i);
+	}
+	return arg;
+}
+
+Test(budget, a_share_is_of_the_limit_that_was_set_last)
+{
+	size_t high_bytes, low_bytes, wrong = 0;
+	pthread_t thread;
+
+	cr_assert_eq(pthread_create(&thread, NULL, set_limits, NULL), 0);
+	for (unsigned i = 1; i <= SETS; i++) {
+		const struct watermark share = {.percent = 10 + i % 2};
+
+		meet(2 * i - 1);
+		budget_set_high(&share);
+		meet(2 * i);
+		budget_watermarks(&high_bytes, &low_bytes);
+		wrong += high_bytes != (size_t)i * share.percent;
+	}
+	pthread_join(thread, NULL);
+	cr_expect_eq(wrong, 0);
 }
 
 /* ---- high, while the program runs ---- */
