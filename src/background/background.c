@@ -319,8 +319,9 @@ void background_start(void)
 	   can't have is no matter for a callback, which might jump: signals are blocked here. */
 	descent_begin(&descent);
 	total_say();
-	/* First, so that what pthread_create() allocates does not come here again. */
-	atomic_store_explicit(&background_is_wanted, false, memory_order_relaxed);
+	/* First, so that what pthread_create() allocates does not come here again. In one order with the
+	   calls: what is_due() does not see below wants the thread after this. */
+	atomic_store(&background_is_wanted, false);
 	if (!atomic_load(&thread.is_there) && !background_is_stopping()) {
 		watch_try();
 		if (is_due())
