@@ -103,8 +103,7 @@ static void set_watermarks(size_t high_bytes, size_t low_bytes)
 	atomic_exchange(&high, high_bytes);
 }
 
-/* Again, where a thread that was held up has set what is not asked for any more: of two threads one sees
-   by the exchange what the other has for it. */
+/* Of two threads one sees by the exchange what the other has changed, and sets them again. */
 static void update_watermarks(void)
 {
 	size_t high_bytes, low_bytes;
@@ -206,9 +205,10 @@ static bool add_if_within(size_t bytes, size_t *sum)
 	do {
 		*sum = add_saturated(now, bytes);
 		if (!is_within(*sum)) {
-			refuser = ceiling_constraint();
-			if (*sum > get(&limit_bytes))
-				refuser = CONSTRAINT_BUDGET;
+			/* The limit may have moved since: for the group's others may be killed. */
+			refuser = budget_is_auto() && *sum <= get(&limit_bytes)
+			                  ? ceiling_constraint()
+			                  : CONSTRAINT_BUDGET;
 			return false;
 		}
 	} while (!atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,

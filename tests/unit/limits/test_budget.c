@@ -151,7 +151,7 @@ Test(budget, what_is_refused_is_never_counted)
 	budget_set("limit:16M");
 	cr_assert(budget_charge(8 * MIB));
 	thread_start(&other, charge_too_much);
-	for (int i = 0; i < 1000000; i++) {
+	for (int i = 0; i < 3000000; i++) {
 		if (budget_charge(8 * MIB))
 			budget_uncharge(8 * MIB);
 		else
@@ -433,6 +433,36 @@ Test(budget, a_share_is_of_the_limit_that_was_set_last)
 		budget_watermarks(&high_bytes, &low_bytes);
 		wrong += high_bytes != (size_t)i * share.percent;
 	}
+	pthread_join(thread, NULL);
+	cr_expect_eq(wrong, 0);
+}
+
+/* ---- A limit that moves ---- */
+
+static atomic_bool has_ended;
+
+static void *move_limit(void *arg)
+{
+	while (!atomic_load(&has_ended)) {
+		budget_set_limit(0);
+		budget_set_limit(SIZE_MAX);
+	}
+	return arg;
+}
+
+/* It is no other that refused the charge. */
+Test(budget, what_refuses_is_the_limit_that_moves)
+{
+	pthread_t thread;
+	size_t wrong = 0;
+
+	cr_assert_eq(pthread_create(&thread, NULL, move_limit, NULL), 0);
+	for (int i = 0; i < 3000000; i++)
+		if (budget_charge(1))
+			budget_cancel_charge(1);
+		else
+			wrong += budget_refuser() != CONSTRAINT_BUDGET;
+	atomic_store(&has_ended, true);
 	pthread_join(thread, NULL);
 	cr_expect_eq(wrong, 0);
 }
