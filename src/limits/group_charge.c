@@ -48,6 +48,15 @@ static void sub(atomic_size_t *counter, size_t bytes)
 	atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
+static void note_peak(struct group *group, size_t bytes)
+{
+	size_t before = atomic_load_explicit(&group->peak, memory_order_relaxed);
+
+	/* Another thread's may be higher. */
+	while (bytes > before && !atomic_compare_exchange_weak(&group->peak, &before, bytes))
+		;
+}
+
 /* page_counter_try_charge(): one that does not fit is never counted. */
 static bool try_add(struct group *group, size_t bytes, bool *is_over)
 {
@@ -62,8 +71,7 @@ static bool try_add(struct group *group, size_t bytes, bool *is_over)
 	} while (!atomic_compare_exchange_weak_explicit(&group->charged, &now, sum,
 	                                                memory_order_relaxed,
 	                                                memory_order_relaxed));
-	if (sum > atomic_load_explicit(&group->peak, memory_order_relaxed))
-		atomic_store_explicit(&group->peak, sum, memory_order_relaxed);
+	note_peak(group, sum);
 	*is_over |= sum > atomic_load_explicit(&group->high, memory_order_relaxed);
 	return true;
 }

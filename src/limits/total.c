@@ -62,8 +62,10 @@ static void note_peak(uint64_t charged)
 {
 	uint64_t peak = atomic_load_explicit(&total_map.total->peak, memory_order_relaxed);
 
-	if (charged > peak)
-		atomic_store_explicit(&total_map.total->peak, charged, memory_order_relaxed);
+	/* Another's may be higher. */
+	while (charged > peak &&
+	       !atomic_compare_exchange_weak(&total_map.total->peak, &peak, charged))
+		;
 }
 
 /* Not at the same time again: the process with the lower slot is back sooner. Nothing is waited for:
