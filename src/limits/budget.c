@@ -157,8 +157,9 @@ void budget_refresh(void)
 {
 	/* Who has ended has nothing charged any more. */
 	total_reap(true);
-	/* The figures that another thread is reading now may be older than this call. */
-	while (budget_is_auto() && !try_reread(budget_charged()))
+	/* The figures that another thread is reading now may be older than this call. It need not come to
+	   an end: a file may hang, or a signal's handler have jumped out of it. */
+	for (int i = 5000; i > 0 && budget_is_auto() && !try_reread(budget_charged()); i--)
 		pause_ns(NSEC_PER_MSEC / 10);
 }
 
@@ -391,9 +392,8 @@ void budget_set_high(const struct watermark *watermark)
 
 void budget_fork_child(void)
 {
-	/* The thread that was reading is in the parent, and so is oomreclaimd, at work or not. */
+	/* A thread that was reading or charging is in the parent, and so is oomreclaimd, at work or not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
-	/* So is a thread that was just charging. */
 	set(&charged, budget_committed());
 	set(&high_now, get(&high));
 }

@@ -32,8 +32,8 @@ void budget_cancel_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
 /* limit:auto is read again at once, and which processes have a part in the total: after a kill, and
-   before one, a reading of some milliseconds ago won't do. May wait for another thread's reading, so
-   the heap's locks must not be held here. */
+   before one, a reading of some milliseconds ago won't do. May wait for another thread's reading, for
+   about a second, so the heap's locks must not be held here. */
 void budget_refresh(void);
 
 /* The same where the last reading is some milliseconds old; waits for nobody. */

@@ -284,6 +284,9 @@ Test(budget_auto, a_child_does_not_wait_for_a_reading_of_its_parents)
 	fake_clock_advance(REREAD_NS);
 	cr_expect_not(budget_charge(101 * MIB));
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB);
+	/* Nor is it waited for without an end. */
+	budget_refresh();
+	cr_assert_not(atomic_load(&thread.has_ended));
 	status = run_child(read_in_child);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 	fd = open(path, O_RDWR | O_CLOEXEC);
