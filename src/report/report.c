@@ -291,6 +291,7 @@ size_t report_ask(char *text, size_t bytes)
 	          policy_name(oomreclaim_get_policy()));
 	put_heap(&buf);
 	put_limits(&buf);
+	put_total(&buf);
 	put_callbacks(&buf);
 	lock_release(&report.lock);
 	return buf.used;

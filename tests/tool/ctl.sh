@@ -55,6 +55,7 @@ python3 -m json.tool <"$tmp/oomreclaim.$pid.asked.1.stats.json" >/dev/null || fa
 does '^worker was asked for a report: pid [0-9]+, policy=abort$' report
 is_like '^  callbacks:$' "$tmp/out"
 is_like ' the "cache"$' "$tmp/out"
+! grep '^  total: ' "$tmp/out" || fail "a total, where there is none"
 refuses 1 "process $pid \(worker\): no callback has that name; report lists them" "$tool" ctl "$pid" callback x 1M
 refuses 1 "process $pid \(worker\): above the limit of 32768K" "$tool" ctl "$pid" high 40M
 expect 0 "$tool" stat --events "$pid"
@@ -124,6 +125,11 @@ does 'policy=abort$' report
 pid=$parent
 does 'policy=return$' report
 kill -9 "$child" "$parent"
+# What processes share is in it.
+start "$tool" run --library "$library" --total 128M --control -- "$worker"
+listens
+does '^  total: [1-9][0-9]*K/131072K charged by 1 processes, [1-9][0-9]*K of it by this one$' report
+kill -9 "$pid"
 
 # ---- What is not to be had ----
 start "$tool" run --library "$library" -- "$worker"
