@@ -166,6 +166,12 @@ static void put_event(FILE *to, const struct flight_event *event)
 	fputc('\n', to);
 }
 
+static void put_last(FILE *to, const struct flight_event *const *sorted, size_t found, size_t count)
+{
+	for (size_t i = found > count ? found - count : 0; i < found; i++)
+		put_event(to, sorted[i]);
+}
+
 bool events_any(const struct stats_page *page)
 {
 	const struct flight_event *sorted[FLIGHT_EVENTS];
@@ -178,10 +184,29 @@ void events_view(FILE *to, const struct stats_page *page, size_t count)
 	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
 	size_t found = sort(page, sorted);
 
-	for (size_t i = found > count ? found - count : 0; i < found; i++)
-		put_event(to, sorted[i]);
+	put_last(to, sorted, found, count);
 	if (found == 0)
 		fprintf(to, "no event so far\n");
+}
+
+void events_view_until(FILE *to, const struct stats_page *page, uint64_t until, size_t count)
+{
+	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
+	size_t found = sort(page, sorted);
+
+	while (found > 0 && sorted[found - 1]->number > until)
+		found--;
+	put_last(to, sorted, found, count);
+}
+
+void events_view_after(FILE *to, const struct stats_page *page, uint64_t after, size_t count)
+{
+	const struct flight_event *sorted[FLIGHT_EVENTS] = {NULL};
+	size_t found = sort(page, sorted), first = 0;
+
+	while (first < found && sorted[first]->number <= after)
+		first++;
+	put_last(to, sorted + first, found - first, count);
 }
 
 void events_json(const struct stats_page *page)

@@ -75,13 +75,21 @@ static uint64_t real_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The library's own end of the process. The failure that led to it is of the same thread, and before
-   it: a handler of SIGABRT may meet failures of its own. */
+/* The library's own end of the process, or NULL. */
+static const struct flight_event *own_end(const struct stats_page *page, int signal)
+{
+	const struct flight_event *end = last_event(page, FLIGHT_KILL);
+
+	return end != NULL && end->detail == signal && (int64_t)end->more == page->pid ? end : NULL;
+}
+
+/* The failure that led to it is of the same thread, and before it: a handler of SIGABRT may meet
+   failures of its own. */
 static bool put_own_end(const struct stats_page *page, int signal)
 {
-	const struct flight_event *end = last_event(page, FLIGHT_KILL), *failure, *verdict;
+	const struct flight_event *end = own_end(page, signal), *failure, *verdict;
 
-	if (end == NULL || end->detail != signal || (int64_t)end->more != page->pid)
+	if (end == NULL)
 		return false;
 	failure = last_before(page, FLIGHT_FAILURE, end->number, end->thread);
 	verdict = last_before(page, FLIGHT_VERDICT, end->number, end->thread);
@@ -113,7 +121,9 @@ static void put_kernels_kill(const struct stats_page *page)
 		fprintf(stderr, "the machine had no memory left");
 	if (page == NULL)
 		return;
-	fprintf(stderr, ", %s of it for this heap", tool_size(page->stats.charged));
+	/* It may have grown much since. */
+	fprintf(stderr, ", %s of it for this heap %.1f s before", tool_size(page->stats.charged),
+	        (double)view_age_ms(page) / 1000);
 	if (page->stats.limit == UINT64_MAX)
 		fprintf(stderr, "; set limit:auto, and the program is asked before");
 }
@@ -163,6 +173,31 @@ static void put_group(void)
 	        before->in_group, now->in_group, before->on_machine, now->on_machine);
 }
 
+static bool is_newest(const struct stats_page *page, const struct flight_event *event)
+{
+	for (size_t i = 0; i < FLIGHT_EVENTS; i++)
+		if (page->flight.event[i].number > event->number)
+			return false;
+	return true;
+}
+
+/* What a handler of SIGABRT does may be more than what is shown of all that was before. */
+static void put_events(const struct stats_page *page, int signal)
+{
+	const struct flight_event *end = own_end(page, signal);
+
+	if (!events_any(page)) {
+		fprintf(stderr, "  last events: none\n");
+		return;
+	}
+	fprintf(stderr, "  last events:\n");
+	events_view_until(stderr, page, end != NULL ? end->number : FLIGHT_BUSY, EVENTS_SHOWN);
+	if (end == NULL || is_newest(page, end))
+		return;
+	fprintf(stderr, "  and after that:\n");
+	events_view_after(stderr, page, end->number, EVENTS_SHOWN);
+}
+
 static void report(pid_t pid, const char *name, int signal)
 {
 	static struct stats_page page;
@@ -184,14 +219,8 @@ static void report(pid_t pid, const char *name, int signal)
 	else
 		fprintf(stderr, "  heap: there was no page of counters to look at\n");
 	put_group();
-	if (!has_page)
-		return;
-	if (!events_any(&page)) {
-		fprintf(stderr, "  last events: none\n");
-		return;
-	}
-	fprintf(stderr, "  last events:\n");
-	events_view(stderr, &page, EVENTS_SHOWN);
+	if (has_page)
+		put_events(&page, signal);
 }
 
 /* ---- The wait ---- */

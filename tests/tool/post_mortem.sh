@@ -42,6 +42,14 @@ is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abo
 ended 134 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" handled
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: ended by its policy, abort, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
 is_like "^$at failure      100000 bytes, " "$tmp/err"
+# Nor does it take the place of what was before.
+sed -n '/^  last events:$/,/^  and after that:$/p' "$tmp/err" >"$tmp/before"
+sed -n '/^  and after that:$/,$p' "$tmp/err" >"$tmp/after"
+is_like "^$at failure      1048576 bytes, " "$tmp/before"
+[ "$(tail -n 2 "$tmp/before" | head -n 1 | grep -Ec ' kill +SIGABRT to process [0-9]+$')" -eq 1 ] ||
+	fail "the end is not the last of: $(cat "$tmp/before")"
+! grep -E ' 1048576 bytes| kill ' "$tmp/after" || fail "behind the end is what was before"
+is_like "^$at failure      100000 bytes, " "$tmp/after"
 # Nor is what it got the last word, where the program ends itself.
 ended 134 --limit 48M -- "$crasher" aborts
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: abort\(\) by the program or its libraries; just before, a request for 1048576 bytes was refused \(constraint BUDGET\): it was not ready for that$' "$tmp/err"
@@ -124,7 +132,7 @@ status=0
 (in_a_group) || status=$?
 if [ "$status" -ne 77 ]; then
 	[ "$status" -eq 137 ] || fail "in a group of 48 MiB: status $status"
-	is_like "^oomreclaim: post-mortem: crasher .*, SIGKILL: killed by the kernel's OOM killer: the group met its limit of 48\.0M, [0-9.]+M of it for this heap; set limit:auto, and the program is asked before\$" "$tmp/err"
+	is_like "^oomreclaim: post-mortem: crasher .*, SIGKILL: killed by the kernel's OOM killer: the group met its limit of 48\.0M, [0-9.]+M of it for this heap [0-9.]+ s before; set limit:auto, and the program is asked before\$" "$tmp/err"
 	is_like "^  group: $(cat "$tmp/group"), limit 48\.0M\$" "$tmp/err"
 	is_like '^  killed by the kernel, before and after: 0 and 1 in the group, ' "$tmp/err"
 fi
