@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "elf_symbols.h"
+#include "page.h"
 #include "tool.h"
 
 #define PROGRAM "the program"
@@ -215,6 +216,7 @@ static int run(int argc, char **argv)
 {
 	char *line = NULL;
 	size_t bytes = 0;
+	enum page_error error;
 	int option;
 
 	while ((option = tool_next_option(&command_symbolize, argc, argv, options_of_symbolize)) !=
@@ -227,6 +229,9 @@ static int run(int argc, char **argv)
 			return tool_usage(&command_symbolize, "symbolize: %s is no process number",
 			                  optarg);
 	}
+	error = known.pid != 0 ? page_may_look(known.pid) : PAGE_OK;
+	if (error != PAGE_OK)
+		return page_fail(known.pid, error, NULL);
 	known.files = argv + optind;
 	while (getline(&line, &bytes, stdin) > 0) {
 		put_line(line);

@@ -73,5 +73,13 @@ for file in "$tmp/half" "$tmp/in"; do
 	echo "$file+0x1139" | PATH=/nonexistent "$tool" symbolize >"$tmp/out"
 	[ "$(cat "$tmp/out")" = "$file+0x1139" ] || fail "$(cat "$tmp/out")"
 done
+refuses 1 'there is no process 99999999; see ps' "$tool" symbolize --pid 99999999
+if [ "$(id -u)" -eq 0 ]; then
+	# In a directory that every user may read.
+	cp "$tool" "$tmp/oomreclaim"
+	chmod 755 "$tmp"
+	refuses 1 "process $$ \([^)]*\) belongs to user root; .*" \
+		setpriv --reuid 65534 --clear-groups "$tmp/oomreclaim" symbolize --pid $$
+fi
 refuses 2 'symbolize: me is no process number; see .*' "$tool" symbolize --pid me
 verdict
