@@ -145,8 +145,8 @@ pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), con
 	return 0;
 }
 
-/* True for a zombie. Its directory of descriptors is empty, and root's. */
-static bool has_ended(const char *task)
+/* Its directory of descriptors is empty, and root's. */
+bool page_has_ended(const char *task)
 {
 	char text[256];
 	const char *state = page_stat(task, text, sizeof text);
@@ -156,7 +156,7 @@ static bool has_ended(const char *task)
 
 static bool is_alive(const char *task)
 {
-	return !has_ended(task);
+	return !page_has_ended(task);
 }
 
 bool page_has_own_table(const char *task)
@@ -206,7 +206,7 @@ static int open_page(pid_t pid, enum page_error *error)
 	snprintf(path, sizeof path, "/proc/%d", pid);
 	fd = open_page_in(path, error);
 	/* Of a process whose first thread has ended the others have it. */
-	if (fd < 0 && *error != PAGE_NO_PROCESS && has_ended(path)) {
+	if (fd < 0 && *error != PAGE_NO_PROCESS && page_has_ended(path)) {
 		*error = PAGE_ENDED;
 		return open_page_of_thread(pid, is_alive, error);
 	}
@@ -304,9 +304,11 @@ static enum page_error read_page(pid_t pid, struct stats_page *page, unsigned *p
 	close(fd);
 	if (error == PAGE_OK && !is_own(pid, page->pid))
 		error = PAGE_FOREIGN;
-	if (error == PAGE_OK)
-		page_sanitize(page);
-	return error;
+	if (error != PAGE_OK)
+		return error;
+	page_sanitize(page);
+	page_check_total(pid, page);
+	return PAGE_OK;
 }
 
 int page_open(pid_t pid)

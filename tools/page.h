@@ -55,6 +55,13 @@ const char *page_stat(const char *task, char *text, size_t bytes);
 #define PAGE_LEVELS_MAX 100
 pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), const void *arg);
 
+/* True for a zombie: a process that has ended, or the first thread of one that goes on. By its
+   directory in /proc. */
+bool page_has_ended(const char *task);
+
+/* Takes out a total that the process does not share: it has none of that id mapped. */
+void page_check_total(pid_t pid, struct stats_page *page);
+
 /* What a process has written: no number leads out of the page, and no text is more than one. */
 void page_sanitize(struct stats_page *page);
 

@@ -142,13 +142,21 @@ static void put_summary(const struct screen *screen)
 	         (unsigned long long)table->failures, (unsigned long long)table->refused);
 }
 
+/* In per cent. A process has written the figures: no limit may be there, or what no int holds. */
+static int share_of(const struct total_figures *total)
+{
+	double share = total->limit > 0 ? (double)total->charged / (double)total->limit * 100 : 999;
+
+	return share < 999 ? (int)share : 999;
+}
+
 /* As many as fit. */
 static void put_totals(const struct screen *screen)
 {
 	move(1, 0);
 	for (size_t i = 0; i < screen->table.totals_count; i++) {
 		const struct total_figures *total = &screen->table.totals[i];
-		int share = (int)((double)total->charged / (double)total->limit * 100);
+		int share = share_of(total);
 		char text[80];
 		int width = snprintf(text, sizeof text, "Total %s of %s, %d%%, %llu processes   ",
 		                     tool_size(total->charged), tool_size(total->limit), share,

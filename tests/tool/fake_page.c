@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A process with a page of counters that no library of ours has written: of another version, never
- * whole, of another process, full of nonsense, or near its limit. Says "ready" and then waits to be ended.
+ * whole, of another process, full of nonsense, near its limit, or with a total ("total ID"): that
+ * of this id, which it does not share, or for 0 one of its own. Says "ready" and then waits to be
+ * ended.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "limits/total_layout.h"
 #include "report/stats_layout.h"
 
 /* A minute and five seconds before its limit. */
@@ -19,6 +24,23 @@ static void grow(struct stats_page *page)
 	page->stats.charged = 35 << 20;
 	page->growth = 1 << 20;
 	page->callbacks = 0;
+}
+
+/* What is in it is newer than all others', and nonsense. */
+static int share(struct stats_page *page, uint64_t id)
+{
+	int fd = memfd_create(TOTAL_NAME, 0);
+	struct stat status;
+
+	if (fd < 0 || ftruncate(fd, sizeof(struct total)) != 0 || fstat(fd, &status) != 0 ||
+	    mmap(NULL, sizeof(struct total), PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED)
+		return 1;
+	grow(page);
+	page->updated_ns = UINT64_MAX / 2;
+	memset(&page->total, 0xff, sizeof page->total);
+	page->total.id = id != 0 ? id : status.st_ino;
+	page->total.limit = 0;
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -54,7 +76,10 @@ int main(int argc, char **argv)
 		bytes = 100;
 	else if (strcmp(kind, "grows") == 0)
 		grow(&page);
-	else if (strcmp(kind, "nonsense") != 0)
+	else if (strcmp(kind, "total") == 0 && argc > 2) {
+		if (share(&page, strtoull(argv[2], NULL, 10)) != 0)
+			return 1;
+	} else if (strcmp(kind, "nonsense") != 0)
 		return 2;
 	if (fd < 0 || write(fd, &page, bytes) != (ssize_t)bytes)
 		return 1;

@@ -150,6 +150,21 @@ expect 0 "$tool" stat --prometheus "$pid" "$worker_pid"
 is_like "^oomreclaim_total_limit_bytes\\{pid=\"$pid\",name=\"worker\"\\} 134217728\$" "$tmp/out"
 is_like "^oomreclaim_total_processes\\{pid=\"$pid\",name=\"worker\"\\} 1\$" "$tmp/out"
 [ "$(grep -c '^oomreclaim_total_[a-z_]*{' "$tmp/out")" -eq 6 ] || fail "a total: $(grep oomreclaim_total_ "$tmp/out")"
+# Another process can't say that it is its own: it has not mapped what has this inode.
+member=$pid
+id=$("$tool" stat --json "$member" | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["total"]["id"])')
+start "$fake" total "$id"
+expect 0 "$tool" stat --prometheus "$pid" "$member"
+is_like "^oomreclaim_total_limit_bytes\\{pid=\"$member\",name=\"worker\"\\} 134217728\$" "$tmp/out"
+[ "$(grep -c '^oomreclaim_total_[a-z_]*{' "$tmp/out")" -eq 6 ] || fail "another's total: $(grep oomreclaim_total_ "$tmp/out")"
+is_like "^oomreclaim_limit_bytes\\{pid=\"$pid\"," "$tmp/out"
+expect 0 "$tool" stat "$pid"
+! grep ^total "$tmp/out" || fail "a total of another process"
+kill -9 "$pid" "$member"
+# Its own is its own.
+start "$fake" total 0
+expect 0 "$tool" stat "$pid"
+is_like '^total     charged ' "$tmp/out"
 kill -9 "$pid"
 
 # ---- Events ----
@@ -201,13 +216,14 @@ for command in top stat; do
 done
 
 # Its first thread has ended, and another goes on.
-start "$tool" run --limit 48M --stats -- "$worker" leave
+start "$tool" run --total 128M --limit 48M --stats -- "$worker" leave
 until grep -q '^State:.*zombie' "/proc/$pid/status"; do
 	sleep 0.1
 done
 wait_for_worker "$pid"
 expect 0 "$tool" stat "$pid"
 is_like "^process   $pid \(worker\), " "$tmp/out"
+is_like '^total     charged .*  limit 128\.0M ' "$tmp/out"
 
 # It has closed its page's descriptor, and has another thread: the page is among those of a thread of ours.
 start "$tool" run --limit 48M --stats -- "$worker" close
