@@ -47,7 +47,8 @@ static const struct {
 	{{"postgres", "postmaster"},
          NULL,
          {"PostgreSQL",
-          "shared_buffers is shared memory, and not charged to limit:SIZE, which each backend has for itself",
+          "shared_buffers is shared memory, and not charged to limit:SIZE, which each backend has for "
+          "itself; run --total is for all of them together",
           NULL, false}},
 	{{"redis-server", "valkey-server", "keydb-server"},
          NULL,

@@ -127,7 +127,7 @@ known_as java memory '.*-Xmx' ', but not for the memory that Java maps by itself
 known_as node memory '.*--max-old-space-size' ', but not for the memory that node maps by itself'
 known_as php8.2 memory '.*USE_ZEND_ALLOC=0' ', but not for the memory that PHP maps by itself'
 known_as python3.11 memory '.*PYTHONMALLOC=malloc'
-known_as postgres memory '.*shared_buffers'
+known_as postgres memory '.*shared_buffers.*; run --total is for all of them together'
 known_as redis-server policy 'abort '
 mkdir "$tmp/links"
 ln -s "$tmp/php8.2" "$tmp/links/interpreter"
