@@ -75,12 +75,25 @@ static uint64_t real_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* The library's own end of the process, or NULL. */
+/* The library's own end of the process, or NULL. A handler of SIGABRT that crashes is on the way
+   there. */
 static const struct flight_event *own_end(const struct stats_page *page, int signal)
 {
 	const struct flight_event *end = last_event(page, FLIGHT_KILL);
 
-	return end != NULL && end->detail == signal && (int64_t)end->more == page->pid ? end : NULL;
+	if (end == NULL || (int64_t)end->more != page->pid)
+		return NULL;
+	return end->detail == signal || (end->detail == SIGABRT && signal == SIGSEGV) ? end : NULL;
+}
+
+static void put_own_end_head(const struct stats_page *page, const struct flight_event *end,
+                             int signal)
+{
+	if (end->detail == signal)
+		fprintf(stderr, "ended by its policy, %s,", view_policy(page->policy));
+	else
+		fprintf(stderr, "a crash %.1f s after its policy, %s, had sent SIGABRT,",
+		        (double)(real_ns() - end->time_ns) / 1e9, view_policy(page->policy));
 }
 
 /* The failure that led to it is of the same thread, and before it: a handler of SIGABRT may meet
@@ -93,10 +106,10 @@ static bool put_own_end(const struct stats_page *page, int signal)
 		return false;
 	failure = last_before(page, FLIGHT_FAILURE, end->number, end->thread);
 	verdict = last_before(page, FLIGHT_VERDICT, end->number, end->thread);
-	fprintf(stderr, "ended by its policy, %s", view_policy(page->policy));
+	put_own_end_head(page, end, signal);
+	fprintf(stderr, " since there was no memory");
 	if (failure != NULL)
-		fprintf(stderr, ", since there was no memory for %" PRIu64 " bytes",
-		        failure->bytes);
+		fprintf(stderr, " for %" PRIu64 " bytes", failure->bytes);
 	if (verdict != NULL)
 		fprintf(stderr, " (constraint %s)", verdict->name);
 	return true;

@@ -4,8 +4,8 @@
  * that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended; "stopped"
  * stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come, with
  * status 4; "handled" is "unchecked" with a handler of SIGABRT that allocates, as that of a server
- * which writes a report of its own; "aborts" calls abort() at NULL, and its handler gives back before
- * it allocates, so that it gets what it asks for.
+ * which writes a report of its own; "breaks" is the same with one that crashes; "aborts" calls
+ * abort() at NULL, and its handler gives back before it allocates, so that it gets what it asks for.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +33,11 @@ static void report(int number)
 		if (block != NULL)
 			memset(block, 1, HANDLER_BYTES);
 	}
+}
+
+static void break_down(int number)
+{
+	raise(number == SIGABRT ? SIGSEGV : number);
 }
 
 /* What is free lies in pieces: it has to be given back to the system before there is room. */
@@ -73,6 +78,10 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (strcmp(kind, "handled") == 0) {
 		signal(SIGABRT, report);
+		fill(NULL);
+	}
+	if (strcmp(kind, "breaks") == 0) {
+		signal(SIGABRT, break_down);
 		fill(NULL);
 	}
 	if (strcmp(kind, "aborts") == 0) {

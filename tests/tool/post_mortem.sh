@@ -50,6 +50,9 @@ is_like "^$at failure      1048576 bytes, " "$tmp/before"
 	fail "the end is not the last of: $(cat "$tmp/before")"
 ! grep -E ' 1048576 bytes| kill ' "$tmp/after" || fail "behind the end is what was before"
 is_like "^$at failure      100000 bytes, " "$tmp/after"
+# One that crashes is no other reason.
+ended 139 --limit 48M --policy abort --conf costly:off,report:never -- "$crasher" breaks
+is_like '^oomreclaim: post-mortem: crasher .*, SIGSEGV: a crash [0-9.]+ s after its policy, abort, had sent SIGABRT, since there was no memory for 1048576 bytes \(constraint BUDGET\)$' "$tmp/err"
 # Nor is what it got the last word, where the program ends itself.
 ended 134 --limit 48M -- "$crasher" aborts
 is_like '^oomreclaim: post-mortem: crasher .*, SIGABRT: abort\(\) by the program or its libraries; just before, a request for 1048576 bytes was refused \(constraint BUDGET\): it was not ready for that$' "$tmp/err"
