@@ -150,6 +150,15 @@ static int share_of(const struct total_figures *total)
 	return share < 999 ? (int)share : 999;
 }
 
+static void put_more(size_t count)
+{
+	char text[32];
+	int width = snprintf(text, sizeof text, "and %zu more", count);
+
+	if (getcurx(stdscr) + width <= COLS)
+		addstr(text);
+}
+
 /* As many as fit. */
 static void put_totals(const struct screen *screen)
 {
@@ -162,8 +171,10 @@ static void put_totals(const struct screen *screen)
 		                     tool_size(total->charged), tool_size(total->limit), share,
 		                     (unsigned long long)total->processes);
 
-		if (i > 0 && getcurx(stdscr) + width > COLS)
+		if (i > 0 && getcurx(stdscr) + width > COLS) {
+			put_more(screen->table.totals_count - i);
 			break;
+		}
 		attrset(screen_colour(screen, share >= 90   ? COLOUR_BAD
 		                              : share >= 75 ? COLOUR_WARNING
 		                                            : COLOUR_GOOD));

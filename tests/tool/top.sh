@@ -224,4 +224,13 @@ children="$children $top_pid"
 } <"$tmp/frames"
 wait $top_pid || fail "top: status $? when its process is a zombie"
 is_like "^process $zombie has ended\$" "$tmp/out"
+
+# Of the totals that do not fit there is the number.
+for _ in 1 2 3; do
+	start "$tool" run --total 128M --stats -- "$tmp/$name"
+	wait_for_worker "$pid"
+done
+on 80 16 "'$tool' top -d 0.2"
+shows '^Total [0-9.]+M of [0-9.]+M, [0-9]+%, [0-9]+ processes   and [1-9][0-9]* more$'
+press q
 verdict
