@@ -255,27 +255,10 @@ static void give_up(void)
 	budget_watermark_done(false);
 }
 
-/* A program may take its memory within milliseconds, and then rest for good: there is no thread to
-   write later what it has come to. An eighth more than ever before is written at once, which is some
-   tens of times until the thread is due. */
-#define GROWN_SHIFT 3
-static void show(void)
-{
-	static size_t most_shown; /* for the thread that has is_starting */
-	size_t charged = budget_charged();
-
-	if (charged - (charged >> GROWN_SHIFT) > most_shown) {
-		most_shown = charged;
-		stats_page_update();
-	} else {
-		stats_page_update_if_due();
-	}
-}
-
 /* Until it is due, the thread that comes by does what there is to do. */
 static void stand_in(void)
 {
-	show();
+	stats_page_show_growth();
 	room_stand_in();
 	/* A watermark may have asked for the thread by now. */
 	if (has_duty())

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "base/own_fd.h"
+#include "limits/budget.h"
 #include "limits/total.h"
 #include "reclaim/registry.h"
 #include "report/groups_put.h"
@@ -232,6 +233,23 @@ void stats_page_write_soon(void)
 {
 	if (now_ns() - atomic_load_explicit(&shared.written_ns, memory_order_relaxed) >= SOON_NS)
 		(void)stats_page_write();
+}
+
+/* An eighth more than ever before is written at once, which is some tens of times until oomreclaimd is
+   due. */
+#define GROWN_SHIFT 3
+
+void stats_page_show_growth(void)
+{
+	static size_t most_shown; /* for the one thread that comes by */
+	size_t charged = budget_charged();
+
+	if (charged - (charged >> GROWN_SHIFT) > most_shown) {
+		most_shown = charged;
+		stats_page_update();
+	} else {
+		stats_page_update_if_due();
+	}
 }
 
 bool stats_page_is_wanting(void)
