@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "reclaim/purgeable.h"
+#include "reclaim/registry.h"
 #include "shrinkers.h"
 
 TestSuite(purgeable, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -37,6 +38,17 @@ static uint64_t purgeable_bytes(void)
 
 	purgeable_totals(&totals);
 	return totals.bytes;
+}
+
+/* ---- The shrinker ---- */
+
+Test(purgeable, of_two_that_make_the_first_block_one_makes_the_shrinker)
+{
+	void *memory = malloc(registry_entry_bytes);
+
+	add_unpinned(1);
+	cr_expect_eq(purgeable_enlist(memory, free), 0);
+	free(memory);
 }
 
 /* ---- Pins ---- */

@@ -140,6 +140,23 @@ Test(targets, what_has_grown_since_it_was_counted_in_a_round)
 	cr_expect_geq(target(&cache), 59 * MIB);
 }
 
+/* What it had before would be taken for what it has, beside the room that came of it. */
+Test(targets, what_has_evicted_by_itself_and_was_not_counted_in_the_round)
+{
+	struct cache cache = {.bytes = 32 * MIB};
+
+	cr_assert(budget_charge(60 * MIB));
+	cache_add(&cache);
+	target(&cache);
+	wait_for_target(&cache, 36 * MIB - 36 * MIB / 128);
+	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
+	cache.bytes = 8 * MIB;
+	budget_uncharge(24 * MIB);
+	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
+	cr_expect_eq(cache.scans, 0);
+	cr_expect_leq(target(&cache), 37 * MIB);
+}
+
 static size_t count_30_mib(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control, (void)arg;
