@@ -4,11 +4,12 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/raise.h"
 #include "limits/budget.h"
 #include "limits/budget_inside.h"
 #include "oomreclaim.h"
 
-/* Each stands for itself alone, so all orders are relaxed. What is committed is one word, and no
+/* Each stands for itself alone, so no order is needed. What is committed is one word, and no
    difference of two: a fork() may come in between. */
 static atomic_size_t committed;
 static atomic_size_t peak;
@@ -32,13 +33,7 @@ size_t budget_committed(void)
 
 void budget_note_peak(size_t bytes)
 {
-	size_t before = atomic_load_explicit(&peak, memory_order_relaxed);
-
-	/* Another thread's may be higher. */
-	while (bytes > before &&
-	       !atomic_compare_exchange_weak_explicit(&peak, &before, bytes, memory_order_relaxed,
-	                                              memory_order_relaxed))
-		;
+	raise_to(&peak, bytes);
 }
 
 void budget_note_met(void)

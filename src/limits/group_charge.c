@@ -2,6 +2,7 @@
 /* What is charged to groups, by the arenas that are theirs. */
 #include "base/base.h"
 #include "base/futex.h"
+#include "base/raise.h"
 #include "limits/group_inside.h"
 
 /* What one arena is charged to, how many threads are charging by it just now, and since it first was a
@@ -48,15 +49,6 @@ static void sub(atomic_size_t *counter, size_t bytes)
 	atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
-static void note_peak(struct group *group, size_t bytes)
-{
-	size_t before = atomic_load_explicit(&group->peak, memory_order_relaxed);
-
-	/* Another thread's may be higher. */
-	while (bytes > before && !atomic_compare_exchange_weak(&group->peak, &before, bytes))
-		;
-}
-
 /* page_counter_try_charge(): one that does not fit is never counted. */
 static bool try_add(struct group *group, size_t bytes, bool *is_over)
 {
@@ -71,7 +63,7 @@ static bool try_add(struct group *group, size_t bytes, bool *is_over)
 	} while (!atomic_compare_exchange_weak_explicit(&group->charged, &now, sum,
 	                                                memory_order_relaxed,
 	                                                memory_order_relaxed));
-	note_peak(group, sum);
+	raise_to(&group->peak, sum);
 	*is_over |= sum > atomic_load_explicit(&group->high, memory_order_relaxed);
 	return true;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "base/base.h"
+#include "base/raise.h"
 #include "limits/total_inside.h"
 
 /* Two that find each other pending try again so often; what is still pending then counts. */
@@ -58,16 +59,6 @@ static bool add_up(struct total_slot *mine, uint64_t bytes, struct sum *sum)
 	return !is_forged(with_more(mine, 0), atomic_load(&mine->pending));
 }
 
-static void note_peak(uint64_t charged)
-{
-	uint64_t peak = atomic_load_explicit(&total_map.total->peak, memory_order_relaxed);
-
-	/* Another's may be higher. */
-	while (charged > peak &&
-	       !atomic_compare_exchange_weak(&total_map.total->peak, &peak, charged))
-		;
-}
-
 /* Not at the same time again: the process with the lower slot is back sooner. Nothing is waited for:
    below a real-time thread, where sched_yield() gives the processor to nobody, the attempts are used
    up at once, and the request is refused as one that does not fit. */
@@ -96,7 +87,7 @@ static bool try_begin(struct total_slot *slot, size_t bytes)
 			return true;
 		}
 		if (sum.pending <= total_map.limit) {
-			note_peak(sum.charged);
+			raise_to(&total_map.total->peak, sum.charged);
 			return true;
 		}
 		atomic_fetch_sub(&slot->pending, bytes);

@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "base/futex.h"
 #include "base/own_thread.h"
+#include "base/raise.h"
 #include "limits/total_inside.h"
 
 /* For one request: as long as somebody gives, it is asked again, but others take what is given. */
@@ -46,15 +47,6 @@ OOM_NOINLINE enum total_neighbour total_next(const struct total_turn *turn, size
 	return charged > total_charge_of(mine) ? NEIGHBOUR_LARGER : NEIGHBOUR_SMALLER;
 }
 
-/* The largest of what several want: what is given for one is there for the next. */
-static void want(struct total_slot *slot, uint64_t bytes)
-{
-	uint64_t now = atomic_load(&slot->wanted);
-
-	while (now < bytes && !atomic_compare_exchange_weak(&slot->wanted, &now, bytes))
-		;
-}
-
 static bool has_answered(struct total_slot *slot, unsigned question)
 {
 	return (int)(atomic_load(&slot->answered) - question) >= 0;
@@ -90,7 +82,8 @@ OOM_NOINLINE void total_ask(struct total_turn *turn, size_t bytes, uint64_t dead
 	turn->charged = charged;
 	turn->slot = (uint16_t)(slot - total_map.total->slot);
 	turn->asks++;
-	want(slot, bytes > WANTED_LEAST ? bytes : WANTED_LEAST);
+	/* The largest of what several want: what is given for one is there for the next. */
+	raise_to(&slot->wanted, bytes > WANTED_LEAST ? bytes : WANTED_LEAST);
 	question = atomic_fetch_add(&slot->asked, 1) + 1;
 	own_thread_call_on(&slot->calls, TOTAL_CALL);
 	wait_for(slot, question, bytes, deadline_ns);
