@@ -197,6 +197,12 @@ static uint64_t sleep_ns(void)
 	return ms > 0 ? (unsigned)ms * NSEC_PER_MSEC : 0;
 }
 
+static void end(void)
+{
+	total_thread(false);
+	own_thread_end();
+}
+
 /* A callback has ended the thread, by pthread_exit(): another takes its place, with what it was called
    for. */
 static void leave(void *arg)
@@ -204,8 +210,7 @@ static void leave(void *arg)
 	(void)arg;
 	own_thread_call(CALL_WATERMARK | CALL_CANCEL);
 	atomic_store_explicit(&thread.is_busy, false, memory_order_release);
-	total_thread(false);
-	own_thread_end();
+	end();
 	atomic_store(&thread.is_there, false);
 	atomic_store_explicit(&background_is_wanted, true, memory_order_relaxed);
 }
@@ -242,8 +247,7 @@ static void *run(void *arg)
 			watch_say_end();
 	}
 	guard_end(&guard);
-	total_thread(false);
-	own_thread_end();
+	end();
 	return arg;
 }
 
