@@ -108,52 +108,6 @@ static int open_page_in(const char *task, enum page_error *error)
 	return fd;
 }
 
-const char *page_stat(const char *task, char *text, size_t bytes)
-{
-	char path[PATH_BYTES];
-	ssize_t got;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/stat", task);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd >= 0 ? read(fd, text, bytes - 1) : -1;
-	if (fd >= 0)
-		close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	/* The last one: there may be any in the name. */
-	return strrchr(text, ')');
-}
-
-/* 0 where that is not known. */
-static pid_t parent_of(pid_t pid)
-{
-	char task[64], text[256];
-	const char *state;
-
-	snprintf(task, sizeof task, "/proc/%d", pid);
-	state = page_stat(task, text, sizeof text);
-	return state != NULL && strlen(state) > 4 ? (pid_t)strtol(state + 4, NULL, 10) : 0;
-}
-
-pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), const void *arg)
-{
-	for (unsigned level = 0; level < PAGE_LEVELS_MAX && pid > 1; level++) {
-		pid = parent_of(pid);
-		if (is_shown(pid, arg))
-			return pid;
-	}
-	return 0;
-}
-
-/* Its directory of descriptors is empty, and root's. */
-bool page_has_ended(const char *task)
-{
-	char text[256];
-	const char *state = page_stat(task, text, sizeof text);
-
-	return state != NULL && (strncmp(state, ") Z", 3) == 0 || strncmp(state, ") X", 3) == 0);
-}
-
 static bool is_alive(const char *task)
 {
 	return !page_has_ended(task);
@@ -175,27 +129,28 @@ bool page_has_own_table(const char *task)
 	return strcmp(name, "oomreclaim-poll\n") == 0;
 }
 
+struct search {
+	bool (*is_of_kind)(const char *task);
+	enum page_error *error;
+	int fd;
+};
+
+static bool open_page_by(const char *task, void *arg)
+{
+	struct search *search = arg;
+
+	if (search->is_of_kind(task))
+		search->fd = open_page_in(task, search->error);
+	return search->fd >= 0;
+}
+
 /* As open_page_in(), by one of the process's threads of that kind. */
 static int open_page_of_thread(pid_t pid, bool is_of_kind(const char *task), enum page_error *error)
 {
-	char path[PATH_BYTES];
-	struct dirent *entry;
-	int fd = -1;
-	pid_t thread;
-	DIR *dir;
+	struct search search = {is_of_kind, error, -1};
 
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	dir = opendir(path);
-	while (dir != NULL && fd < 0 && (entry = readdir(dir)) != NULL) {
-		if (!tool_parse_pid(entry->d_name, &thread))
-			continue;
-		snprintf(path, sizeof path, "/proc/%d/task/%d", pid, thread);
-		if (is_of_kind(path))
-			fd = open_page_in(path, error);
-	}
-	if (dir != NULL)
-		closedir(dir);
-	return fd;
+	page_any_thread(pid, open_page_by, &search);
+	return search.fd;
 }
 
 static int open_page(pid_t pid, enum page_error *error)

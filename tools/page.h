@@ -59,6 +59,9 @@ pid_t page_ancestor(pid_t pid, bool (*is_shown)(pid_t pid, const void *arg), con
    directory in /proc. */
 bool page_has_ended(const char *task);
 
+/* True if it is so of one of the process's threads, by its directory in /proc. */
+bool page_any_thread(pid_t pid, bool (*is_it)(const char *task, void *arg), void *arg);
+
 /* Takes out a total that the process does not share: it has none of that id mapped. */
 void page_check_total(pid_t pid, struct stats_page *page);
 

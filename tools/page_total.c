@@ -4,7 +4,6 @@
  * shares another's. The id is the inode of a memfd, which nobody can map that has not inherited it:
  * the kernel says what a process has mapped.
  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,9 +55,14 @@ static bool is_in(FILE *maps, dev_t device, uint64_t inode)
 	return is_found;
 }
 
-/* By a task's directory in /proc. */
-static bool is_mapped(const char *task, dev_t device, uint64_t inode)
+struct memfd {
+	dev_t device;
+	uint64_t inode;
+};
+
+static bool is_mapped(const char *task, void *arg)
 {
+	const struct memfd *memfd = arg;
 	char path[128];
 	FILE *maps;
 	bool is_found;
@@ -67,44 +71,23 @@ static bool is_mapped(const char *task, dev_t device, uint64_t inode)
 	maps = fopen(path, "re");
 	if (maps == NULL)
 		return false;
-	is_found = is_in(maps, device, inode);
+	is_found = is_in(maps, memfd->device, memfd->inode);
 	fclose(maps);
-	return is_found;
-}
-
-/* Of a process whose first thread has ended the others know. */
-static bool is_mapped_by_thread(pid_t pid, dev_t device, uint64_t inode)
-{
-	char path[64];
-	bool is_found = false;
-	struct dirent *entry;
-	pid_t thread;
-	DIR *dir;
-
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	dir = opendir(path);
-	while (dir != NULL && !is_found && (entry = readdir(dir)) != NULL) {
-		if (!tool_parse_pid(entry->d_name, &thread))
-			continue;
-		snprintf(path, sizeof path, "/proc/%d/task/%d", pid, thread);
-		is_found = is_mapped(path, device, inode);
-	}
-	if (dir != NULL)
-		closedir(dir);
 	return is_found;
 }
 
 void page_check_total(pid_t pid, struct stats_page *page)
 {
+	struct memfd memfd = {.inode = page->total.id};
 	char path[64];
-	dev_t device;
 
 	if (page->total.id == 0)
 		return;
 	snprintf(path, sizeof path, "/proc/%d", pid);
-	if (device_of_memfds(&device) &&
-	    (is_mapped(path, device, page->total.id) ||
-	     (page_has_ended(path) && is_mapped_by_thread(pid, device, page->total.id))))
+	/* The directory of a first thread that has ended shows no mappings; those of the others do. */
+	if (device_of_memfds(&memfd.device) &&
+	    (is_mapped(path, &memfd) ||
+	     (page_has_ended(path) && page_any_thread(pid, is_mapped, &memfd))))
 		return;
 	memset(&page->total, 0, sizeof page->total);
 }
