@@ -17,8 +17,8 @@
 #include "limits/pages.h"
 
 /* The retained addresses that one thread tried to unmap, all in vain: as long as there are no more,
-   nobody looks again. Not what was retained then: other threads put there, and had out, what it did
-   not try. Relaxed: a guess. */
+   nobody looks again. The sum of all that is retained would be wrong: another thread may have added
+   addresses that this one did not try. Relaxed: a guess. */
 static atomic_size_t futile_bytes;
 
 size_t heap_evict_extent(tsdn_t *tsdn, pac_t *pac, edata_t *extent)
