@@ -122,8 +122,6 @@ static void others(const char *constraint)
 		usleep(STEP_US);
 }
 
-/* Run with RLIMIT_AS, and RLIMIT_DATA. In this order: by then oomreclaimd has its stack and its part
-   of the heap. */
 /* What the heap gives back is not its own any more. */
 static void map_and_unmap(void)
 {
@@ -136,6 +134,8 @@ static void map_and_unmap(void)
 	}
 }
 
+/* Run with RLIMIT_AS, and RLIMIT_DATA. In this order: by then oomreclaimd has its stack and its part
+   of the heap. */
 static void address_space(void)
 {
 	map_and_unmap();

@@ -281,7 +281,7 @@ static void kill_self_with_companions(void)
 	pid_t companion;
 	int status;
 
-	/* A limit of this process alone is met: who kills by hand may mean the group all the same. */
+	/* A limit of this process alone is met. A kill by hand takes the group all the same. */
 	budget_charge(65537);
 	budget_set_limit(65536);
 	fake_proc_write("/cg/own/memory.oom.group", "1\n");

@@ -164,29 +164,6 @@ Test(budget, what_is_refused_is_never_counted)
 	cr_expect_eq(budget_charged(), 8 * MIB);
 }
 
-static void move_the_limit(void)
-{
-	while (!is_enough) {
-		budget_set_limit(0);
-		budget_set_limit(SIZE_MAX);
-	}
-}
-
-/* Else the heap would not have what counts, and nobody would ever take it back. */
-Test(budget, what_is_refused_is_never_counted_though_the_limit_moves)
-{
-	struct thread other;
-
-	budget_set("");
-	thread_start(&other, move_the_limit);
-	for (int i = 0; i < 2000000; i++)
-		if (budget_charge(1))
-			budget_uncharge(1);
-	is_enough = true;
-	thread_join(&other);
-	cr_expect_eq(budget_charged(), 0);
-}
-
 Test(budget, a_limit_that_fits_asks_nobody)
 {
 	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
@@ -439,31 +416,31 @@ Test(budget, a_share_is_of_the_limit_that_was_set_last)
 
 /* ---- A limit that moves ---- */
 
-static atomic_bool has_ended;
-
-static void *move_limit(void *arg)
+static void move_the_limit(void)
 {
-	while (!atomic_load(&has_ended)) {
+	while (!is_enough) {
 		budget_set_limit(0);
 		budget_set_limit(SIZE_MAX);
 	}
-	return arg;
 }
 
-/* It is no other that refused the charge. */
+/* What is refused is never counted: else the heap would not have what counts, and nobody would ever
+   take it back. And it is no other limit that refused the charge. */
 Test(budget, what_refuses_is_the_limit_that_moves)
 {
-	pthread_t thread;
+	struct thread other;
 	size_t wrong = 0;
 
-	cr_assert_eq(pthread_create(&thread, NULL, move_limit, NULL), 0);
+	budget_set("");
+	thread_start(&other, move_the_limit);
 	for (int i = 0; i < 3000000; i++)
 		if (budget_charge(1))
 			budget_cancel_charge(1);
 		else
 			wrong += budget_refuser() != CONSTRAINT_BUDGET;
-	atomic_store(&has_ended, true);
-	pthread_join(thread, NULL);
+	is_enough = true;
+	thread_join(&other);
+	cr_expect_eq(budget_charged(), 0);
 	cr_expect_eq(wrong, 0);
 }
 

@@ -73,6 +73,14 @@ Test(targets, one_cache_may_have_what_is_left)
 	cr_expect_eq(target(&cache), SIZE_MAX);
 }
 
+/* A cache with a target: all of the pool, less a margin. */
+static void add_with_target(struct cache *cache, size_t pool_bytes)
+{
+	cache_add(cache);
+	target(cache);
+	wait_for_target(cache, pool_bytes - pool_bytes / 128);
+}
+
 /* The heap's records grow with a cache. oomreclaimd would see that at its next look; a program can
    fail some ten thousand times until then. */
 Test(targets, a_limit_that_is_met_counts_at_once)
@@ -80,9 +88,7 @@ Test(targets, a_limit_that_is_met_counts_at_once)
 	struct cache cache = {.bytes = 40 * MIB};
 
 	cr_assert(budget_charge(60 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 44 * MIB - 44 * MIB / 128);
+	add_with_target(&cache, 44 * MIB);
 	cr_assert(budget_charge(4 * MIB));
 	cr_expect_eq(want(64 * KIB).claimed_bytes, 64 * KIB);
 	cr_expect_eq(cache.bytes, 40 * MIB - 64 * KIB);
@@ -102,9 +108,7 @@ Test(targets, a_round_that_did_not_count_sets_none)
 	struct cache cache = {.bytes = 8 * MIB};
 
 	cr_assert(budget_charge(8 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	add_with_target(&cache, 64 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
 	cache.bytes = 60 * MIB;
 	cr_assert(budget_charge(56 * MIB));
@@ -131,9 +135,7 @@ Test(targets, what_has_grown_since_it_was_counted_in_a_round)
 	struct cache cache = {.bytes = 8 * MIB};
 
 	cr_assert(budget_charge(8 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	add_with_target(&cache, 64 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, grow_when_counted, &cache, NULL), 0);
 	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
 	cr_expect_eq(cache.scans, 0);
@@ -146,9 +148,7 @@ Test(targets, what_has_evicted_by_itself_and_was_not_counted_in_the_round)
 	struct cache cache = {.bytes = 32 * MIB};
 
 	cr_assert(budget_charge(60 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 36 * MIB - 36 * MIB / 128);
+	add_with_target(&cache, 36 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
 	cache.bytes = 8 * MIB;
 	budget_uncharge(24 * MIB);
@@ -278,9 +278,7 @@ Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
 
 	cr_assert(budget_charge(16 * MIB));
 	cache_add(&counted);
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
+	add_with_target(&cache, 60 * MIB);
 	grow_uncounted(&beside, &bytes, 40 * MIB);
 	/* The half of it: they cost the same. */
 	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
@@ -294,9 +292,7 @@ Test(targets, of_two_beside_that_cannot_be_counted_one_may_have_grown)
 		     cache = {.bytes = 8 * MIB};
 
 	cr_assert(budget_charge(16 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 60 * MIB - 60 * MIB / 128);
+	add_with_target(&cache, 60 * MIB);
 	grow_uncounted(&a, &bytes, 24 * MIB);
 	wait_for_stops(&b, 1);
 	/* The half of it, and of what both had. */
@@ -311,9 +307,7 @@ Test(targets, one_beside_that_could_never_be_counted_has_nothing)
 		     cache = {.bytes = 8 * MIB};
 
 	cr_assert(budget_charge(32 * MIB));
-	cache_add(&cache);
-	target(&cache);
-	wait_for_target(&cache, 40 * MIB - 40 * MIB / 128);
+	add_with_target(&cache, 40 * MIB);
 	wait_for_stops(&beside, 2);
 	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
 }
