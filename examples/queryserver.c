@@ -28,10 +28,11 @@
 
 #define TENANTS 16
 #define ROW_BYTES ((size_t)32 << 10)
-#define ROWS_SMALL 64     /* 2 MiB: what a small query needs */
-#define ROWS_GREEDY 65536 /* 2 GiB: what the greedy one would need */
-#define ROWS_ENOUGH 5440  /* 170 MiB: with --enough */
-#define THINK_MS 20       /* between two queries of a tenant */
+#define ROWS_SMALL 64        /* 2 MiB: what a small query needs */
+#define ROWS_GREEDY 65536    /* 2 GiB: what the greedy one would need */
+#define ROWS_ENOUGH 5440     /* 170 MiB: with --enough */
+#define KEPT_BYTES (3 << 20) /* what a small query needs, and some */
+#define THINK_MS 20          /* between two queries of a tenant */
 #define LATENCIES 100000
 
 static struct tenant {
@@ -70,11 +71,13 @@ static void cancel(oomreclaim_group group, void *arg)
 	atomic_store(&tenant->is_cancelled, true);
 }
 
-/* Where it can't be had the tenant's queries are in none. */
+/* Where it can't be had the tenant's queries are in none. What one query has freed stays for the next,
+   whoever fills the limit. */
 static void make_group(struct tenant *tenant)
 {
-	if (queries != OOMRECLAIM_GROUP_ROOT)
-		oomreclaim_group_create("tenant", queries, &tenant->group);
+	if (queries != OOMRECLAIM_GROUP_ROOT &&
+	    oomreclaim_group_create("tenant", queries, &tenant->group) == 0)
+		oomreclaim_group_set(tenant->group, OOMRECLAIM_GROUP_MIN, KEPT_BYTES);
 }
 
 /* A query before may have been cancelled: with its function set anew the group is as any other. */

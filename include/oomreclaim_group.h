@@ -98,10 +98,12 @@ enum oomreclaim_group_attribute {
 	   gets NULL for it. Not in the scopes NORETRY and NORECLAIM. Set below what is charged, as
 	   OOMRECLAIM_GROUP_MAX. */
 	OOMRECLAIM_GROUP_HIGH = 5,
-	/* memory.low, in bytes, 0 at first: as long as no more is charged than that, the group's
-	   callbacks are left alone by the reclaim of the process, and of groups above, unless others
-	   have nothing to give. Of the low of a parent its children have as much as they are within
-	   their own, then by what they have beyond it. It protects from no cancel. */
+	/* memory.low, in bytes, 0 at first: so much of the group is left alone by the reclaim of the
+	   process, and of groups above, unless others have nothing to give: what is free in the group
+	   goes back only as far as more is charged, and its callbacks are asked only where more is.
+	   Of the low of a parent its children have as much as they are within their own, then by
+	   what they have beyond it. It protects from no cancel, not from malloc_trim(), and not from
+	   time: what is free for long goes back as ever. */
 	OOMRECLAIM_GROUP_LOW = 6,
 	/* 1: a thread that a thread inside makes, by pthread_create() or thrd_create(), and so by
 	   std::thread, begins inside too, as fork() puts a task into the cgroup of its parent. It
@@ -111,7 +113,12 @@ enum oomreclaim_group_attribute {
 	   is charged. Threads of a pool that is filled inside stay there, and keep the group from
 	   being destroyed. A thread for which there is no memory to enter begins outside, as do
 	   those that libc makes for itself, for a timer say. */
-	OOMRECLAIM_GROUP_INHERIT = 7
+	OOMRECLAIM_GROUP_INHERIT = 7,
+	/* memory.min, in bytes, 0 at first: as low, and where others have nothing to give, too: the
+	   policy's end comes before that is touched. So a group of many that come and go keeps the
+	   pages that its next block needs, at the cost of whoever fills the limit. What all groups
+	   have of it should be well below the limit. */
+	OOMRECLAIM_GROUP_MIN = 8
 };
 
 /* A limit that is none. */

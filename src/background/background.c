@@ -10,6 +10,7 @@
 #include "background/room.h"
 #include "background/rounds.h"
 #include "background/watch.h"
+#include "base/base.h"
 #include "base/flight.h"
 #include "base/own_thread.h"
 #include "base/trace.h"
@@ -87,14 +88,15 @@ bool background_is_stopping(void)
 	return atomic_load(&thread.is_stopping);
 }
 
-/* How far above the low watermark, what is free in the heap not counted. */
-static size_t excess_bytes(void)
+/* How far above the low watermark, what is free in the heap not counted, but for what groups keep. */
+static size_t excess_bytes(size_t kept)
 {
 	size_t above = budget_above_low();
 	struct heap_stats stats;
 
 	if (above == 0 || !heap_ops.stats(&stats))
 		return above;
+	stats.dirty -= min_size(stats.dirty, kept);
 	return above > stats.dirty ? above - stats.dirty : 0;
 }
 
@@ -109,7 +111,7 @@ static void read_limits(void)
 static void reclaim_to_watermark(void)
 {
 	struct rounds rounds = {.reason = OOMRECLAIM_REASON_WATERMARK};
-	size_t excess, high, low;
+	size_t excess, high, low, kept;
 
 	TRACE2(watermark, budget_charged(), budget_above_low());
 	/* It is called at its start as well. */
@@ -120,8 +122,8 @@ static void reclaim_to_watermark(void)
 	if (budget_charged() > high)
 		dump_write_high();
 	read_limits();
-	rounds_give_back();
-	while ((excess = excess_bytes()) > 0 && !background_is_stopping())
+	kept = rounds_give_back();
+	while ((excess = excess_bytes(kept)) > 0 && !background_is_stopping())
 		if (!rounds_make(&rounds, excess))
 			break;
 	budget_watermark_done(excess == 0);

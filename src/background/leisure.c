@@ -28,7 +28,7 @@ void leisure_look(void)
 	size_t charged_now = budget_charged(), evictable_now = heap_ops.evictable();
 
 	if (evictable_now > 0 && charged_now == charged && evictable_now == evictable)
-		heap_ops.purge_all();
+		heap_ops.purge(GROUP_KEEPS_NONE);
 	charged = charged_now;
 	evictable = evictable_now;
 	looked_ns = now_ns();

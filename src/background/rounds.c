@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "limits/group_low.h"
 #include "reclaim/control.h"
 #include "reclaim/reclaim.h"
 
@@ -26,8 +27,11 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes)
 	return progress.claimed_bytes > 0 && rounds->unmeasured < MAX_RECLAIM_RETRIES;
 }
 
-void rounds_give_back(void)
+size_t rounds_give_back(void)
 {
+	struct heap_stats stats;
+
 	heap_ops.flush_thread();
-	heap_ops.purge_all();
+	heap_ops.purge(GROUP_KEEPS_LOW);
+	return group_has_protection() && heap_ops.stats(&stats) ? stats.dirty : 0;
 }

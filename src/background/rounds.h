@@ -22,7 +22,7 @@ struct rounds {
 bool rounds_make(struct rounds *rounds, size_t wanted_bytes);
 
 /* What is free goes back to the system: before a round that was not needed then, and behind one,
-   before anybody here takes it again. */
-void rounds_give_back(void);
+   before anybody here takes it again. Returns what is left of it, as groups keep that. */
+size_t rounds_give_back(void);
 
 #endif

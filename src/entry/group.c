@@ -111,11 +111,11 @@ static int set_policy(unsigned slot, int64_t value)
 	return 0;
 }
 
-static int set_low(unsigned slot, int64_t value)
+static int set_protection(unsigned slot, int64_t value, void (*set)(unsigned slot, size_t bytes))
 {
 	if (value < 0)
 		return ERANGE;
-	group_set_low(slot, (size_t)value);
+	set(slot, (size_t)value);
 	return 0;
 }
 
@@ -160,7 +160,9 @@ OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
 	case OOMRECLAIM_GROUP_POLICY:
 		return set_policy(slot, value);
 	case OOMRECLAIM_GROUP_LOW:
-		return set_low(slot, value);
+		return set_protection(slot, value, group_set_low);
+	case OOMRECLAIM_GROUP_MIN:
+		return set_protection(slot, value, group_set_min);
 	case OOMRECLAIM_GROUP_SCORE_ADJ:
 		return set_score_adj(slot, value);
 	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
@@ -196,6 +198,9 @@ OOM_EXPORT int oomreclaim_group_get(oomreclaim_group group,
 		return 0;
 	case OOMRECLAIM_GROUP_LOW:
 		*value = value_of(group_low(slot));
+		return 0;
+	case OOMRECLAIM_GROUP_MIN:
+		*value = value_of(group_min(slot));
 		return 0;
 	case OOMRECLAIM_GROUP_SCORE_ADJ:
 		*value = group_score_adj(slot);

@@ -26,7 +26,7 @@ OOM_EXPORT int malloc_trim(size_t pad)
 	blocks_drain();
 	heap_ops.flush_thread();
 	heap_ops.stats(&before);
-	heap_ops.purge_all();
+	heap_ops.purge(GROUP_KEEPS_NONE);
 	heap_ops.stats(&after);
 	return after.dirty < before.dirty;
 }

@@ -10,6 +10,7 @@
 #include "config/options.h"
 #include "heap/heap_extend.h"
 #include "heap/heap_free.h"
+#include "heap/heap_group.h"
 #include "heap/heap_maps.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
@@ -194,13 +195,13 @@ static bool has_made_by_hand(void)
 
 /* What arenas made by hand have free can't be counted, nor taken piece by piece: they may be
    destroyed meanwhile. The control interface keeps them. One of them is the reserve's. */
-static size_t purge_made_by_hand(void)
+static size_t purge_made_by_hand(enum group_keeps keeps)
 {
 	size_t before = budget_charged(), after;
 
 	if (!has_made_by_hand())
 		return 0;
-	heap_ops.purge_all();
+	heap_purge(keeps);
 	after = budget_charged();
 	return before > after ? before - after : 0;
 }
@@ -288,7 +289,7 @@ static size_t evict_pages(tsdn_t *tsdn, const struct heap_request *request, size
 	               : evict(tsdn, wanted < candidates ? wanted : candidates, false);
 }
 
-size_t heap_evict(const struct heap_request *request, size_t bytes)
+size_t heap_evict(const struct heap_request *request, size_t bytes, enum group_keeps keeps)
 {
 	size_t given;
 	bool is_all = bytes == SIZE_MAX, was_expected;
@@ -305,7 +306,7 @@ size_t heap_evict(const struct heap_request *request, size_t bytes)
 		given = evict_pages(tsdn, request, bytes);
 	pages_expect_refusal(was_expected);
 	if (is_all) {
-		given += purge_made_by_hand();
+		given += purge_made_by_hand(keeps);
 		/* Nothing was short: another attempt may do. */
 		given += pages_last_refusal() == PAGES_REFUSED_BY_FAULT;
 		heap_purge_refused();

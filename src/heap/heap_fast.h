@@ -115,7 +115,7 @@ void *heap_borrow(const struct heap_request *request);
 /* heap_evict.c: gives those back after all, where that can be done by now. */
 void heap_purge_refused(void);
 /* See struct heap_ops. */
-size_t heap_evict(const struct heap_request *request, size_t bytes);
+size_t heap_evict(const struct heap_request *request, size_t bytes, enum group_keeps keeps);
 
 /* heap_evictable.c, by which a list of free extents changes; with the list's lock held. */
 void heap_eset_insert(ecache_t *list, eset_t *set, edata_t *extent);

@@ -240,36 +240,6 @@ size_t heap_group_allocated(unsigned slot)
 	return bytes;
 }
 
-static size_t evict_arena(tsdn_t *tsdn, unsigned arena, size_t wanted)
-{
-	pac_t *pac = pac_of(tsdn, arena);
-	size_t given = 0, bytes = 1;
-
-	while (pac != NULL && bytes > 0 && given < wanted) {
-		bytes = heap_evict_oldest(tsdn, pac, &pac->ecache_dirty);
-		if (bytes == 0)
-			bytes = heap_evict_oldest(tsdn, pac, &pac->ecache_muzzy);
-		given += bytes;
-	}
-	return given;
-}
-
-size_t heap_group_evict(unsigned slot, size_t bytes)
-{
-	unsigned count = narenas_total_get();
-	tsdn_t *tsdn = tsdn_fetch();
-	size_t given = 0;
-
-	blocks_drain();
-	for (unsigned i = manual_arena_base; i < count && given < bytes; i++) {
-		unsigned group = group_of_arena(i);
-
-		if (group != 0 && group_is_within(group, slot))
-			given += evict_arena(tsdn, i, bytes - given);
-	}
-	return given;
-}
-
 /* ---- free(), behind its fast path ---- */
 
 /* jemalloc's own. */

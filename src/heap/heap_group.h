@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/base.h"
+#include "limits/group.h"
 
 /* Groups can't be told apart in what jemalloc's hpa maps. */
 bool heap_group_can_be(void);
@@ -38,8 +39,11 @@ unsigned heap_group_of(const void *block);
 /* Bytes in blocks of the group's own arenas, those in threads' caches included. */
 size_t heap_group_allocated(unsigned slot);
 
-/* Gives back what is free in the group and its descendants, until that is so much. Returns how much
-   it was. */
-size_t heap_group_evict(unsigned slot, size_t bytes);
+/* Gives back what is free in the group and its descendants, until that is so much, but for what is
+   protected. Returns how much it was. */
+size_t heap_group_evict(unsigned slot, size_t bytes, enum group_keeps keeps);
+
+/* The dirty and muzzy pages of all arenas, but for those. */
+void heap_purge(enum group_keeps keeps);
 
 #endif

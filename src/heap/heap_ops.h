@@ -14,6 +14,7 @@
 
 #include "base/heap_request.h"
 #include "limits/constraint.h"
+#include "limits/group.h"
 
 /* Bytes, by jemalloc's names for them. */
 struct heap_stats {
@@ -46,15 +47,16 @@ struct heap_ops {
 	   arenas that have most; SIZE_MAX: everything. Addresses are unmapped where this thread's
 	   last mapping was refused by the system, as long as that takes no more than a fifth of
 	   vm.max_map_count; else only their pages are given back. Returns the bytes given back, 0
-	   where there was nothing. */
-	size_t (*evict)(const struct heap_request *request, size_t bytes);
+	   where there was nothing. Of groups it takes what they do not keep. */
+	size_t (*evict)(const struct heap_request *request, size_t bytes, enum group_keeps keeps);
 	/* What there is to evict, as far as that can be counted without a lock. */
 	size_t (*evictable)(void);
 	/* From now on that takes the same short time, however many arenas there are, and each change of
 	   what is free a little more. */
 	void (*count_evictable)(void);
-	/* Gives the dirty and muzzy pages of all arenas back to the system. Adds no mapping. */
-	void (*purge_all)(void);
+	/* Gives the dirty and muzzy pages of all arenas back to the system, but for what groups keep.
+	   Adds no mapping. */
+	void (*purge)(enum group_keeps keeps);
 	/* True where the heap has called out to the application (extent hooks) and may hold
 	   locks. */
 	bool (*is_reentrant)(void);
@@ -74,7 +76,8 @@ struct heap_ops {
 	int (*reserve_create)(size_t bytes);
 	void *(*reserve_alloc)(const struct heap_request *request);
 	/* The slot of the group that this thread is in (limits/group.h); and what is free in a group
-	   and its descendants, until that is `bytes`. Returns the bytes given back. */
+	   and its descendants, until that is `bytes`, but for what is kept. Returns the bytes given
+	   back. */
 	unsigned (*group_current)(void);
 	/* Out of it, slot 0, and back. */
 	bool (*group_enter)(unsigned slot);
@@ -82,7 +85,7 @@ struct heap_ops {
 	unsigned (*group_refuser)(void);
 	/* Which limit of the budget did: BUDGET, TOTAL or CGROUP; NONE: it was something else. */
 	enum constraint (*budget_refuser)(void);
-	size_t (*group_evict)(unsigned slot, size_t bytes);
+	size_t (*group_evict)(unsigned slot, size_t bytes, enum group_keeps keeps);
 	/* Bytes in a group's own blocks; 0 where it is gone. */
 	size_t (*group_allocated)(unsigned slot);
 	/* The largest request that could ever succeed, in bytes. */

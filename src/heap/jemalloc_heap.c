@@ -116,14 +116,6 @@ static bool flush_thread(void)
 	return true;
 }
 
-static void purge_all(void)
-{
-	if (!malloc_initialized())
-		return;
-	je_mallctl("arena." STRING(MALLCTL_ARENAS_ALL) ".purge", NULL, NULL, NULL, 0);
-	heap_purge_refused();
-}
-
 static bool is_reentrant(void)
 {
 	/* Before it is initialised jemalloc has no thread data to ask. */
@@ -198,7 +190,7 @@ const struct heap_ops heap_ops = {
 	.alloc = alloc,
 	.alloc_again = alloc_again,
 	.flush_thread = flush_thread,
-	.purge_all = purge_all,
+	.purge = heap_purge,
 	.compact = heap_compact,
 	.borrow = heap_borrow,
 	.evict = heap_evict,

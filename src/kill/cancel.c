@@ -48,7 +48,7 @@ void cancel_tell_ended(void)
 /* oom_reap_task(): what is free in the group is still charged to it. */
 static void reap(unsigned slot)
 {
-	heap_ops.group_evict(slot, SIZE_MAX);
+	heap_ops.group_evict(slot, SIZE_MAX, GROUP_KEEPS_NONE);
 }
 
 bool cancel_try_lift(unsigned slot)

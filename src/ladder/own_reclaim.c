@@ -7,6 +7,7 @@
 #include "base/trace.h"
 #include "heap/heap_ops.h"
 #include "limits/budget.h"
+#include "limits/group_low.h"
 #include "reclaim/registry.h"
 #include "report/stats.h"
 
@@ -67,13 +68,36 @@ static bool is_put_off(const struct oom_control *control)
 	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
 }
 
+/* do_try_to_free_pages(): the low of groups is broken where the callbacks have nothing, or are not to
+   be asked. */
+enum group_keeps own_reclaim_keeps(const struct oom_control *control)
+{
+	bool is_asking =
+		registry_newest() != 0 && control->tried.callbacks == CALLBACKS_MAY_GIVE &&
+		!control->now.is_dying &&
+		(control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM)) == 0;
+
+	return is_asking ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN;
+}
+
 /* The request's size and that much more; where a group's max is met, what is free in that group. */
-static size_t give_back(struct oom_control *control, size_t bytes)
+static size_t give_back_beyond(struct oom_control *control, size_t bytes, enum group_keeps keeps)
 {
 	if (control->group == 0)
-		return heap_ops.evict(control->request, bytes);
+		return heap_ops.evict(control->request, bytes, keeps);
 	return heap_ops.group_evict(control->group,
-	                            add_saturated(bytes, request_bytes(control->request)));
+	                            add_saturated(bytes, request_bytes(control->request)), keeps);
+}
+
+/* What is low goes when there is nothing else, and with everything. */
+static size_t give_back(struct oom_control *control, size_t bytes)
+{
+	size_t given = give_back_beyond(control, bytes, GROUP_KEEPS_LOW);
+
+	if ((given == 0 || bytes == SIZE_MAX) && group_has_protection() &&
+	    own_reclaim_keeps(control) == GROUP_KEEPS_MIN)
+		given = add_saturated(given, give_back_beyond(control, bytes, GROUP_KEEPS_MIN));
+	return given;
 }
 
 /* The request's size at first; each time it did not suffice, what was free lay in pieces: twice as

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "limits/group.h"
 #include "reclaim/control.h"
 
 /* The steps, in their order. After each that may have helped there is one more attempt. */
@@ -29,6 +30,9 @@ void *own_reclaim_step(struct oom_control *control, bool *is_progress);
 
 /* After each round of callbacks: whether something came back to the heap. */
 void own_reclaim_note_round(bool has_given);
+
+/* Which protection of groups is in force, as far as this request has come. */
+enum group_keeps own_reclaim_keeps(const struct oom_control *control);
 
 /* "flush" and so on. */
 const char *own_reclaim_name(enum own_step step);

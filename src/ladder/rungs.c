@@ -53,12 +53,13 @@ static size_t excess(const struct oom_control *control)
 
 static void give_back_excess(const struct oom_control *control)
 {
+	enum group_keeps keeps = own_reclaim_keeps(control);
 	size_t bytes = excess(control);
 
 	if (bytes > 0 && control->group != 0)
-		heap_ops.group_evict(control->group, bytes);
+		heap_ops.group_evict(control->group, bytes, keeps);
 	else if (bytes > 0)
-		heap_ops.purge_all();
+		heap_ops.purge(keeps);
 }
 
 static OOM_NOINLINE void reclaim(struct oom_control *control)

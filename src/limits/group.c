@@ -90,7 +90,8 @@ int group_add(const char *name, unsigned parent)
 	atomic_store_explicit(&group->peak, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->max, SIZE_MAX, memory_order_relaxed);
 	atomic_store_explicit(&group->high, SIZE_MAX, memory_order_relaxed);
-	atomic_store_explicit(&group->low, 0, memory_order_relaxed);
+	atomic_store_explicit(&group->protects[GROUP_BY_MIN], 0, memory_order_relaxed);
+	atomic_store_explicit(&group->protects[GROUP_BY_LOW], 0, memory_order_relaxed);
 	atomic_store_explicit(&group->high_met, 0, memory_order_relaxed);
 	atomic_store_explicit(&group->policy, OOMRECLAIM_POLICY_RETURN, memory_order_relaxed);
 	atomic_store_explicit(&group->max_met, 0, memory_order_relaxed);

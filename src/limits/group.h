@@ -17,6 +17,10 @@
 #include "oomreclaim_group.h"
 
 #define GROUP_SLOTS (OOMRECLAIM_GROUPS_MAX + 1)
+/* Which protection of groups a reclaim respects (group_low.h): none, where all is to go; what is
+   within a group's min; and what is within its low as well, where others may have something. */
+enum group_keeps { GROUP_KEEPS_NONE, GROUP_KEEPS_MIN, GROUP_KEEPS_LOW };
+
 /* As many arenas as the heap may have. */
 #define GROUP_ARENAS 4096
 

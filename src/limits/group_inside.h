@@ -13,9 +13,13 @@ enum group_mark {
 	GROUP_CANCELLED = 4,      /* it has been chosen, and gets no page more */
 	GROUP_UNTOLD = 8,         /* its function is still to be called for that */
 	GROUP_IN_FILE = 16,       /* its function is in a file that may be closed */
-	GROUP_PROTECTED = 32,     /* and the next two: by its low, in a reclaim: group_low.h */
-	GROUP_INHERIT = 256       /* the attribute */
+	GROUP_PROTECTED = 32, /* and the next two: by its low or min, in a reclaim: group_low.h */
+	GROUP_INHERIT = 256,  /* the attribute */
+	GROUP_KEPT = 512      /* and the next two: by its min */
 };
+
+/* What is kept from others' reclaim: memory.min, and memory.low. */
+enum { GROUP_BY_MIN, GROUP_BY_LOW, GROUP_PROTECTIONS };
 
 /* All of it under the lock. */
 struct group_cancel {
@@ -41,7 +45,7 @@ struct group {
 	atomic_size_t peak;
 	atomic_size_t max;
 	atomic_size_t high;
-	atomic_size_t low;
+	atomic_size_t protects[GROUP_PROTECTIONS];
 	atomic_uint policy; /* enum oomreclaim_policy */
 	atomic_int score_adj;
 	atomic_uint marks; /* enum group_mark, or-ed; written under the lock */
@@ -52,7 +56,7 @@ struct group {
 	struct group_cancel cancel;
 	struct {
 		size_t bytes, children_within; /* for the walk of group_low.c, under the lock */
-	} protection;
+	} protection[GROUP_PROTECTIONS];
 	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
 };
 

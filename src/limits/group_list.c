@@ -27,6 +27,7 @@ static void put_line(struct group_line *line, unsigned slot, size_t charged)
 	line->max = group_max(slot);
 	line->high = group_high(slot);
 	line->low = group_low(slot);
+	line->min = group_min(slot);
 	group_stats(slot, &line->stats);
 	/* As it was when its place was looked for. */
 	line->stats.charged = charged;

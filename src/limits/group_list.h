@@ -15,7 +15,7 @@ struct group_line {
 	int score_adj;
 	bool is_cancelled;
 	size_t max, high; /* SIZE_MAX: none */
-	size_t low;
+	size_t low, min;
 	struct oomreclaim_group_stats stats; /* all but `allocated` */
 };
 

@@ -4,19 +4,47 @@
 #include "base/base.h"
 #include "limits/group_inside.h"
 
-/* A low was set once. Relaxed: a thread that sees this late reclaims once more without it. */
-static atomic_bool has_low;
+/* One was set once. Relaxed: a thread that sees this late reclaims once more without it. */
+static atomic_bool has_any;
+
+/* With the lock: of the walk whose results `protection` of all groups has. */
+static uint64_t last_walk;
+
+static void set(unsigned slot, unsigned by, size_t bytes)
+{
+	atomic_store_explicit(&groups[slot].protects[by], bytes, memory_order_relaxed);
+	if (bytes > 0)
+		atomic_store_explicit(&has_any, true, memory_order_relaxed);
+}
+
+static size_t get(unsigned slot, unsigned by)
+{
+	return atomic_load_explicit(&groups[slot].protects[by], memory_order_relaxed);
+}
 
 void group_set_low(unsigned slot, size_t bytes)
 {
-	atomic_store_explicit(&groups[slot].low, bytes, memory_order_relaxed);
-	if (bytes > 0)
-		atomic_store_explicit(&has_low, true, memory_order_relaxed);
+	set(slot, GROUP_BY_LOW, bytes);
 }
 
 size_t group_low(unsigned slot)
 {
-	return atomic_load_explicit(&groups[slot].low, memory_order_relaxed);
+	return get(slot, GROUP_BY_LOW);
+}
+
+void group_set_min(unsigned slot, size_t bytes)
+{
+	set(slot, GROUP_BY_MIN, bytes);
+}
+
+size_t group_min(unsigned slot)
+{
+	return get(slot, GROUP_BY_MIN);
+}
+
+bool group_has_protection(void)
+{
+	return atomic_load_explicit(&has_any, memory_order_relaxed);
 }
 
 /* a * b / c */
@@ -44,75 +72,100 @@ size_t group_protected_bytes(const struct group_protection *is)
 
 /* ---- With the lock ---- */
 
-static size_t within_low(unsigned slot)
+static size_t within(unsigned slot, unsigned by)
 {
-	return min_size(group_charged(slot), group_low(slot));
+	return min_size(group_charged(slot), get(slot, by));
 }
 
-/* Of the groups that deep: in `sum` of the parent what all of its children have within theirs. */
-static void sum_children(unsigned depth)
+/* Of the groups that deep: in `children_within` of the parent what all of its children have within
+   theirs. */
+static void sum_children(unsigned depth, unsigned by)
 {
 	unsigned count = group_slots_used();
 
 	for (unsigned i = 1; i < count; i++)
 		if (group_handle(i) != 0 && groups[i].depth == depth - 1)
-			groups[i].protection.children_within = 0;
+			groups[i].protection[by].children_within = 0;
 	for (unsigned i = 1; i < count; i++)
 		if (group_handle(i) != 0 && groups[i].depth == depth)
-			groups[groups[i].parent].protection.children_within += within_low(i);
+			groups[groups[i].parent].protection[by].children_within += within(i, by);
 }
 
-static size_t protect(unsigned slot, unsigned in)
+static size_t protect(unsigned slot, unsigned in, unsigned by)
 {
 	unsigned parent = groups[slot].parent;
 
 	/* Beside the process, or the group that is reclaimed, it has all of its own. */
 	if (parent == in)
-		return group_low(slot);
+		return get(slot, by);
 	return group_protected_bytes(
 		&(struct group_protection){.usage = group_charged(slot),
-	                                   .low = group_low(slot),
+	                                   .low = get(slot, by),
 	                                   .parent_usage = group_charged(parent),
-	                                   .parent_protected = groups[parent].protection.bytes,
+	                                   .parent_protected = groups[parent].protection[by].bytes,
 	                                   .siblings_within =
-	                                           groups[parent].protection.children_within});
+	                                           groups[parent].protection[by].children_within});
 }
 
-static bool mark_depth(unsigned depth, unsigned in, unsigned bit)
+static void protect_depth(unsigned depth, unsigned in, unsigned by)
 {
 	unsigned count = group_slots_used();
-	bool is_any = false;
 
-	for (unsigned i = 1; i < count; i++) {
-		bool is_protected = false;
-
-		if (group_handle(i) == 0 || groups[i].depth != depth)
-			continue;
-		if (i != in && group_is_within(i, in)) {
-			groups[i].protection.bytes = protect(i, in);
-			is_protected = groups[i].protection.bytes > 0 &&
-			               group_charged(i) <= groups[i].protection.bytes;
-		}
-		if (is_protected)
-			atomic_fetch_or_explicit(&groups[i].marks, bit, memory_order_relaxed);
-		else
-			atomic_fetch_and_explicit(&groups[i].marks, ~bit, memory_order_relaxed);
-		is_any |= is_protected;
-	}
-	return is_any;
+	for (unsigned i = 1; i < count; i++)
+		if (group_handle(i) != 0 && groups[i].depth == depth)
+			groups[i].protection[by].bytes =
+				i != in && group_is_within(i, in) ? protect(i, in, by) : 0;
 }
+
+/* From above: what a parent has is shared by its children. */
+static void protect_all(unsigned in)
+{
+	last_walk++;
+	for (unsigned depth = 1; depth <= OOMRECLAIM_GROUP_DEPTH_MAX; depth++)
+		for (unsigned by = 0; by < GROUP_PROTECTIONS; by++) {
+			sum_children(depth, by);
+			protect_depth(depth, in, by);
+		}
+}
+
+static bool is_below(unsigned slot, unsigned by)
+{
+	size_t bytes = groups[slot].protection[by].bytes;
+
+	return bytes > 0 && group_charged(slot) <= bytes;
+}
+
+static void set_mark(unsigned slot, unsigned bit, bool is_set)
+{
+	if (is_set)
+		atomic_fetch_or_explicit(&groups[slot].marks, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(&groups[slot].marks, ~bit, memory_order_relaxed);
+}
+
+/* Returns whether it is to be left alone. */
+static bool mark_one(unsigned slot, unsigned mark)
+{
+	bool is_kept = is_below(slot, GROUP_BY_MIN);
+	bool is_protected = is_kept || is_below(slot, GROUP_BY_LOW);
+
+	set_mark(slot, (unsigned)GROUP_KEPT << mark, is_kept);
+	set_mark(slot, (unsigned)GROUP_PROTECTED << mark, is_protected);
+	return is_protected;
+}
+
+/* ---- Without ---- */
 
 bool group_mark_protected(unsigned in, unsigned mark)
 {
 	bool is_any = false;
 
-	if (!atomic_load_explicit(&has_low, memory_order_relaxed))
+	if (!group_has_protection())
 		return false;
 	group_lock();
-	for (unsigned depth = 1; depth <= OOMRECLAIM_GROUP_DEPTH_MAX; depth++) {
-		sum_children(depth);
-		is_any |= mark_depth(depth, in, (unsigned)GROUP_PROTECTED << mark);
-	}
+	protect_all(in);
+	for (unsigned i = 1; i < group_slots_used(); i++)
+		is_any |= group_handle(i) != 0 && mark_one(i, mark);
 	group_unlock();
 	return is_any;
 }
@@ -120,4 +173,37 @@ bool group_mark_protected(unsigned in, unsigned mark)
 bool group_is_protected(unsigned slot, unsigned mark)
 {
 	return group_is_marked(slot, (unsigned)GROUP_PROTECTED << mark);
+}
+
+bool group_is_kept(unsigned slot, unsigned mark)
+{
+	return group_is_marked(slot, (unsigned)GROUP_KEPT << mark);
+}
+
+/* With the lock. */
+static size_t protected_bytes(unsigned slot, enum group_keeps keeps)
+{
+	size_t min = groups[slot].protection[GROUP_BY_MIN].bytes;
+	size_t low = groups[slot].protection[GROUP_BY_LOW].bytes;
+
+	return keeps == GROUP_KEEPS_LOW && low > min ? low : min;
+}
+
+size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, uint64_t *walk)
+{
+	size_t charged, protected;
+
+	if (keeps == GROUP_KEEPS_NONE || !group_has_protection())
+		return SIZE_MAX;
+	group_lock();
+	if (*walk == 0 || *walk != last_walk) {
+		protect_all(in);
+		*walk = last_walk;
+	}
+	charged = group_charged(slot);
+	protected = protected_bytes(slot, keeps);
+	group_unlock();
+	if (protected == 0)
+		return SIZE_MAX;
+	return charged > protected ? charged - protected : 0;
 }

@@ -10,12 +10,12 @@
 #include "reclaim/reclaim.h"
 #include "reclaim/scope.h"
 
-static void give_back(unsigned slot)
+static void give_back(unsigned slot, enum group_keeps keeps)
 {
 	if (slot != 0)
-		heap_ops.group_evict(slot, SIZE_MAX);
+		heap_ops.group_evict(slot, SIZE_MAX, keeps);
 	else
-		heap_ops.purge_all();
+		heap_ops.purge(keeps);
 }
 
 size_t reclaim_group(unsigned slot, size_t bytes)
@@ -33,10 +33,10 @@ size_t reclaim_group(unsigned slot, size_t bytes)
 	lockdep_might_reclaim();
 	descent_begin(&descent);
 	heap_ops.flush_thread();
-	give_back(slot);
+	give_back(slot, GROUP_KEEPS_LOW);
 	request.deadline_ns = now_ns() + options.wait_ms * NSEC_PER_MSEC;
 	reclaim_round(&request, &progress);
-	give_back(slot);
+	give_back(slot, progress.claimed_bytes > 0 ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN);
 	descent_end(&descent);
 	errno = saved;
 	return progress.claimed_bytes;

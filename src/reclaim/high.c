@@ -50,12 +50,15 @@ static void reclaim_above(unsigned slot)
 		return;
 	group_count_high(slot);
 	heap_ops.flush_thread();
-	heap_ops.group_evict(slot, bytes);
+	heap_ops.group_evict(slot, bytes, GROUP_KEEPS_LOW);
 	bytes = group_above_high(slot);
-	if (bytes == 0 || registry_newest() == 0)
-		return;
-	ask(slot, bytes);
-	heap_ops.group_evict(slot, group_above_high(slot));
+	if (bytes > 0 && registry_newest() != 0) {
+		ask(slot, bytes);
+		heap_ops.group_evict(slot, group_above_high(slot), GROUP_KEEPS_LOW);
+		bytes = group_above_high(slot);
+	}
+	if (bytes > 0)
+		heap_ops.group_evict(slot, bytes, GROUP_KEEPS_MIN);
 }
 
 /* The longest of those of the group and its ancestors. */

@@ -139,11 +139,22 @@ static bool is_for(const struct registry_entry *entry, const struct registry_wal
 	       (entry->flags & other) == 0;
 }
 
+/* mem_cgroup_below_min(). */
+static bool is_kept(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	return walk->is_sparing && group_is_kept(entry->in_group, walk->protection);
+}
+
 /* mem_cgroup_below_low(), and sc->memcg_low_reclaim. */
 static bool is_spared(const struct registry_entry *entry, const struct registry_walk *walk)
 {
 	return walk->is_sparing &&
 	       group_is_protected(entry->in_group, walk->protection) != walk->is_of_spared;
+}
+
+static bool is_left_out(const struct registry_entry *entry, const struct registry_walk *walk)
+{
+	return !is_for(entry, walk) || is_kept(entry, walk);
 }
 
 static struct registry_entry *from(const struct registry_call *call,
@@ -171,9 +182,9 @@ static struct registry_entry *find_next(struct registry_call *call,
 	struct registry_entry *entry = from(call, walk);
 
 	while (!is_behind(entry, walk) &&
-	       (!is_for(entry, walk) || is_spared(entry, walk) || entry->is_called)) {
-		call->has_spared |= is_for(entry, walk) && is_spared(entry, walk);
-		call->has_skipped |= is_for(entry, walk) && !is_spared(entry, walk);
+	       (is_left_out(entry, walk) || is_spared(entry, walk) || entry->is_called)) {
+		call->has_spared |= !is_left_out(entry, walk) && is_spared(entry, walk);
+		call->has_skipped |= !is_left_out(entry, walk) && !is_spared(entry, walk);
 		entry = entry->next;
 	}
 	return is_behind(entry, walk) ? NULL : entry;

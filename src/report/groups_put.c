@@ -89,7 +89,8 @@ static void put_group(struct io_buf *buf, const struct group_line *line, bool is
 	put_size(buf, line->max, is_json);
 	io_printf(buf, is_json ? ", \"high\": " : ", high ");
 	put_size(buf, line->high, is_json);
-	io_printf(buf, is_json ? ", \"low\": %zu" : ", low %zu", line->low);
+	io_printf(buf, is_json ? ", \"low\": %zu, \"min\": %zu" : ", low %zu, min %zu", line->low,
+	          line->min);
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
 		io_printf(buf, is_json ? ", \"%s\": %llu" : ", %s %llu", counters[i].name,
 		          (unsigned long long)counters[i].value);

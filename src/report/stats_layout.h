@@ -24,7 +24,7 @@
 #define STATS_PAGE_NAME "oomreclaim-stats"
 #define STATS_PAGE_LINK "/memfd:" STATS_PAGE_NAME " (deleted)"
 #define STATS_PAGE_MAGIC "OOMSTATS"
-#define STATS_PAGE_VERSION 7
+#define STATS_PAGE_VERSION 8
 #define CALLBACKS_SHOWN 40
 #define STATS_PAGE_GROUPS 64
 #define STATS_PAGE_PATH_MAX 255
@@ -63,7 +63,7 @@ struct stats_page_group {
 	int32_t score_adj;
 	uint32_t is_cancelled; /* 1: it gets no page any more */
 	uint64_t max, high;    /* UINT64_MAX: none */
-	uint64_t low;
+	uint64_t low, min;
 	struct oomreclaim_group_stats stats;
 };
 

@@ -164,6 +164,7 @@ static void put_group(struct stats_page_group *to, const struct group_line *line
 	to->max = line->max;
 	to->high = line->high;
 	to->low = line->low;
+	to->min = line->min;
 	to->stats = line->stats;
 }
 

@@ -2,6 +2,7 @@
 /* The soft limits of groups, over the real heap: high, above which a thread reclaims and waits, and
    low, up to which others leave the group alone. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,12 +129,166 @@ static void low(void)
 	CHECK_EQ(kept.asked, 2);
 }
 
+/* ---- What is free in a group ---- */
+
+/* Free, and charged to the group until that is given back. */
+static void leave_free(oomreclaim_group group, size_t bytes)
+{
+	struct pool pool = {.count = 0};
+
+	oomreclaim_group_enter(group);
+	while (stats_of(group).charged < bytes)
+		CHECK(pool_add(&pool, 64 * KIB));
+	pool_clear(&pool);
+	oomreclaim_group_enter(ROOT);
+	CHECK(stats_of(group).charged >= bytes);
+}
+
+/* Until there is no memory, and then back. */
+static void fill(oomreclaim_group group)
+{
+	struct pool pool = {.count = 0};
+
+	oomreclaim_group_enter(group);
+	while (pool_add(&pool, 64 * KIB))
+		;
+	pool_clear(&pool);
+	oomreclaim_group_enter(ROOT);
+}
+
+static oomreclaim_group make_below(const char *name, oomreclaim_group parent)
+{
+	oomreclaim_group group = 0;
+
+	CHECK_EQ(oomreclaim_group_create(name, parent, &group), 0);
+	return group;
+}
+
+/* Others that meet a limit take what is free in a group only where they have nothing else to take, and
+   what its min protects not even then. */
+static void expect_kept(oomreclaim_group kept, oomreclaim_group other)
+{
+	set(kept, OOMRECLAIM_GROUP_MIN, 5 * MIB);
+	leave_free(kept, 4 * MIB);
+	fill(other);
+	CHECK(stats_of(kept).charged >= 4 * MIB);
+	/* It is there for the group itself. */
+	leave_free(kept, 4 * MIB);
+	/* What is above goes. */
+	leave_free(kept, 8 * MIB);
+	fill(other);
+	CHECK(stats_of(kept).charged >= 4 * MIB && stats_of(kept).charged <= 5 * MIB);
+	set(kept, OOMRECLAIM_GROUP_MIN, 0);
+	set(kept, OOMRECLAIM_GROUP_LOW, 5 * MIB);
+	fill(other);
+	CHECK(stats_of(kept).charged < MIB);
+	set(kept, OOMRECLAIM_GROUP_LOW, 0);
+}
+
+static void free_below_max(void)
+{
+	oomreclaim_group parent = make("parent");
+	oomreclaim_group kept = make_below("kept", parent), other = make_below("other", parent);
+
+	set(parent, OOMRECLAIM_GROUP_MAX, 32 * MIB);
+	expect_kept(kept, other);
+}
+
+static void free_below_limit(void)
+{
+	oomreclaim_group kept = make("kept"), other = make("other");
+
+	CHECK_EQ(oomreclaim_set_limit(64 * MIB), 0);
+	expect_kept(kept, other);
+}
+
+/* Low is broken by nobody while others have something: what is free in them, or a cache. */
+static void free_low_last(void)
+{
+	static struct cache cache;
+	oomreclaim_group parent = make("parent");
+	oomreclaim_group kept = make_below("kept", parent), other = make_below("other", parent);
+	struct pool pool = {.count = 0};
+
+	set(parent, OOMRECLAIM_GROUP_MAX, 32 * MIB);
+	set(kept, OOMRECLAIM_GROUP_LOW, 5 * MIB);
+	leave_free(kept, 4 * MIB);
+	oomreclaim_group_enter(other);
+	CHECK_EQ(oomreclaim_register("cache", 0, 0, evict, &cache, NULL), 0);
+	for (size_t i = 0; i < 40 * MIB / BLOCK; i++)
+		CHECK(pool_add(&cache.pool, BLOCK));
+	CHECK(cache.asked > 0);
+	CHECK(stats_of(kept).charged >= 4 * MIB);
+	while (pool_add(&pool, BLOCK))
+		;
+	CHECK(stats_of(kept).charged < MIB);
+	pool_clear(&pool);
+	pool_clear(&cache.pool);
+	oomreclaim_group_enter(ROOT);
+}
+
+/* For itself a group gives what its min protects. */
+static void free_own(void)
+{
+	oomreclaim_group parent = make("parent"), kept = make_below("kept", parent);
+	void *blocks[384], *large;
+
+	set(parent, OOMRECLAIM_GROUP_MAX, 32 * MIB);
+	set(kept, OOMRECLAIM_GROUP_MIN, 31 * MIB);
+	oomreclaim_group_enter(kept);
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		CHECK(blocks[i] = malloc(64 * KIB));
+	/* Of pieces that are no room for a large one. */
+	for (size_t i = 0; i < COUNT(blocks); i += 2)
+		free(blocks[i]);
+	CHECK(large = malloc(16 * MIB));
+	free(large);
+	for (size_t i = 1; i < COUNT(blocks); i += 2)
+		free(blocks[i]);
+	oomreclaim_group_enter(ROOT);
+}
+
+/* What is in no group is kept for nobody. */
+static void free_outside(void)
+{
+	struct oomreclaim_stats before, after;
+	struct pool pool = {.count = 0};
+
+	set(make("kept"), OOMRECLAIM_GROUP_MIN, 5 * MIB);
+	for (size_t i = 0; i < 64; i++)
+		CHECK(pool_add(&pool, 64 * KIB));
+	pool_clear(&pool);
+	CHECK_EQ(oomreclaim_stats_get(&before, sizeof before), 0);
+	oomreclaim_reclaim(SIZE_MAX);
+	CHECK_EQ(oomreclaim_stats_get(&after, sizeof after), 0);
+	CHECK(before.heap_dirty >= 3 * MIB && after.heap_dirty < MIB);
+}
+
+/* By hand, and where all is to go. */
+static void free_by_hand(void)
+{
+	oomreclaim_group kept = make("kept");
+
+	set(kept, OOMRECLAIM_GROUP_MIN, 5 * MIB);
+	leave_free(kept, 4 * MIB);
+	oomreclaim_reclaim(SIZE_MAX);
+	CHECK(stats_of(kept).charged >= 4 * MIB);
+	malloc_trim(0);
+	CHECK(stats_of(kept).charged < MIB);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
 		{"high", high},
 		{"beyond", beyond},
 		{"low", low},
+		{"free-below-max", free_below_max},
+		{"free-below-limit", free_below_limit},
+		{"free-low-last", free_low_last},
+		{"free-own", free_own},
+		{"free-outside", free_outside},
+		{"free-by-hand", free_by_hand},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -342,15 +342,16 @@ static void run_print_groups(void)
 	at = strstr(text, "\ngroup ");
 	CHECK(at &&
 	      strstr(at,
-	             ", depth 0, a \"job\": policy return, max 4194304, high none, low 0, charged "));
+	             ", depth 0, a \"job\": policy return, max 4194304, high none, low 0, min 0, charged "));
 	CHECK(strstr(at,
 	             ", max_met 0, reclaimed 0, cancels 0, high_met 0, threads 1, children 0\n"));
 	CHECK(strstr(at, "\n... and 5 more groups\n--- End oomreclaim statistics ---\n"));
 	text[0] = '\0';
 	malloc_stats_print(take_text, text, "J");
 	CHECK(strstr(text, "], \"groups_total\": 21, \"groups\": [{\"group\": "));
-	CHECK(strstr(text, ", \"depth\": 0, \"name\": \"a \\\"job\\\"\", \"policy\": \"return\", "
-	                   "\"max\": 4194304, \"high\": null, \"low\": 0, \"charged\": "));
+	CHECK(strstr(text,
+	             ", \"depth\": 0, \"name\": \"a \\\"job\\\"\", \"policy\": \"return\", "
+	             "\"max\": 4194304, \"high\": null, \"low\": 0, \"min\": 0, \"charged\": "));
 	CHECK(strstr(text, "\"policy\": \"return\", \"max\": null, "));
 	CHECK(strstr(text, "}]}}"));
 	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);

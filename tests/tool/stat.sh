@@ -264,11 +264,11 @@ fi
 
 # ---- Pages that are not as they should be ----
 start "$fake" version
-refuses 1 "process $pid \(fake_page\): its statistics are of version 8, and this command reads version 7; .*" \
+refuses 1 "process $pid \(fake_page\): its statistics are of version 9, and this command reads version 8; .*" \
 	"$tool" stat "$pid"
-refuses 1 "process $pid \(fake_page\): its statistics are of version 8, .*" "$tool" top "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 9, .*" "$tool" top "$pid"
 start "$fake" size
-refuses 1 "process $pid \(fake_page\): its statistics are of version 7, .*" "$tool" stat "$pid"
+refuses 1 "process $pid \(fake_page\): its statistics are of version 8, .*" "$tool" stat "$pid"
 start "$fake" foreign
 refuses 1 "process $pid \(fake_page\) is a copy of process [0-9]+, .*" "$tool" stat "$pid"
 for kind in busy magic short; do

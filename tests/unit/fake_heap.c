@@ -22,6 +22,7 @@ const struct heap_stats *fake_heap_stats;
 unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 enum constraint fake_heap_budget_refuser = CONSTRAINT_NONE;
 void (*fake_heap_on_group_evict)(void);
+enum group_keeps fake_heap_keeps;
 
 /* All members are guarded by lock. */
 static struct {
@@ -142,8 +143,9 @@ static void count_evictable(void)
 	fake_heap_note('c');
 }
 
-static void purge_all(void)
+static void purge(enum group_keeps keeps)
 {
+	fake_heap_keeps = keeps;
 	fake_heap_note('p');
 }
 
@@ -166,9 +168,10 @@ static void *borrow(const struct heap_request *request)
 
 #define EVICTED_BYTES 4096
 
-static size_t evict(const struct heap_request *request, size_t bytes)
+static size_t evict(const struct heap_request *request, size_t bytes, enum group_keeps keeps)
 {
 	(void)request;
+	fake_heap_keeps = keeps;
 	fake_heap_evict_bytes = bytes;
 	if (bytes == SIZE_MAX) {
 		if (fake_heap_has_dirty)
@@ -271,9 +274,10 @@ static size_t group_allocated(unsigned slot)
 	return slot * 1000;
 }
 
-static size_t group_evict(unsigned slot, size_t bytes)
+static size_t group_evict(unsigned slot, size_t bytes, enum group_keeps keeps)
 {
 	(void)slot;
+	fake_heap_keeps = keeps;
 	if (fake_heap_group_evictions == 0)
 		return 0;
 	fake_heap_group_evictions--;
@@ -290,7 +294,7 @@ const struct heap_ops heap_ops = {
 	.evictable = evictable,
 	.count_evictable = count_evictable,
 	.flush_thread = flush_thread,
-	.purge_all = purge_all,
+	.purge = purge,
 	.compact = compact,
 	.borrow = borrow,
 	.evict = evict,

@@ -11,7 +11,7 @@ import oomreclaim
 
 _ROOT = 0
 _NONE = 2**63 - 1
-_MAX, _POLICY, _SCORE_ADJ, _HIGH, _LOW, _INHERIT = 1, 2, 3, 5, 6, 7
+_MAX, _POLICY, _SCORE_ADJ, _HIGH, _LOW, _INHERIT, _MIN = 1, 2, 3, 5, 6, 7, 8
 _POLICIES = {"return": 0, "abort": 1, "kill": 2, "cancel": 4}
 
 
@@ -131,7 +131,7 @@ def _bytes(size: Optional["oomreclaim.Size"]) -> int:
 
 @contextlib.contextmanager
 def group(name: str, max: Optional["oomreclaim.Size"] = None, *, high: Optional["oomreclaim.Size"] = None,
-          low: "oomreclaim.Size" = 0, policy: str = "return", score_adj: int = 0,
+          low: "oomreclaim.Size" = 0, min: "oomreclaim.Size" = 0, policy: str = "return", score_adj: int = 0,
           parent: Optional[Group] = None, inherit: bool = False) -> Iterator[Group]:
     """A group for the block, and this thread in it: MemoryError above max, whatever else is free.
 
@@ -141,8 +141,8 @@ def group(name: str, max: Optional["oomreclaim.Size"] = None, *, high: Optional[
     """
     if policy not in _POLICIES:
         raise ValueError(f"not a policy: {policy!r}")
-    settings = {_MAX: _bytes(max), _HIGH: _bytes(high), _LOW: _bytes(low), _POLICY: _POLICIES[policy],
-                _SCORE_ADJ: score_adj, _INHERIT: int(inherit)}
+    settings = {_MAX: _bytes(max), _HIGH: _bytes(high), _LOW: _bytes(low), _MIN: _bytes(min),
+                _POLICY: _POLICIES[policy], _SCORE_ADJ: score_adj, _INHERIT: int(inherit)}
     _end()
     if parent is not None:
         parent._hold()

@@ -88,7 +88,7 @@ class With(unittest.TestCase):
             self.assertEqual(re.sub("9+", "x", text).count("x"), 280)
 
     def test_tree(self):
-        with oomreclaim.group("outer", max="32M", low="1M", high="30M", score_adj=-5) as outer:
+        with oomreclaim.group("outer", max="32M", low="1M", min="512K", high="30M", score_adj=-5) as outer:
             with oomreclaim.group("inner", parent=outer, policy="cancel") as inner:
                 block = bytearray(16 * MIB)
                 self.assertGreaterEqual(inner.stats()["own"], 16 * MIB)
@@ -185,7 +185,7 @@ class With(unittest.TestCase):
         self.assertEqual(ctypes.CDLL(None).oomreclaim_group_current(), 0)
 
     def test_wrong(self):
-        for wrong in ({"max": "1Z"}, {"policy": "panic"}, {"high": -1}, {"low": "x"}):
+        for wrong in ({"max": "1Z"}, {"policy": "panic"}, {"high": -1}, {"low": "x"}, {"min": -1}):
             with self.assertRaises(ValueError):
                 with oomreclaim.group("job", **wrong):
                     self.fail("entered")

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "add_group.h"
 #include "background/background.h"
 #include "background/leisure.h"
 #include "background_log.h"
@@ -16,6 +17,7 @@
 #include "fake_heap.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "limits/group_low.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
@@ -119,6 +121,21 @@ Test(background, down_to_the_low_one)
 	cr_expect_str_eq(fake_heap_trace(), "fpf");
 }
 
+/* What a group keeps free is not there for others: they are asked for all that lacks. */
+Test(background, what_groups_keep_does_not_count)
+{
+	static const struct heap_stats stats = {.dirty = MIB};
+
+	fake_heap_stats = &stats;
+	group_set_min(add_group("kept", 0), MIB);
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	cr_expect_eq(seen.asked[0].bytes_wanted, 2 * MIB);
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_LOW);
+}
+
 /* Callbacks had nothing to give, so it stays above the low one. What is free goes back once the heap has been
    the same for a while. */
 Test(background, at_leisure)
@@ -130,6 +147,7 @@ Test(background, at_leisure)
 	cr_expect_eq(fake_heap_count('p'), 1);
 	while (fake_heap_count('p') < 2)
 		usleep(10000);
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_NONE);
 	cr_expect_eq(calls(), 1, "nobody is asked");
 }
 

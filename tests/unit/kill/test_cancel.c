@@ -108,6 +108,7 @@ Test(cancel, is_reaped)
 	fake_heap_group_evictions = 1;
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_eq(fake_heap_count('g'), 1);
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_NONE);
 	group_uncharge(ARENA, 7000);
 	cr_expect_eq(step(), CANCEL_ENDED);
 	/* What it had may be on its way back. Then the next one, if it still fails. */

@@ -113,6 +113,67 @@ Test(group_low, is_no_more_than_the_parents)
 	cr_expect(group_is_protected(big, 0) && group_is_protected(small, 0));
 }
 
+/* What min protects low protects, and not the other way. */
+Test(group_low, is_kept_by_min)
+{
+	unsigned low = add("low", 0, 100, 100), min = add("min", 0, 100, 0);
+
+	group_set_min(min, 100);
+	cr_expect(group_mark_protected(0, 1));
+	cr_expect(group_is_protected(low, 1) && !group_is_kept(low, 1));
+	cr_expect(group_is_protected(min, 1) && group_is_kept(min, 1));
+	cr_expect_not(group_is_kept(min, 0));
+	group_set_min(min, 99);
+	cr_expect(group_mark_protected(0, 1));
+	cr_expect_not(group_is_protected(min, 1) || group_is_kept(min, 1));
+}
+
+static size_t may_give(unsigned slot, unsigned in, enum group_keeps keeps)
+{
+	uint64_t walk = 0;
+
+	return group_may_give(slot, in, keeps, &walk);
+}
+
+Test(group_low, gives_what_is_above)
+{
+	unsigned tenant, query;
+
+	tenant = add("tenant", 0, 0, 0);
+	query = add("query", tenant, 100, 0);
+	cr_expect_eq(may_give(query, 0, GROUP_KEEPS_LOW), SIZE_MAX);
+	group_set_low(query, 70);
+	group_set_min(query, 40);
+	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_LOW), 30);
+	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_MIN), 60);
+	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_NONE), SIZE_MAX);
+	/* Of itself it gives all; and its parent, beside the process, protects nothing. */
+	cr_expect_eq(may_give(query, query, GROUP_KEEPS_LOW), SIZE_MAX);
+	cr_expect_eq(may_give(query, 0, GROUP_KEEPS_LOW), SIZE_MAX);
+	group_set_low(tenant, 100);
+	cr_expect_eq(may_give(query, 0, GROUP_KEEPS_LOW), 0);
+	cr_expect_eq(may_give(query, 0, GROUP_KEEPS_MIN), SIZE_MAX);
+	/* The larger of the two. */
+	group_set_min(query, 90);
+	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_LOW), 10);
+	group_set_min(query, 200);
+	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_MIN), 0);
+}
+
+/* The groups are looked at once for all calls of a walk, unless another was begun meanwhile. */
+Test(group_low, is_as_it_was_when_the_walk_began)
+{
+	unsigned one = add("one", 0, 100, 100), other = add("other", 0, 100, 100);
+	uint64_t walk = 0;
+
+	cr_expect_eq(group_may_give(one, 0, GROUP_KEEPS_LOW, &walk), 0);
+	group_set_low(other, 0);
+	cr_expect_eq(group_may_give(other, 0, GROUP_KEEPS_LOW, &walk), 0);
+	group_mark_protected(one, 0);
+	cr_expect_eq(group_may_give(other, 0, GROUP_KEEPS_LOW, &walk), SIZE_MAX);
+	cr_expect_eq(group_may_give(one, 0, GROUP_KEEPS_LOW, &walk), 0);
+}
+
 /* ---- Whose callbacks are asked ---- */
 
 static size_t gives;
@@ -189,6 +250,22 @@ Test(group_low, others_are_asked)
 	gives = 1;
 	cr_expect(group_charge(101, 1));
 	cr_expect_str_eq(run_round(0, false), "Korf");
+}
+
+/* Even where others have nothing; and in its own reclaim as any other. */
+Test(group_low, kept_are_never_asked)
+{
+	unsigned kept = add("kept", 0, 100, 0), low = add("low", 0, 100, 100);
+
+	group_set_min(kept, 100);
+	register_in(kept, "K", 9);
+	register_in(low, "o", 8);
+	gives = 0;
+	cr_expect_str_eq(run_round(0, false), "of");
+	cr_expect_str_eq(run_round(0, true), "of");
+	cr_expect_str_eq(run_round(kept, false), "Kf");
+	group_set_min(kept, 99);
+	cr_expect_str_eq(run_round(0, false), "Kf");
 }
 
 Test(group_low, shrinkers_of_others_are_asked)

@@ -176,6 +176,20 @@ Test(high, is_given_back_alone)
 	cr_expect_str_eq(fake_heap_trace(), "fg");
 }
 
+/* The low of those below holds as long as others have something. */
+Test(high, keeps_low_first)
+{
+	go_above();
+	fake_heap_group_evictions = 3;
+	fake_heap_on_group_evict = give_free;
+	high_reclaim_if_due();
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_LOW);
+	cr_expect(group_charge(ARENA, 500));
+	fake_heap_on_group_evict = NULL;
+	high_reclaim_if_due();
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_MIN);
+}
+
 /* The wait ends, with time or with what others free. */
 Test(high, is_waited_for_with_an_end)
 {

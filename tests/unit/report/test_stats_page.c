@@ -152,7 +152,7 @@ Test(stats_page, what_is_in_it)
 	stats_page_update();
 	read_page();
 	cr_expect_eq(memcmp(page.magic, "OOMSTATS", 8), 0);
-	cr_expect_eq(page.version, 7);
+	cr_expect_eq(page.version, 8);
 	cr_expect_eq(page.bytes, sizeof page);
 	cr_expect_eq(page.sequence % 2, 0);
 	cr_expect_eq(page.pid, getpid());
