@@ -74,8 +74,8 @@ void heap_defaults(void)
 	opt_tcache_gc_incr_bytes = CACHE_CHECK_BYTES;
 	opt_tcache_nslots_large = CACHE_LARGE_SLOTS;
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
-	/* Its debug build ends the program where the kernel refuses to unmap. An assertion does so
-	   anyway. */
+	/* Its debug build ends the program where a profile can't be written, or a thread of its own
+	   not be created. An assertion does so anyway. */
 	opt_abort = false;
 }
 

@@ -40,6 +40,13 @@ on()
 	LD_PRELOAD=$preload OOMRECLAIM_CONF=$conf "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 }
 
+# Where a heap profile can't be written both go on.
+for preload in "$library" "$debug"; do
+	on "$preload" '' env MALLOC_CONF=prof:true,prof_final:true,prof_prefix:/nonexistent/x /bin/true
+	[ "$status" -eq 0 ] || fail "no profile, $preload: $status, $(tail -n 3 "$tmp/err")"
+	grep -q '<jemalloc>: failed to open "/nonexistent/x' "$tmp/err" || fail "no profile, $preload: nothing is said"
+done
+
 # Where nothing can be unmapped both go on.
 # shellcheck disable=SC2086
 {
