@@ -2,6 +2,7 @@
 /* The reserve: what a callback allocates when RLIMIT_AS leaves nothing. */
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -74,6 +75,20 @@ static void rounds(void)
 		CHECK_EQ(errno, ENOMEM);
 	}
 	CHECK_EQ(calls, ROUNDS);
+}
+
+/* What is in reserve is there however often all that is free is given back. */
+static void trimmed(void)
+{
+	CHECK(oomreclaim_register("use", 0, 0, use, NULL, NULL) == 0);
+	malloc_trim(0);
+	exhaust(&pool);
+	is_live = true;
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		CHECK(!malloc(64 * MIB / 2));
+		malloc_trim(0);
+	}
+	CHECK_EQ(calls, COUNT(sizes));
 }
 
 /* A block that was there before, and has to grow. */
@@ -244,8 +259,13 @@ static void no_background(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"rounds", rounds}, {"growth", growth},           {"keeping", keeping},
-		{"none", none},     {"not-for-all", not_for_all}, {"no-background", no_background},
+		{"rounds", rounds},
+		{"trimmed", trimmed},
+		{"growth", growth},
+		{"keeping", keeping},
+		{"none", none},
+		{"not-for-all", not_for_all},
+		{"no-background", no_background},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
