@@ -423,18 +423,24 @@ static void small_stack(void)
 }
 
 /* Nothing is between libc and the program's function. */
-static void *is_called_by_libc(void *arg)
+static void check_is_libc(const void *address)
 {
 	Dl_info caller;
 
-	CHECK(dladdr(__builtin_return_address(0), &caller) != 0);
+	CHECK(dladdr(address, &caller) != 0);
 	CHECK(strstr(caller.dli_fname, "/libc.so") || strstr(caller.dli_fname, "/libpthread"));
+}
+
+static void *is_called_by_libc(void *arg)
+{
+	check_is_libc(__builtin_return_address(0));
 	return arg;
 }
 
 static int is_called_by_libc_c11(void *arg)
 {
-	return is_called_by_libc(arg) == NULL;
+	check_is_libc(__builtin_return_address(0));
+	return arg == NULL;
 }
 
 static void no_frame(void)
