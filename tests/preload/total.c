@@ -596,6 +596,14 @@ static void in_a_pid_namespace(void)
 	CHECK_EQ(check_child(pid), 0);
 }
 
+/* Below a total that many processes can have at once. */
+#define CROWD_LIMIT_MIB 8192
+
+static void cannot_in_crowd(void)
+{
+	CHECK(malloc((CROWD_LIMIT_MIB + 1) * MIB) == NULL);
+}
+
 /* More processes than there are slots: one line for all of them, and each of them works. */
 static void more_than_slots(void)
 {
@@ -617,7 +625,7 @@ static void more_than_slots(void)
 	for (int i = 0; i < MANY; i++)
 		CHECK_EQ(check_child(children[i]), 0);
 	/* All are free again. */
-	CHECK_EQ(check_child(become("cannot", true)), 0);
+	CHECK_EQ(check_child(become("cannot-in-crowd", true)), 0);
 }
 
 static const struct check_case cases[] = {
@@ -642,6 +650,7 @@ static const struct check_case cases[] = {
 	{"exec-in-place", exec_in_place},
 	{"in-a-pid-namespace", in_a_pid_namespace},
 	{"more-than-slots", more_than_slots},
+	{"cannot-in-crowd", cannot_in_crowd},
 };
 
 int main(int argc, char **argv)
