@@ -102,8 +102,10 @@ enum oomreclaim_group_attribute {
 	   process, and of groups above, unless others have nothing to give: what is free in the group
 	   goes back only as far as more is charged, and its callbacks are asked only where more is.
 	   Of the low of a parent its children have as much as they are within their own, then by
-	   what they have beyond it. It protects from no cancel, not from malloc_trim(), and not from
-	   time: what is free for long goes back as ever. */
+	   what they have beyond it. For a thread inside of it, or of a group below, all that is free
+	   goes. It protects from no cancel, not from malloc_trim(), and not from time: what is free
+	   for long goes back as ever, and so does what lies side by side free, 8 MiB of it and
+	   more. */
 	OOMRECLAIM_GROUP_LOW = 6,
 	/* 1: a thread that a thread inside makes, by pthread_create() or thrd_create(), and so by
 	   std::thread, begins inside too, as fork() puts a task into the cgroup of its parent. It
@@ -116,8 +118,9 @@ enum oomreclaim_group_attribute {
 	OOMRECLAIM_GROUP_INHERIT = 7,
 	/* memory.min, in bytes, 0 at first: as low, and where others have nothing to give, too: the
 	   policy's end comes before that is touched. So a group of many that come and go keeps the
-	   pages that its next block needs, at the cost of whoever fills the limit. What all groups
-	   have of it should be well below the limit. */
+	   pages that its next block needs, at the cost of the others, which fill the limit. What all
+	   groups have of it should be well below the limit: a request in scope NOFAIL waits, or
+	   ends the process, while that is free. */
 	OOMRECLAIM_GROUP_MIN = 8
 };
 

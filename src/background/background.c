@@ -19,6 +19,7 @@
 #include "kill/cancel.h"
 #include "ladder/ladder.h"
 #include "limits/budget.h"
+#include "limits/group_low.h"
 #include "limits/group_victim.h"
 #include "limits/headroom.h"
 #include "limits/total.h"
@@ -88,18 +89,6 @@ bool background_is_stopping(void)
 	return atomic_load(&thread.is_stopping);
 }
 
-/* How far above the low watermark, what is free in the heap not counted, but for what groups keep. */
-static size_t excess_bytes(size_t kept)
-{
-	size_t above = budget_above_low();
-	struct heap_stats stats;
-
-	if (above == 0 || !heap_ops.stats(&stats))
-		return above;
-	stats.dirty -= min_size(stats.dirty, kept);
-	return above > stats.dirty ? above - stats.dirty : 0;
-}
-
 /* For the level, but only where the program has asked for room. To read files takes descriptors of
    the program's table, and another thread may close those and open its own meanwhile. */
 static void read_limits(void)
@@ -122,10 +111,13 @@ static void reclaim_to_watermark(void)
 	if (budget_charged() > high)
 		dump_write_high();
 	read_limits();
-	kept = rounds_give_back();
-	while ((excess = excess_bytes(kept)) > 0 && !background_is_stopping())
+	kept = rounds_give_back(GROUP_KEEPS_LOW);
+	while ((excess = rounds_excess(kept)) > 0 && !background_is_stopping())
 		if (!rounds_make(&rounds, excess))
 			break;
+	/* The low of groups goes where others have nothing. */
+	if (excess > 0 && group_has_protection())
+		excess = rounds_excess(rounds_give_back(GROUP_KEEPS_MIN));
 	budget_watermark_done(excess == 0);
 }
 
@@ -142,7 +134,7 @@ static void reclaim_by_pressure(void)
 	TRACE2(pressure, budget_charged(), step);
 	flight_note(FLIGHT_PRESSURE, 0, budget_charged(), step, NULL);
 	read_limits();
-	rounds_give_back();
+	rounds_give_back(GROUP_KEEPS_LOW);
 	rounds_make(&rounds, step > PRESSURE_STEP_MIN_BYTES ? step : PRESSURE_STEP_MIN_BYTES);
 }
 
@@ -161,13 +153,15 @@ static void reclaim_for_others(void)
 	unsigned question;
 
 	wanted = total_wanted(&question);
-	rounds_give_back();
+	rounds_give_back(GROUP_KEEPS_LOW);
 	while (may_give_more && add_saturated(budget_charged(), wanted) > before &&
 	       !background_is_stopping()) {
 		may_give_more =
 			rounds_make(&rounds, add_saturated(budget_charged(), wanted) - before);
-		rounds_give_back();
+		rounds_give_back(GROUP_KEEPS_LOW);
 	}
+	if (add_saturated(budget_charged(), wanted) > before)
+		rounds_give_back(GROUP_KEEPS_MIN);
 	total_answer(question);
 }
 

@@ -58,9 +58,9 @@ static bool do_reclaim(const struct ctl_command *command, struct io_buf *out)
 {
 	size_t before = budget_charged(), claimed;
 
-	rounds_give_back();
+	rounds_give_back(GROUP_KEEPS_LOW);
 	claimed = ask_for(command->bytes, 0);
-	rounds_give_back();
+	rounds_give_back(claimed > 0 ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN);
 	io_printf(out, "callbacks gave %zuK; charged %zuK, before %zuK", kib(claimed),
 	          kib(budget_charged()), kib(before));
 	return true;
@@ -74,11 +74,13 @@ static bool do_limit(const struct ctl_command *command, struct io_buf *out)
 
 	budget_set_limit(command->bytes);
 	if (budget_excess() > 0)
-		rounds_give_back();
+		rounds_give_back(GROUP_KEEPS_LOW);
 	while (goes_on && (excess = budget_excess()) > 0 && !background_is_stopping()) {
 		goes_on = rounds_make(&rounds, excess);
-		rounds_give_back();
+		rounds_give_back(GROUP_KEEPS_LOW);
 	}
+	if (budget_excess() > 0)
+		rounds_give_back(GROUP_KEEPS_MIN);
 	if (command->bytes == SIZE_MAX)
 		io_printf(out, "no limit");
 	else
@@ -163,7 +165,7 @@ static bool do_callback(const struct ctl_command *command, struct io_buf *out)
 		io_printf(out, "it is told of room, and frees nothing");
 	if (out->used > 0)
 		return false;
-	rounds_give_back();
+	rounds_give_back(GROUP_KEEPS_LOW);
 	io_printf(out, "gave %zuK; charged %zuK", kib(claimed), kib(budget_charged()));
 	return true;
 }

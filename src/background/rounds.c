@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "limits/budget.h"
 #include "limits/group_low.h"
 #include "reclaim/control.h"
 #include "reclaim/reclaim.h"
@@ -27,11 +28,22 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes)
 	return progress.claimed_bytes > 0 && rounds->unmeasured < MAX_RECLAIM_RETRIES;
 }
 
-size_t rounds_give_back(void)
+size_t rounds_give_back(enum group_keeps keeps)
 {
 	struct heap_stats stats;
 
 	heap_ops.flush_thread();
-	heap_ops.purge(GROUP_KEEPS_LOW);
+	heap_ops.purge(keeps);
 	return group_has_protection() && heap_ops.stats(&stats) ? stats.dirty : 0;
+}
+
+size_t rounds_excess(size_t kept)
+{
+	size_t above = budget_above_low();
+	struct heap_stats stats;
+
+	if (above == 0 || !heap_ops.stats(&stats))
+		return above;
+	stats.dirty -= min_size(stats.dirty, kept);
+	return above > stats.dirty ? above - stats.dirty : 0;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "limits/group.h"
 #include "oomreclaim.h"
 
 struct rounds {
@@ -23,6 +24,9 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes);
 
 /* What is free goes back to the system: before a round that was not needed then, and behind one,
    before anybody here takes it again. Returns what is left of it, as groups keep that. */
-size_t rounds_give_back(void);
+size_t rounds_give_back(enum group_keeps keeps);
+
+/* How far above the low watermark, what is free in the heap not counted, but for what groups keep. */
+size_t rounds_excess(size_t kept);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/trace.h"
 #include "entry/interpose_threads.h"
 #include "heap/heap_group.h"
+#include "heap/heap_ops.h"
 #include "kill/cancel.h"
 #include "limits/group_low.h"
 #include "limits/group_victim.h"
@@ -99,6 +100,9 @@ static int set_limit(unsigned slot, int64_t value, void (*set)(unsigned slot, si
 			break;
 		futile = group_charged(slot) < now ? 0 : futile + 1;
 	}
+	/* What is low as well, where what callbacks claim has not come. */
+	if (above > 0 && (above = excess(slot)) > 0)
+		heap_ops.group_evict(slot, above, GROUP_KEEPS_MIN);
 	return 0;
 }
 

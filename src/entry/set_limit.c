@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* oomreclaim_set_limit(): a limit below what is charged has to reclaim. */
 #include "base/base.h"
+#include "heap/heap_ops.h"
 #include "limits/budget.h"
 #include "oomreclaim.h"
 #include "reclaim/control.h"
@@ -17,6 +18,9 @@ OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 			break;
 		futile = budget_charged() < now ? 0 : futile + 1;
 	}
+	/* What is low as well, where what callbacks claim has not come. */
+	if (budget_charged() > bytes)
+		heap_ops.purge(GROUP_KEEPS_MIN);
 	now = budget_charged();
 	return now > bytes ? now - bytes : 0;
 }

@@ -48,28 +48,36 @@ static size_t evict_arena(tsdn_t *tsdn, unsigned arena, size_t wanted, size_t mo
 	return given;
 }
 
-/* What the thread's own group has, it gives for the thread. */
-static size_t may_give(unsigned group, unsigned slot, enum group_keeps keeps, uint64_t *walk)
-{
-	if (group == 0 || !group_is_within(group, slot))
-		return 0;
-	return group == heap_own_group ? SIZE_MAX : group_may_give(group, slot, keeps, walk);
-}
-
-size_t heap_group_evict(unsigned slot, size_t bytes, enum group_keeps keeps)
+static size_t evict_arenas(unsigned slot, size_t bytes, enum group_keeps keeps, bool is_limited)
 {
 	unsigned count = narenas_total_get();
 	tsdn_t *tsdn = tsdn_fetch();
 	size_t given = 0;
-	uint64_t walk = 0;
 
-	blocks_drain();
 	for (unsigned i = manual_arena_base; i < count && given < bytes; i++) {
-		size_t most = may_give(group_of_arena(i), slot, keeps, &walk);
+		unsigned group = group_of_arena(i);
+		size_t most = SIZE_MAX;
 
+		if (group == 0 || !group_is_within(group, slot))
+			continue;
+		if (is_limited)
+			most = group_may_give(group, slot, keeps, heap_own_group);
 		if (most > 0)
 			given += evict_arena(tsdn, i, bytes - given, most);
 	}
+	return given;
+}
+
+size_t heap_group_evict(unsigned slot, size_t bytes, enum group_keeps keeps)
+{
+	size_t given;
+	bool is_limited;
+
+	blocks_drain();
+	is_limited = group_begin_giving(slot, keeps);
+	given = evict_arenas(slot, bytes, keeps, is_limited);
+	if (is_limited)
+		group_end_giving();
 	return given;
 }
 

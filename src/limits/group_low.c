@@ -7,9 +7,6 @@
 /* One was set once. Relaxed: a thread that sees this late reclaims once more without it. */
 static atomic_bool has_any;
 
-/* With the lock: of the walk whose results `protection` of all groups has. */
-static uint64_t last_walk;
-
 static void set(unsigned slot, unsigned by, size_t bytes)
 {
 	atomic_store_explicit(&groups[slot].protects[by], bytes, memory_order_relaxed);
@@ -107,24 +104,30 @@ static size_t protect(unsigned slot, unsigned in, unsigned by)
 	                                           groups[parent].protection[by].children_within});
 }
 
-static void protect_depth(unsigned depth, unsigned in, unsigned by)
+/* False: there is none, and so none below. */
+static bool protect_depth(unsigned depth, unsigned in, unsigned by)
 {
 	unsigned count = group_slots_used();
+	bool is_any = false;
 
 	for (unsigned i = 1; i < count; i++)
-		if (group_handle(i) != 0 && groups[i].depth == depth)
+		if (group_handle(i) != 0 && groups[i].depth == depth) {
 			groups[i].protection[by].bytes =
 				i != in && group_is_within(i, in) ? protect(i, in, by) : 0;
+			is_any = true;
+		}
+	return is_any;
 }
 
 /* From above: what a parent has is shared by its children. */
 static void protect_all(unsigned in)
 {
-	last_walk++;
-	for (unsigned depth = 1; depth <= OOMRECLAIM_GROUP_DEPTH_MAX; depth++)
+	bool is_any = true;
+
+	for (unsigned depth = 1; is_any && depth <= OOMRECLAIM_GROUP_DEPTH_MAX; depth++)
 		for (unsigned by = 0; by < GROUP_PROTECTIONS; by++) {
 			sum_children(depth, by);
-			protect_depth(depth, in, by);
+			is_any = protect_depth(depth, in, by);
 		}
 }
 
@@ -189,21 +192,31 @@ static size_t protected_bytes(unsigned slot, enum group_keeps keeps)
 	return keeps == GROUP_KEEPS_LOW && low > min ? low : min;
 }
 
-size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, uint64_t *walk)
+bool group_begin_giving(unsigned in, enum group_keeps keeps)
 {
-	size_t charged, protected;
-
 	if (keeps == GROUP_KEEPS_NONE || !group_has_protection())
-		return SIZE_MAX;
+		return false;
 	group_lock();
-	if (*walk == 0 || *walk != last_walk) {
-		protect_all(in);
-		*walk = last_walk;
-	}
-	charged = group_charged(slot);
-	protected = protected_bytes(slot, keeps);
+	protect_all(in);
+	return true;
+}
+
+void group_end_giving(void)
+{
 	group_unlock();
-	if (protected == 0)
-		return SIZE_MAX;
-	return charged > protected ? charged - protected : 0;
+}
+
+size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, unsigned own)
+{
+	size_t most = SIZE_MAX;
+
+	/* Nor is an ancestor taken below what it has. */
+	for (unsigned at = slot; at != in && at != 0 && !group_is_within(own, at);
+	     at = groups[at].parent) {
+		size_t charged = group_charged(at), protected = protected_bytes(at, keeps);
+
+		if (protected > 0)
+			most = min_size(most, charged > protected ? charged - protected : 0);
+	}
+	return most;
 }

@@ -39,9 +39,14 @@ bool group_is_kept(unsigned slot, unsigned mark);
 /* Whether any group has, or had, a low or a min. No lock. */
 bool group_has_protection(void);
 
-/* How much of what is charged to the group may be taken by a reclaim in `in`: all of it, SIZE_MAX,
-   where nothing is protected. Takes group_lock(). *walk begins as 0: calls with the same one look at
-   all groups once. */
-size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, uint64_t *walk);
+/* For an eviction in that group and below it: one at a time, as what two of them may take is not the
+   sum. False: nothing is protected, and nothing is to be ended. Takes group_lock(), until
+   group_end_giving(). */
+bool group_begin_giving(unsigned in, enum group_keeps keeps);
+void group_end_giving(void);
+
+/* Meanwhile: how much of what is charged to the group may be taken by now; SIZE_MAX: all of it. `own`
+   is the group of the thread: that one and its ancestors give for it. */
+size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, unsigned own);
 
 #endif

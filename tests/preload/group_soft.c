@@ -227,6 +227,44 @@ static void free_low_last(void)
 	oomreclaim_group_enter(ROOT);
 }
 
+/* What a parent has free of its own, and what its child has, are together above its low once. */
+static void free_of_parent(void)
+{
+	oomreclaim_group parent = make("parent"), child = make_below("child", parent);
+
+	CHECK_EQ(oomreclaim_set_limit(64 * MIB), 0);
+	leave_free(parent, 5 * MIB);
+	leave_free(child, 14 * MIB);
+	set(parent, OOMRECLAIM_GROUP_MIN, 10 * MIB);
+	fill(make("other"));
+	CHECK(stats_of(parent).charged >= 9 * MIB && stats_of(parent).charged <= 11 * MIB);
+}
+
+static size_t claim_in_vain(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 4 * KIB;
+}
+
+/* A limit that comes down takes what is low as well, whatever callbacks claim. */
+static void free_lowered(void)
+{
+	oomreclaim_group parent = make("parent"), kept = make_below("kept", parent);
+	oomreclaim_handle handle;
+
+	set(kept, OOMRECLAIM_GROUP_LOW, 8 * MIB);
+	leave_free(kept, 7 * MIB);
+	oomreclaim_group_enter(parent);
+	CHECK_EQ(oomreclaim_register("vain", 0, 0, claim_in_vain, NULL, &handle), 0);
+	oomreclaim_group_enter(ROOT);
+	CHECK_EQ(oomreclaim_group_set(parent, OOMRECLAIM_GROUP_MAX, (int64_t)(2 * MIB)), 0);
+	CHECK(stats_of(parent).charged <= 2 * MIB);
+	CHECK_EQ(oomreclaim_group_set(parent, OOMRECLAIM_GROUP_MAX, OOMRECLAIM_GROUP_NONE), 0);
+	leave_free(kept, 7 * MIB);
+	CHECK_EQ(oomreclaim_set_limit(8 * MIB), 0);
+	CHECK(stats_of(kept).charged <= 5 * MIB);
+}
+
 /* For itself a group gives what its min protects. */
 static void free_own(void)
 {
@@ -286,6 +324,8 @@ int main(int argc, char **argv)
 		{"free-below-max", free_below_max},
 		{"free-below-limit", free_below_limit},
 		{"free-low-last", free_low_last},
+		{"free-of-parent", free_of_parent},
+		{"free-lowered", free_lowered},
 		{"free-own", free_own},
 		{"free-outside", free_outside},
 		{"free-by-hand", free_by_hand},

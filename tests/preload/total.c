@@ -23,6 +23,7 @@
 #include "check.h"
 #include "limits/total_layout.h"
 #include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 #define LIMIT_MIB 128
 
@@ -261,6 +262,41 @@ static void a_neighbour_gives(void)
 
 	CHECK(block != NULL);
 	CHECK(left < 70 && left > 10);
+	end_child(pid);
+}
+
+static oomreclaim_group kept;
+
+static void free_in_group(void)
+{
+	struct pool pool = {.count = 0};
+
+	CHECK_EQ(oomreclaim_group_create("kept", OOMRECLAIM_GROUP_ROOT, &kept), 0);
+	CHECK_EQ(oomreclaim_group_set(kept, OOMRECLAIM_GROUP_LOW, (int64_t)(96 * MIB)), 0);
+	oomreclaim_group_enter(kept);
+	for (int i = 0; i < 80 * 16; i++)
+		CHECK(pool_add(&pool, MIB / 16));
+	pool_clear(&pool);
+	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
+}
+
+/* What a neighbour has free goes, within the low of a group as well where it has nothing else. */
+static void a_neighbour_gives_low(void)
+{
+	int gate[2];
+	char word;
+	pid_t pid;
+
+	CHECK_EQ(pipe(gate), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		free_in_group();
+		CHECK_EQ(write(gate[1], "f", 1), 1);
+		pause();
+	}
+	CHECK_EQ(read(gate[0], &word, 1), 1);
+	CHECK(fill(60) != NULL);
 	end_child(pid);
 }
 
@@ -636,6 +672,7 @@ static const struct check_case cases[] = {
 	{"a-clone-is-without", a_clone_is_without},
 	{"the-impossible", the_impossible},
 	{"a-neighbour-gives", a_neighbour_gives},
+	{"a-neighbour-gives-low", a_neighbour_gives_low},
 	{"the-largest-gives-first", the_largest_gives_first},
 	{"a-stopped-one-holds-nobody-up", a_stopped_one_holds_nobody_up},
 	{"the-policy-kills-a-neighbour", the_policy_kills_a_neighbour},

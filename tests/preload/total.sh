@@ -28,7 +28,7 @@ within()
 # Where the machine is busy, a neighbour takes its time.
 patient=wait_ms:60000
 for name in one-charge-for-all what-is-pending-counts a-child-has-its-own a-zombie-has-nothing a-clone-is-without the-impossible \
-	a-neighbour-gives the-largest-gives-first no-charge-is-lost after-exec \
+	a-neighbour-gives a-neighbour-gives-low the-largest-gives-first no-charge-is-lost after-exec \
 	after-exec-without-descriptors exec-in-place; do
 	within "$name" --conf $patient
 done

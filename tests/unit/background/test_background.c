@@ -136,6 +136,19 @@ Test(background, what_groups_keep_does_not_count)
 	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_LOW);
 }
 
+/* Where callbacks have nothing, what is within a group's low goes. */
+Test(background, low_holds_as_long_as_others_have_something)
+{
+	group_set_low(add_group("kept", 0), MIB);
+	serve(empty);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	while (fake_heap_count('p') < 2)
+		usleep(1000);
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_MIN);
+	background_stop();
+}
+
 /* Callbacks had nothing to give, so it stays above the low one. What is free goes back once the heap has been
    the same for a while. */
 Test(background, at_leisure)

@@ -159,6 +159,7 @@ Test(ctl, limit)
 	cr_expect_eq(oomreclaim_get_limit(), 40 * MIB);
 	cr_expect_str_eq(ASK("limit\00020M"),
 	                 "+limit 20480K; charged 30720K, and nothing more to reclaim");
+	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_MIN);
 	cr_expect_str_eq(ASK("limit\0off"), "+no limit; charged 30720K");
 	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
 }

@@ -130,9 +130,13 @@ Test(group_low, is_kept_by_min)
 
 static size_t may_give(unsigned slot, unsigned in, enum group_keeps keeps)
 {
-	uint64_t walk = 0;
+	size_t bytes = SIZE_MAX;
 
-	return group_may_give(slot, in, keeps, &walk);
+	if (!group_begin_giving(in, keeps))
+		return bytes;
+	bytes = group_may_give(slot, in, keeps, 0);
+	group_end_giving();
+	return bytes;
 }
 
 Test(group_low, gives_what_is_above)
@@ -160,18 +164,20 @@ Test(group_low, gives_what_is_above)
 	cr_expect_eq(may_give(query, tenant, GROUP_KEEPS_MIN), 0);
 }
 
-/* The groups are looked at once for all calls of a walk, unless another was begun meanwhile. */
-Test(group_low, is_as_it_was_when_the_walk_began)
+/* What the parent has of its own and what its child has are together above it, once. */
+Test(group_low, leaves_an_ancestor_what_it_has)
 {
-	unsigned one = add("one", 0, 100, 100), other = add("other", 0, 100, 100);
-	uint64_t walk = 0;
+	unsigned tenant = add("tenant", 0, 50, 0), query = add("query", tenant, 150, 0);
 
-	cr_expect_eq(group_may_give(one, 0, GROUP_KEEPS_LOW, &walk), 0);
-	group_set_low(other, 0);
-	cr_expect_eq(group_may_give(other, 0, GROUP_KEEPS_LOW, &walk), 0);
-	group_mark_protected(one, 0);
-	cr_expect_eq(group_may_give(other, 0, GROUP_KEEPS_LOW, &walk), SIZE_MAX);
-	cr_expect_eq(group_may_give(one, 0, GROUP_KEEPS_LOW, &walk), 0);
+	group_set_min(tenant, 100);
+	cr_assert(group_begin_giving(0, GROUP_KEEPS_MIN));
+	cr_expect_eq(group_may_give(tenant, 0, GROUP_KEEPS_MIN, 0), 100);
+	cr_expect_eq(group_may_give(query, 0, GROUP_KEEPS_MIN, 0), 75);
+	group_uncharge(100, 50); /* the first arena of add() */
+	cr_expect_eq(group_may_give(query, 0, GROUP_KEEPS_MIN, 0), 50);
+	/* For a thread inside. */
+	cr_expect_eq(group_may_give(tenant, 0, GROUP_KEEPS_MIN, query), SIZE_MAX);
+	group_end_giving();
 }
 
 /* ---- Whose callbacks are asked ---- */
