@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -227,6 +228,40 @@ static void check_as_before(void)
 	CHECK_EQ(state, PTHREAD_CANCEL_ENABLE);
 }
 
+enum { WENT_ON = 42 };
+
+static void *fork_when_cancelled(void *forked)
+{
+	pid_t pid;
+
+	CHECK_EQ(pthread_cancel(pthread_self()), 0);
+	pid = fork();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	if (!pid) {
+		use_heap();
+		_exit(WENT_ON);
+	}
+	*(pid_t *)forked = pid;
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* fork() is no cancellation point, and the files that are read and opened for it are. */
+static void cancelled(void)
+{
+	pthread_t thread;
+	pid_t pid = 0;
+	void *result;
+	int status;
+
+	CHECK_EQ(pthread_create(&thread, NULL, fork_when_cancelled, &pid), 0);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK(result == PTHREAD_CANCELED && pid > 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == WENT_ON);
+}
+
 static void in_fork(void)
 {
 	enum { LOCKS_AT_LEAST = 10 };
@@ -264,10 +299,8 @@ static void in_fork(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"streams", streams},
-		{"handlers", handlers},
-		{"in-heap", in_heap},
-		{"in-fork", in_fork},
+		{"streams", streams}, {"handlers", handlers},   {"in-heap", in_heap},
+		{"in-fork", in_fork}, {"cancelled", cancelled},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
