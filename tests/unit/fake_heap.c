@@ -22,7 +22,7 @@ const struct heap_stats *fake_heap_stats;
 unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 enum constraint fake_heap_budget_refuser = CONSTRAINT_NONE;
 void (*fake_heap_on_group_evict)(void);
-enum group_keeps fake_heap_keeps;
+atomic_int fake_heap_keeps;
 
 /* All members are guarded by lock. */
 static struct {

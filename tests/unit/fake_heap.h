@@ -64,7 +64,7 @@ extern const struct heap_stats *fake_heap_stats;
 extern unsigned fake_heap_group, fake_heap_group_refuser, fake_heap_group_evictions;
 extern void (*fake_heap_on_group_evict)(void);
 /* What it was told to keep, the last time that it was to give something back. */
-extern enum group_keeps fake_heap_keeps;
+extern atomic_int fake_heap_keeps; /* enum group_keeps */
 /* Which limit of the budget refuses, as the ladder is told. */
 extern enum constraint fake_heap_budget_refuser;
 
