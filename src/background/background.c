@@ -10,7 +10,6 @@
 #include "background/room.h"
 #include "background/rounds.h"
 #include "background/watch.h"
-#include "base/base.h"
 #include "base/flight.h"
 #include "base/own_thread.h"
 #include "base/trace.h"

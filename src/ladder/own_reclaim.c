@@ -59,12 +59,18 @@ static bool was_lately(void)
 	return left > 0;
 }
 
+/* Callbacks may give something yet, and are asked behind own reclaim. */
+static bool may_ask(const struct oom_control *control)
+{
+	return registry_newest() != 0 && control->tried.callbacks == CALLBACKS_MAY_GIVE &&
+	       !control->now.is_dying &&
+	       (control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM)) == 0;
+}
+
 static bool is_put_off(const struct oom_control *control)
 {
-	return control->group == 0 && control->tried.rounds == 0 && registry_newest() != 0 &&
-	       !control->now.is_dying &&
-	       (control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM |
-	                          OOMRECLAIM_SCOPE_RESERVE)) == 0 &&
+	return control->group == 0 && control->tried.rounds == 0 && may_ask(control) &&
+	       (control->scope & OOMRECLAIM_SCOPE_RESERVE) == 0 &&
 	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
 }
 
@@ -72,12 +78,7 @@ static bool is_put_off(const struct oom_control *control)
    be asked. */
 enum group_keeps own_reclaim_keeps(const struct oom_control *control)
 {
-	bool is_asking =
-		registry_newest() != 0 && control->tried.callbacks == CALLBACKS_MAY_GIVE &&
-		!control->now.is_dying &&
-		(control->scope & (OOMRECLAIM_SCOPE_NORETRY | OOMRECLAIM_SCOPE_NORECLAIM)) == 0;
-
-	return is_asking ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN;
+	return may_ask(control) ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN;
 }
 
 /* The request's size and that much more; where a group's max is met, what is free in that group. */

@@ -80,4 +80,12 @@ static inline bool group_is_marked(unsigned slot, unsigned mark)
 	return (atomic_load_explicit(&groups[slot].marks, memory_order_relaxed) & mark) != 0;
 }
 
+static inline void group_set_mark(unsigned slot, unsigned mark, bool is_set)
+{
+	if (is_set)
+		atomic_fetch_or(&groups[slot].marks, mark);
+	else
+		atomic_fetch_and(&groups[slot].marks, ~mark);
+}
+
 #endif

@@ -138,22 +138,14 @@ static bool is_below(unsigned slot, unsigned by)
 	return bytes > 0 && group_charged(slot) <= bytes;
 }
 
-static void set_mark(unsigned slot, unsigned bit, bool is_set)
-{
-	if (is_set)
-		atomic_fetch_or_explicit(&groups[slot].marks, bit, memory_order_relaxed);
-	else
-		atomic_fetch_and_explicit(&groups[slot].marks, ~bit, memory_order_relaxed);
-}
-
 /* Returns whether it is to be left alone. */
 static bool mark_one(unsigned slot, unsigned mark)
 {
 	bool is_kept = is_below(slot, GROUP_BY_MIN);
 	bool is_protected = is_kept || is_below(slot, GROUP_BY_LOW);
 
-	set_mark(slot, (unsigned)GROUP_KEPT << mark, is_kept);
-	set_mark(slot, (unsigned)GROUP_PROTECTED << mark, is_protected);
+	group_set_mark(slot, (unsigned)GROUP_KEPT << mark, is_kept);
+	group_set_mark(slot, (unsigned)GROUP_PROTECTED << mark, is_protected);
 	return is_protected;
 }
 

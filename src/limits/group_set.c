@@ -66,17 +66,9 @@ int group_score_adj(unsigned slot)
 	return atomic_load_explicit(&groups[slot].score_adj, memory_order_relaxed);
 }
 
-static void set_mark(unsigned slot, unsigned mark, bool is_set)
-{
-	if (is_set)
-		atomic_fetch_or(&groups[slot].marks, mark);
-	else
-		atomic_fetch_and(&groups[slot].marks, ~mark);
-}
-
 void group_set_cancel_reserve(unsigned slot, bool is_set)
 {
-	set_mark(slot, GROUP_CANCEL_RESERVE, is_set);
+	group_set_mark(slot, GROUP_CANCEL_RESERVE, is_set);
 }
 
 bool group_has_cancel_reserve(unsigned slot)
@@ -86,7 +78,7 @@ bool group_has_cancel_reserve(unsigned slot)
 
 void group_set_inherit(unsigned slot, bool is_set)
 {
-	set_mark(slot, GROUP_INHERIT, is_set);
+	group_set_mark(slot, GROUP_INHERIT, is_set);
 }
 
 bool group_has_inherit(unsigned slot)
