@@ -220,6 +220,15 @@ void io_stderr_note(void)
 	errno = saved;
 }
 
+/* To close any descriptor of a file ends the process's own locks on it, those of fcntl(): a copy of
+   stderr would end them. Whose locks there are can't be told; anybody's will do. */
+static bool has_locks(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 static bool is_stderr(int fd)
 {
 	struct identity file;
@@ -230,20 +239,32 @@ static bool is_stderr(int fd)
 	return stderr_was.is_open && identify(fd, &file) && is_same(&file, &stderr_was.file);
 }
 
-int io_write_stderr(const char *text, size_t bytes)
+static int write_if_stderr(struct io_guard *guard, int fd, const char *text, size_t bytes)
 {
 	bool is_stuck = atomic_load_explicit(&stderr_was.is_stuck, memory_order_relaxed);
+	int result = -EBADF;
+
+	if (is_stderr(fd)) {
+		result = write_guarded(guard, fd, text, bytes, is_stuck ? 0 : IO_WRITE_WAIT_MS);
+		atomic_store_explicit(&stderr_was.is_stuck, result == -EAGAIN,
+		                      memory_order_relaxed);
+	}
+	return result;
+}
+
+int io_write_stderr(const char *text, size_t bytes)
+{
 	/* A copy stays the same file, whatever another thread puts in the place of descriptor 2. */
 	struct own_fd copy = OWN_FD_NONE;
 	struct io_guard guard;
-	int fd, result = -EBADF;
+	int fd = STDERR_FILENO, result = -EBADF;
 
 	io_guard_begin(&guard);
-	fd = own_fd_copy(&copy, STDERR_FILENO) ? own_fd_get(&copy) : STDERR_FILENO;
+	/* No copy is made of what is the program's own, see has_locks(). */
 	if (is_stderr(fd)) {
-		result = write_guarded(&guard, fd, text, bytes, is_stuck ? 0 : IO_WRITE_WAIT_MS);
-		atomic_store_explicit(&stderr_was.is_stuck, result == -EAGAIN,
-		                      memory_order_relaxed);
+		if (!has_locks(fd) && own_fd_copy(&copy, fd))
+			fd = own_fd_get(&copy);
+		result = write_if_stderr(&guard, fd, text, bytes);
 	}
 	own_fd_close(&copy);
 	io_guard_end(&guard);

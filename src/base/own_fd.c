@@ -13,16 +13,27 @@
 #include "base/io_read.h"
 
 /* Numbers above those that programs count on or close by the number, and above those that shells
-   keep for themselves. The first is within the usual limit of 1024, the others are within lower
-   ones. */
-static const int numbers[] = {768, 192, 48, 16};
+   keep for themselves. The first range is within the usual limit of 1024, the others are within
+   lower ones. */
+static const struct {
+	int first;
+	unsigned count;
+} ranges[] = {{768, 128}, {192, 128}, {48, 32}, {16, 16}};
 
+/* Descriptors made so far. Relaxed: it orders nothing. */
+static atomic_uint made;
+
+/* Each descriptor begins its search elsewhere. The program may close the one that a thread is about
+   to use, and a number that another thread's descriptor gets at once would be used for it. Every
+   other number is left out, for the search of the one before may end a number further. */
 static int copy_up(int fd)
 {
+	unsigned turn = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed);
 	int high = -1;
 
-	for (size_t i = 0; i < ARRAY_SIZE(numbers) && high < 0; i++)
-		high = fcntl(fd, F_DUPFD_CLOEXEC, numbers[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(ranges) && high < 0; i++)
+		high = fcntl(fd, F_DUPFD_CLOEXEC,
+		             ranges[i].first + (int)(2 * turn % ranges[i].count));
 	return high;
 }
 
@@ -59,7 +70,8 @@ static int move_up(int fd)
 	return high;
 }
 
-static bool keep(struct own_fd *own, int fd)
+/* Out of line, as look_at(). */
+static OOM_NOINLINE bool keep(struct own_fd *own, int fd)
 {
 	int saved = errno;
 	struct stat status;

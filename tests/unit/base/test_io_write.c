@@ -532,6 +532,43 @@ Test(io_write, stderr_is_something_else_by_now)
 	cr_expect_eq(lseek(file, 0, SEEK_END), 0);
 }
 
+static void see_lock(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	_exit(fcntl(STDERR_FILENO, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+}
+
+/* The close of any descriptor of that file would end it. */
+Test(io_write, a_lock_of_the_programs_on_stderr_stays)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int file = memfd_create("data", MFD_CLOEXEC), saved = replace_stderr(file), seen;
+
+	cr_assert_eq(fcntl(STDERR_FILENO, F_SETLK, &lock), 0);
+	io_stderr_note();
+	cr_expect_eq(io_write_stderr("hello", 5), 0);
+	seen = run_child(see_lock);
+	restore_stderr(saved);
+	cr_expect_eq(seen, 0);
+	cr_expect_eq(lseek(file, 0, SEEK_END), 5);
+}
+
+Test(io_write, a_lock_of_the_programs_on_another_file_stays)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int file = memfd_create("data", MFD_CLOEXEC), saved, seen;
+
+	io_stderr_note();
+	saved = replace_stderr(file);
+	cr_assert_eq(fcntl(STDERR_FILENO, F_SETLK, &lock), 0);
+	cr_expect_eq(io_write_stderr("hello", 5), -EBADF);
+	seen = run_child(see_lock);
+	restore_stderr(saved);
+	cr_expect_eq(seen, 0);
+	cr_expect_eq(lseek(file, 0, SEEK_END), 0);
+}
+
 Test(io_write, stderr_was_closed_at_the_start)
 {
 	int file = memfd_create("data", MFD_CLOEXEC), saved = dup(STDERR_FILENO);

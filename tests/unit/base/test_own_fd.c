@@ -55,6 +55,20 @@ Test(own_fd, as_far_as_the_limit_allows)
 	}
 }
 
+/* Another thread may be about to use the first. */
+Test(own_fd, a_number_that_the_program_closes_is_not_the_next_ones)
+{
+	static struct own_fd next = OWN_FD_NONE;
+
+	for (int i = 0; i < 100; i++) {
+		take();
+		close(taken.fd);
+		cr_assert(own_fd_copy(&next, STDIN_FILENO));
+		cr_expect_neq(next.fd, taken.fd);
+		own_fd_close(&next);
+	}
+}
+
 Test(own_fd, the_program_closes_it)
 {
 	take();
