@@ -32,12 +32,17 @@ for _ in range(40):
 subprocess.run(["/bin/true"], check=True)
 END
 
-# count NAME LIBRARY: "CALL COUNT" lines of all processes; nothing is to depend on the time.
+# The heap joins mappings that the kernel has put side by side, and splits them again; how often
+# depends on where a library's own size lets them begin. So there are several places, which the
+# limit of the stack decides, and the least counts.
+places='0 132 260 388 516 644 772 900' # KiB
+
+# count NAME LIBRARY PLACE: "CALL COUNT" lines of all processes; nothing is to depend on the time.
 count()
 {
 	PYTHONHASHSEED=0 PYTHONMALLOC=malloc OOMRECLAIM_CONF=reserve:0 \
 		MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 \
-		setarch -R strace -f -qq -o "$tmp/$1.trace" \
+		prlimit --stack=$(((262144 + $3) * 1024)) setarch -R strace -f -qq -o "$tmp/$1.trace" \
 		-E "LD_PRELOAD=$2" /usr/bin/python3 -S -E "$tmp/program.py"
 	# The loader's part is that of each library's dependencies. It ends by giving back its
 	# cache.
@@ -48,8 +53,24 @@ count()
 	END { for (call in count) print call, count[call] }' "$tmp/$1.trace" >"$tmp/$1"
 }
 
-count theirs libjemalloc.so.2
-count ours "$library"
+# least NAME LIBRARY: the counts, with the least of those that map and unmap as "mapping COUNT".
+least()
+{
+	for place in $places; do
+		count "$1.$place" "$2" "$place"
+	done
+	awk '
+	FNR == 1 && NR > 1 { if (least == "" || sum < least) least = sum; sum = 0 }
+	$1 ~ /^(mmap|munmap|madvise)$/ { sum += $2; next }
+	!($1 in count) || $2 < count[$1] { count[$1] = $2 }
+	END {
+		print "mapping", least == "" || sum < least ? sum : least
+		for (call in count) print call, count[call]
+	}' "$tmp/$1".[0-9] "$tmp/$1".[0-9][0-9][0-9] >"$tmp/$1"
+}
+
+least theirs libjemalloc.so.2
+least ours "$library"
 grep -Eq '^(vfork|clone3?) 1$' "$tmp/ours" || {
 	echo "FAIL: not one child was seen"
 	exit 1
@@ -60,11 +81,8 @@ NR == FNR { theirs[$1] = $2; next }
 $1 == "prlimit64" { $2 -= 4 }
 $1 ~ /^(newfstatat|fstat)$/ { $2 -= 2 }
 { ours += $2 }
-# What maps and unmaps depends on where the kernel puts it; together they must not be more.
-$1 ~ /^(mmap|munmap|madvise)$/ { mapping += $2 - theirs[$1]; next }
 $2 > theirs[$1] + 0 { print "FAIL: " $1 ": " $2 " times, jemalloc " theirs[$1] + 0; bad = 1 }
 END {
-	if (mapping > 0) { print "FAIL: " mapping " more calls of mmap, munmap, madvise"; bad = 1 }
 	for (call in theirs) all += theirs[call]
 	print "system calls: " ours ", jemalloc " all
 	exit bad
