@@ -309,17 +309,18 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * is that of a shrinker, which is asked to free all the same where memory is short.
  *
  * What the caches that ask have together is what count() says of each, and what
- * oomreclaim_headroom() says is left, less a 128th for the heap to work in. What other shrinkers
- * have counts as left as well: all of it at a higher priority, as with purgeable blocks, nothing at
- * a lower, and at the same the part C / (C + c), c being its cost and C the caches' mean. Each has
- * a share of it, at first the same. By what the caches report as regret the shares move, so that
- * memory flows to the cache where a byte more saves most: regret times cost (see struct
- * oomreclaim_shrinker: here what it takes to get a byte back, in the same unit for all) over the
- * target. That comes to rest where a byte saves as much everywhere. A share is a 32nd of an equal
- * part at least, and moves by a 24th at most in a step; a step is made ten times a second at most,
- * and when there is enough regret to tell something by, a 256th of all. Priorities play no part in
- * that. A cache that could be of use only if it were far larger, as for a loop over all, has
- * nothing to report, and is not seen.
+ * oomreclaim_headroom() says is left, less an eighth of what is left, as the heap takes more for a
+ * block than a cache counts, and less a 128th of all for the heap to work in. A cache that grows
+ * comes near all of it within a second. What other shrinkers have counts as left as well: all of
+ * it at a higher priority, as with purgeable blocks, nothing at a lower, and at the same the part
+ * C / (C + c), c being its cost and C the caches' mean. Each has a share of it, at first the same.
+ * By what the caches report as regret the shares move, so that memory flows to the cache where a
+ * byte more saves most: regret times cost (see struct oomreclaim_shrinker: here what it takes to
+ * get a byte back, in the same unit for all) over the target. That comes to rest where a byte
+ * saves as much everywhere. A share is a 32nd of an equal part at least, and moves by a 24th at
+ * most in a step; a step is made ten times a second at most, and when there is enough regret to
+ * tell something by, a 256th of all. Priorities play no part in that. A cache that could be of use
+ * only if it were far larger, as for a loop over all, has nothing to report, and is not seen.
  *
  * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it, and
  * at once where a limit is met, at the end of a round of callbacks that has counted all that have a

@@ -21,8 +21,11 @@ __extension__ typedef __int128 sum;
 /* Regret that makes a step: this part of what there is. */
 #define STEP_REGRET_PART 256
 
-/* What is not given to the caches: the heap needs some room to work in. */
+/* What is not given to the caches: the heap needs some room to work in. And of what is left, as the
+   heap takes more for a block than the cache counts for it, so a cache that grew by all of it would
+   meet the limit. Where it has grown, less is left, and of that again it gets the most. */
 #define MARGIN_PART 128
+#define OVERHEAD_PART 8
 
 /* More than a process can have, or than is missed in a step: the sums stay right. */
 #define BYTES_MAX ((uint64_t)1 << 44)
@@ -53,6 +56,7 @@ bool target_aim(struct target_pass *pass, size_t headroom_bytes, size_t excess_b
 	size_t pool = add_saturated(pass->pool_bytes, headroom_bytes);
 
 	if (headroom_bytes != SIZE_MAX) {
+		pool -= headroom_bytes / OVERHEAD_PART;
 		pool -= min_size(pool, excess_bytes);
 		pool -= pool / MARGIN_PART;
 	}

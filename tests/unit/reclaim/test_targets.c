@@ -22,6 +22,15 @@ static size_t target(const struct cache *cache)
 	return oomreclaim_cache_target(cache->handle);
 }
 
+/* What caches of that size are given where so much is left: an eighth of what is left is not theirs
+   yet, and a margin stays. */
+static size_t aim(size_t size_bytes, size_t headroom_bytes)
+{
+	size_t pool = size_bytes + headroom_bytes - headroom_bytes / 8;
+
+	return pool - pool / 128;
+}
+
 static void wait_for_target(const struct cache *cache, size_t bytes)
 {
 	while (target(cache) != bytes)
@@ -59,26 +68,28 @@ Test(targets, one_cache_may_have_what_is_left)
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	wait_for_thread();
 	/* 24 MiB are left beside it. */
-	wait_for_target(&cache, 56 * MIB - 56 * MIB / 128);
+	wait_for_target(&cache, aim(32 * MIB, 24 * MIB));
 	cr_expect_eq(cache.scans, 0);
 	/* What is free in the heap is left as well, and what is above the limit is not. */
 	fake_heap_evictable = 8 * MIB;
-	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	wait_for_target(&cache, aim(32 * MIB, 32 * MIB));
 	fake_heap_evictable = 0;
 	budget_set_limit(32 * MIB);
-	wait_for_target(&cache, 24 * MIB - 24 * MIB / 128);
+	wait_for_target(&cache, aim(24 * MIB, 0));
 	budget_set_limit(SIZE_MAX);
 	wait_for_target(&cache, SIZE_MAX);
 	cr_expect_eq(oomreclaim_unregister(cache.handle), 0);
 	cr_expect_eq(target(&cache), SIZE_MAX);
 }
 
-/* A cache with a target: all of the pool, less a margin. */
+/* A cache with a target: what it may have with what is left. */
 static void add_with_target(struct cache *cache, size_t pool_bytes)
 {
+	size_t headroom = 64 * MIB - budget_charged();
+
 	cache_add(cache);
 	target(cache);
-	wait_for_target(cache, pool_bytes - pool_bytes / 128);
+	wait_for_target(cache, aim(pool_bytes - headroom, headroom));
 }
 
 /* The heap's records grow with a cache. oomreclaimd would see that at its next look; a program can
@@ -114,7 +125,7 @@ Test(targets, a_round_that_did_not_count_sets_none)
 	cr_assert(budget_charge(56 * MIB));
 	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
 	cr_expect_eq(cache.scans, 0);
-	cr_expect_geq(target(&cache), 59 * MIB);
+	cr_expect_geq(target(&cache), 56 * MIB);
 }
 
 static size_t grow_when_counted(const struct oomreclaim_control *control, void *arg)
@@ -224,10 +235,10 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 
 	cr_assert(budget_charge(32 * MIB));
 	target(&cache);
-	wait_for_target(&cache, 63 * MIB + 512 * KIB);
+	wait_for_target(&cache, aim(32 * MIB, 32 * MIB));
 	atomic_store(&bytes, OOMRECLAIM_STOP);
 	wait_for_stops(&cache, 2);
-	cr_expect_eq(target(&cache), 63 * MIB + 512 * KIB);
+	cr_expect_eq(target(&cache), aim(32 * MIB, 32 * MIB));
 }
 
 /* By what it had when it was counted last it would be told to evict what it has now, and so would
@@ -242,16 +253,16 @@ Test(targets, one_that_cannot_be_counted_now_may_have_grown)
 	cache_add(&other);
 	target(&locked);
 	target(&other);
-	wait_for_target(&other, 32 * MIB - 32 * MIB / 128);
+	wait_for_target(&other, aim(8 * MIB, 56 * MIB) / 2);
 	grow_uncounted(&locked, &bytes, 52 * MIB);
-	cr_expect_eq(target(&locked), 32 * MIB - 32 * MIB / 128);
-	cr_expect_eq(target(&other), 32 * MIB - 32 * MIB / 128);
+	cr_expect_eq(target(&locked), aim(60 * MIB, 4 * MIB) / 2);
+	cr_expect_eq(target(&other), aim(60 * MIB, 4 * MIB) / 2);
 	/* What has left the heap is not growth, and a limit that falls holds at once. */
 	budget_uncharge(52 * MIB);
 	wait_for_stops(&locked, 3);
-	cr_expect_eq(target(&other), 32 * MIB - 32 * MIB / 128);
+	cr_expect_eq(target(&other), aim(8 * MIB, 56 * MIB) / 2);
 	budget_set_limit(16 * MIB);
-	wait_for_target(&other, 8 * MIB - 8 * MIB / 128);
+	wait_for_target(&other, aim(8 * MIB, 8 * MIB) / 2);
 }
 
 /* The growth is that of one of them, whichever it is. */
@@ -264,10 +275,10 @@ Test(targets, of_two_that_cannot_be_counted_one_may_have_grown)
 	cr_assert(budget_charge(28 * MIB));
 	target(&a);
 	target(&b);
-	wait_for_target(&b, 22 * MIB - 22 * MIB / 128);
+	wait_for_target(&b, aim(8 * MIB, 36 * MIB) / 2);
 	grow_uncounted(&b, &bytes, 20 * MIB);
-	cr_expect_eq(target(&a), 22 * MIB - 22 * MIB / 128);
-	cr_expect_eq(target(&b), 22 * MIB - 22 * MIB / 128);
+	cr_expect_eq(target(&a), aim(28 * MIB, 16 * MIB) / 2);
+	cr_expect_eq(target(&b), aim(28 * MIB, 16 * MIB) / 2);
 }
 
 Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
@@ -281,7 +292,7 @@ Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
 	add_with_target(&cache, 60 * MIB);
 	grow_uncounted(&beside, &bytes, 40 * MIB);
 	/* The half of it: they cost the same. */
-	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
+	cr_expect_eq(target(&cache), aim(32 * MIB, 8 * MIB));
 }
 
 Test(targets, of_two_beside_that_cannot_be_counted_one_may_have_grown)
@@ -296,7 +307,7 @@ Test(targets, of_two_beside_that_cannot_be_counted_one_may_have_grown)
 	grow_uncounted(&a, &bytes, 24 * MIB);
 	wait_for_stops(&b, 1);
 	/* The half of it, and of what both had. */
-	cr_expect_eq(target(&cache), 48 * MIB - 48 * MIB / 128);
+	cr_expect_eq(target(&cache), aim(24 * MIB, 24 * MIB));
 }
 
 /* All that is in the heap by then has not come since it was counted. */
@@ -309,7 +320,7 @@ Test(targets, one_beside_that_could_never_be_counted_has_nothing)
 	cr_assert(budget_charge(32 * MIB));
 	add_with_target(&cache, 40 * MIB);
 	wait_for_stops(&beside, 2);
-	cr_expect_eq(target(&cache), 40 * MIB - 40 * MIB / 128);
+	cr_expect_eq(target(&cache), aim(8 * MIB, 32 * MIB));
 }
 
 Test(targets, one_that_could_never_be_counted_has_none)
@@ -322,7 +333,7 @@ Test(targets, one_that_could_never_be_counted_has_none)
 	wait_for_stops(&cache, 2);
 	cr_expect_eq(target(&cache), SIZE_MAX);
 	atomic_store(&bytes, 60 * MIB);
-	wait_for_target(&cache, 64 * MIB - 64 * MIB / 128);
+	wait_for_target(&cache, aim(60 * MIB, 4 * MIB));
 }
 
 Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
@@ -334,11 +345,11 @@ Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
 	cache_add(&other);
 	target(&liar);
 	target(&other);
-	wait_for_target(&liar, 31 * MIB + 768 * KIB);
-	wait_for_target(&other, 31 * MIB + 768 * KIB);
+	wait_for_target(&liar, aim(32 * MIB, 32 * MIB) / 2);
+	wait_for_target(&other, aim(32 * MIB, 32 * MIB) / 2);
 	liar.bytes = (size_t)1 << 50;
 	budget_set_limit(48 * MIB);
-	wait_for_target(&other, 24 * MIB - 24 * MIB / 128);
+	wait_for_target(&other, aim(32 * MIB, 16 * MIB) / 2);
 }
 
 Test(targets, what_others_can_give_is_left_as_well)
@@ -376,13 +387,13 @@ Test(targets, two_share_and_regret_moves_it)
 	cache_add(&other);
 	target(&a);
 	target(&b);
-	wait_for_target(&a, 31 * MIB + 768 * KIB);
-	wait_for_target(&b, 31 * MIB + 768 * KIB);
+	wait_for_target(&a, aim(32 * MIB, 32 * MIB) / 2);
+	wait_for_target(&b, aim(32 * MIB, 32 * MIB) / 2);
 	while (target(&a) < 40 * MIB) {
 		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
 		usleep(1000);
 	}
-	cr_expect_leq(target(&b), 23 * MIB + 512 * KIB);
+	cr_expect_leq(target(&b), aim(32 * MIB, 32 * MIB) - 40 * MIB);
 	cr_assert_eq(oomreclaim_callback_stats(a.handle, &stats, sizeof stats), 0);
 	cr_expect_gt(stats.bytes_target, 31 * MIB + 768 * KIB);
 	cr_expect_gt(stats.bytes_regretted, 0);
@@ -394,7 +405,7 @@ Test(targets, two_share_and_regret_moves_it)
 	/* The other has all of it once one is gone. */
 	handle = a.handle;
 	cr_expect_eq(oomreclaim_unregister(handle), 0);
-	wait_for_target(&b, 48 * MIB - 48 * MIB / 128);
+	wait_for_target(&b, aim(16 * MIB, 32 * MIB));
 }
 
 /* As many callbacks as there are places for targets that are read without the lock: 64. */
@@ -412,17 +423,17 @@ Test(targets, of_two_that_have_one_place)
 	cache_add(&b);
 	cr_assert_eq(b.handle, a.handle + 64);
 	target(&b);
-	wait_for_target(&b, 31 * MIB + 768 * KIB);
+	wait_for_target(&b, aim(32 * MIB, 32 * MIB) / 2);
 	while (target(&a) < 40 * MIB) {
 		cr_assert_eq(oomreclaim_cache_regret(a.handle, MIB), 0);
 		usleep(1000);
 	}
-	cr_expect_leq(target(&b), 23 * MIB + 512 * KIB);
+	cr_expect_leq(target(&b), aim(32 * MIB, 32 * MIB) - 40 * MIB);
 	cr_assert_eq(oomreclaim_callback_stats(b.handle, &stats, sizeof stats), 0);
 	cr_expect_eq(target(&b), stats.bytes_target);
 	cr_expect_eq(oomreclaim_unregister(a.handle), 0);
 	cr_expect_eq(target(&a), SIZE_MAX);
-	wait_for_target(&b, 48 * MIB - 48 * MIB / 128);
+	wait_for_target(&b, aim(16 * MIB, 32 * MIB));
 }
 
 static size_t leave(const struct oomreclaim_control *control, void *arg)
