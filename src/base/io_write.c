@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/single_threaded.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -221,12 +222,20 @@ void io_stderr_note(void)
 }
 
 /* To close any descriptor of a file ends the process's own locks on it, those of fcntl(): a copy of
-   stderr would end them. Whose locks there are can't be told; anybody's will do. */
-static bool has_locks(int fd)
+   stderr would end them. Whose locks there are can't be told; anybody's will do. Only a file that
+   keeps data is looked at: a filter of system calls may know no such command. */
+static OOM_NOINLINE bool has_locks(int fd)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	return S_ISREG(stderr_was.file.mode) && fcntl(fd, F_OFD_GETLK, &lock) == 0 &&
+	       lock.l_type != F_UNLCK;
+}
+
+/* Where there is no other thread, nobody puts another file in its place. */
+static bool may_copy(int fd)
+{
+	return !__libc_single_threaded && !has_locks(fd);
 }
 
 static bool is_stderr(int fd)
@@ -262,7 +271,7 @@ int io_write_stderr(const char *text, size_t bytes)
 	io_guard_begin(&guard);
 	/* No copy is made of what is the program's own, see has_locks(). */
 	if (is_stderr(fd)) {
-		if (!has_locks(fd) && own_fd_copy(&copy, fd))
+		if (may_copy(fd) && own_fd_copy(&copy, fd))
 			fd = own_fd_get(&copy);
 		result = write_if_stderr(&guard, fd, text, bytes);
 	}

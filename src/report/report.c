@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ static struct {
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct stack_frame frames[STACK_FRAMES];
 	struct group_line groups[GROUPS_SHOWN];
+	bool may_open; /* files, see proc_is_alone() */
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
@@ -77,11 +79,15 @@ static void put_scope(struct io_buf *buf, unsigned scope)
 		}
 }
 
+/* Where no file may be opened, of the calling thread, as the kernel's report has it. */
 static void put_name(struct io_buf *buf)
 {
-	char name[PROC_NAME_MAX];
+	char name[PROC_NAME_MAX] = "?";
 
-	proc_name(name);
+	if (report.may_open)
+		proc_name(name);
+	else
+		prctl(PR_GET_NAME, name);
 	io_puts_clean(buf, name);
 }
 
@@ -198,6 +204,11 @@ static OOM_NOINLINE void put_limits(struct io_buf *buf)
 {
 	struct proc_statm statm;
 
+	if (!report.may_open && proc_rlimit(RLIMIT_AS) == UINT64_MAX &&
+	    proc_rlimit(RLIMIT_DATA) == UINT64_MAX) {
+		io_printf(buf, "  limits: RLIMIT_AS and RLIMIT_DATA unlimited\n");
+		return;
+	}
 	if (!proc_statm(&statm)) {
 		io_printf(buf, "  limits: usage unknown\n");
 		return;
@@ -267,6 +278,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
 	lock_take(&report.lock);
+	report.may_open = proc_is_alone();
 	put_header(&buf, control, verdict->policy);
 	put_stack(&buf, control->request->caller);
 	put_heap(&buf);
@@ -286,6 +298,8 @@ size_t report_ask(char *text, size_t bytes)
 	struct io_buf buf = {.text = text, .bytes = bytes};
 
 	lock_take(&report.lock);
+	/* This is oomreclaimd, and it is asked for the process. */
+	report.may_open = true;
 	put_name(&buf);
 	io_printf(&buf, " was asked for a report: pid %d, policy=%s\n", getpid(),
 	          policy_name(oomreclaim_get_policy()));

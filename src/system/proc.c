@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/own_thread.h"
 #include "system/proc_cgroup.h"
 
 const char *proc_root = "";
@@ -98,6 +99,11 @@ bool proc_is_single_threaded(void)
 
 	/* Where nothing can be seen, libc's word; or the test's, which has several itself. */
 	return threads == 1 || (threads == 0 && (__libc_single_threaded || proc_root[0] != '\0'));
+}
+
+bool proc_is_alone(void)
+{
+	return proc_is_single_threaded() || proc_threads() <= 1 + own_threads_idle();
 }
 
 OOM_NOINLINE uint64_t proc_map_count(void)

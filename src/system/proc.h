@@ -46,6 +46,11 @@ unsigned proc_threads(void);
 /* True where no other thread can open or close a descriptor, say, at this moment. */
 bool proc_is_single_threaded(void);
 
+/* The same but for threads of the library's own that are asleep. Where it is false, a file is opened
+   at a risk: it gets the lowest free number, and where another thread closes all descriptors and
+   opens its own, that number is the program's before the library has closed it. */
+bool proc_is_alone(void);
+
 /* Mappings of this process, 0 if unknown. */
 uint64_t proc_map_count(void);
 

@@ -4,6 +4,7 @@
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -150,6 +151,23 @@ Test(report, what_was_tried)
 	         "^  tried: 3 rounds of callbacks, 4K claimed, [0-9]+ ms; pid %d, 2 threads$",
 	         getpid());
 	expect_match(written(&control, &returned), pattern);
+}
+
+/* What opens a file may close one of another thread's. */
+Test(report, no_file_is_opened_beside_other_threads)
+{
+	const struct oom_control control = a_control();
+	const struct rlimit limit = {.rlim_cur = (rlim_t)1 << 60, .rlim_max = RLIM_INFINITY};
+
+	fake_proc_mkdir("/proc/self/task/1");
+	fake_proc_mkdir("/proc/self/task/2");
+	fake_proc_write("/proc/self/statm", "3 2 1 1 0 1 0\n");
+	prctl(PR_SET_NAME, "a-thread");
+	expect_first_line(&control, "a-thread invoked oom-reclaim: ");
+	expect_match(written(&control, &returned),
+	             "^  limits: RLIMIT_AS and RLIMIT_DATA unlimited$");
+	cr_assert_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+	expect_match(written(&control, &returned), "^  limits \\(used/limit\\): RLIMIT_AS:");
 }
 
 static const struct heap_stats stats = {.allocated = 1 << 10,
