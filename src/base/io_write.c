@@ -248,32 +248,35 @@ static bool is_stderr(int fd)
 	return stderr_was.is_open && identify(fd, &file) && is_same(&file, &stderr_was.file);
 }
 
-static int write_if_stderr(struct io_guard *guard, int fd, const char *text, size_t bytes)
+/* What a text for stderr is written to: stderr itself, or a copy of it, which stays the same file
+   whatever another thread puts in the place of descriptor 2. -1: another file has that place. */
+static int choose_stderr(struct own_fd *copy)
 {
-	bool is_stuck = atomic_load_explicit(&stderr_was.is_stuck, memory_order_relaxed);
-	int result = -EBADF;
+	int fd;
 
-	if (is_stderr(fd)) {
-		result = write_guarded(guard, fd, text, bytes, is_stuck ? 0 : IO_WRITE_WAIT_MS);
-		atomic_store_explicit(&stderr_was.is_stuck, result == -EAGAIN,
-		                      memory_order_relaxed);
-	}
-	return result;
+	/* No copy is made of what is the program's own, see has_locks(). */
+	if (!is_stderr(STDERR_FILENO))
+		return -1;
+	if (!may_copy(STDERR_FILENO))
+		return STDERR_FILENO;
+	/* Where there is no copy, it may be because the program has closed it just now. */
+	fd = own_fd_copy(copy, STDERR_FILENO) ? own_fd_get(copy) : STDERR_FILENO;
+	return is_stderr(fd) ? fd : -1;
 }
 
 int io_write_stderr(const char *text, size_t bytes)
 {
-	/* A copy stays the same file, whatever another thread puts in the place of descriptor 2. */
+	bool is_stuck = atomic_load_explicit(&stderr_was.is_stuck, memory_order_relaxed);
 	struct own_fd copy = OWN_FD_NONE;
 	struct io_guard guard;
-	int fd = STDERR_FILENO, result = -EBADF;
+	int fd, result = -EBADF;
 
 	io_guard_begin(&guard);
-	/* No copy is made of what is the program's own, see has_locks(). */
-	if (is_stderr(fd)) {
-		if (may_copy(fd) && own_fd_copy(&copy, fd))
-			fd = own_fd_get(&copy);
-		result = write_if_stderr(&guard, fd, text, bytes);
+	fd = choose_stderr(&copy);
+	if (fd >= 0) {
+		result = write_guarded(&guard, fd, text, bytes, is_stuck ? 0 : IO_WRITE_WAIT_MS);
+		atomic_store_explicit(&stderr_was.is_stuck, result == -EAGAIN,
+		                      memory_order_relaxed);
 	}
 	own_fd_close(&copy);
 	io_guard_end(&guard);
