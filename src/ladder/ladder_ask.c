@@ -2,7 +2,6 @@
 #include "ladder/ladder_ask.h"
 
 #include "base/flight.h"
-#include "base/own_thread.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "config/verbose.h"
@@ -12,7 +11,6 @@
 #include "limits/group.h"
 #include "reclaim/registry.h"
 #include "report/stats.h"
-#include "system/proc.h"
 
 bool ladder_may_ask(unsigned scope)
 {
@@ -49,15 +47,4 @@ void ladder_tell_group(const struct oom_control *control)
 	TRACE4(group_max, group_name(slot), group_handle(slot), group_charged(slot),
 	       group_max(slot));
 	flight_note(FLIGHT_GROUP, 0, group_charged(slot), group_max(slot), group_name(slot));
-}
-
-bool ladder_is_alone(void)
-{
-	/* Before and after: one that falls asleep in between was counted as another, and so may be
-	   one that has ended. */
-	unsigned before = own_threads_idle();
-	unsigned threads = proc_threads();
-	unsigned after = own_threads_idle();
-
-	return threads == 1 + (before < after ? before : after);
 }

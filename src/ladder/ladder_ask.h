@@ -21,8 +21,4 @@ void ladder_know_constraint(struct oom_control *control);
 /* Tells tracers and the flight recorder of the group, where a group's max was met. */
 void ladder_tell_group(const struct oom_control *control);
 
-/* Is there no other thread that could free anything? Our own that sleep could not. False where the
-   threads are not known. */
-bool ladder_is_alone(void);
-
 #endif

@@ -22,6 +22,7 @@
 #include "reclaim/reserve.h"
 #include "report/report.h"
 #include "report/stats.h"
+#include "system/proc.h"
 
 /* One step, or none if all have been taken. */
 static void *own_reclaim(struct oom_control *control, bool *is_done, bool *is_attempt_due)
@@ -223,7 +224,7 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	control->constraint = ladder_constraint(control);
 	/* Alone under a limit of its own, it would be waiting for itself. */
 	control->tried.is_hopeless =
-		(constraint_is_per_process(control->constraint) && ladder_is_alone()) ||
+		(constraint_is_per_process(control->constraint) && proc_is_alone()) ||
 		(options.nofail_ms != 0 && waited_ms >= options.nofail_ms);
 	if (!control->tried.is_hopeless)
 		pause_ns(sleep_ms * NSEC_PER_MSEC);

@@ -44,7 +44,9 @@ static struct {
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct stack_frame frames[STACK_FRAMES];
 	struct group_line groups[GROUPS_SHOWN];
-	bool may_open; /* files, see proc_is_alone() */
+	/* An open file gets the lowest free number. Where another thread closes all descriptors and
+	   opens its own, that number is the program's before the library has closed it. */
+	bool may_open;
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
@@ -278,7 +280,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
 	lock_take(&report.lock);
-	report.may_open = proc_is_alone();
+	report.may_open = proc_is_single_threaded() || proc_is_alone();
 	put_header(&buf, control, verdict->policy);
 	put_stack(&buf, control->request->caller);
 	put_heap(&buf);

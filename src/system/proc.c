@@ -103,7 +103,13 @@ bool proc_is_single_threaded(void)
 
 bool proc_is_alone(void)
 {
-	return proc_is_single_threaded() || proc_threads() <= 1 + own_threads_idle();
+	/* Before and after: one that falls asleep in between was counted as another, and so may be
+	   one that has ended. */
+	unsigned before = own_threads_idle();
+	unsigned threads = proc_threads();
+	unsigned after = own_threads_idle();
+
+	return threads == 1 + (before < after ? before : after);
 }
 
 OOM_NOINLINE uint64_t proc_map_count(void)

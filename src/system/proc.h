@@ -46,9 +46,8 @@ unsigned proc_threads(void);
 /* True where no other thread can open or close a descriptor, say, at this moment. */
 bool proc_is_single_threaded(void);
 
-/* The same but for threads of the library's own that are asleep. Where it is false, a file is opened
-   at a risk: it gets the lowest free number, and where another thread closes all descriptors and
-   opens its own, that number is the program's before the library has closed it. */
+/* True where there is no other thread but those of the library's own that are asleep: nobody else
+   could free anything, or close a descriptor. False where the threads are not known. */
 bool proc_is_alone(void);
 
 /* Mappings of this process, 0 if unknown. */

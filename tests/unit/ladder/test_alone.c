@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/own_thread.h"
-#include "ladder/ladder_ask.h"
 #include "support.h"
+#include "system/proc.h"
 
 #define WORK 1U
 #define END 2U
@@ -43,7 +43,7 @@ static bool is_alone_of(unsigned threads, void (*then)(void))
 
 	threads_said = threads;
 	meanwhile = then;
-	is_alone = ladder_is_alone();
+	is_alone = proc_is_alone();
 	threads_said = 0;
 	return is_alone;
 }
