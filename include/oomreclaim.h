@@ -602,7 +602,7 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
  * free in one place may fail. What threads keep in their caches, and what is free between blocks of
  * a page, is not in it, nor is the max of a group (oomreclaim_group.h). A cgroup counts what is
  * touched, not what is allocated. The first call reads these files and starts oomreclaimd, for which
- * it allocates.
+ * it allocates; another thread's call meanwhile waits until they are read, no longer than a second.
  *
  * To be told when there is room again, register a callback with OOMRECLAIM_CALLBACK_ROOM. It is
  * called by oomreclaimd alone, once for each time of reclaim: when no callback has been asked to

@@ -37,16 +37,17 @@ void room_want(void)
 	if (atomic_exchange_explicit(&is_called, true, memory_order_relaxed))
 		return;
 	heap_ops.count_evictable();
-	/* Before, since one thread reads at a time, and that could be oomreclaimd by then: what it
-	   has not read yet would be no limit. And behind it, since the thread maps a stack. */
-	headroom_refresh();
+	headroom_know();
 	background_look();
+	/* Once more, since the thread maps a stack. */
 	headroom_refresh();
 }
 
 void room_ask(void)
 {
-	atomic_store_explicit(&room_asked, true, memory_order_relaxed);
+	/* First: where that is set nobody comes here, and what was never read would be no limit. */
+	headroom_know();
+	atomic_store_explicit(&room_asked, true, memory_order_release);
 	room_want();
 }
 
@@ -96,6 +97,8 @@ void room_look(void)
 
 	was_asked = atomic_exchange_explicit(&room_asked, false, memory_order_relaxed);
 	headroom_refresh();
+	/* Another thread may be at the first reading. */
+	headroom_know();
 	atomic_store_explicit(&looked_ns, now_ns(), memory_order_relaxed);
 	headroom_nearest(&nearest, true);
 	if (registry_has_caches()) {

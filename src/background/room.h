@@ -15,15 +15,17 @@
 #define ROOM_INTERVAL_MS 100
 #define ROOM_IDLE_MS 1000
 
-/* Somebody has asked since the last look. Relaxed, as it orders nothing. */
+/* Somebody has asked since the last look, and what the kernel knows has been read. Release,
+   acquire: a thread that sees it sees what was read. */
 extern atomic_bool room_asked;
 
 static inline bool room_is_asked(void)
 {
-	return atomic_load_explicit(&room_asked, memory_order_relaxed);
+	return atomic_load_explicit(&room_asked, memory_order_acquire);
 }
 
-/* Notes that it is asked. The first time, reads what is not known yet, and calls for the thread. */
+/* Notes that it is asked. The first time, reads what is not known yet, or waits for the thread that
+   does, and calls for oomreclaimd. */
 void room_ask(void);
 
 /* A callback is to be told, or something else needs room_look() from now on. Next to nothing but for

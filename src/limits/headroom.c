@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/futex.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/group_left.h"
@@ -18,9 +19,15 @@ static atomic_size_t address_space = SIZE_MAX;
 static atomic_size_t data = SIZE_MAX;
 static atomic_size_t cgroup = SIZE_MAX;
 
-/* One thread reads at a time, and has the group: there may be little stack left. */
-static atomic_flag is_reading = ATOMIC_FLAG_INIT;
+/* One thread reads at a time, and has the group: there may be little stack left. 0: none does. */
+static atomic_uint is_reading;
 static struct proc_cgroup group;
+
+/* This process has read them once. Release, acquire: the ceilings come with it. */
+static atomic_bool is_known;
+
+/* How long the others wait for that: a file may hang. */
+#define FIRST_WAIT_NS NSEC_PER_SEC
 
 static size_t get(const atomic_size_t *value)
 {
@@ -80,19 +87,37 @@ static OOM_NOINLINE void read_cgroup(void)
 	set(&cgroup, (size_t)now.left);
 }
 
-void headroom_refresh(void)
+/* False where another thread is at it. */
+static bool try_read(void)
 {
 	int saved = errno, cancel_state;
 
-	if (atomic_flag_test_and_set_explicit(&is_reading, memory_order_acquire))
-		return;
+	if (atomic_exchange_explicit(&is_reading, 1, memory_order_acquire) != 0)
+		return false;
 	/* To read a file is a cancellation point, and malloc() is none. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	read_rlimits();
 	read_cgroup();
 	pthread_setcancelstate(cancel_state, NULL);
-	atomic_flag_clear_explicit(&is_reading, memory_order_release);
+	atomic_store_explicit(&is_known, true, memory_order_release);
+	atomic_store_explicit(&is_reading, 0, memory_order_release);
+	futex_wake(&is_reading);
 	errno = saved;
+	return true;
+}
+
+void headroom_refresh(void)
+{
+	try_read();
+}
+
+void headroom_know(void)
+{
+	uint64_t began = now_ns();
+
+	while (!atomic_load_explicit(&is_known, memory_order_acquire) && !try_read() &&
+	       now_ns() - began < FIRST_WAIT_NS)
+		futex_wait(&is_reading, 1, FIRST_WAIT_NS);
 }
 
 static void lower(struct headroom *nearest, size_t ceiling, const char *constraint)
@@ -132,5 +157,7 @@ size_t headroom_below(const struct headroom *nearest, size_t free_bytes)
 void headroom_fork_child(void)
 {
 	/* The thread that was reading is in the parent. */
-	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
+	atomic_store_explicit(&is_reading, 0, memory_order_relaxed);
+	/* What others than the heap have mapped is the child's own from now on. */
+	atomic_store_explicit(&is_known, false, memory_order_relaxed);
 }

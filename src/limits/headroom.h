@@ -23,6 +23,10 @@ void headroom_unmapped(size_t bytes);
    done. */
 void headroom_refresh(void);
 
+/* Returns when that has been read once in this process: reads it itself, or waits for the thread
+   that is at it, no longer than a second. With the heap's locks free. */
+void headroom_know(void);
+
 struct headroom {
 	size_t ceiling;         /* of the nearest limit; SIZE_MAX: there is none */
 	const char *constraint; /* which that is: "HIGH" or one of constraint_name()'s */

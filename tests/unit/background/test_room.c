@@ -2,6 +2,10 @@
 /* When callbacks are told that there is room, who is told, and what oomreclaimd does for it. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "background/background.h"
@@ -12,6 +16,7 @@
 #include "limits/budget.h"
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
+#include "reclaim/registry.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
@@ -201,6 +206,106 @@ Test(room, what_is_free_in_the_heap_is_room)
 	fake_heap_evictable = 10 * MIB;
 	cr_expect_eq(oomreclaim_headroom(NULL), 14 * MIB);
 	cr_expect_eq(fake_heap_count('c'), 1, "from the first question on it is counted");
+}
+
+/* ---- The first reading ---- */
+
+/* Far above what this process has. */
+#define FAR ((size_t)1 << 50)
+
+static char pipe_path[1024];
+static struct thread reader, other;
+static atomic_size_t answers[2];
+
+static void ask_first(void)
+{
+	answers[0] = oomreclaim_headroom(NULL);
+}
+
+/* Returns when a thread is in the middle of the first reading. There is no oomreclaimd. */
+static void begin_reading(void)
+{
+	const struct rlimit limit = {.rlim_cur = FAR, .rlim_max = RLIM_INFINITY};
+
+	fake_clock_freeze();
+	fake_proc_begin();
+	fake_proc_mkdir("/proc/self");
+	fake_proc_path(pipe_path, sizeof pipe_path, "/proc/self/statm");
+	cr_assert_eq(mkfifo(pipe_path, 0600), 0);
+	cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+	budget_set("limit:off");
+	fake_heap_is_reentrant = true;
+	thread_start(&reader, ask_first);
+	thread_wait_asleep(&reader);
+}
+
+/* It is read twice: before oomreclaimd is called, and behind that. */
+static void end_reading(void)
+{
+	while (!reader.has_ended || !other.has_ended) {
+		int fd = open(pipe_path, O_RDWR | O_CLOEXEC);
+
+		cr_assert_geq(fd, 0);
+		cr_assert_eq(write(fd, "1 1 1 1 0 1 0\n", 14), 14);
+		close(fd);
+		usleep(1000);
+	}
+	thread_join(&reader);
+	thread_join(&other);
+	fake_proc_end();
+}
+
+static void ask_too(void)
+{
+	const char *constraint;
+
+	answers[1] = oomreclaim_headroom(&constraint);
+	if (strcmp(constraint, "RLIMIT_AS") != 0)
+		answers[1] = 0;
+}
+
+Test(room, whoever_comes_meanwhile_is_told_what_is_read)
+{
+	begin_reading();
+	thread_start(&other, ask_too);
+	thread_wait_asleep(&other);
+	end_reading();
+	cr_expect_eq(answers[0], FAR - 4096);
+	cr_expect_eq(answers[1], FAR - 4096);
+}
+
+static void look(void)
+{
+	struct descent descent;
+
+	descent_begin(&descent);
+	room_look();
+	descent_end(&descent);
+}
+
+static size_t count_a_mib(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return MIB;
+}
+
+Test(room, a_cache_has_no_target_from_before_that)
+{
+	const struct oomreclaim_shrinker shrinker = {.name = "s",
+	                                             .count = count_a_mib,
+	                                             .scan = count_a_mib,
+	                                             .cost = 1};
+	oomreclaim_handle handle;
+	size_t bytes;
+
+	begin_reading();
+	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handle), 0);
+	/* As oomreclaim_cache_target(), which would wait. */
+	cr_assert(registry_target(handle, &bytes));
+	thread_start(&other, look);
+	thread_wait_asleep(&other);
+	end_reading();
+	cr_expect_lt(oomreclaim_cache_target(handle), FAR);
 }
 
 /* ThreadSanitizer has no new threads in the child of a threaded process. */

@@ -191,28 +191,100 @@ static void refresh_in_child(void)
 		_exit(1);
 }
 
+static char pipe_path[1024];
+
+/* Returns when the thread is in the middle of a reading. */
+static void begin_reading(struct thread *thread)
+{
+	limit(RLIMIT_AS, 100 * FAR);
+	fake_proc_mkdir("/proc/self");
+	fake_proc_path(pipe_path, sizeof pipe_path, "/proc/self/statm");
+	cr_assert_eq(mkfifo(pipe_path, 0600), 0);
+	thread_start(thread, headroom_refresh);
+	thread_wait_asleep(thread);
+}
+
 Test(headroom, a_child_does_not_wait_for_a_reading_of_its_parents)
 {
 	struct thread thread;
-	char path[1024];
 	int status, fd;
 
-	limit(RLIMIT_AS, 100 * FAR);
-	fake_proc_mkdir("/proc/self");
-	fake_proc_path(path, sizeof path, "/proc/self/statm");
-	cr_assert_eq(mkfifo(path, 0600), 0);
-	thread_start(&thread, headroom_refresh);
-	thread_wait_asleep(&thread);
+	begin_reading(&thread);
 	/* Others go on with the last reading. */
 	refresh();
 	expect(SIZE_MAX, "NONE");
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	fd = open(pipe_path, O_RDWR | O_CLOEXEC);
 	cr_assert_geq(fd, 0);
 	status = run_child(refresh_in_child);
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", (unsigned)status);
 	cr_assert_eq(write(fd, "1 1 1 1 0 1 0\n", 14), 14);
 	close(fd);
 	thread_join(&thread);
+}
+
+static atomic_size_t known;
+
+static void know(void)
+{
+	headroom_know();
+	known = headroom_ceiling();
+}
+
+static void end_reading(struct thread *thread)
+{
+	int fd = open(pipe_path, O_RDWR | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, "1 1 1 1 0 1 0\n", 14), 14);
+	close(fd);
+	thread_join(thread);
+}
+
+Test(headroom, the_first_reading_is_waited_for)
+{
+	struct thread reader, waiter;
+
+	begin_reading(&reader);
+	thread_start(&waiter, know);
+	thread_wait_asleep(&waiter);
+	end_reading(&reader);
+	thread_join(&waiter);
+	cr_expect_eq(known, 100 * FAR - PAGE);
+}
+
+/* By a clock that stands, and then has moved. */
+Test(headroom, but_not_for_ever)
+{
+	struct thread reader, waiter;
+
+	begin_reading(&reader);
+	thread_start(&waiter, know);
+	thread_wait_asleep(&waiter);
+	cr_expect_not(waiter.has_ended);
+	fake_clock_advance(NSEC_PER_SEC);
+	thread_join(&waiter);
+	cr_expect_eq(known, SIZE_MAX);
+	end_reading(&reader);
+}
+
+static void know_in_child(void)
+{
+	write_statm(60 * FAR, 0);
+	headroom_know();
+	if (headroom_ceiling() != 40 * FAR)
+		_exit(1);
+}
+
+Test(headroom, a_child_has_a_first_reading_of_its_own)
+{
+	limit(RLIMIT_AS, 100 * FAR);
+	write_statm(50 * FAR, 0);
+	headroom_know();
+	expect(50 * FAR, "RLIMIT_AS");
+	write_statm(70 * FAR, 0);
+	headroom_know();
+	expect(50 * FAR, "RLIMIT_AS");
+	cr_expect_eq(run_child(know_in_child), 0);
 }
 
 /* ---- The cgroup ---- */
