@@ -222,7 +222,7 @@ struct oomreclaim_shrinker {
 	unsigned flags;
 	oomreclaim_callback *count; /* returns the bytes that scan() could free now, 0 for none.
 	                               Cheap: it is called up to five times in a round, and
-	                               with no round ten times a second by oomreclaimd, once
+	                               with no round ten times a second by oomreclaimd, while
 	                               some cache has a target (oomreclaim_cache_target()):
 	                               reason is MANUAL then, and bytes_wanted 1 */
 	oomreclaim_callback *scan;  /* frees about control->bytes_wanted; returns the bytes it

@@ -56,9 +56,15 @@ static uint64_t passed_ms(void)
 	return (now_ns() - atomic_load_explicit(&looked_ns, memory_order_relaxed)) / NSEC_PER_MSEC;
 }
 
+/* Nobody is owed anything where those that wanted to know have gone. */
+static bool is_owed(void)
+{
+	return state.is_owed && registry_wants_room();
+}
+
 int room_due_ms(void)
 {
-	bool is_often = was_asked || state.is_owed || room_is_asked() || registry_has_caches();
+	bool is_often = was_asked || is_owed() || room_is_asked() || registry_has_caches();
 	uint64_t interval = is_often ? ROOM_INTERVAL_MS : ROOM_IDLE_MS, passed = passed_ms();
 
 	if (!room_is_wanted())

@@ -24,6 +24,19 @@ struct registry_entry **registry_find(oomreclaim_handle handle)
 	return link;
 }
 
+static bool is_for_room(const struct registry_entry *entry)
+{
+	return (entry->flags & OOMRECLAIM_CALLBACK_ROOM) != 0;
+}
+
+/* Those that are registered. Written under the lock. Relaxed: it orders nothing. */
+static atomic_uint for_room;
+
+bool registry_wants_room(void)
+{
+	return atomic_load_explicit(&for_room, memory_order_relaxed) > 0;
+}
+
 static bool is_before(const struct registry_entry *entry, const struct registry_entry *other)
 {
 	if (entry->priority != other->priority)
@@ -62,6 +75,7 @@ oomreclaim_handle registry_add(void *memory, const struct registry_new *callback
 	lock_take(&registry.lock);
 	given = entry->handle = ++registry.newest;
 	insert(entry);
+	atomic_fetch_add_explicit(&for_room, is_for_room(entry), memory_order_relaxed);
 	lock_release(&registry.lock);
 	return given;
 }
@@ -106,6 +120,7 @@ bool registry_remove(oomreclaim_handle handle)
 	}
 	entry->is_dead = true;
 	registry_forget_cache(entry);
+	atomic_fetch_sub_explicit(&for_room, is_for_room(entry), memory_order_relaxed);
 	if (entry->pins == 0)
 		gone = unlink_dead(entry);
 	lock_release(&registry.lock);
@@ -119,11 +134,6 @@ static struct registry_entry *unpin(struct registry_entry *entry)
 	oom_assert(entry->pins > 0 && !(entry->is_called && entry->pins == 1));
 	entry->pins--;
 	return entry->is_dead && entry->pins == 0 ? unlink_dead(entry) : NULL;
-}
-
-static bool is_for_room(const struct registry_entry *entry)
-{
-	return (entry->flags & OOMRECLAIM_CALLBACK_ROOM) != 0;
 }
 
 static bool is_for(const struct registry_entry *entry, const struct registry_walk *walk)

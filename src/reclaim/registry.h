@@ -86,6 +86,9 @@ void registry_end_call(struct registry_call *call, const struct registry_outcome
    unregistered it, or another thread waits for the end. */
 bool registry_note_call(struct registry_call *call, const struct registry_outcome *outcome);
 
+/* True while a callback of CALLBACK_ROOM is registered. */
+bool registry_wants_room(void);
+
 /* Gives up the place that begin/end keep between two calls. Needed where a walk is broken off. */
 void registry_end_walk(struct registry_call *call);
 
@@ -123,11 +126,12 @@ void registry_note_file(const struct registry_code *code);
 
 /* ---- Caches with targets: shrinkers that oomreclaimd may call ---- */
 
-/* What its target is, and more of what it regrets. False where the handle names no such. */
-bool registry_target(oomreclaim_handle handle, size_t *bytes);
-bool registry_regret(oomreclaim_handle handle, size_t bytes);
+/* What its target is, and more of what it regrets. False where the handle names no such. is_new: it
+   has a target from now on. */
+bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new);
+bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new);
 
-/* True if there ever was one. */
+/* True while one is registered that has a target. */
 bool registry_has_caches(void);
 
 /* What the heap has in use, and what is left beyond that, or is missing. */

@@ -4,12 +4,12 @@
 #include "limits/budget.h"
 #include "reclaim/registry_inside.h"
 
-/* A cache has one ever since. Relaxed: it orders nothing. */
-static atomic_bool has_caches;
+/* Those that are registered and have one. Written under the lock. Relaxed: it orders nothing. */
+static atomic_uint caches;
 
 bool registry_has_caches(void)
 {
-	return atomic_load_explicit(&has_caches, memory_order_relaxed);
+	return atomic_load_explicit(&caches, memory_order_relaxed) > 0;
 }
 
 /*
@@ -57,48 +57,54 @@ void registry_forget_cache(const struct registry_entry *entry)
 {
 	size_t place = entry->handle % PLACES;
 
+	if (!entry->target.is_used)
+		return;
+	atomic_fetch_sub_explicit(&caches, 1, memory_order_relaxed);
 	if (atomic_load_explicit(&places[place].handle, memory_order_relaxed) == entry->handle)
 		atomic_store_explicit(&places[place].handle, 0, memory_order_relaxed);
 }
 
 /* With the lock held. oomreclaimd has to be able to count it. */
-static struct registry_entry *find_cache(oomreclaim_handle handle)
+static struct registry_entry *find_cache(oomreclaim_handle handle, bool *is_new)
 {
 	struct registry_entry *entry = *registry_find(handle);
 
 	if (entry == NULL || entry->is_dead || !registry_is_shrinker(entry) ||
 	    (entry->flags & OOMRECLAIM_CALLBACK_DIRECT) != 0)
 		return NULL;
-	if (!entry->target.is_used) {
+	*is_new = !entry->target.is_used;
+	if (*is_new) {
 		entry->target.is_used = true;
 		entry->target.counted_in = 0;
 		entry->target.bytes = SIZE_MAX;
 		publish(entry);
-		atomic_store_explicit(&has_caches, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&caches, 1, memory_order_relaxed);
 	}
 	return entry;
 }
 
-bool registry_target(oomreclaim_handle handle, size_t *bytes)
+bool registry_target(oomreclaim_handle handle, size_t *bytes, bool *is_new)
 {
 	const struct registry_entry *entry;
 
+	*is_new = false;
 	if (find_place(handle, bytes))
 		return true;
 	lock_take(&registry.lock);
-	entry = find_cache(handle);
+	entry = find_cache(handle, is_new);
 	if (entry != NULL)
 		*bytes = entry->target.bytes;
 	lock_release(&registry.lock);
 	return entry != NULL;
 }
 
-bool registry_regret(oomreclaim_handle handle, size_t bytes)
+bool registry_regret(oomreclaim_handle handle, size_t bytes, bool *is_new)
 {
 	struct registry_entry *entry;
 
+	*is_new = false;
 	lock_take(&registry.lock);
-	entry = find_cache(handle);
+	entry = find_cache(handle, is_new);
 	if (entry != NULL) {
 		entry->target.regret_bytes = add_saturated(entry->target.regret_bytes, bytes);
 		entry->stats.bytes_regretted += bytes;

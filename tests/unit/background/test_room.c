@@ -297,11 +297,12 @@ Test(room, a_cache_has_no_target_from_before_that)
 	                                             .cost = 1};
 	oomreclaim_handle handle;
 	size_t bytes;
+	bool is_new;
 
 	begin_reading();
 	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handle), 0);
 	/* As oomreclaim_cache_target(), which would wait. */
-	cr_assert(registry_target(handle, &bytes));
+	cr_assert(registry_target(handle, &bytes, &is_new));
 	thread_start(&other, look);
 	thread_wait_asleep(&other);
 	end_reading();
