@@ -547,9 +547,11 @@ OOMRECLAIM_API int oomreclaim_set_policy_callback(oomreclaim_policy_callback *fu
  * Switches policies abort, kill and cancel off, and no group is chosen for a limit of the process
  * either: failures are NULL, callbacks still run. Counted: as many calls of
  * oomreclaim_kill_enable() switch them on again. A kill that is under way on another thread is
- * waited for, up to `timeout_ms` milliseconds; if it has not ended by then the result is false, and
- * nothing is switched off. From a callback or a policy callback it works as well, but not from a
- * signal handler. The kernel's oom_killer_disable().
+ * waited for, as is a call of a function by which a group is cancelled (oomreclaim_group.h), up to
+ * `timeout_ms` milliseconds; if it has not ended by then the result is false, and nothing is
+ * switched off. A group that was chosen, and was not told yet, is not cancelled. From a callback, a
+ * policy callback or such a function it works as well, but not from a signal handler. The kernel's
+ * oom_killer_disable().
  */
 OOMRECLAIM_API bool oomreclaim_kill_disable(unsigned timeout_ms);
 

@@ -5,6 +5,7 @@
 #include "base/futex.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
+#include "kill/kill_turn.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "limits/group_victim.h"
@@ -104,6 +105,18 @@ static enum cancel_result see_end(struct oom_control *control)
 	return CANCEL_ENDED;
 }
 
+/* oomreclaim_kill_disable() comes before that, or sees who was chosen. */
+static enum group_choice choose(const struct group_search *search, struct group_victim *victim)
+{
+	enum group_choice choice = GROUP_NOBODY;
+
+	if (kill_turn_hold()) {
+		choice = group_victim_choose(search, victim);
+		kill_turn_release();
+	}
+	return choice;
+}
+
 static enum cancel_result look_for_one(struct oom_control *control)
 {
 	const struct group_search search = {.in = control->group,
@@ -111,7 +124,7 @@ static enum cancel_result look_for_one(struct oom_control *control)
 	                                    .least_bytes = least_bytes(control),
 	                                    .deadline_ns = now_ns() + grace_ns()};
 	struct group_victim victim;
-	enum group_choice choice = group_victim_choose(&search, &victim);
+	enum group_choice choice = choose(&search, &victim);
 
 	switch (choice) {
 	case GROUP_NOBODY:

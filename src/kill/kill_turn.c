@@ -7,7 +7,9 @@
 
 #include "base/base.h"
 #include "base/turn.h"
+#include "limits/group_victim.h"
 #include "oomreclaim.h"
+#include "reclaim/calls.h"
 
 static struct turn killer = TURN_INITIALIZER(LOCK_KILLER);
 
@@ -43,6 +45,27 @@ void kill_turn_end(void)
 	turn_unlock(&killer);
 }
 
+bool kill_turn_hold(void)
+{
+	turn_lock(&killer);
+	if (!kill_is_disabled())
+		return true;
+	turn_unlock(&killer);
+	return false;
+}
+
+void kill_turn_release(void)
+{
+	turn_unlock(&killer);
+}
+
+/* No group is chosen any more. The function of one may wait for the turn's lock itself. */
+static bool end_cancels(const struct timespec *deadline)
+{
+	group_victim_take_back();
+	return calls_end_by(CALL_OF_CANCEL(0), CALL_OF_CANCEL_LAST, deadline);
+}
+
 OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
 {
 	const struct timespec deadline = timespec_of_ns(now_ns() + timeout_ms * NSEC_PER_MSEC);
@@ -55,6 +78,9 @@ OOM_EXPORT bool oomreclaim_kill_disable(unsigned timeout_ms)
 	/* From now on no turn begins: there is one to wait for at most. */
 	disabled++;
 	is_idle = turn_wait(&killer, &deadline);
+	turn_unlock(&killer);
+	is_idle = is_idle && end_cancels(&deadline);
+	turn_lock(&killer);
 	if (!is_idle)
 		disabled--;
 	turn_unlock(&killer);

@@ -18,6 +18,10 @@ enum kill_turn {
 enum kill_turn kill_turn_begin(void);
 void kill_turn_end(void);
 
+/* False where it is disabled. Otherwise that stays as it is until kill_turn_release(). */
+bool kill_turn_hold(void);
+void kill_turn_release(void);
+
 /* Takes no lock: the heap's own may be held. */
 bool kill_is_disabled(void);
 

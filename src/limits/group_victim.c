@@ -215,6 +215,18 @@ enum group_choice group_victim_choose(const struct group_search *search,
 	return choice;
 }
 
+void group_victim_take_back(void)
+{
+	group_lock();
+	for (unsigned i = 1; i < group_slots_used(); i++) {
+		if (!group_is_marked(i, GROUP_UNTOLD))
+			continue;
+		unmark(i, GROUP_CANCELLED | GROUP_UNTOLD);
+		atomic_fetch_sub_explicit(&groups[i].cancels, 1, memory_order_relaxed);
+	}
+	group_unlock();
+}
+
 bool group_victim_is_dying(unsigned slot)
 {
 	bool is_dying;

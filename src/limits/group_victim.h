@@ -65,6 +65,9 @@ bool group_victim_try_lift(unsigned slot);
 /* The group that has the function for what a group has: itself, or an ancestor; 0: none. */
 unsigned group_cancelled_with(unsigned slot);
 
+/* Those that were chosen, and have not been told yet, go on as if they had not been. */
+void group_victim_take_back(void);
+
 /* A function that is to be called. */
 struct group_untold {
 	oomreclaim_group handle;

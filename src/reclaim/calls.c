@@ -137,6 +137,29 @@ int calls_wait(uint64_t first, uint64_t last)
 	return error;
 }
 
+static bool is_in_another(uint64_t first, uint64_t last)
+{
+	struct call_under_way *call = find(calls.first, first, last);
+
+	while (call != NULL && pthread_equal(call->thread, pthread_self()))
+		call = find(call->next, first, last);
+	return call != NULL;
+}
+
+bool calls_end_by(uint64_t first, uint64_t last, const struct timespec *deadline)
+{
+	bool has_ended;
+	int error = 0;
+
+	lock_take(&calls.lock);
+	while (error == 0 && is_in_another(first, last))
+		error = pthread_cond_clockwait(&calls.ended, &calls.lock.mutex, CLOCK_MONOTONIC,
+		                               deadline);
+	has_ended = !is_in_another(first, last);
+	lock_release(&calls.lock);
+	return has_ended;
+}
+
 void calls_fork_lock(void)
 {
 	lock_take(&calls.lock);

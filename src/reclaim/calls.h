@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Where it is called from is its thread's; the rest belongs to calls.c. */
 struct call_under_way {
@@ -25,6 +26,7 @@ struct call_under_way {
 #define CALL_OF_POLICY(generation) ((uint64_t)1 << 62 | (generation))
 /* The function of a group, which is known by its handle. */
 #define CALL_OF_CANCEL(group) ((uint64_t)1 << 61 | (group))
+#define CALL_OF_CANCEL_LAST (CALL_OF_POLICY(0) - 1)
 
 void calls_begin(struct call_under_way *call, uint64_t what);
 /* A call that has ended already is left alone. */
@@ -37,6 +39,10 @@ bool calls_is_own(uint64_t what);
    more. Returns at once, with 0, where the calling thread is in one of them itself. EDEADLK where
    one of them waits for a call that this thread is in, itself or by way of others. */
 int calls_wait(uint64_t first, uint64_t last);
+
+/* The same for those on other threads, and no longer than to the deadline, by CLOCK_MONOTONIC: false
+   where that came first. With cancellation off. */
+bool calls_end_by(uint64_t first, uint64_t last, const struct timespec *deadline);
 
 void calls_fork_lock(void);
 void calls_fork_unlock(void);
