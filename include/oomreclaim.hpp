@@ -633,7 +633,10 @@ public:
 	{
 	}
 
-	explicit group_scope(const group &inside) noexcept : group_scope(inside.get())
+	/* A false object has no group: the thread stays where it is, and under the limits there. To
+	   leave all groups, OOMRECLAIM_GROUP_ROOT is given. */
+	explicit group_scope(const group &inside) noexcept
+	    : former_(inside ? oomreclaim_group_enter(inside.get()) : current())
 	{
 	}
 
@@ -647,6 +650,11 @@ public:
 	}
 
 private:
+	static oomreclaim_group current() noexcept
+	{
+		return oomreclaim_available() ? oomreclaim_group_current() : OOMRECLAIM_GROUP_ROOT;
+	}
+
 	oomreclaim_group former_;
 };
 

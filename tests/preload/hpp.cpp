@@ -495,6 +495,33 @@ void groups()
 	CHECK(!moved && oomreclaim_group_of(inside.data()) == OOMRECLAIM_GROUP_ROOT);
 }
 
+/* An object without a group: to enter it is to stay, under the limits of the group around. */
+void without_group()
+{
+	oomreclaim::group tenant("tenant"), query, moved("moved", tenant.get());
+	const oomreclaim::group taken = std::move(moved);
+	{
+		oomreclaim::group_scope inside(tenant);
+		{
+			oomreclaim::group_scope stays(query);
+			oomreclaim::group_scope stays_too(moved);
+
+			CHECK(oomreclaim_group_current() == tenant.get());
+			oomreclaim_group_enter(taken.get());
+		}
+		CHECK(oomreclaim_group_current() == tenant.get());
+		{
+			oomreclaim::group_scope leaves(OOMRECLAIM_GROUP_ROOT);
+
+			CHECK(oomreclaim_group_current() == OOMRECLAIM_GROUP_ROOT);
+		}
+		CHECK(oomreclaim_group_current() == tenant.get());
+	}
+	oomreclaim::group_scope outside(query);
+
+	CHECK(oomreclaim_group_current() == OOMRECLAIM_GROUP_ROOT);
+}
+
 /* std::thread, std::async and what they call begin where they are made. */
 void threads()
 {
@@ -604,6 +631,8 @@ int main(int argc, char **argv)
 		pointers();
 	else if (name == "groups")
 		groups();
+	else if (name == "without-group")
+		without_group();
 	else if (name == "threads")
 		threads();
 	else if (name == "cancels")
