@@ -501,6 +501,16 @@ public:
 			      "oomreclaim_group_create");
 	}
 
+	/* Below the group of `parent`. Throws as above, and EINVAL where the library is there and
+	   `parent` is false: below the root no limit of a parent would hold. */
+	explicit group(const std::string &name, const group &parent)
+	{
+		if (oomreclaim_available())
+			check(parent ? oomreclaim_group_create(name.c_str(), parent.get(), &handle_)
+			             : EINVAL,
+			      "oomreclaim_group_create");
+	}
+
 	group(group &&other) noexcept
 	    : function_(std::move(other.function_)),
 	      handle_(std::exchange(other.handle_, OOMRECLAIM_GROUP_ROOT))
@@ -541,6 +551,7 @@ public:
 		return handle_ != OOMRECLAIM_GROUP_ROOT;
 	}
 
+	/* For the functions of oomreclaim_group.h; the root where the object is false. */
 	oomreclaim_group get() const noexcept
 	{
 		return handle_;

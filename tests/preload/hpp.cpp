@@ -444,10 +444,11 @@ void absent()
 	oomreclaim::scoped_resource memory(OOMRECLAIM_SCOPE_NORETRY);
 
 	oomreclaim::group job("job");
+	oomreclaim::group below("below", job);
 	oomreclaim::group_scope inside(job);
 
 	job.set_inherit();
-	CHECK(!oomreclaim_available() && !made && !oomreclaim::kill_disabled(0) && !job);
+	CHECK(!oomreclaim_available() && !made && !oomreclaim::kill_disabled(0) && !job && !below);
 	CHECK(fill(memory) > 0);
 }
 
@@ -517,6 +518,20 @@ void without_group()
 		}
 		CHECK(oomreclaim_group_current() == tenant.get());
 	}
+	CHECK(tenant.stats().children == 1);
+	{
+		oomreclaim::group below("below", tenant);
+
+		CHECK(below && tenant.stats().children == 2);
+	}
+	try {
+		oomreclaim::group below("below", moved);
+		CHECK(false);
+	} catch (const std::system_error &error) {
+		CHECK(error.code().value() == EINVAL);
+	}
+	CHECK(oomreclaim::group("at the top", OOMRECLAIM_GROUP_ROOT));
+
 	oomreclaim::group_scope outside(query);
 
 	CHECK(oomreclaim_group_current() == OOMRECLAIM_GROUP_ROOT);
