@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <future>
 #include <list>
 #include <memory>
@@ -19,15 +17,8 @@
 
 #include <pthread.h>
 
+#include "check.h"
 #include "oomreclaim.hpp"
-
-#define CHECK(condition)                                                             \
-	do {                                                                         \
-		if (!(condition)) {                                                  \
-			std::fprintf(stderr, "line %d: %s\n", __LINE__, #condition); \
-			std::exit(1);                                                \
-		}                                                                    \
-	} while (0)
 
 namespace
 {
