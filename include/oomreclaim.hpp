@@ -58,11 +58,20 @@ public:
 		reset();
 	}
 
-	void reset() noexcept
+	/* Ends the registration, and waits for a call on another thread. Returns the error of
+	   oomreclaim_unregister(), or 0 where the object is false. EDEADLK comes inside of a
+	   callback that the call waits for in its turn: the registration has ended, but the call
+	   goes on. The call keeps its function, with all that is captured by value. What is
+	   captured by reference has to last until the call returns. A move and the destructor do
+	   the same, and can't tell it: functions that may end each other should have what they use
+	   by std::shared_ptr. */
+	int reset() noexcept
 	{
-		if (handle_ != 0)
-			oomreclaim_unregister(std::exchange(handle_, 0));
+		const int error =
+			handle_ != 0 ? oomreclaim_unregister(std::exchange(handle_, 0)) : 0;
+
 		functions_.reset();
+		return error;
 	}
 
 	/* False where the library is absent, or after a move or reset(). */
@@ -139,7 +148,8 @@ protected:
  * A callback for as long as the object lives. Its function is called as size_t(const
  * oomreclaim_control &) and follows the rules of oomreclaim_callback; what it throws all the same
  * counts as "nothing given back", and pthread_exit() ends the thread as without this class. The
- * destructor waits for a call on another thread: hold no lock there that the function waits for.
+ * destructor waits for a call on another thread: hold no lock there that the function waits for. It
+ * does not wait inside of a callback that this call waits for: see reset().
  */
 class registration : public registered<std::function<std::size_t(const oomreclaim_control &)>>
 {
@@ -486,7 +496,9 @@ private:
 
 /*
  * A group for as long as the object lives: its destructor destroys it, and its blocks go to the
- * parent. One that threads are inside of, or that has children, outlives the object.
+ * parent. One that threads are inside of, or that has children, outlives the object. The destructor
+ * waits for a call of on_cancel()'s function on another thread, as that of a registration. It does
+ * not wait inside of a callback that this call waits for: see reset().
  */
 class group
 {
@@ -535,14 +547,23 @@ public:
 		reset();
 	}
 
-	void reset() noexcept
+	/* Returns the error of oomreclaim_group_destroy(), or 0 where the object is false. EBUSY:
+	   the group outlives the object. EDEADLK, in either case: a call of its function goes on,
+	   under the conditions of registration's reset(). What the function has captured by
+	   reference has to last until the call returns. */
+	int reset() noexcept
 	{
 		const auto ended = std::exchange(handle_, OOMRECLAIM_GROUP_ROOT);
+		int error = 0;
 
+		if (ended != OOMRECLAIM_GROUP_ROOT)
+			error = oomreclaim_group_destroy(ended, 0);
 		/* One that outlives the object can't be told any more. */
-		if (ended != OOMRECLAIM_GROUP_ROOT && oomreclaim_group_destroy(ended, 0) != 0)
-			oomreclaim_group_on_cancel(ended, nullptr, nullptr);
+		if (error == EBUSY &&
+		    oomreclaim_group_on_cancel(ended, nullptr, nullptr) == EDEADLK)
+			error = EDEADLK;
 		function_.reset();
+		return error;
 	}
 
 	/* False where the library is absent, or after a move or reset(). */

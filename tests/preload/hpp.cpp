@@ -2,6 +2,7 @@
 /* oomreclaim.hpp: registrations, scopes, the memory resource. Under a limit, with and without the
    library. */
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "oomreclaim.hpp"
@@ -73,7 +75,7 @@ void registrations()
 	CHECK(kept.stats().calls == first.calls);
 
 	unsigned calls = first.calls;
-	kept.reset();
+	CHECK(kept.reset() == 0);
 	CHECK(!kept && kept.stats().calls == 0);
 	CHECK(fill() > 0 && first.calls == calls);
 
@@ -139,6 +141,70 @@ void own_end()
 	CHECK(!first && second && !counting && !scanning && second.stats().calls == 0);
 	CHECK(oomreclaim_reclaim(block_bytes) == 0);
 	CHECK(calls == 4 && second.stats().calls > 0);
+}
+
+/* Two functions that end each other. The second waits for the end of the first, which can't wait
+   for the second then. */
+struct each_other {
+	std::promise<void> in_first;
+	pid_t waiter = 0;
+	int of_first = -1;
+	std::atomic<int> of_second{-1};
+
+	template <class End> std::size_t first(End end)
+	{
+		in_first.set_value();
+		check_asleep(&waiter);
+		of_first = end();
+		return 0;
+	}
+
+	template <class End> std::size_t second(End end)
+	{
+		in_first.get_future().wait();
+		__atomic_store_n(&waiter, gettid(), __ATOMIC_SEQ_CST);
+		of_second = end();
+		return 0;
+	}
+
+	/* The second goes on when the first has returned. */
+	void check()
+	{
+		while (of_second == -1)
+			std::this_thread::sleep_for(std::chrono::milliseconds(1));
+		CHECK_EQ(of_first, EDEADLK);
+		CHECK_EQ(of_second, 0);
+	}
+};
+
+/* On the thread that needs memory, and on oomreclaimd. What is captured by value lasts. */
+void ends_each_other()
+{
+	oomreclaim::registration first, second;
+	each_other both;
+	std::atomic<bool> is_kept = false;
+	auto text = std::make_shared<std::string>("text");
+	const std::weak_ptr<std::string> captured = text;
+
+	first = {"first",
+	         [&](const auto &) {
+			 return both.first([&] {
+				 const int error = second.reset();
+
+				 is_kept = !captured.expired();
+				 return error;
+			 });
+		 },
+	         0, OOMRECLAIM_CALLBACK_DIRECT};
+	second = {"second",
+	          [&, text](const auto &) { return both.second([&] { return first.reset(); }); }, 0,
+	          OOMRECLAIM_CALLBACK_BACKGROUND};
+	text.reset();
+	CHECK(fill() > 0);
+	both.check();
+	CHECK(is_kept && !first && !second && first.reset() == 0);
+	while (!captured.expired())
+		std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 void throwing()
@@ -605,10 +671,53 @@ void cancels()
 		const auto handle = left.get();
 
 		left.on_cancel([] { CHECK(false); });
-		left.reset();
-		below.reset();
+		CHECK(left.reset() == EBUSY);
+		CHECK(below.reset() == 0 && below.reset() == 0);
 		CHECK(oomreclaim_group_destroy(handle, 0) == 0);
 	}
+}
+
+/* A callback that ends a group, and the function of the group, which ends the callback. */
+void cancel_and_callback(bool has_child)
+{
+	oomreclaim::group tenant("tenant"), greedy("greedy", tenant), small("small", tenant), child;
+	const auto handle = greedy.get();
+	std::vector<std::unique_ptr<char[]>> blocks;
+	oomreclaim::registration callback;
+	each_other both;
+
+	tenant.set(OOMRECLAIM_GROUP_MAX, 8 << 20);
+	tenant.set(OOMRECLAIM_GROUP_POLICY, OOMRECLAIM_POLICY_CANCEL);
+	if (has_child)
+		child = oomreclaim::group("child", greedy);
+	blocks.reserve(50);
+	{
+		oomreclaim::group_scope inside(greedy);
+
+		for (int i = 0; i < 50; i++)
+			blocks.push_back(std::make_unique<char[]>(100000));
+	}
+	callback = {"callback",
+	            [&](const auto &) { return both.first([&] { return greedy.reset(); }); }};
+	greedy.on_cancel([&] { both.second([&] { return callback.reset(); }); });
+	std::thread asks([&] {
+		oomreclaim::group_scope inside(small);
+
+		delete[] new (std::nothrow) char[5 << 20];
+	});
+	CHECK(oomreclaim_reclaim(1) == 0);
+	asks.join();
+	both.check();
+	CHECK(!greedy && !callback);
+	/* With a child it has outlived its object. */
+	CHECK_EQ(child.reset(), 0);
+	CHECK_EQ(oomreclaim_group_destroy(handle, 0), has_child ? 0 : EINVAL);
+}
+
+void cancels_each_other()
+{
+	cancel_and_callback(false);
+	cancel_and_callback(true);
 }
 
 } // namespace
@@ -621,6 +730,8 @@ int main(int argc, char **argv)
 		registrations();
 	else if (name == "own-end")
 		own_end();
+	else if (name == "ends-each-other")
+		ends_each_other();
 	else if (name == "throwing")
 		throwing();
 	else if (name == "exiting")
@@ -643,6 +754,8 @@ int main(int argc, char **argv)
 		threads();
 	else if (name == "cancels")
 		cancels();
+	else if (name == "cancels-each-other")
+		cancels_each_other();
 	else if (name == "absent")
 		absent();
 	else
