@@ -200,7 +200,7 @@ OOMRECLAIM_API int oomreclaim_register(const char *name, int priority, unsigned 
 
 /*
  * Removes a registration; the kernel's unregister_oom_notifier(). When it
- * returns, the callback is not running and will not be called again, so its
+ * returns 0, the callback is not running and will not be called again, so its
  * argument may be freed: it waits for a call in flight on another thread,
  * without a time limit. From inside that very call it returns at once. Do not
  * call it while holding a lock that the callback waits for.
