@@ -213,7 +213,8 @@ fn name_for_c(name: &str) -> Result<CString, Error> {
 }
 
 /// A callback or a shrinker for as long as this lives. To drop it waits for a call on another thread: hold no lock there
-/// that the closure waits for. In the closure itself it may be dropped too.
+/// that the closure waits for. In the closure itself it may be dropped too. In a closure that this call waits for, as
+/// where two drop each other's registrations, the call goes on, and what its closure has captured is never dropped.
 #[must_use = "what it registers is unregistered when it is dropped"]
 pub struct Registration {
     handle: u64,
