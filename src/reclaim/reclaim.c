@@ -121,6 +121,8 @@ static bool visit_callback(struct visit *visit)
 		control.bytes_wanted = 0;
 	if (!visit_call(visit, &control, &outcome))
 		return false;
+	/* Stops are counted of shrinkers alone. */
+	outcome.is_stop = false;
 	if (visit->walk.is_room)
 		outcome.claimed_bytes = outcome.measured_bytes = 0;
 	registry_end_call(&visit->callback, &outcome);

@@ -10,13 +10,6 @@ static size_t at_least_one(size_t bytes)
 	return bytes > 0 ? bytes : 1;
 }
 
-static void take_stop(struct registry_outcome *outcome)
-{
-	outcome->is_stop = outcome->claimed_bytes == OOMRECLAIM_STOP;
-	if (outcome->is_stop)
-		outcome->claimed_bytes = 0;
-}
-
 /* pass: NULL where only the size is of interest. */
 static bool count(struct visit *visit, struct shrink_pass *pass)
 {
@@ -32,7 +25,6 @@ static bool count(struct visit *visit, struct shrink_pass *pass)
 	if (!visit_call(visit, &control, &outcome))
 		return false;
 	outcome.heap_bytes = heap_bytes;
-	take_stop(&outcome);
 	shrinker->counted_bytes = outcome.claimed_bytes;
 	if (shrinker->counted_bytes == 0 && !outcome.is_stop)
 		shrinker->due_bytes = 0;
@@ -68,7 +60,6 @@ static bool scan(struct visit *visit, size_t ask, size_t *given, bool *goes_on)
 	visit_update(visit, visit->callback.name);
 	if (!visit_call(visit, &control, &outcome))
 		return false;
-	take_stop(&outcome);
 	shrinker_judge(&visit->callback.shrinker, outcome.claimed_bytes, outcome.measured_bytes);
 	*goes_on = registry_note_call(&visit->callback, &outcome) && outcome.claimed_bytes > 0;
 	*given = add_saturated(*given, outcome.claimed_bytes);

@@ -43,6 +43,14 @@ static void tell_end(const struct registry_call *callback, const struct registry
 	            callback->name);
 }
 
+/* Not now: nothing is claimed. A callback that is no shrinker may say so too. */
+static void take_stop(struct registry_outcome *outcome)
+{
+	outcome->is_stop = outcome->claimed_bytes == OOMRECLAIM_STOP;
+	if (outcome->is_stop)
+		outcome->claimed_bytes = 0;
+}
+
 OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_control *control,
                              struct registry_outcome *outcome)
 {
@@ -65,6 +73,7 @@ OOM_NOINLINE bool visit_call(struct visit *visit, const struct oomreclaim_contro
 	if (!guard_end(&visit->guard))
 		return false;
 	outcome->duration_ns = now_ns() - began_ns;
+	take_stop(outcome);
 	lockdep_callback_end();
 	visit_leave_gate(visit);
 	oom_assert(descent_is_open() && !heap_ops.is_reentrant());

@@ -117,6 +117,24 @@ Test(reclaim, claims_do_not_wrap)
 	cr_expect_eq(progress.claimed_bytes, SIZE_MAX);
 }
 
+/* As a shrinker says it, by a callback that could not take its lock. */
+Test(reclaim, not_now_is_nothing)
+{
+	struct oomreclaim_callback_stats stats;
+	struct reclaim_progress progress;
+
+	a.claims = OOMRECLAIM_STOP;
+	b.claims = 1000;
+	add_three();
+	progress = want(1000);
+	cr_expect_str_eq(fake_heap_trace(), "ABf");
+	cr_expect_eq(progress.claimed_bytes, 1000);
+	cr_assert_eq(oomreclaim_callback_stats(a.handle, &stats, sizeof stats), 0);
+	cr_expect_eq(stats.calls, 1);
+	cr_expect_eq(stats.bytes_claimed, 0);
+	cr_expect_eq(stats.stops, 0);
+}
+
 /* ---- What it comes to ---- */
 
 Test(reclaim, measured_is_what_was_freed_less_what_was_taken)
