@@ -154,7 +154,9 @@ enum oomreclaim_callback_flags {
  * reserve or gets NULL; it never reclaims again), free, register, unregister (itself too) and fork.
  * It may not throw, longjmp, or wait for a lock that any thread may hold while it allocates: use
  * trylock, or hold that lock only within the scope OOMRECLAIM_SCOPE_NORECLAIM. errno is restored
- * after it. To return OOMRECLAIM_STOP (below) is to return 0.
+ * after it. The thread is in no group during the call (oomreclaim_group_current() is the root), so
+ * what the callback allocates is the process's, whatever group the thread failed in. To return
+ * OOMRECLAIM_STOP (below) is to return 0.
  *
  * If it throws or jumps all the same, the call has given nothing and the round is over. Threads
  * that wait for the round go on at once, and later failures are as before. A count() of a shrinker

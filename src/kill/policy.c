@@ -13,6 +13,7 @@
 #include "reclaim/calls.h"
 #include "reclaim/descent.h"
 #include "reclaim/guard.h"
+#include "reclaim/outside.h"
 
 /* Whether there is a policy callback, where the heap's locks may be held. Relaxed, as above. */
 static atomic_bool has_callback;
@@ -87,6 +88,7 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	struct guard guard __attribute__((cleanup(guard_unwound))) = {.is_inside = false};
 	struct call_under_way call;
 	oomreclaim_policy_callback *function;
+	struct outside outside;
 	enum oomreclaim_policy decided;
 	int saved = errno;
 	void *arg;
@@ -99,6 +101,7 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 	lock_release(&callback.lock);
 	if (function == NULL)
 		return verdict.policy;
+	outside = outside_begin();
 	lockdep_callback_begin("policy", call.what, true);
 	guard_begin(&guard, abandon, &call);
 	decided = function(&verdict, arg);
@@ -106,6 +109,7 @@ OOM_NOINLINE enum oomreclaim_policy policy_decide(const struct oom_control *cont
 		return OOMRECLAIM_POLICY_RETURN;
 	lockdep_callback_end();
 	calls_end(&call);
+	outside_end(&outside);
 	errno = saved;
 	return decided <= OOMRECLAIM_POLICY_CANCEL ? decided : OOMRECLAIM_POLICY_RETURN;
 }

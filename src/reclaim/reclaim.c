@@ -11,6 +11,7 @@
 #include "lockdep/watch.h"
 #include "reclaim/descent.h"
 #include "reclaim/level.h"
+#include "reclaim/outside.h"
 #include "reclaim/scope.h"
 #include "reclaim/visit.h"
 
@@ -185,6 +186,8 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	                                        .group = request->in_group != 0
 	                                                         ? group_name(request->in_group)
 	                                                         : NULL}};
+	/* What a callback allocates for itself is not to end with the group of this thread. */
+	struct outside outside = outside_begin();
 
 	/* The sizes of caches are of interest in any group. */
 	visit.walk.is_sparing = visit_each == visit_all && protects(request);
@@ -195,6 +198,7 @@ static enum walk_end run_callbacks(const struct reclaim_request *request,
 	while (turns_to_spared(&visit));
 	registry_end_walk(&visit.callback);
 	own_visit = NULL;
+	outside_end(&outside);
 	return visit.callback.has_skipped ? WALK_HAS_SKIPPED : WALK_COMPLETE;
 }
 
