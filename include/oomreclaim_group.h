@@ -6,7 +6,9 @@
  * it, with a limit, a reclaim and an end of its own: what a thread allocates while it is inside a
  * group, through malloc(), operator new and all of their kind, is charged to that group and to its
  * ancestors, and a limit that is met is that group's business alone. What the library keeps for
- * itself, registrations say, and purgeable memory are the process's.
+ * itself, registrations say, what callbacks allocate, and purgeable memory are the process's. Groups
+ * take turns with their callbacks: a thread that fails in one waits for the callbacks of another that
+ * are under way, for the setting wait_ms at most, and gets NULL behind that.
  *
  * Unless a comment says otherwise the rules of oomreclaim.h hold: a function is thread-safe, is not
  * async-signal-safe, leaves errno alone, and returns 0 or an errno value.
