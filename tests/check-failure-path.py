@@ -25,7 +25,7 @@ BOUND_BYTES = 4096
 
 # Where the stack is counted from: what the heap calls in the middle of a mapping, and what comes
 # behind it.
-FAILING = "budget_charge fault_should_fail_slow ladder_descend ladder_run oomreclaim_reclaim oomreclaim_kill".split()
+FAILING = "budget_charge budget_commit_charge fault_should_fail_slow ladder_descend ladder_run oomreclaim_reclaim oomreclaim_kill".split()
 # The same, what has a stack of its own, and what ends in a throw, whose stack is the runtime's
 # affair.
 ROOTS = FAILING + ["dump_on_own_stack", "cxx_failed", "cxx_failed_nothrow"]

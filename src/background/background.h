@@ -23,7 +23,7 @@ void background_init(void);
    heap's figures: where the heap itself has called out, it does nothing. */
 void background_start(void);
 
-/* Called on the slow paths of malloc, where the call holds no lock: budget_charge() wants the thread
+/* Called on the slow paths of malloc, where the call holds no lock: the budget wants the thread
    where it can't be started. */
 static inline void background_start_if_wanted(void)
 {
@@ -42,7 +42,7 @@ void background_note_cancel(void);
 /* That such a function is to be called; false: there is no thread. With any lock. */
 bool background_cancel(void);
 
-/* Called by budget_charge() above the watermark, with locks of the heap held. */
+/* Called by budget_commit_charge() above the watermark, and where budget_charge() is refused, with locks of the heap held. */
 void background_wake(void);
 
 /* What room.h is for is due on the thread: starts it if there is none. Nor with any lock held. */

@@ -199,37 +199,37 @@ static enum constraint ceiling_constraint(void)
 
 /* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor is
    one that was counted refused, where the limit comes down at this moment. */
-static bool add_if_within(size_t bytes, size_t *sum)
+static bool add_if_within(size_t bytes)
 {
-	size_t now = get(&charged);
+	size_t now = get(&charged), sum;
 
 	do {
-		*sum = add_saturated(now, bytes);
-		if (!is_within(*sum)) {
+		sum = add_saturated(now, bytes);
+		if (!is_within(sum)) {
 			/* The limit may have moved since: for the group's others may be killed. */
-			refuser = budget_is_auto() && *sum <= get(&limit_bytes)
+			refuser = budget_is_auto() && sum <= get(&limit_bytes)
 			                  ? ceiling_constraint()
 			                  : CONSTRAINT_BUDGET;
 			return false;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&charged, &now, *sum, memory_order_relaxed,
+	} while (!atomic_compare_exchange_weak_explicit(&charged, &now, sum, memory_order_relaxed,
 	                                                memory_order_relaxed));
 	return true;
 }
 
 /* The same within the total, which is asked first: what is pending there can be taken back, and nobody
    was refused for it. */
-static bool try_charge(size_t bytes, size_t *sum)
+static bool try_charge(size_t bytes)
 {
 	bool is_charged;
 
 	if (likely(total_slot() == NULL))
-		return add_if_within(bytes, sum);
+		return add_if_within(bytes);
 	if (!total_begin(bytes)) {
 		refuser = CONSTRAINT_TOTAL;
 		return false;
 	}
-	is_charged = add_if_within(bytes, sum);
+	is_charged = add_if_within(bytes);
 	total_end(bytes, is_charged);
 	/* It has just turned out to be none: oomreclaimd has a line to write. */
 	if (unlikely(total_slot() == NULL))
@@ -246,7 +246,7 @@ static void wake_once(void)
 
 OOM_NOINLINE bool budget_charge(size_t bytes)
 {
-	size_t wanted, now;
+	size_t wanted;
 
 	if (unlikely(budget_is_auto())) {
 		wanted = add_saturated(budget_charged(), bytes);
@@ -254,7 +254,7 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 		if (wanted > get(&reread_at) || !is_within(wanted))
 			budget_reread();
 	}
-	if (unlikely(!try_charge(bytes, &now))) {
+	if (unlikely(!try_charge(bytes))) {
 		budget_note_met();
 		/* As wake_all_kswapds() at the kernel's slow path. */
 		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
@@ -262,10 +262,13 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 			wake_once();
 		return false;
 	}
-	budget_note_peak(now);
-	if (unlikely(now > get(&high_now)))
-		wake_once();
 	return true;
+}
+
+void budget_note_committed(size_t bytes)
+{
+	if (unlikely(bytes > get(&high_now)))
+		wake_once();
 }
 
 enum constraint budget_refuser(void)
@@ -325,13 +328,6 @@ void budget_reclaimed(void)
 size_t budget_charged(void)
 {
 	return get(&charged);
-}
-
-size_t budget_room(void)
-{
-	size_t now = budget_charged(), limit = oomreclaim_get_limit();
-
-	return now < limit ? min_size(limit - now, total_room()) : 0;
 }
 
 size_t budget_excess(void)

@@ -13,7 +13,7 @@
 #include "oomreclaim.h"
 
 /* Takes over the settings. Called whenever they have been read. on_high is called, with locks of
-   the heap held, when a mapping goes above the watermark. */
+   the heap held, when a charge that is committed goes above the watermark. */
 void budget_init(void (*on_high)(void));
 
 /* True if `bytes` more may be mapped; they count from then on. */
@@ -23,7 +23,7 @@ bool budget_charge(size_t bytes);
 enum constraint budget_refuser(void);
 
 /* What became of such a charge, as in the kernel's memory controller: the heap has what it is for, or
-   never got it. A child of fork() is charged for the former alone, as it does not have the thread that
+   never got it. Only the former counts for the peak and for the watermark. A child of fork() is charged for the former alone, as it does not have the thread that
    would take back the latter. */
 void budget_commit_charge(size_t bytes);
 void budget_cancel_charge(size_t bytes);

@@ -7,6 +7,7 @@
 #include "base/raise.h"
 #include "limits/budget.h"
 #include "limits/budget_inside.h"
+#include "limits/total.h"
 #include "oomreclaim.h"
 
 /* Each stands for itself alone, so no order is needed. What is committed is one word, and no
@@ -15,9 +16,13 @@ static atomic_size_t committed;
 static atomic_size_t peak;
 static _Atomic uint64_t times_met;
 
-void budget_commit_charge(size_t bytes)
+OOM_NOINLINE void budget_commit_charge(size_t bytes)
 {
-	atomic_fetch_add_explicit(&committed, bytes, memory_order_relaxed);
+	size_t now = atomic_fetch_add_explicit(&committed, bytes, memory_order_relaxed) + bytes;
+
+	/* Not of what is charged: some of that other threads may just be going to be refused. */
+	raise_to(&peak, now);
+	budget_note_committed(now);
 }
 
 void budget_uncharge(size_t bytes)
@@ -31,14 +36,16 @@ size_t budget_committed(void)
 	return atomic_load_explicit(&committed, memory_order_relaxed);
 }
 
-void budget_note_peak(size_t bytes)
-{
-	raise_to(&peak, bytes);
-}
-
 void budget_note_met(void)
 {
 	atomic_fetch_add_explicit(&times_met, 1, memory_order_relaxed);
+}
+
+size_t budget_room(void)
+{
+	size_t now = budget_charged(), limit = oomreclaim_get_limit();
+
+	return now < limit ? min_size(limit - now, total_room()) : 0;
 }
 
 OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size_t stats_size)

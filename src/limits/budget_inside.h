@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-void budget_note_peak(size_t bytes);
+/* So much is committed now: above the watermark, oomreclaimd is woken. */
+void budget_note_committed(size_t bytes);
 
 /* A charge was refused. */
 void budget_note_met(void);

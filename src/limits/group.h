@@ -58,7 +58,7 @@ unsigned group_of_arena(unsigned arena);
 /* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
    one whose max it was, or which was cancelled (group_victim.h). */
 bool group_charge(unsigned arena, size_t bytes);
-/* What became of it, as in budget.h. */
+/* What became of it, as in budget.h. Charges of others that are still pending count for the peak. */
 void group_commit_charge(unsigned arena, size_t bytes);
 void group_cancel_charge(unsigned arena, size_t bytes);
 void group_uncharge(unsigned arena, size_t bytes);
@@ -69,7 +69,7 @@ unsigned group_refuser(void);
 /* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */
 bool group_spare(bool spare);
 
-/* What this thread has charged above the high of a group or of an ancestor, and nobody has looked at
+/* What this thread has committed above the high of a group or of an ancestor, and nobody has looked at
    yet (reclaim/high.h). */
 extern OOM_TLS size_t group_over_high;
 

@@ -50,7 +50,7 @@ static void sub(atomic_size_t *counter, size_t bytes)
 }
 
 /* page_counter_try_charge(): one that does not fit is never counted. */
-static bool try_add(struct group *group, size_t bytes, bool *is_over)
+static bool try_add(struct group *group, size_t bytes)
 {
 	size_t now = atomic_load_explicit(&group->charged, memory_order_relaxed), sum;
 
@@ -63,8 +63,6 @@ static bool try_add(struct group *group, size_t bytes, bool *is_over)
 	} while (!atomic_compare_exchange_weak_explicit(&group->charged, &now, sum,
 	                                                memory_order_relaxed,
 	                                                memory_order_relaxed));
-	raise_to(&group->peak, sum);
-	*is_over |= sum > atomic_load_explicit(&group->high, memory_order_relaxed);
 	return true;
 }
 
@@ -86,19 +84,33 @@ static bool is_cancelled(unsigned at, bool *is_apart)
 
 static bool charge_slot(unsigned slot, size_t bytes)
 {
-	bool is_apart = false, is_over = false;
+	bool is_apart = false;
 
 	for (unsigned at = slot; at != 0; at = groups[at].parent)
-		if (unlikely(is_cancelled(at, &is_apart)) ||
-		    !try_add(&groups[at], bytes, &is_over)) {
+		if (unlikely(is_cancelled(at, &is_apart)) || !try_add(&groups[at], bytes)) {
 			sub_up_to(slot, at, bytes);
 			refuser = at;
 			return false;
 		}
 	atomic_fetch_add_explicit(&groups[slot].own, bytes, memory_order_relaxed);
+	return true;
+}
+
+/* The peak, and whether the thread has to look at a high. Not when it is charged: an ancestor, the
+   budget or the system may still refuse it. */
+static void note_committed(unsigned slot, size_t bytes)
+{
+	bool is_over = false;
+
+	for (; slot != 0; slot = groups[slot].parent) {
+		struct group *group = &groups[slot];
+		size_t now = atomic_load_explicit(&group->charged, memory_order_relaxed);
+
+		raise_to(&group->peak, now);
+		is_over |= now > atomic_load_explicit(&group->high, memory_order_relaxed);
+	}
 	if (unlikely(is_over))
 		group_over_high = add_saturated(group_over_high, bytes);
-	return true;
 }
 
 /* Was it ever a group's? Of the root's own nothing is counted. */
@@ -126,8 +138,15 @@ bool group_charge(unsigned arena, size_t bytes)
 
 void group_commit_charge(unsigned arena, size_t bytes)
 {
-	if (unlikely(is_counted(arena)))
-		atomic_fetch_add_explicit(&arenas[arena].committed, bytes, memory_order_relaxed);
+	struct arena_charge *charge;
+	unsigned slot;
+
+	if (likely(!is_counted(arena)))
+		return;
+	charge = begin_charge(arena, &slot);
+	note_committed(slot, bytes);
+	atomic_fetch_add_explicit(&charge->committed, bytes, memory_order_relaxed);
+	end_charge(charge);
 }
 
 void group_cancel_charge(unsigned arena, size_t bytes)

@@ -150,8 +150,10 @@ static void do_budget(uint8_t with)
 	size_t bytes = (size_t)with << 12;
 
 	if (with & 1) {
-		if (budget_charge(bytes))
+		if (budget_charge(bytes)) {
+			budget_commit_charge(bytes);
 			charged += bytes;
+		}
 	} else if (charged >= bytes) {
 		budget_uncharge(bytes);
 		charged -= bytes;

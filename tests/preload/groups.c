@@ -755,6 +755,22 @@ static void counted(void)
 	destroy(group);
 }
 
+/* The system has no such addresses. */
+static void peak(void)
+{
+	oomreclaim_group group = make("peak");
+	struct oomreclaim_limit_stats limit;
+
+	oomreclaim_group_enter(group);
+	free(malloc(MIB));
+	CHECK(!malloc((size_t)1 << 44));
+	oomreclaim_group_enter(ROOT);
+	CHECK(stats_of(group).peak >= MIB && stats_of(group).peak < 128 * MIB);
+	CHECK_EQ(oomreclaim_limit_stats(&limit, sizeof limit), 0);
+	CHECK(limit.peak >= stats_of(group).peak && limit.peak < 128 * MIB);
+	destroy(group);
+}
+
 static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
 {
 	(void)control;
@@ -1023,6 +1039,7 @@ int main(int argc, char **argv)
 		{"full", full},
 		{"inside", inside},
 		{"table", table},
+		{"peak", peak},
 		{"ends-inside", ends_inside},
 		{"crowd", crowd},
 		{"forks", forks},

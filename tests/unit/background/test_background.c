@@ -13,6 +13,7 @@
 #include "background/background.h"
 #include "background/leisure.h"
 #include "background_log.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "ladder/ladder.h"
@@ -41,7 +42,7 @@ TestSuite(background, .init = init, .timeout = WATCHDOG_SECONDS);
 /* As on the slow path of an allocation. */
 static void charge(size_t bytes)
 {
-	cr_assert(budget_charge(bytes));
+	cr_assert(budget_take(bytes));
 	background_start_if_wanted();
 }
 
@@ -320,7 +321,7 @@ static void use_in_child(void)
 {
 	if (threads() != 0)
 		_exit(1);
-	if (!budget_charge(REREAD_BYTES + 2 * MIB) || !atomic_load(&background_is_wanted))
+	if (!budget_take(REREAD_BYTES + 2 * MIB) || !atomic_load(&background_is_wanted))
 		_exit(2);
 	background_start_if_wanted();
 	wait_for_calls(2);

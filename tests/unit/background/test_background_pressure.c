@@ -11,6 +11,7 @@
 #include "background/background.h"
 #include "background_log.h"
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "limits/budget.h"
@@ -70,11 +71,11 @@ Test(background_pressure, no_thread_before_the_heap_has_a_size)
 {
 	open_fifo();
 	cr_expect_eq(threads(), 0);
-	cr_assert(budget_charge(DUE_BYTES - 1));
+	cr_assert(budget_take(DUE_BYTES - 1));
 	background_start_if_wanted();
 	cr_expect_eq(threads(), 0);
 	cr_expect(atomic_load(&background_is_wanted), "it is looked at again");
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	background_start_if_wanted();
 	wait_for_thread();
 	cr_expect_not(atomic_load(&background_is_wanted));
@@ -96,7 +97,7 @@ Test(background_pressure, a_watermark_does_not_wait_for_that)
 {
 	open_fifo();
 	set("high:2M,low:1M");
-	cr_assert(budget_charge(3 * MIB));
+	cr_assert(budget_take(3 * MIB));
 	background_start_if_wanted();
 	wait_for_thread();
 }
@@ -105,7 +106,7 @@ Test(background_pressure, a_sixteenth_of_the_heap)
 {
 	serve(empty);
 	start_with_fifo();
-	cr_assert(budget_charge(64 * MIB));
+	cr_assert(budget_take(64 * MIB));
 	press();
 	wait_for_calls(1);
 	cr_expect_eq(seen.asked[0].bytes_wanted, 4 * MIB);

@@ -18,6 +18,7 @@
 #include "background_log.h"
 #include "base/base.h"
 #include "base/flight.h"
+#include "budget_set.h"
 #include "config/ctl_command.h"
 #include "config/verbose.h"
 #include "fake_heap.h"
@@ -131,7 +132,7 @@ Test(ctl, nothing_without_the_setting)
 
 Test(ctl, reclaim)
 {
-	cr_assert(budget_charge(3 * MIB));
+	cr_assert(budget_take(3 * MIB));
 	background_init();
 	serve(generous);
 	cr_expect_str_eq(ASK("reclaim\0003M"), "+callbacks gave 3072K; charged 0K, before 3072K");
@@ -153,7 +154,7 @@ Test(ctl, reclaim_from_a_liar)
 
 Test(ctl, limit)
 {
-	cr_assert(budget_charge(30 * MIB));
+	cr_assert(budget_take(30 * MIB));
 	background_init();
 	cr_expect_str_eq(ASK("limit\00040M"), "+limit 40960K; charged 30720K");
 	cr_expect_eq(oomreclaim_get_limit(), 40 * MIB);
@@ -166,7 +167,7 @@ Test(ctl, limit)
 
 Test(ctl, limit_reclaims)
 {
-	cr_assert(budget_charge(30 * MIB));
+	cr_assert(budget_take(30 * MIB));
 	background_init();
 	serve(empty);
 	ASK("limit\00020M");

@@ -201,7 +201,7 @@ Test(room, or_a_callback_is_registered)
 
 Test(room, what_is_free_in_the_heap_is_room)
 {
-	cr_assert(budget_charge(60 * MIB));
+	cr_assert(budget_take(60 * MIB));
 	cr_expect_eq(oomreclaim_headroom(NULL), 4 * MIB);
 	fake_heap_evictable = 10 * MIB;
 	cr_expect_eq(oomreclaim_headroom(NULL), 14 * MIB);

@@ -108,7 +108,7 @@ Test(room_ends, with_the_last_callback_that_is_to_be_told)
 	oomreclaim_handle handle;
 
 	/* There is a time of reclaim, and no room behind it. */
-	cr_assert(budget_charge(64 * MIB));
+	cr_assert(budget_take(64 * MIB));
 	cr_assert_eq(oomreclaim_register("a", 0, 0, nothing, NULL, NULL), 0);
 	cr_assert_eq(oomreclaim_register("b", 0, OOMRECLAIM_CALLBACK_ROOM, nothing, NULL, &handle),
 	             0);

@@ -17,6 +17,7 @@
 #include "background/background.h"
 #include "background/pressure.h"
 #include "background_log.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "limits/budget.h"
 #include "report/stats_page.h"
@@ -168,7 +169,7 @@ Test(descriptors, oomreclaimd)
 	/* ThreadSanitizer starts one of its own with the first. */
 	cr_expect_gt(count_tasks(), tasks);
 	serve(generous);
-	cr_assert(budget_charge((size_t)3 << 20));
+	cr_assert(budget_take((size_t)3 << 20));
 	wait_for_calls(1);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/killer.h"
@@ -282,7 +283,7 @@ static void kill_self_with_companions(void)
 	int status;
 
 	/* A limit of this process alone is met. A kill by hand takes the group all the same. */
-	budget_charge(65537);
+	budget_take(65537);
 	budget_set_limit(65536);
 	fake_proc_write("/cg/own/memory.oom.group", "1\n");
 	show(getpid(), "/own", 0);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "kill/own_end.h"
@@ -122,7 +123,7 @@ Test(ladder_run, nothing_was_given_back)
 /* A round that gives something, as long as little is free. */
 static void live_at_the_limit(void)
 {
-	cr_assert(budget_charge(3200));
+	cr_assert(budget_take(3200));
 	fake_heap_evictable = 99;
 	claimed_bytes = measured_bytes = 1000;
 	calls_left = UINT_MAX;

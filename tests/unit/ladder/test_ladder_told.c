@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "ladder/ladder.h"
@@ -76,7 +77,7 @@ Test(ladder_told, what_stands_in_the_way_of_an_alignment)
 	cr_assert_eq(options_apply("test", "costly:off", &options, NULL), 0);
 	oomreclaim_set_policy_callback(look_at_constraint, NULL);
 	oomreclaim_set_limit((size_t)24 << 20);
-	cr_assert(budget_charge((size_t)10 << 20));
+	cr_assert(budget_take((size_t)10 << 20));
 	fake_heap_fail(FAKE_HEAP_ALWAYS);
 	ladder_descend(&aligned);
 	cr_expect_str_eq(constraint_told, "BUDGET");
@@ -95,7 +96,7 @@ Test(ladder_told, at_the_budget_the_reason_is_limit)
 
 Test(ladder_told, above_the_limit_the_rest_is_wanted_too)
 {
-	cr_assert(budget_charge(100000));
+	cr_assert(budget_take(100000));
 	oomreclaim_set_limit(65536);
 	oomreclaim_register("look", 0, 0, look, NULL, NULL);
 	fake_heap_fail(2);
@@ -181,7 +182,7 @@ static void expect_wakes(unsigned expected)
 {
 	fake_heap_fail(2);
 	cr_expect(ladder_descend(&request) == fake_heap_block);
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(wakes, expected, "%u, should be %u", wakes, expected);
 }
 
@@ -192,7 +193,7 @@ Test(ladder_told, the_budget_hears_that_something_came_of_it)
 	cr_assert_eq(options_apply("test", "limit:16M,high:8M,low:4M", &options, NULL), 0);
 	budget_init(wake);
 	oomreclaim_register("claim", 0, 0, claim_a_byte, NULL, NULL);
-	cr_assert(budget_charge(16 << 20));
+	cr_assert(budget_take(16 << 20));
 	budget_watermark_done(false);
 	cr_expect_eq(wakes, 1);
 	/* A claim is not enough. */
@@ -221,7 +222,7 @@ Test(ladder_told, nobody_wants_to_know_the_limit)
 Test(ladder_told, the_budget_is_known_without_asking)
 {
 	oomreclaim_set_limit(65536);
-	cr_assert(budget_charge(65536));
+	cr_assert(budget_take(65536));
 	cr_expect_eq(constraint_of_failure(), CONSTRAINT_BUDGET);
 }
 

@@ -29,8 +29,8 @@ TestSuite(budget, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 Test(budget, counts_without_a_limit)
 {
-	cr_expect(budget_charge(100 * MIB));
-	cr_expect(budget_charge(1));
+	cr_expect(budget_take(100 * MIB));
+	cr_expect(budget_take(1));
 	cr_expect_eq(budget_charged(), 100 * MIB + 1);
 	budget_uncharge(MIB);
 	cr_expect_eq(budget_charged(), 99 * MIB + 1);
@@ -45,15 +45,15 @@ Test(budget, the_limit_to_the_byte)
 {
 	budget_set("limit:8M");
 	cr_expect_eq(budget_max_bytes(), 8 * MIB);
-	cr_expect_not(budget_charge(8 * MIB + 1));
+	cr_expect_not(budget_take(8 * MIB + 1));
 	cr_expect_eq(budget_charged(), 0, "what is refused does not count");
 	cr_expect_eq(stats().times_met, 1);
 	cr_expect_eq(stats().peak, 0);
-	cr_expect(budget_charge(8 * MIB));
-	cr_expect_not(budget_charge(1));
+	cr_expect(budget_take(8 * MIB));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(stats().times_met, 2);
 	budget_uncharge(1);
-	cr_expect(budget_charge(1));
+	cr_expect(budget_take(1));
 	cr_expect_eq(stats().peak, 8 * MIB);
 	budget_uncharge(8 * MIB);
 	cr_expect_eq(stats().peak, 8 * MIB);
@@ -64,7 +64,7 @@ Test(budget, the_limit_to_the_byte)
 Test(budget, the_constraint_to_the_byte)
 {
 	budget_set("limit:8M");
-	cr_assert(budget_charge(MIB));
+	cr_assert(budget_take(MIB));
 	cr_expect_eq(budget_constraint(7 * MIB), CONSTRAINT_NONE);
 	cr_expect_eq(budget_constraint(7 * MIB + 1), CONSTRAINT_BUDGET);
 	cr_expect_eq(budget_constraint(SIZE_MAX), CONSTRAINT_BUDGET, "the sum overflows");
@@ -73,7 +73,7 @@ Test(budget, the_constraint_to_the_byte)
 Test(budget, what_refused_it_stands_though_there_is_room)
 {
 	budget_set("limit:8M");
-	cr_assert_not(budget_charge(9 * MIB));
+	cr_assert_not(budget_take(9 * MIB));
 	cr_assert_eq(budget_constraint(MIB), CONSTRAINT_NONE);
 	cr_expect_eq(budget_refuser(), CONSTRAINT_BUDGET);
 }
@@ -110,12 +110,12 @@ static size_t give_a_mib(const struct oomreclaim_control *control, void *arg)
 Test(budget, a_lower_limit_reclaims_until_nothing_is_left)
 {
 	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
-	cr_assert(budget_charge(12 * MIB));
+	cr_assert(budget_take(12 * MIB));
 	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 2 * MIB);
 	cr_expect_eq(calls, 3);
 	cr_expect_eq(asked_bytes, 2 * MIB);
 	cr_expect_eq(oomreclaim_get_limit(), 8 * MIB);
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 }
 
 static size_t lie(const struct oomreclaim_control *control, void *arg)
@@ -128,7 +128,7 @@ static size_t lie(const struct oomreclaim_control *control, void *arg)
 Test(budget, a_lower_limit_believes_a_liar_so_often)
 {
 	cr_assert_eq(oomreclaim_register("liar", 0, 0, lie, NULL, NULL), 0);
-	cr_assert(budget_charge(12 * MIB));
+	cr_assert(budget_take(12 * MIB));
 	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 4 * MIB);
 	cr_expect_eq(calls, MAX_RECLAIM_RETRIES);
 }
@@ -149,10 +149,10 @@ Test(budget, what_is_refused_is_never_counted)
 	unsigned refused = 0;
 
 	budget_set("limit:16M");
-	cr_assert(budget_charge(8 * MIB));
+	cr_assert(budget_take(8 * MIB));
 	thread_start(&other, charge_too_much);
 	for (int i = 0; i < 3000000; i++) {
-		if (budget_charge(8 * MIB))
+		if (budget_take(8 * MIB))
 			budget_uncharge(8 * MIB);
 		else
 			refused++;
@@ -167,7 +167,7 @@ Test(budget, what_is_refused_is_never_counted)
 Test(budget, a_limit_that_fits_asks_nobody)
 {
 	cr_assert_eq(oomreclaim_register("mib", 0, 0, give_a_mib, NULL, NULL), 0);
-	cr_assert(budget_charge(12 * MIB));
+	cr_assert(budget_take(12 * MIB));
 	cr_expect_eq(oomreclaim_set_limit(12 * MIB), 0);
 	cr_expect_eq(calls, 0);
 	cr_expect_eq(oomreclaim_set_limit(11 * MIB), 0);
@@ -180,11 +180,11 @@ Test(budget, a_limit_that_fits_asks_nobody)
 Test(budget, the_high_one_wakes_once)
 {
 	budget_set("high:2M,low:1M");
-	cr_assert(budget_charge(2 * MIB));
+	cr_assert(budget_take(2 * MIB));
 	cr_expect_eq(budget_wakes, 0, "not at it");
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1, "above it");
-	cr_assert(budget_charge(MIB));
+	cr_assert(budget_take(MIB));
 	cr_expect_eq(budget_wakes, 1, "once");
 	cr_expect_eq(budget_above_low(), 2 * MIB + 1);
 	budget_uncharge(2 * MIB);
@@ -196,11 +196,11 @@ Test(budget, the_high_one_wakes_once)
 Test(budget, when_done_it_wakes_again)
 {
 	budget_set("high:2M,low:1M");
-	cr_assert(budget_charge(2 * MIB + 1));
+	cr_assert(budget_take(2 * MIB + 1));
 	cr_expect_eq(budget_wakes, 1);
 	budget_uncharge(1);
 	budget_watermark_done(true);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
@@ -208,30 +208,30 @@ Test(budget, when_done_it_wakes_again)
 Test(budget, done_above_the_watermark_it_wakes_with_the_next_mapping)
 {
 	budget_set("high:2M,low:1M");
-	cr_assert(budget_charge(3 * MIB));
+	cr_assert(budget_take(3 * MIB));
 	budget_watermark_done(true);
 	cr_expect_eq(budget_wakes, 1);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, what_could_not_be_done_is_not_tried_at_once)
 {
 	budget_set("high:2M,low:1M");
-	cr_assert(budget_charge(3 * MIB));
+	cr_assert(budget_take(3 * MIB));
 	budget_watermark_done(false);
-	cr_assert(budget_charge(REREAD_BYTES));
+	cr_assert(budget_take(REREAD_BYTES));
 	cr_expect_eq(budget_wakes, 1);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, near_the_limit_it_is_tried_with_the_next_mapping)
 {
 	budget_set("limit:16M,high:8M");
-	cr_assert(budget_charge(16 * MIB - REREAD_BYTES + 1));
+	cr_assert(budget_take(16 * MIB - REREAD_BYTES + 1));
 	budget_watermark_done(false);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
@@ -239,34 +239,34 @@ Test(budget, near_the_limit_it_is_tried_with_the_next_mapping)
 Test(budget, who_is_refused_wakes_it)
 {
 	budget_set("limit:16M,high:8M,low:4M");
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	budget_watermark_done(true);
 	cr_expect_eq(budget_wakes, 1);
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 	budget_reclaimed();
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(budget_wakes, 2, "it is on its way");
 }
 
 Test(budget, who_is_refused_wakes_it_in_vain_once)
 {
 	budget_set("limit:16M,high:8M,low:4M");
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	budget_watermark_done(false);
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(budget_wakes, 1);
 	budget_reclaimed();
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, who_is_refused_below_the_watermark_wakes_nobody)
 {
 	budget_set("limit:16M,high:16M,low:4M");
-	cr_assert(budget_charge(12 * MIB));
+	cr_assert(budget_take(12 * MIB));
 	budget_reclaimed();
-	cr_expect_not(budget_charge(8 * MIB));
+	cr_expect_not(budget_take(8 * MIB));
 	cr_expect_eq(budget_wakes, 0);
 }
 
@@ -274,31 +274,31 @@ Test(budget, who_is_refused_without_a_watermark_wakes_nobody)
 {
 	budget_set("limit:16M");
 	budget_reclaimed();
-	cr_expect_not(budget_charge(17 * MIB));
+	cr_expect_not(budget_take(17 * MIB));
 	cr_expect_eq(budget_wakes, 0);
 }
 
 Test(budget, below_the_watermark_by_itself_it_wakes_there_again)
 {
 	budget_set("high:8M");
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	budget_watermark_done(false);
 	budget_uncharge(8 * MIB);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1, "not below");
 	budget_uncharge(2);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1, "not above");
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
 Test(budget, while_it_is_at_work_it_is_not_woken)
 {
 	budget_set("high:8M");
-	cr_assert(budget_charge(9 * MIB));
+	cr_assert(budget_take(9 * MIB));
 	budget_uncharge(2 * MIB);
-	cr_assert(budget_charge(2 * MIB));
+	cr_assert(budget_take(2 * MIB));
 	cr_expect_eq(budget_wakes, 1);
 }
 
@@ -308,7 +308,7 @@ Test(budget, the_child_s_own_is_woken)
 	cr_assert(budget_charge(9 * MIB));
 	budget_commit_charge(9 * MIB);
 	budget_fork_child();
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 2);
 }
 
@@ -329,8 +329,24 @@ Test(budget, a_child_is_charged_for_what_was_committed)
 Test(budget, a_charge_that_is_refused_wakes_nobody)
 {
 	budget_set("limit:8M,high:4M");
-	cr_expect_not(budget_charge(9 * MIB));
+	cr_expect_not(budget_take(9 * MIB));
 	cr_expect_eq(budget_wakes, 0);
+}
+
+/* Nor is it a peak: the system has refused what was within the limit. */
+Test(budget, a_charge_that_is_cancelled_was_nothing)
+{
+	budget_set("high:4M");
+	cr_assert(budget_take(3 * MIB));
+	cr_assert(budget_charge(9 * MIB));
+	/* What another thread gets meanwhile is no more than it is. */
+	cr_assert(budget_take(1));
+	budget_cancel_charge(9 * MIB);
+	cr_expect_eq(budget_wakes, 0);
+	cr_expect_eq(stats().peak, 3 * MIB + 1);
+	cr_assert(budget_take(2 * MIB));
+	cr_expect_eq(budget_wakes, 1);
+	cr_expect_eq(stats().peak, 5 * MIB + 1);
 }
 
 static const struct {
@@ -349,7 +365,7 @@ static const struct {
 
 Test(budget, the_low_one)
 {
-	cr_assert(budget_charge(10 * MIB));
+	cr_assert(budget_take(10 * MIB));
 	for (size_t i = 0; i < ARRAY_SIZE(lows); i++) {
 		size_t expected = lows[i].low_bytes == SIZE_MAX ? 0 : 10 * MIB - lows[i].low_bytes;
 
@@ -363,13 +379,13 @@ Test(budget, shares_follow_the_limit)
 {
 	budget_set("limit:100M,high:50%");
 	oomreclaim_set_limit(50 * MIB);
-	cr_assert(budget_charge(25 * MIB));
+	cr_assert(budget_take(25 * MIB));
 	cr_expect_eq(budget_wakes, 0);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1);
 	/* It has been there: a limit that moves is no reason to wake it again. */
 	oomreclaim_set_limit(40 * MIB);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1);
 }
 
@@ -477,7 +493,7 @@ Test(budget, high_that_is_set_below_the_charge_wakes_at_once)
 	const struct watermark above = {.bytes = 8 * MIB}, below = {.bytes = 4 * MIB};
 
 	budget_set("");
-	cr_assert(budget_charge(5 * MIB));
+	cr_assert(budget_take(5 * MIB));
 	budget_set_high(&above);
 	cr_expect_eq(budget_wakes, 0);
 	budget_set_high(&below);

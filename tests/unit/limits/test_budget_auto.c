@@ -51,9 +51,9 @@ Test(budget_auto, what_the_group_leaves_less_a_margin)
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(oomreclaim_get_limit(), MIB * 100 / 100 * 90);
 	cr_expect_eq(budget_max_bytes(), MIB * 100 / 100 * 90);
-	cr_expect_not(budget_charge(90 * MIB + 1));
+	cr_expect_not(budget_take(90 * MIB + 1));
 	cr_expect_eq(budget_refuser(), CONSTRAINT_CGROUP);
-	cr_expect(budget_charge(90 * MIB));
+	cr_expect(budget_take(90 * MIB));
 	cr_expect_eq(budget_constraint(1), CONSTRAINT_CGROUP);
 	cr_expect_eq(budget_constraint(0), CONSTRAINT_NONE);
 }
@@ -61,7 +61,7 @@ Test(budget_auto, what_the_group_leaves_less_a_margin)
 Test(budget_auto, others_use_is_not_ours)
 {
 	/* 4096 pages of the heap's 20 MiB are there, of the 30 MiB that the group uses. */
-	cr_assert(budget_charge(20 * MIB));
+	cr_assert(budget_take(20 * MIB));
 	fake_proc_write("/proc/self/statm", "10000 4096 0 0 0 0 0\n");
 	write_bytes("/cg/upper/own/memory.current", 30 * MIB);
 	budget_set("limit:auto-0%");
@@ -72,7 +72,7 @@ Test(budget_auto, others_use_is_not_ours)
 /* Shared memory counts for a process and for the group, but is none of the heap's. */
 Test(budget_auto, shared_memory_is_not_the_heaps)
 {
-	cr_assert(budget_charge(20 * MIB));
+	cr_assert(budget_take(20 * MIB));
 	fake_proc_write("/proc/self/statm", "10000 4096 3072 0 0 0 0\n");
 	write_bytes("/cg/upper/own/memory.current", 16 * MIB);
 	budget_set("limit:auto-0%");
@@ -84,7 +84,7 @@ Test(budget_auto, all_of_it_is_others)
 	write_bytes("/cg/upper/own/memory.current", 200 * MIB);
 	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 0);
-	cr_expect_not(budget_charge(1));
+	cr_expect_not(budget_take(1));
 }
 
 static void *charge_while_cancelled(void *arg)
@@ -92,7 +92,7 @@ static void *charge_while_cancelled(void *arg)
 	bool is_within;
 
 	pthread_cancel(pthread_self());
-	is_within = budget_charge(*(size_t *)arg);
+	is_within = budget_take(*(size_t *)arg);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	return is_within ? arg : NULL;
 }
@@ -129,7 +129,7 @@ Test(budget_auto, the_machine)
 	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_get_limit(), 1000 * MIB);
 	cr_expect_eq(budget_constraint(1001 * MIB), CONSTRAINT_BUDGET, "no group's limit");
-	cr_expect_not(budget_charge(1001 * MIB));
+	cr_expect_not(budget_take(1001 * MIB));
 	cr_expect_eq(budget_refuser(), CONSTRAINT_BUDGET);
 }
 
@@ -140,7 +140,7 @@ Test(budget_auto, nothing_can_be_read)
 	budget_set("limit:auto");
 	cr_expect_eq(errno, ERRNO_UNTOUCHED);
 	cr_expect_eq(oomreclaim_get_limit(), SIZE_MAX);
-	cr_expect(budget_charge(1024 * MIB));
+	cr_expect(budget_take(1024 * MIB));
 }
 
 /* All descriptors are in use, say. */
@@ -172,7 +172,7 @@ Test(budget_auto, moved)
 	write_bytes("/cg/other/memory.max", 25 * MIB);
 	fake_proc_write("/proc/self/cgroup", "0::/other\n");
 	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(20 * MIB));
+	cr_expect(budget_take(20 * MIB));
 	cr_expect_eq(oomreclaim_get_limit(), 25 * MIB);
 }
 
@@ -194,9 +194,9 @@ Test(budget_auto, read_again_before_anybody_is_refused)
 {
 	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 200 * MIB);
-	cr_expect_not(budget_charge(150 * MIB), "the last reading is fresh");
+	cr_expect_not(budget_take(150 * MIB), "the last reading is fresh");
 	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(150 * MIB));
+	cr_expect(budget_take(150 * MIB));
 	cr_expect_eq(oomreclaim_get_limit(), 200 * MIB);
 }
 
@@ -205,9 +205,9 @@ Test(budget_auto, read_again_though_the_heap_has_not_grown)
 	write_bytes("/cg/upper/own/memory.current", 99 * MIB);
 	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.current", 0);
-	cr_expect_not(budget_charge(2 * MIB));
+	cr_expect_not(budget_take(2 * MIB));
 	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(2 * MIB));
+	cr_expect(budget_take(2 * MIB));
 }
 
 Test(budget_auto, read_again_when_the_heap_has_grown)
@@ -215,9 +215,9 @@ Test(budget_auto, read_again_when_the_heap_has_grown)
 	budget_set("limit:auto-0%");
 	write_bytes("/cg/upper/own/memory.max", 50 * MIB);
 	fake_clock_advance(REREAD_NS);
-	cr_expect(budget_charge(REREAD_BYTES));
+	cr_expect(budget_take(REREAD_BYTES));
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB, "not grown enough");
-	cr_expect(budget_charge(1));
+	cr_expect(budget_take(1));
 	cr_expect_eq(oomreclaim_get_limit(), 50 * MIB);
 }
 
@@ -243,9 +243,9 @@ Test(budget_auto, the_constraint_is_of_now)
 Test(budget_auto, shares_of_what_was_read)
 {
 	budget_set("limit:auto-0%,high:50%,low:25%");
-	cr_assert(budget_charge(50 * MIB));
+	cr_assert(budget_take(50 * MIB));
 	cr_expect_eq(budget_wakes, 0);
-	cr_assert(budget_charge(1));
+	cr_assert(budget_take(1));
 	cr_expect_eq(budget_wakes, 1);
 	cr_expect_eq(budget_above_low(), 25 * MIB + 1);
 }
@@ -282,7 +282,7 @@ Test(budget_auto, a_child_does_not_wait_for_a_reading_of_its_parents)
 	cr_assert_not(atomic_load(&thread.has_ended));
 	/* The others go on with the last reading. */
 	fake_clock_advance(REREAD_NS);
-	cr_expect_not(budget_charge(101 * MIB));
+	cr_expect_not(budget_take(101 * MIB));
 	cr_expect_eq(oomreclaim_get_limit(), 100 * MIB);
 	/* Nor is it waited for without an end. */
 	budget_refresh();
@@ -300,6 +300,6 @@ Test(budget_auto, a_limit_by_hand_ends_it)
 {
 	budget_set("limit:auto-0%");
 	cr_expect_eq(oomreclaim_set_limit(SIZE_MAX), 0);
-	cr_expect(budget_charge(150 * MIB));
+	cr_expect(budget_take(150 * MIB));
 	cr_expect_eq(budget_max_bytes(), SIZE_MAX);
 }

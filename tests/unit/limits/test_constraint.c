@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "budget_set.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
 #include "support.h"
@@ -120,7 +121,7 @@ Test(constraint, budget)
 	const size_t bytes = MIB;
 
 	oomreclaim_set_limit(1024 * MIB);
-	cr_assert(budget_charge(1024 * MIB - ASKED_FOR(bytes)));
+	cr_assert(budget_take(1024 * MIB - ASKED_FOR(bytes)));
 	expect_found(bytes, CONSTRAINT_NONE, "just fits");
 	expect_found(bytes + 1, CONSTRAINT_BUDGET, "just does not");
 	limit(RLIMIT_AS, FAR);

@@ -24,6 +24,23 @@ static void drop(unsigned slot)
 	group_unlock();
 }
 
+static bool take(unsigned arena, size_t bytes)
+{
+	bool is_charged = group_charge(arena, bytes);
+
+	if (is_charged)
+		group_commit_charge(arena, bytes);
+	return is_charged;
+}
+
+static size_t peak(unsigned slot)
+{
+	struct oomreclaim_group_stats stats;
+
+	group_stats(slot, &stats);
+	return stats.peak;
+}
+
 static size_t own(unsigned slot)
 {
 	struct oomreclaim_group_stats stats;
@@ -139,7 +156,7 @@ Test(group, meets_the_max_of_any_ancestor)
 
 	group_charge_arena_to(ONE, child);
 	group_set_max(parent, 1000);
-	cr_expect(group_charge(ONE, 1000));
+	cr_expect(take(ONE, 1000));
 	cr_expect_not(group_charge(ONE, 1));
 	cr_expect_eq(group_refuser(), parent);
 	/* Nothing of it is left with the child. */
@@ -156,6 +173,26 @@ Test(group, meets_the_max_of_any_ancestor)
 	cr_expect_eq(stats.peak, 1000);
 	group_stats(child, &stats);
 	cr_expect_eq(stats.max_met, 2);
+}
+
+/* Whoever refuses it: an ancestor, or the budget or the system behind all of them. */
+Test(group, has_no_peak_of_what_was_refused)
+{
+	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
+
+	group_charge_arena_to(ONE, child);
+	group_set_max(parent, 1000);
+	cr_expect(take(ONE, 600));
+	cr_expect_not(take(ONE, 401));
+	cr_expect_eq(peak(child), 600);
+	cr_expect(group_charge(ONE, 400));
+	group_cancel_charge(ONE, 400);
+	cr_expect_eq(peak(child), 600);
+	cr_expect_eq(peak(parent), 600);
+	cr_expect(take(ONE, 400));
+	group_uncharge(ONE, 1000);
+	cr_expect_eq(peak(child), 1000);
+	cr_expect_eq(peak(parent), 1000);
 }
 
 Test(group, leaves_its_charge_to_the_parent)

@@ -87,7 +87,7 @@ Test(headroom, without_a_limit_there_is_no_end)
 	expect(SIZE_MAX, "NONE");
 	refresh();
 	expect(SIZE_MAX, "NONE");
-	cr_assert(budget_charge(GIB));
+	cr_assert(budget_take(GIB));
 	expect(SIZE_MAX, "NONE");
 }
 
@@ -96,7 +96,7 @@ Test(headroom, the_budget_and_what_is_free)
 	struct headroom nearest;
 
 	budget_set("limit:64M");
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	expect(48 * MIB, "BUDGET");
 	headroom_nearest(&nearest, true);
 	cr_expect_eq(headroom_below(&nearest, 4 * MIB), 52 * MIB);
@@ -132,10 +132,10 @@ Test(headroom, addresses_that_others_have_mapped_are_gone)
 	write_statm(30 * FAR, 0);
 	refresh();
 	/* 20 GiB are not the heap's. What it has mapped and not charged, it can use again. */
-	cr_assert(budget_charge(FAR));
+	cr_assert(budget_take(FAR));
 	expect(79 * FAR, "RLIMIT_AS");
 	headroom_mapped(5 * FAR);
-	cr_assert(budget_charge(5 * FAR));
+	cr_assert(budget_take(5 * FAR));
 	expect(74 * FAR, "RLIMIT_AS");
 	write_statm(45 * FAR, 0);
 	expect(74 * FAR, "RLIMIT_AS");
@@ -298,14 +298,14 @@ Test(headroom, version_2_and_the_nearest_of_the_ancestors)
 	write_bytes("/cg/upper/memory.max", 300 * MIB);
 	write_bytes("/cg/upper/memory.current", 250 * MIB);
 	write_statm(0, 20 * MIB);
-	cr_assert(budget_charge(10 * MIB));
+	cr_assert(budget_take(10 * MIB));
 	refresh();
 	/* The heap's are 10 MiB of what is in use in both. */
 	expect(50 * MIB, "CGROUP");
 	write_bytes("/cg/upper/memory.current", 260 * MIB);
 	refresh();
 	expect(40 * MIB, "CGROUP");
-	cr_assert(budget_charge(10 * MIB));
+	cr_assert(budget_take(10 * MIB));
 	expect(30 * MIB, "CGROUP");
 	fake_proc_write("/cg/upper/memory.max", "max\n");
 	fake_proc_write("/cg/upper/own/memory.max", "max\n");

@@ -17,6 +17,15 @@ TestSuite(high, .init = support_init, .timeout = WATCHDOG_SECONDS);
 enum { ARENA = 100 };
 #define KIB ((size_t)1 << 10)
 
+static bool take(size_t bytes)
+{
+	bool is_charged = group_charge(ARENA, bytes);
+
+	if (is_charged)
+		group_commit_charge(ARENA, bytes);
+	return is_charged;
+}
+
 Test(high, penalty)
 {
 	static const struct {
@@ -52,22 +61,27 @@ Test(high, is_noted)
 	unsigned parent = add_group("parent", 0), child = add_group("child", parent);
 
 	group_charge_arena_to(ARENA, child);
-	cr_expect(group_charge(ARENA, 1000));
+	cr_expect(take(1000));
 	cr_expect_eq(group_over_high, 0);
 	group_set_high(child, 2000);
-	cr_expect(group_charge(ARENA, 1000));
+	cr_expect(take(1000));
 	cr_expect_eq(group_over_high, 0);
-	cr_expect(group_charge(ARENA, 10));
+	cr_expect(take(10));
 	cr_expect_eq(group_over_high, 10);
 	group_set_high(child, SIZE_MAX);
 	group_set_high(parent, 2000);
-	cr_expect(group_charge(ARENA, 5));
+	cr_expect(take(5));
 	cr_expect_eq(group_over_high, 15);
 	cr_expect_eq(group_above_high(parent), 15);
 	cr_expect_eq(group_above_high(child), 0);
 	/* What is refused is not. */
 	group_set_max(parent, 2000);
-	cr_expect_not(group_charge(ARENA, 5));
+	cr_expect_not(take(5));
+	cr_expect_eq(group_over_high, 15);
+	/* Nor what the system refuses then. */
+	group_set_max(parent, SIZE_MAX);
+	cr_expect(group_charge(ARENA, 5));
+	group_cancel_charge(ARENA, 5);
 	cr_expect_eq(group_over_high, 15);
 }
 
@@ -100,7 +114,7 @@ static void go_above(void)
 	fake_heap_group = child;
 	group_charge_arena_to(ARENA, child);
 	group_set_high(child, 1000);
-	cr_expect(group_charge(ARENA, 1500));
+	cr_expect(take(1500));
 	fake_heap_clear_trace();
 }
 
@@ -184,7 +198,7 @@ Test(high, keeps_low_first)
 	fake_heap_on_group_evict = give_free;
 	high_reclaim_if_due();
 	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_LOW);
-	cr_expect(group_charge(ARENA, 500));
+	cr_expect(take(500));
 	fake_heap_on_group_evict = NULL;
 	high_reclaim_if_due();
 	cr_expect_eq(fake_heap_keeps, GROUP_KEEPS_MIN);

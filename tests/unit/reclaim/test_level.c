@@ -123,9 +123,9 @@ Test(level, callbacks_are_told)
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_ALLOC, 0, "OVERCOMMIT"), MEDIUM);
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_ALLOC, 0, "NONE"), MEDIUM);
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_ALLOC, 0, "UNKNOWN"), LOW);
-	cr_assert(budget_charge(85 * MIB));
+	cr_assert(budget_take(85 * MIB));
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_MANUAL, 0, "NONE"), LOW);
-	cr_assert(budget_charge(12 * MIB));
+	cr_assert(budget_take(12 * MIB));
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_MANUAL, 0, "NONE"), CRITICAL);
 	fake_heap_evictable = 50 * MIB;
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_MANUAL, 0, "NONE"), NONE);
@@ -135,7 +135,7 @@ Test(level, the_watermark_is_no_limit)
 {
 	budget_set("limit:100M,high:10M");
 	cr_assert_eq(oomreclaim_register("note", 0, 0, note, NULL, NULL), 0);
-	cr_assert(budget_charge(20 * MIB));
+	cr_assert(budget_take(20 * MIB));
 	cr_expect_eq(in_round(OOMRECLAIM_REASON_WATERMARK, 0, "NONE"), LOW);
 }
 

@@ -61,7 +61,7 @@ Test(targets, one_cache_may_have_what_is_left)
 {
 	struct cache cache = {.bytes = 32 * MIB};
 
-	cr_assert(budget_charge(40 * MIB));
+	cr_assert(budget_take(40 * MIB));
 	cache_add(&cache);
 	errno = ERRNO_UNTOUCHED;
 	cr_expect_eq(target(&cache), SIZE_MAX);
@@ -98,9 +98,9 @@ Test(targets, a_limit_that_is_met_counts_at_once)
 {
 	struct cache cache = {.bytes = 40 * MIB};
 
-	cr_assert(budget_charge(60 * MIB));
+	cr_assert(budget_take(60 * MIB));
 	add_with_target(&cache, 44 * MIB);
-	cr_assert(budget_charge(4 * MIB));
+	cr_assert(budget_take(4 * MIB));
 	cr_expect_eq(want(64 * KIB).claimed_bytes, 64 * KIB);
 	cr_expect_eq(cache.bytes, 40 * MIB - 64 * KIB);
 	cr_expect_eq(target(&cache), 40 * MIB - 64 * KIB - (40 * MIB - 64 * KIB) / 128);
@@ -118,11 +118,11 @@ Test(targets, a_round_that_did_not_count_sets_none)
 {
 	struct cache cache = {.bytes = 8 * MIB};
 
-	cr_assert(budget_charge(8 * MIB));
+	cr_assert(budget_take(8 * MIB));
 	add_with_target(&cache, 64 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
 	cache.bytes = 60 * MIB;
-	cr_assert(budget_charge(56 * MIB));
+	cr_assert(budget_take(56 * MIB));
 	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
 	cr_expect_eq(cache.scans, 0);
 	cr_expect_geq(target(&cache), 56 * MIB);
@@ -136,7 +136,7 @@ static size_t grow_when_counted(const struct oomreclaim_control *control, void *
 	while (cache->counts < counts + 2)
 		usleep(1000);
 	cache->bytes = 60 * MIB;
-	cr_expect(budget_charge(52 * MIB));
+	cr_expect(budget_take(52 * MIB));
 	return give_a_mib(control, NULL);
 }
 
@@ -145,7 +145,7 @@ Test(targets, what_has_grown_since_it_was_counted_in_a_round)
 {
 	struct cache cache = {.bytes = 8 * MIB};
 
-	cr_assert(budget_charge(8 * MIB));
+	cr_assert(budget_take(8 * MIB));
 	add_with_target(&cache, 64 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, grow_when_counted, &cache, NULL), 0);
 	cr_expect_eq(want(64 * KIB).claimed_bytes, MIB);
@@ -158,7 +158,7 @@ Test(targets, what_has_evicted_by_itself_and_was_not_counted_in_the_round)
 {
 	struct cache cache = {.bytes = 32 * MIB};
 
-	cr_assert(budget_charge(60 * MIB));
+	cr_assert(budget_take(60 * MIB));
 	add_with_target(&cache, 36 * MIB);
 	cr_assert_eq(oomreclaim_register("first", 1, 0, give_a_mib, NULL, NULL), 0);
 	cache.bytes = 8 * MIB;
@@ -187,7 +187,7 @@ Test(targets, what_the_heap_did_not_see_is_still_there)
 	struct cache liar = {.handle = add(count_30_mib, claim, &claims)},
 		     other = {.bytes = 30 * MIB};
 
-	cr_assert(budget_charge(64 * MIB));
+	cr_assert(budget_take(64 * MIB));
 	cache_add(&other);
 	target(&liar);
 	target(&other);
@@ -224,7 +224,7 @@ static void grow_uncounted(const struct cache *cache, atomic_size_t *bytes, size
 {
 	atomic_store(bytes, OOMRECLAIM_STOP);
 	wait_for_stops(cache, 1);
-	cr_assert(budget_charge(by));
+	cr_assert(budget_take(by));
 	wait_for_stops(cache, 3);
 }
 
@@ -233,7 +233,7 @@ Test(targets, one_that_cannot_be_counted_now_is_as_large_as_it_was)
 	static atomic_size_t bytes = 32 * MIB;
 	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
 
-	cr_assert(budget_charge(32 * MIB));
+	cr_assert(budget_take(32 * MIB));
 	target(&cache);
 	wait_for_target(&cache, aim(32 * MIB, 32 * MIB));
 	atomic_store(&bytes, OOMRECLAIM_STOP);
@@ -249,7 +249,7 @@ Test(targets, one_that_cannot_be_counted_now_may_have_grown)
 	struct cache locked = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     other = {.bytes = 4 * MIB};
 
-	cr_assert(budget_charge(8 * MIB));
+	cr_assert(budget_take(8 * MIB));
 	cache_add(&other);
 	target(&locked);
 	target(&other);
@@ -272,7 +272,7 @@ Test(targets, of_two_that_cannot_be_counted_one_may_have_grown)
 	struct cache a = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     b = {.handle = add(count_or_stop, count_or_stop, &bytes)};
 
-	cr_assert(budget_charge(28 * MIB));
+	cr_assert(budget_take(28 * MIB));
 	target(&a);
 	target(&b);
 	wait_for_target(&b, aim(8 * MIB, 36 * MIB) / 2);
@@ -287,7 +287,7 @@ Test(targets, one_beside_that_cannot_be_counted_may_have_grown)
 	struct cache beside = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     counted = {.bytes = 0}, cache = {.bytes = 8 * MIB};
 
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	cache_add(&counted);
 	add_with_target(&cache, 60 * MIB);
 	grow_uncounted(&beside, &bytes, 40 * MIB);
@@ -302,7 +302,7 @@ Test(targets, of_two_beside_that_cannot_be_counted_one_may_have_grown)
 		     b = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     cache = {.bytes = 8 * MIB};
 
-	cr_assert(budget_charge(16 * MIB));
+	cr_assert(budget_take(16 * MIB));
 	add_with_target(&cache, 60 * MIB);
 	grow_uncounted(&a, &bytes, 24 * MIB);
 	wait_for_stops(&b, 1);
@@ -317,7 +317,7 @@ Test(targets, one_beside_that_could_never_be_counted_has_nothing)
 	struct cache beside = {.handle = add(count_or_stop, count_or_stop, &bytes)},
 		     cache = {.bytes = 8 * MIB};
 
-	cr_assert(budget_charge(32 * MIB));
+	cr_assert(budget_take(32 * MIB));
 	add_with_target(&cache, 40 * MIB);
 	wait_for_stops(&beside, 2);
 	cr_expect_eq(target(&cache), aim(8 * MIB, 32 * MIB));
@@ -328,7 +328,7 @@ Test(targets, one_that_could_never_be_counted_has_none)
 	static atomic_size_t bytes = OOMRECLAIM_STOP;
 	struct cache cache = {.handle = add(count_or_stop, count_or_stop, &bytes)};
 
-	cr_assert(budget_charge(60 * MIB));
+	cr_assert(budget_take(60 * MIB));
 	target(&cache);
 	wait_for_stops(&cache, 2);
 	cr_expect_eq(target(&cache), SIZE_MAX);
@@ -340,7 +340,7 @@ Test(targets, one_that_counts_too_much_does_not_lift_the_limit)
 {
 	struct cache liar = {.bytes = SIZE_MAX - 1}, other = {.bytes = 16 * MIB};
 
-	cr_assert(budget_charge(32 * MIB));
+	cr_assert(budget_take(32 * MIB));
 	cache_add(&liar);
 	cache_add(&other);
 	target(&liar);
@@ -357,7 +357,7 @@ Test(targets, what_others_can_give_is_left_as_well)
 	struct cache cache = {.bytes = 8 * MIB}, same = {.bytes = 8 * MIB},
 		     cheap = {.bytes = 4 * MIB}, first = {.bytes = 2 * MIB}, last = {.bytes = MIB};
 
-	cr_assert(budget_charge(64 * MIB));
+	cr_assert(budget_take(64 * MIB));
 	cache_add_with(&cache, 0, 3, 0);
 	target(&cache);
 	wait_for_target(&cache, 8 * MIB - 8 * MIB / 128);
@@ -381,7 +381,7 @@ Test(targets, two_share_and_regret_moves_it)
 	struct oomreclaim_callback_stats stats;
 	oomreclaim_handle handle;
 
-	cr_assert(budget_charge(32 * MIB));
+	cr_assert(budget_take(32 * MIB));
 	cache_add(&a);
 	cache_add(&b);
 	cache_add(&other);
@@ -415,7 +415,7 @@ Test(targets, of_two_that_have_one_place)
 	struct oomreclaim_callback_stats stats;
 	unsigned calls = 0;
 
-	cr_assert(budget_charge(32 * MIB));
+	cr_assert(budget_take(32 * MIB));
 	cache_add(&a);
 	target(&a);
 	for (int i = 1; i < 64; i++)

@@ -157,8 +157,8 @@ Test(stats, the_budget)
 
 	options_apply("test", "limit:16M,high:50%,low:25%", &options, NULL);
 	budget_init(NULL);
-	cr_assert(budget_charge(1000));
-	cr_assert_not(budget_charge(16 << 20));
+	cr_assert(budget_take(1000));
+	cr_assert_not(budget_take(16 << 20));
 	stats = now();
 	cr_expect_eq(stats.limit, 16 << 20);
 	cr_expect_eq(stats.charged, 1000);
@@ -289,7 +289,7 @@ Test(stats, of_caches)
 
 	budget_set("limit:64M");
 	fake_heap_evictable = 0;
-	cr_assert(budget_charge(60 << 20));
+	cr_assert(budget_take(60 << 20));
 	cr_assert_eq(oomreclaim_shrinker_register(&shrinker, sizeof shrinker, &handle), 0);
 	cr_expect_null(strstr(printed(false), "counted"));
 	cr_expect_null(strstr(text, "target"));

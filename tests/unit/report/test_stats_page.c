@@ -15,6 +15,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "budget_set.h"
 #include "config/options.h"
 #include "fake_heap.h"
 #include "forbid.h"
@@ -106,7 +107,7 @@ Test(stats_page, growth)
 	fake_clock_freeze();
 	options.is_stats = true;
 	for (int i = 0; i < 6; i++) {
-		cr_assert(budget_charge(8 << 20));
+		cr_assert(budget_take(8 << 20));
 		stats_page_update();
 		fake_clock_advance(4 * NSEC_PER_SEC);
 	}
@@ -475,7 +476,7 @@ Test(stats_page, a_copy_is_whole)
 /* As on the slow path of an allocation. */
 static void grow(size_t bytes)
 {
-	cr_assert(budget_charge(bytes));
+	cr_assert(budget_take(bytes));
 	background_start_if_wanted();
 }
 
