@@ -213,6 +213,16 @@ unsigned heap_group_of(const void *block)
 	               : 0;
 }
 
+/* Other threads count meanwhile. In this order, and no fewer than none: what is freed in between
+   may be missing, and nothing counts that is not there. */
+static uint64_t count_large(arena_stats_large_t *large)
+{
+	uint64_t taken = locked_read_u64_unsynchronized(&large->nmalloc);
+	uint64_t freed = locked_read_u64_unsynchronized(&large->ndalloc);
+
+	return taken > freed ? taken - freed : 0;
+}
+
 static size_t allocated_in(arena_t *arena)
 {
 	size_t bytes = 0;
@@ -222,10 +232,8 @@ static size_t allocated_in(arena_t *arena)
 			bytes += arena_get_bin(arena, i, j)->stats.curregs * bin_infos[i].reg_size;
 	for (unsigned i = SC_NBINS; i < SC_NSIZES; i++) {
 		arena_stats_large_t *large = &arena->stats.lstats[i - SC_NBINS];
-		uint64_t count = locked_read_u64_unsynchronized(&large->nmalloc) -
-		                 locked_read_u64_unsynchronized(&large->ndalloc);
 
-		bytes += (size_t)count * sz_index2size(i);
+		bytes += (size_t)count_large(large) * sz_index2size(i);
 	}
 	return bytes;
 }

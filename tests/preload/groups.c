@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -755,6 +757,55 @@ static void counted(void)
 	destroy(group);
 }
 
+/* What is read of large blocks while others are made and freed is never more than there can be. */
+static oomreclaim_group busy;
+static atomic_bool is_enough;
+
+static void *make_and_free(void *arg)
+{
+	oomreclaim_group_enter(busy);
+	for (size_t i = 0; !atomic_load(&is_enough); i++)
+		dallocx(mallocx((16 + 16 * (i % 64)) * KIB, MALLOCX_TCACHE_NONE),
+		        MALLOCX_TCACHE_NONE);
+	oomreclaim_group_enter(ROOT);
+	return arg;
+}
+
+static volatile unsigned pauses;
+
+/* Between any two instructions of what reads: the others go on. */
+static void let_others_run(int signal)
+{
+	const struct itimerval soon = {.it_value = {.tv_usec = 100}};
+
+	(void)signal;
+	usleep(50);
+	if (++pauses < 3000)
+		setitimer(ITIMER_REAL, &soon, NULL);
+}
+
+static void busy_allocated(void)
+{
+	pthread_t threads[WORKERS];
+	sigset_t alarms;
+
+	busy = make("busy");
+	signal(SIGALRM, let_others_run);
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+	for (size_t i = 0; i < WORKERS; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, make_and_free, NULL), 0);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+	raise(SIGALRM);
+	while (pauses < 3000)
+		CHECK(stats_of(busy).allocated <= WORKERS * MIB);
+	atomic_store(&is_enough, true);
+	for (size_t i = 0; i < WORKERS; i++)
+		CHECK_EQ(pthread_join(threads[i], NULL), 0);
+	destroy(busy);
+}
+
 /* The system has no such addresses. */
 static void peak(void)
 {
@@ -1040,6 +1091,7 @@ int main(int argc, char **argv)
 		{"inside", inside},
 		{"table", table},
 		{"peak", peak},
+		{"busy-allocated", busy_allocated},
 		{"ends-inside", ends_inside},
 		{"crowd", crowd},
 		{"forks", forks},
