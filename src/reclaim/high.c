@@ -27,14 +27,14 @@ uint64_t high_penalty_ms(size_t charged, size_t high, size_t bytes)
 	return above == 0 ? 0 : min_size(ms, HIGH_WAIT_MS_MAX);
 }
 
-static void ask(unsigned slot, size_t bytes)
+static void ask(unsigned slot, size_t bytes, uint64_t deadline_ns)
 {
 	const struct reclaim_request request = {
 		.wanted_bytes = bytes,
 		.in_group = slot,
 		.reason = OOMRECLAIM_REASON_WATERMARK,
 		.constraint = "GROUP",
-		.deadline_ns = now_ns() + HIGH_WAIT_MS_MAX * NSEC_PER_MSEC,
+		.deadline_ns = deadline_ns,
 	};
 	struct reclaim_progress progress;
 
@@ -42,7 +42,7 @@ static void ask(unsigned slot, size_t bytes)
 }
 
 /* reclaim_high(): what is free, then the callbacks. */
-static void reclaim_above(unsigned slot)
+static void reclaim_above(unsigned slot, uint64_t deadline_ns)
 {
 	size_t bytes = group_above_high(slot);
 
@@ -53,7 +53,7 @@ static void reclaim_above(unsigned slot)
 	heap_ops.group_evict(slot, bytes, GROUP_KEEPS_LOW);
 	bytes = group_above_high(slot);
 	if (bytes > 0 && registry_newest() != 0) {
-		ask(slot, bytes);
+		ask(slot, bytes, deadline_ns);
 		heap_ops.group_evict(slot, group_above_high(slot), GROUP_KEEPS_LOW);
 		bytes = group_above_high(slot);
 	}
@@ -74,14 +74,15 @@ static uint64_t penalty_ms(unsigned slot, size_t bytes)
 }
 
 /* Others may free meanwhile. */
-static void wait_above(unsigned slot, size_t bytes)
+static void wait_above(unsigned slot, size_t bytes, uint64_t deadline_ns)
 {
-	uint64_t ms = penalty_ms(slot, bytes), slice;
+	uint64_t now = now_ns(), end = now + penalty_ms(slot, bytes) * NSEC_PER_MSEC;
 
-	while (ms > 0 && penalty_ms(slot, bytes) > 0) {
-		slice = ms < LOOK_MS ? ms : LOOK_MS;
-		pause_ns(slice * NSEC_PER_MSEC);
-		ms -= slice;
+	if (end > deadline_ns)
+		end = deadline_ns;
+	while (now < end && penalty_ms(slot, bytes) > 0) {
+		pause_ns(min_size(end - now, LOOK_MS * NSEC_PER_MSEC));
+		now = now_ns();
 	}
 }
 
@@ -99,13 +100,16 @@ OOM_NOINLINE void high_reclaim(void)
 	size_t bytes = group_over_high;
 	unsigned slot = heap_ops.group_current();
 	struct descent descent;
+	uint64_t deadline_ns;
 
 	group_over_high = 0;
 	if (!is_wanted(slot))
 		return;
+	/* One for all: for others' rounds, in whichever group, and for what is to be freed. */
+	deadline_ns = now_ns() + HIGH_WAIT_MS_MAX * NSEC_PER_MSEC;
 	descent_begin(&descent);
 	for (unsigned at = slot; at != 0; at = group_parent(at))
-		reclaim_above(at);
-	wait_above(slot, bytes);
+		reclaim_above(at, deadline_ns);
+	wait_above(slot, bytes, deadline_ns);
 	descent_end(&descent);
 }

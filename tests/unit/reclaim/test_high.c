@@ -9,6 +9,7 @@
 #include "limits/group.h"
 #include "reclaim/descent.h"
 #include "reclaim/high.h"
+#include "reclaim/reclaim.h"
 #include "reclaim/scope.h"
 #include "support.h"
 
@@ -232,6 +233,46 @@ Test(high, is_waited_for)
 	go_above();
 	/* More does not matter: machines are busy. */
 	cr_expect_geq(waits_ms(), HIGH_WAIT_MS_MAX);
+}
+
+/* A round of another group, which goes on for as long as it likes. */
+static unsigned other;
+static atomic_bool has_begun, may_end;
+
+static size_t hold(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	has_begun = true;
+	while (!may_end)
+		pause_ns(NSEC_PER_MSEC);
+	return 0;
+}
+
+static void reclaim_other(void)
+{
+	reclaim_group(other, 1);
+}
+
+/* For the group, its ancestors, and the wait behind them. */
+Test(high, one_deadline_holds_for_all)
+{
+	uint64_t ms = UINT64_MAX;
+
+	go_above();
+	group_set_high(parent, 1000);
+	other = add_group("other", 0);
+	fake_heap_group = other;
+	oomreclaim_register("other", 0, 0, hold, NULL, NULL);
+	fake_heap_group = child;
+	thread_start(&thread, reclaim_other);
+	while (!has_begun)
+		pause_ns(NSEC_PER_MSEC);
+	/* Machines are busy: once is enough. */
+	for (int i = 0; i < 10 && ms >= 2 * HIGH_WAIT_MS_MAX; i++)
+		ms = waits_ms();
+	cr_expect_lt(ms, 2 * HIGH_WAIT_MS_MAX);
+	may_end = true;
+	thread_join(&thread);
 }
 
 Test(high, is_none_of_others_business)
