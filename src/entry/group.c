@@ -257,7 +257,9 @@ OOM_EXPORT int oomreclaim_group_on_cancel(oomreclaim_group group,
 	if (slot == 0)
 		return EINVAL;
 	watch_wait(group);
-	group_set_cancel(slot, function, arg);
+	/* Another thread may have destroyed it. */
+	if (!group_set_cancel(group, function, arg))
+		return EINVAL;
 	if (was_cancelled)
 		cancel_tell_ended();
 	if (function != NULL)

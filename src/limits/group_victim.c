@@ -32,19 +32,30 @@ static void unmark(unsigned slot, unsigned marks)
 	atomic_fetch_and_explicit(&groups[slot].marks, ~marks, memory_order_relaxed);
 }
 
-void group_set_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg)
+/* With the lock. */
+static void put_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg)
 {
 	struct group_cancel *cancel = &groups[slot].cancel;
 
-	group_lock();
 	cancel->function = function;
 	cancel->arg = arg;
 	unmark(slot, GROUP_HAS_CANCEL | GROUP_CANCELLED | GROUP_UNTOLD | GROUP_IN_FILE);
 	if (function != NULL)
 		mark(slot, GROUP_HAS_CANCEL);
+}
+
+bool group_set_cancel(oomreclaim_group group, oomreclaim_group_cancelled *function, void *arg)
+{
+	unsigned slot;
+
+	group_lock();
+	slot = group_find(group);
+	if (slot != 0)
+		put_cancel(slot, function, arg);
 	group_unlock();
-	if (function != NULL)
+	if (slot != 0 && function != NULL)
 		atomic_store_explicit(&may_cancel, true, memory_order_relaxed);
+	return slot != 0;
 }
 
 long group_badness(size_t bytes, int score_adj, size_t total_bytes)

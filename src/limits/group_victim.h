@@ -15,8 +15,9 @@
 
 #include "limits/group.h"
 
-/* The function of the group is that from now on; NULL: none. The group is not cancelled any more. */
-void group_set_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg);
+/* The function of the group is that from now on; NULL: none. The group is not cancelled any more.
+   False where there is no such group. */
+bool group_set_cancel(oomreclaim_group group, oomreclaim_group_cancelled *function, void *arg);
 
 /* There is a group with a function, or was. No lock. */
 bool group_may_cancel(void);

@@ -53,7 +53,7 @@ static void add_job(void)
 	job = add_group("job", 0);
 	group_charge_arena_to(ARENA, job);
 	group_charge(ARENA, 8000);
-	group_set_cancel(job, note, &told);
+	group_set_cancel(group_handle(job), note, &told);
 }
 
 static enum cancel_result step(void)
@@ -170,7 +170,7 @@ Test(cancel, is_one_for_all)
 	other = add_group("other", 0);
 	group_charge_arena_to(ARENA + 1, other);
 	group_charge(ARENA + 1, 7000);
-	group_set_cancel(other, note, &told);
+	group_set_cancel(group_handle(other), note, &told);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	thread_start(&thread, wait_too);
 	pause_ns(20 * NSEC_PER_MSEC);
@@ -240,7 +240,7 @@ Test(cancel, counts_by_the_limit_that_is_met)
 		group_set_max(tenant, rows[i].max);
 		budget_set_limit(rows[i].limit);
 		for (unsigned j = 0; j < 2; j++)
-			group_set_cancel(slots[j], ignore, NULL);
+			group_set_cancel(group_handle(slots[j]), ignore, NULL);
 		control.group = rows[i].in_group ? tenant : 0;
 		control.tried.cancel_victim = 0;
 		cr_expect_eq(step(), CANCEL_WAITED);
@@ -277,11 +277,11 @@ Test(cancel, a_group_that_is_entered_is_left)
 	add_job();
 	home = add_group("home", 0);
 	elsewhere = add_group("elsewhere", 0);
-	group_set_cancel(job, stay, NULL);
+	group_set_cancel(group_handle(job), stay, NULL);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_eq(fake_heap_group, 0);
 	cr_expect_eq(threads_in(elsewhere), 0);
-	group_set_cancel(job, stay, NULL);
+	group_set_cancel(group_handle(job), stay, NULL);
 	cr_expect(group_try_enter(home, group_handle(home)));
 	fake_heap_group = home;
 	control.tried.cancel_victim = 0;
@@ -303,7 +303,7 @@ static void jump(oomreclaim_group group, void *arg)
 Test(cancel, a_function_that_jumps_out_has_ended)
 {
 	add_job();
-	group_set_cancel(job, jump, NULL);
+	group_set_cancel(group_handle(job), jump, NULL);
 	oomreclaim_scope_save(OOMRECLAIM_SCOPE_RETRY_MAYFAIL);
 	if (setjmp(out) == 0) {
 		step();
@@ -346,7 +346,7 @@ Test(cancel, a_call_is_waited_for)
 
 	add_job();
 	has_thread = true;
-	group_set_cancel(job, hold, NULL);
+	group_set_cancel(group_handle(job), hold, NULL);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	thread_start(&caller, call_due);
 	gate_wait(&is_inside);
@@ -367,14 +367,14 @@ Test(cancel, is_said_where_somebody_wants_to_know)
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_str_eq(capture_next(&capture), "");
 	options_apply("test", "verbose:true", &options, NULL);
-	group_set_cancel(job, note, &told);
+	group_set_cancel(group_handle(job), note, &told);
 	control.tried.cancel_victim = 0;
 	control.constraint = CONSTRAINT_BUDGET;
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_str_eq(capture_next(&capture),
 	                 "oomreclaim: group job is cancelled: 7K, score_adj 7; for 1000 bytes "
 	                 "(constraint=BUDGET)\n");
-	group_set_cancel(job, note, &told);
+	group_set_cancel(group_handle(job), note, &told);
 	control.tried.cancel_victim = 0;
 	control.group = job;
 	control.constraint = CONSTRAINT_GROUP;

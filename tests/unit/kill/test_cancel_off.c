@@ -38,7 +38,7 @@ static void init(void)
 	job = add_group("job", 0);
 	group_charge_arena_to(ARENA, job);
 	group_charge(ARENA, 8000);
-	group_set_cancel(job, note, NULL);
+	group_set_cancel(group_handle(job), note, NULL);
 }
 
 TestSuite(cancel_off, .init = init, .timeout = WATCHDOG_SECONDS);
@@ -126,7 +126,7 @@ Test(cancel_off, a_call_is_waited_for)
 {
 	static struct thread caller, waiter;
 
-	group_set_cancel(job, hold, NULL);
+	group_set_cancel(group_handle(job), hold, NULL);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	thread_start(&caller, call_due);
 	gate_wait(&is_inside);
@@ -151,7 +151,7 @@ static void disable_inside(oomreclaim_group group, void *arg)
 
 Test(cancel_off, from_the_function_itself)
 {
-	group_set_cancel(job, disable_inside, NULL);
+	group_set_cancel(group_handle(job), disable_inside, NULL);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	call_due();
 	cr_expect_eq(told, 1);

@@ -181,7 +181,7 @@ static unsigned make_worst(void)
 	worst = add_group("worst", job);
 	group_charge_arena_to(ARENA, worst);
 	group_charge(ARENA, 8000);
-	group_set_cancel(worst, end_job, NULL);
+	group_set_cancel(group_handle(worst), end_job, NULL);
 	group_set_policy(job, OOMRECLAIM_POLICY_CANCEL);
 	fake_heap_group_refuser = refuses_then = job;
 	return worst;
@@ -333,7 +333,7 @@ Test(ladder_group, cancels_before_the_policy_of_the_process)
 	far = add_group("far", 0);
 	group_charge_arena_to(ARENA + 1, far);
 	group_charge(ARENA + 1, 9000);
-	group_set_cancel(far, end_job, NULL);
+	group_set_cancel(group_handle(far), end_job, NULL);
 	oomreclaim_set_policy(OOMRECLAIM_POLICY_ABORT);
 	fake_heap_group_refuser = refuses_then = 0;
 	fake_heap_has_dirty = false;

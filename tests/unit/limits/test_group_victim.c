@@ -21,7 +21,7 @@ static unsigned add_job(const char *name, unsigned parent, size_t bytes)
 {
 	unsigned slot = add_charged_group(name, parent, bytes);
 
-	group_set_cancel(slot, function, NULL);
+	group_set_cancel(group_handle(slot), function, NULL);
 	return slot;
 }
 
@@ -131,12 +131,36 @@ Test(group_victim, is_one_that_can_be_told)
 
 	cr_expect_not(group_may_cancel());
 	cr_expect_eq(choose(0), GROUP_NOBODY);
-	group_set_cancel(job, function, NULL);
+	group_set_cancel(group_handle(job), function, NULL);
 	cr_expect(group_may_cancel());
-	group_set_cancel(job, NULL, NULL);
+	group_set_cancel(group_handle(job), NULL, NULL);
 	cr_expect_eq(choose(0), GROUP_NOBODY);
-	group_set_cancel(job, function, NULL);
+	group_set_cancel(group_handle(job), function, NULL);
 	expect_chosen(0, job);
+}
+
+static void drop(unsigned slot)
+{
+	group_lock();
+	group_remove(slot);
+	group_unlock();
+}
+
+/* One that was destroyed before its function came: its slot is another's by now. */
+Test(group_victim, is_not_the_one_before_it)
+{
+	unsigned slot = add_group("gone", 0), next;
+	oomreclaim_group gone = group_handle(slot);
+
+	drop(slot);
+	cr_expect_not(group_set_cancel(gone, function, NULL));
+	while ((next = add_group("next", 0)) != slot)
+		drop(next);
+	cr_expect_not(group_set_cancel(gone, function, NULL));
+	cr_expect_not(group_may_cancel());
+	cr_expect_eq(group_cancelled_with(next), 0);
+	cr_expect(group_set_cancel(group_handle(next), function, NULL));
+	cr_expect_eq(group_cancelled_with(next), next);
 }
 
 Test(group_victim, has_what_is_below_it_and_cannot_be_told)
@@ -259,7 +283,7 @@ Test(group_victim, ends_with_a_new_function)
 	struct group_untold untold;
 
 	expect_chosen(0, job);
-	group_set_cancel(job, function, NULL);
+	group_set_cancel(group_handle(job), function, NULL);
 	cr_expect_not(group_is_cancelled(job));
 	group_lock();
 	cr_expect_not(group_victim_next_untold(&untold));
@@ -292,7 +316,7 @@ Test(group_victim, is_told_once)
 	struct oomreclaim_group_stats stats;
 
 	fake_clock_freeze();
-	group_set_cancel(job, function, &argument);
+	group_set_cancel(group_handle(job), function, &argument);
 	group_lock();
 	cr_expect_not(group_victim_next_untold(&untold));
 	group_unlock();
@@ -361,7 +385,7 @@ Test(group_victim, has_its_function_looked_at)
 	/* What was noted is of that function alone. */
 	code.slot = 0;
 	cr_expect(group_next_code(&code) && code.is_in_file);
-	group_set_cancel(first, another, NULL);
+	group_set_cancel(group_handle(first), another, NULL);
 	group_note_file(&code);
 	code.slot = 0;
 	cr_expect(group_next_code(&code) && !code.is_in_file);
