@@ -82,7 +82,8 @@ OOMRECLAIM_API oomreclaim_group oomreclaim_group_of(const void *block);
 enum oomreclaim_group_attribute {
 	/* memory.max, in bytes: no page is taken beyond it. OOMRECLAIM_GROUP_NONE: no limit, as it
 	   is at first. Set below what is charged, the group is reclaimed until it fits or has
-	   nothing to give; what it has is not taken away. */
+	   nothing to give; what it has is not taken away. From inside a callback it is set and
+	   nothing is reclaimed. */
 	OOMRECLAIM_GROUP_MAX = 1,
 	/* What happens where its max is met and nothing is left to reclaim: an enum
 	   oomreclaim_policy, RETURN (as it is at first), ABORT, KILL or CANCEL. A policy callback

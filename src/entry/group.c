@@ -100,8 +100,9 @@ static int set_limit(unsigned slot, int64_t value, void (*set)(unsigned slot, si
 			break;
 		futile = group_charged(slot) < now ? 0 : futile + 1;
 	}
-	/* What is low as well, where what callbacks claim has not come. */
-	if (above > 0 && (above = excess(slot)) > 0)
+	/* What is low as well, where what callbacks claim has not come. Inside of one nothing was
+	   reclaimed, and nothing is. */
+	if (!descent_is_open() && (above = excess(slot)) > 0)
 		heap_ops.group_evict(slot, above, GROUP_KEEPS_MIN);
 	return 0;
 }

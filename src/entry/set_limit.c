@@ -5,6 +5,7 @@
 #include "limits/budget.h"
 #include "oomreclaim.h"
 #include "reclaim/control.h"
+#include "reclaim/descent.h"
 
 OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 {
@@ -18,8 +19,9 @@ OOM_EXPORT size_t oomreclaim_set_limit(size_t bytes)
 			break;
 		futile = budget_charged() < now ? 0 : futile + 1;
 	}
-	/* What is low as well, where what callbacks claim has not come. */
-	if (budget_charged() > bytes)
+	/* What is low as well, where what callbacks claim has not come. Inside of one nothing was
+	   reclaimed, and nothing is. */
+	if (budget_charged() > bytes && !descent_is_open())
 		heap_ops.purge(GROUP_KEEPS_MIN);
 	now = budget_charged();
 	return now > bytes ? now - bytes : 0;

@@ -265,6 +265,41 @@ static void free_lowered(void)
 	CHECK(stats_of(kept).charged <= 5 * MIB);
 }
 
+static oomreclaim_group lowered;
+static unsigned lowers;
+
+static size_t free_and_lower(const struct oomreclaim_control *control, void *arg)
+{
+	uint64_t charged;
+
+	(void)control;
+	pool_clear(arg);
+	charged = stats_of(lowered).charged;
+	CHECK(charged > 4 * MIB);
+	CHECK_EQ(oomreclaim_group_set(lowered, OOMRECLAIM_GROUP_MAX, (int64_t)MIB), 0);
+	CHECK_EQ(stats_of(lowered).charged, charged);
+	CHECK(oomreclaim_set_limit(MIB) > 0);
+	CHECK_EQ(stats_of(lowered).charged, charged);
+	lowers++;
+	return 0;
+}
+
+/* A limit that comes down inside of a callback takes nothing, not even what is free. */
+static void free_kept_inside(void)
+{
+	struct pool pool = {.count = 0};
+
+	lowered = make("lowered");
+	oomreclaim_group_enter(lowered);
+	while (stats_of(lowered).charged <= 4 * MIB)
+		CHECK(pool_add(&pool, 64 * KIB));
+	oomreclaim_group_enter(ROOT);
+	CHECK_EQ(oomreclaim_register("lower", 0, 0, free_and_lower, &pool, NULL), 0);
+	CHECK_EQ(oomreclaim_reclaim(1), 0);
+	CHECK_EQ(lowers, 1);
+	CHECK_EQ(oomreclaim_set_limit(SIZE_MAX), 0);
+}
+
 /* For itself a group gives what its min protects. */
 static void free_own(void)
 {
@@ -326,6 +361,7 @@ int main(int argc, char **argv)
 		{"free-low-last", free_low_last},
 		{"free-of-parent", free_of_parent},
 		{"free-lowered", free_lowered},
+		{"free-kept-inside", free_kept_inside},
 		{"free-own", free_own},
 		{"free-outside", free_outside},
 		{"free-by-hand", free_by_hand},

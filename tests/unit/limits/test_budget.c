@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "budget_set.h"
 #include "config/options.h"
+#include "fake_heap.h"
 #include "limits/budget.h"
 #include "reclaim/control.h"
 #include "support.h"
@@ -131,6 +132,25 @@ Test(budget, a_lower_limit_believes_a_liar_so_often)
 	cr_assert(budget_take(12 * MIB));
 	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 4 * MIB);
 	cr_expect_eq(calls, MAX_RECLAIM_RETRIES);
+}
+
+static size_t set_lower(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	fake_heap_clear_trace();
+	cr_expect_eq(oomreclaim_set_limit(8 * MIB), 4 * MIB);
+	cr_expect_str_eq(fake_heap_trace(), "");
+	calls++;
+	return 0;
+}
+
+Test(budget, a_lower_limit_inside_a_callback_reclaims_nothing)
+{
+	cr_assert_eq(oomreclaim_register("lower", 0, 0, set_lower, NULL, NULL), 0);
+	cr_assert(budget_take(12 * MIB));
+	cr_expect_eq(oomreclaim_reclaim(1), 0);
+	cr_expect_eq(calls, 1);
+	cr_expect_eq(oomreclaim_get_limit(), 8 * MIB);
 }
 
 static atomic_bool is_enough;
