@@ -110,9 +110,10 @@ static void forget(const struct wait *own)
 {
 	struct wait **link = &calls.waits;
 
-	while (*link != own)
+	while (*link != NULL && *link != own)
 		link = &(*link)->next;
-	*link = own->next;
+	if (*link != NULL)
+		*link = own->next;
 }
 
 int calls_wait(uint64_t first, uint64_t last)

@@ -186,7 +186,7 @@ static size_t lie(const struct oomreclaim_control *control, void *arg)
 {
 	CHECK(!is_live || control->attempt == (unsigned)calls);
 	calls++;
-	return arg ? SIZE_MAX : control->bytes_wanted;
+	return arg ? SIZE_MAX - 1 : control->bytes_wanted;
 }
 
 /* It says what it likes, but not for ever. */
