@@ -54,11 +54,12 @@ static struct call_under_way *find(struct call_under_way *call, uint64_t first, 
 	return call;
 }
 
-static bool is_in_one(uint64_t first, uint64_t last)
+/* Is one of them on the calling thread, or, without is_own, on another? */
+static bool is_there(uint64_t first, uint64_t last, bool is_own)
 {
 	struct call_under_way *call = find(calls.first, first, last);
 
-	while (call != NULL && !pthread_equal(call->thread, pthread_self()))
+	while (call != NULL && (pthread_equal(call->thread, pthread_self()) != 0) != is_own)
 		call = find(call->next, first, last);
 	return call != NULL;
 }
@@ -68,7 +69,7 @@ bool calls_is_own(uint64_t what)
 	bool is_own;
 
 	lock_take(&calls.lock);
-	is_own = is_in_one(what, what);
+	is_own = is_there(what, what, true);
 	lock_release(&calls.lock);
 	return is_own;
 }
@@ -126,7 +127,7 @@ int calls_wait(uint64_t first, uint64_t last)
 	lock_take(&calls.lock);
 	own.next = calls.waits;
 	calls.waits = &own;
-	if (!is_in_one(first, last)) {
+	if (!is_there(first, last, true)) {
 		if (closes_circle(&own))
 			error = EDEADLK;
 		while (error == 0 && find(calls.first, first, last) != NULL)
@@ -138,25 +139,16 @@ int calls_wait(uint64_t first, uint64_t last)
 	return error;
 }
 
-static bool is_in_another(uint64_t first, uint64_t last)
-{
-	struct call_under_way *call = find(calls.first, first, last);
-
-	while (call != NULL && pthread_equal(call->thread, pthread_self()))
-		call = find(call->next, first, last);
-	return call != NULL;
-}
-
 bool calls_end_by(uint64_t first, uint64_t last, const struct timespec *deadline)
 {
 	bool has_ended;
 	int error = 0;
 
 	lock_take(&calls.lock);
-	while (error == 0 && is_in_another(first, last))
+	while (error == 0 && is_there(first, last, false))
 		error = pthread_cond_clockwait(&calls.ended, &calls.lock.mutex, CLOCK_MONOTONIC,
 		                               deadline);
-	has_ended = !is_in_another(first, last);
+	has_ended = !is_there(first, last, false);
 	lock_release(&calls.lock);
 	return has_ended;
 }
