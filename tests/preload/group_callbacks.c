@@ -3,7 +3,6 @@
  * Callbacks of the process that are called on a thread in a group: what they allocate is the
  * process's, and stays when the group ends with all that is in it.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -6,9 +6,9 @@
 
 #include "add_group.h"
 #include "base/base.h"
+#include "cancel_step.h"
 #include "config/options.h"
 #include "fake_heap.h"
-#include "kill/cancel.h"
 #include "limits/budget.h"
 #include "limits/group_victim.h"
 #include "reclaim/calls.h"
@@ -58,13 +58,7 @@ static void add_job(void)
 
 static enum cancel_result step(void)
 {
-	struct descent descent;
-	enum cancel_result result;
-
-	descent_begin(&descent);
-	result = cancel_step(&control);
-	descent_end(&descent);
-	return result;
+	return cancel_step_once(&control);
 }
 
 Test(cancel, there_is_nobody)

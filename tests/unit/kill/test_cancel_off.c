@@ -4,11 +4,10 @@
 
 #include "add_group.h"
 #include "base/base.h"
+#include "cancel_step.h"
 #include "config/options.h"
-#include "kill/cancel.h"
 #include "kill/kill_turn.h"
 #include "limits/group_victim.h"
-#include "reclaim/descent.h"
 #include "support.h"
 
 enum { ARENA = 100 };
@@ -45,13 +44,7 @@ TestSuite(cancel_off, .init = init, .timeout = WATCHDOG_SECONDS);
 
 static enum cancel_result step(void)
 {
-	struct descent descent;
-	enum cancel_result result;
-
-	descent_begin(&descent);
-	result = cancel_step(&control);
-	descent_end(&descent);
-	return result;
+	return cancel_step_once(&control);
 }
 
 static uint64_t cancels(void)
