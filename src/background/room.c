@@ -56,7 +56,7 @@ static uint64_t passed_ms(void)
 	return (now_ns() - atomic_load_explicit(&looked_ns, memory_order_relaxed)) / NSEC_PER_MSEC;
 }
 
-/* Nobody is owed anything where those that wanted to know have gone. */
+/* Nothing is owed where no callback of CALLBACK_ROOM is left. */
 static bool is_owed(void)
 {
 	return state.is_owed && registry_wants_room();

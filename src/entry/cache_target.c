@@ -12,7 +12,7 @@
 static void want(bool is_new)
 {
 	room_want();
-	/* Where there was none it looks once a second, and may sleep for as long. */
+	/* Without such a cache oomreclaimd looks once a second, and may sleep for as long. */
 	if (unlikely(is_new))
 		background_look();
 }

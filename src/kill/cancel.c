@@ -105,7 +105,8 @@ static enum cancel_result see_end(struct oom_control *control)
 	return CANCEL_ENDED;
 }
 
-/* oomreclaim_kill_disable() comes before that, or sees who was chosen. */
+/* With the lock of the killer's turn: oomreclaim_kill_disable() comes before, and no group is chosen;
+   or it comes behind, and takes the choice back. */
 static enum group_choice choose(const struct group_search *search, struct group_victim *victim)
 {
 	enum group_choice choice = GROUP_NOBODY;

@@ -59,7 +59,8 @@ void kill_turn_release(void)
 	turn_unlock(&killer);
 }
 
-/* No group is chosen any more. The function of one may wait for the turn's lock itself. */
+/* No group is chosen any more. Without the turn's lock: the function of a group may want that lock,
+   and its end is waited for. */
 static bool end_cancels(const struct timespec *deadline)
 {
 	group_victim_take_back();

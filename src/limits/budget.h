@@ -23,8 +23,8 @@ bool budget_charge(size_t bytes);
 enum constraint budget_refuser(void);
 
 /* What became of such a charge, as in the kernel's memory controller: the heap has what it is for, or
-   never got it. Only the former counts for the peak and for the watermark. A child of fork() is charged for the former alone, as it does not have the thread that
-   would take back the latter. */
+   never got it. Only the former counts for the peak and for the watermark, and a child of fork() is
+   charged for the former alone: the child does not have the thread that would take back the latter. */
 void budget_commit_charge(size_t bytes);
 void budget_cancel_charge(size_t bytes);
 

@@ -69,8 +69,8 @@ unsigned group_refuser(void);
 /* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */
 bool group_spare(bool spare);
 
-/* What this thread has committed above the high of a group or of an ancestor, and nobody has looked at
-   yet (reclaim/high.h). */
+/* What this thread has committed above the high of a group or of an ancestor since it last looked
+   (reclaim/high.h). */
 extern OOM_TLS size_t group_over_high;
 
 /* ---- Attributes and counters ---- */
