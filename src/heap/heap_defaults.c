@@ -17,11 +17,20 @@
 extern fxp_t opt_narenas_ratio;
 
 /*
- * An arena for each two processors. With their caches threads seldom meet in an arena; but each
- * arena has free pages that no other thread can use, and records of its own. jemalloc has four for
- * each processor.
+ * An arena for each processor, of which new threads share half (heap_arenas.c). With their caches
+ * threads seldom meet in an arena; but each arena has free pages that no other thread can use, and
+ * records of its own. jemalloc has four for each processor. The last bit tells this from what a
+ * user sets.
  */
-#define PROCESSORS_PER_ARENA 2
+#define ARENAS_PER_PROCESSOR (FXP_INIT_INT(1) + 1)
+
+/*
+ * Threads of one arena take blocks of up to this size from slabs that are not the same. Two blocks
+ * of one slab may share a line of the processors' caches, which two threads that write to them then
+ * take from each other.
+ */
+#define SHARDED_BYTES 48
+#define SHARDS 8
 
 /*
  * After so many bytes that a thread has allocated, or freed, one size class of its cache gives back
@@ -48,6 +57,15 @@ extern fxp_t opt_narenas_ratio;
  */
 #define LIMIT_BYTES_PER_ARENA (64UL << 20)
 
+/* What is set here, and whether it is in force: since before jemalloc has made an arena. */
+static fxp_t own_ratio = ARENAS_PER_PROCESSOR;
+static bool has_own_ratio;
+
+bool heap_defaults_have_arenas(void)
+{
+	return has_own_ratio;
+}
+
 /*
  * jemalloc counts the processors in the set, whatever the call said. It fails where the kernel has
  * more processors than the set has bits: then these are the ones that are online.
@@ -57,6 +75,9 @@ int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 	int saved = errno;
 	long online;
 
+	/* jemalloc asks when it has read its settings, and before it counts arenas by them. */
+	has_own_ratio = opt_narenas == 0 && opt_narenas_ratio == own_ratio &&
+	                opt_percpu_arena == percpu_arena_disabled;
 	if (sched_getaffinity(process, bytes, set) == 0)
 		return 0;
 	online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -70,7 +91,7 @@ int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 
 void heap_defaults(void)
 {
-	opt_narenas_ratio = FXP_INIT_INT(1) / PROCESSORS_PER_ARENA;
+	opt_narenas_ratio = own_ratio;
 	opt_tcache_gc_incr_bytes = CACHE_CHECK_BYTES;
 	opt_tcache_nslots_large = CACHE_LARGE_SLOTS;
 	opt_lg_extent_max_active_fit = LG_MAX_ACTIVE_FIT;
@@ -90,13 +111,23 @@ void heap_defaults_limit(size_t limit)
 	heap_getaffinity(0, sizeof set, &set);
 	processors = (fxp_t)CPU_COUNT(&set);
 	/* The call may be the program's own, or a sandbox's, and name none. */
-	ratio = FXP_INIT_INT(arenas) / (processors == 0 ? 1 : processors);
-	if (ratio >= opt_narenas_ratio)
+	processors = processors == 0 ? 1 : processors;
+	ratio = FXP_INIT_INT(arenas) / processors;
+	if (ratio >= own_ratio)
 		return;
-	opt_narenas_ratio = ratio;
+	own_ratio = ratio;
+	opt_narenas_ratio = own_ratio;
+	if (2 * arenas >= processors)
+		return;
 	/* Free pages side by side that are more than this are given back at once. In the first
 	   arena, which is made now, and where all threads may free, 8 MiB of them come together all
 	   the time. */
 	if (limit / 4 > oversize_threshold)
 		oversize_threshold = limit / 4;
+}
+
+void heap_bin_shard_sizes_boot(unsigned shards[SC_NBINS])
+{
+	bin_shard_sizes_boot(shards);
+	bin_update_shard_size(shards, 1, SHARDED_BYTES, SHARDS);
 }

@@ -45,6 +45,10 @@ struct heap_request;
    process that has this limit. */
 void heap_defaults(void);
 void heap_defaults_limit(size_t limit);
+/* The number of arenas is ours: the user has set none. */
+bool heap_defaults_have_arenas(void);
+/* jemalloc's bin_shard_sizes_boot(). */
+void heap_bin_shard_sizes_boot(unsigned shards[SC_NBINS]);
 
 /* heap_start.c: what jemalloc calls to set up a set of extents, and to have memory for its control
    interface. */
@@ -164,9 +168,15 @@ void heap_base_postfork_child(tsdn_t *tsdn, base_t *base);
 
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);
-arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
 /* Gives the thread the cache that there was no memory for, if there is some now. */
 void heap_tcache_retry(void);
+
+/* heap_arenas.c, by which a thread has an arena, waits for a lock, and looks through its cache. */
+arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
+void heap_mutex_lock_slow(malloc_mutex_t *mutex);
+void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed);
+/* The program has chosen this thread's arena: the thread stays there. */
+void heap_arenas_bound(void);
 
 /* heap_group.c and heap_group_cache.c, by which blocks of groups go back, threads end, and set
    which arena and cache they have. */
@@ -175,6 +185,8 @@ void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t
 /* The flags by which a block gets one in its own group: what the debug library resizes it moves. */
 int heap_group_flags_beside(const void *block, int flags);
 void heap_group_set_home(tsd_t *tsd, arena_t *arena);
+/* A thread in no group has this arena now. */
+void heap_group_moved(arena_t *to);
 void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to);
 void heap_tcache_cleanup(tsd_t *tsd);
 void heap_iarena_cleanup(tsd_t *tsd);

@@ -8,7 +8,8 @@
  *    comes before its first allocation, so our own options are read there;
  *  - its messages and the files of its heap profiles go through heap_files.c: no cancellation
  *    point, no signal, and no message waits for its reader;
- *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c);
+ *  - two functions that a thread's first allocation relies on can't fail any more (heap_thread.c,
+ *    heap_arenas.c);
  *  - errno becomes a variable of jemalloc's own. It sets ENOMEM before our ladder has even begun;
  *    with this, errno is ours alone to set, and an allocation that succeeds on a later rung leaves
  *    the caller's errno as it was without anybody having to save it on the fast path.
@@ -37,7 +38,7 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c,
+   to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c,
    heap_start.c, heap_reserve.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
@@ -76,6 +77,7 @@
 #endif
 #ifdef OOM_HEAP_GLUE_JEMALLOC
 #define je_background_thread_create heap_background_thread_create
+#define je_bin_shard_sizes_boot heap_bin_shard_sizes_boot
 /* Its header declares it under its public name, which the build takes away, and it is called in
    front of its definition. */
 void je_malloc_stats_print_raw(void (*put)(void *arg, const char *text), void *arg,
@@ -106,8 +108,16 @@ double heap_round(double x);
 #define je_tcache_cleanup heap_tcache_cleanup
 #define je_arena_migrate heap_arena_migrate
 #endif
-#ifdef OOM_HEAP_GLUE_TCACHE
+#ifdef OOM_HEAP_GLUE_THREAD_EVENT
+#define je_tcache_gc_event_handler heap_tcache_gc_event
+#endif
+#if !defined(OOM_HEAP_GLUE_JEMALLOC) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #define je_arena_choose_hard heap_arena_choose_hard
+#endif
+#if !defined(OOM_HEAP_GLUE_MUTEX) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
+#define je_malloc_mutex_lock_slow heap_mutex_lock_slow
+#endif
+#ifdef OOM_HEAP_GLUE_TCACHE
 #define je_cache_bin_init heap_cache_bin_init
 #endif
 

@@ -323,6 +323,7 @@ void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to)
 {
 	if (atomic_load_explicit(&states[arena_ind_get(to)].is_groups, memory_order_relaxed))
 		return;
+	heap_arenas_bound();
 	if (likely(heap_own_group == 0))
 		arena_migrate(tsd, from, to);
 	else

@@ -311,6 +311,12 @@ void heap_group_set_home(tsd_t *tsd, arena_t *arena)
 	own->home_arena = arena;
 }
 
+void heap_group_moved(arena_t *to)
+{
+	if (own != NULL)
+		own->home_arena = to;
+}
+
 /* ---- Where jemalloc takes a thread's cache away ---- */
 
 /* thread.tcache.enabled: the thread goes on in its group, without a cache. */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A thread's first allocation when there is no memory. jemalloc then takes two results for granted,
- * an arena and a cache for the thread, and dereferences NULL. It calls these two functions instead
- * of its own (heap_glue.h): the thread gets the first arena, which always exists, and does without
- * a cache until there is memory for one. What it asked for may still fail; that is the ladder's to
- * see to.
+ * A thread's first allocation when there is no memory. jemalloc then takes a cache for the thread
+ * for granted, and dereferences NULL. It calls this function instead of its own (heap_glue.h): the
+ * thread does without a cache until there is memory for one. (heap_arenas.c has the same for the
+ * thread's arena.) What it asked for may still fail; that is the ladder's to see to.
  */
 #include "heap/heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
@@ -44,24 +43,4 @@ void heap_tcache_retry(void)
 	if (!tsd_tcache_enabled_get(tsd))
 		tcache_enabled_set(tsd, true);
 	check_tcache(tsd);
-}
-
-arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
-{
-	arena_t *arena = arena_choose_hard(tsd, internal);
-
-	if (likely(arena != NULL))
-		return arena;
-	arena = arena_get(tsd_tsdn(tsd), 0, false);
-	if (tsd_arena_get(tsd) == NULL) {
-		arena_nthreads_inc(arena, false);
-		tsd_arena_set(tsd, arena);
-		/* Not set yet, it is an index behind the last. */
-		memset(tsd_binshardsp_get(tsd), 0, sizeof *tsd_binshardsp_get(tsd));
-	}
-	if (tsd_iarena_get(tsd) == NULL) {
-		arena_nthreads_inc(arena, true);
-		tsd_iarena_set(tsd, arena);
-	}
-	return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
 }

@@ -28,21 +28,21 @@ struct row {
 	size_t cache_check_bytes, lg_fit;
 };
 
-/* BY_ONLINE: half of the processors that are online. */
+/* BY_ONLINE: as many as processors are online. */
 enum { USUAL_CHECK = 512 << 10, USUAL_FIT = 8, BY_ONLINE = 0 };
 
 static const struct row rows[] = {
 	{"1", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"2", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"3", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"4", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"8", "", "", "", 4, USUAL_CHECK, USUAL_FIT},
-	{"64", "", "", "", 32, USUAL_CHECK, USUAL_FIT},
-	{"256", "", "", "", 128, USUAL_CHECK, USUAL_FIT},
-	{"1024", "", "", "", 512, USUAL_CHECK, USUAL_FIT},
+	{"2", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"3", "", "", "", 3, USUAL_CHECK, USUAL_FIT},
+	{"4", "", "", "", 4, USUAL_CHECK, USUAL_FIT},
+	{"8", "", "", "", 8, USUAL_CHECK, USUAL_FIT},
+	{"64", "", "", "", 64, USUAL_CHECK, USUAL_FIT},
+	{"256", "", "", "", 256, USUAL_CHECK, USUAL_FIT},
+	{"1024", "", "", "", 1024, USUAL_CHECK, USUAL_FIT},
 	/* A few of a large machine's. */
 	{"255-255", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"1020-1023", "", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"1020-1023", "", "", "", 4, USUAL_CHECK, USUAL_FIT},
 	/* A call that succeeds, and names no processor. */
 	{"0", "", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"0", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
@@ -63,29 +63,29 @@ static const struct row rows[] = {
 	{"8", "limit:127M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"8", "limit:128M", "", "", 2, USUAL_CHECK, USUAL_FIT},
 	{"1", "limit:1G", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"3", "limit:1G", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"8", "limit:1G", "", "", 4, USUAL_CHECK, USUAL_FIT},
+	{"3", "limit:1G", "", "", 3, USUAL_CHECK, USUAL_FIT},
+	{"8", "limit:1G", "", "", 8, USUAL_CHECK, USUAL_FIT},
 	{"64", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
 	{"256", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
 	{"1023", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
 	{"1024", "limit:1G", "", "", 16, USUAL_CHECK, USUAL_FIT},
 	{"1", "limit:1T", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"1024", "limit:1T", "", "", 512, USUAL_CHECK, USUAL_FIT},
+	{"1024", "limit:1T", "", "", 1024, USUAL_CHECK, USUAL_FIT},
 	{"2", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"3", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"4", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"8", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"256", "limit:16M", "", "", 1, USUAL_CHECK, USUAL_FIT},
 	{"8", "limit:64M", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"2", "limit:1G", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"4", "limit:1G", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"2", "limit:1T", "", "", 1, USUAL_CHECK, USUAL_FIT},
-	{"3", "limit:1T", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"4", "limit:1T", "", "", 2, USUAL_CHECK, USUAL_FIT},
-	{"8", "limit:1T", "", "", 4, USUAL_CHECK, USUAL_FIT},
-	{"64", "limit:1T", "", "", 32, USUAL_CHECK, USUAL_FIT},
+	{"2", "limit:1G", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"4", "limit:1G", "", "", 4, USUAL_CHECK, USUAL_FIT},
+	{"2", "limit:1T", "", "", 2, USUAL_CHECK, USUAL_FIT},
+	{"3", "limit:1T", "", "", 3, USUAL_CHECK, USUAL_FIT},
+	{"4", "limit:1T", "", "", 4, USUAL_CHECK, USUAL_FIT},
+	{"8", "limit:1T", "", "", 8, USUAL_CHECK, USUAL_FIT},
+	{"64", "limit:1T", "", "", 64, USUAL_CHECK, USUAL_FIT},
 	{"64", "limit:640M", "", "", 10, USUAL_CHECK, USUAL_FIT},
-	{"256", "limit:1T", "", "", 128, USUAL_CHECK, USUAL_FIT},
+	{"256", "limit:1T", "", "", 256, USUAL_CHECK, USUAL_FIT},
 	/* Whoever sets something has that, and the rest as it is. */
 	{"64", "", "narenas:3", "", 3, USUAL_CHECK, USUAL_FIT},
 	{"64", "", "narenas_ratio:4", "", 256, USUAL_CHECK, USUAL_FIT},
@@ -96,8 +96,8 @@ static const struct row rows[] = {
 	{"64", "", "narenas:3,narenas:5", "", 5, USUAL_CHECK, USUAL_FIT},
 	{"64", "", "narenas:3,narenas_ratio:4", "", 3, USUAL_CHECK, USUAL_FIT},
 	{"64", "", "narenas_ratio:4,narenas:3", "", 3, USUAL_CHECK, USUAL_FIT},
-	{"4", "", "tcache_gc_incr_bytes:65536", "", 2, 65536, USUAL_FIT},
-	{"4", "", "lg_extent_max_active_fit:6", "", 2, USUAL_CHECK, 6},
+	{"4", "", "tcache_gc_incr_bytes:65536", "", 4, 65536, USUAL_FIT},
+	{"4", "", "lg_extent_max_active_fit:6", "", 4, USUAL_CHECK, 6},
 	{"64", "", "", "narenas:7,tcache_gc_incr_bytes:65536,lg_extent_max_active_fit:6", 7, 65536,
          6},
 	{"64", "", "narenas:3", "narenas:7,tcache_gc_incr_bytes:65536", 3, 65536, USUAL_FIT},
@@ -153,7 +153,7 @@ static void check_row(const struct row *row)
 	JE_READ("opt.narenas", &arenas);
 	JE_READ("opt.tcache_gc_incr_bytes", &cache_check_bytes);
 	JE_READ("opt.lg_extent_max_active_fit", &lg_fit);
-	CHECK_EQ(arenas, row->arenas == BY_ONLINE ? (online + 1) / 2 : row->arenas);
+	CHECK_EQ(arenas, row->arenas == BY_ONLINE ? online : row->arenas);
 	CHECK_EQ(cache_check_bytes, row->cache_check_bytes);
 	CHECK_EQ(lg_fit, row->lg_fit);
 }

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which arena a thread takes its blocks from. New threads share the first half of the arenas: the
+ * fewer arenas, the less memory is free in one and wanted in another. A thread that spends its time
+ * with waiting for jemalloc's locks is given another arena, of the other half too. glibc's malloc
+ * does the same for a thread that finds its arena locked.
+ */
+#include "base/base.h"
+#include "heap/heap_fast.h"
+#define OOM_HEAP_GLUE_DECLARATIONS
+#include "heap/heap_glue.h"
+
+/* One in so many waits is measured: two readings of the clock take as long as a short wait. */
+#define WAITS_PER_SAMPLE 8
+
+/* A longer wait counts as one of so many nanoseconds. The kernel ran something else meanwhile, and
+   that is not to be had for another arena. */
+#define WAIT_MAX_NS 4000
+
+/* Between two that are measured the thread has run for no longer than this: else another thread had
+   its processor, or it waited for something else. (The clock of a thread's own time takes a system
+   call, which a sandbox may forbid.) */
+#define GAP_MAX_NS NSEC_PER_MSEC
+
+/* So many waits, and so much of the thread's own time, and the thread is looked at: all threads
+   meet when they begin, or when a phase does. */
+#define WAITS_PER_LOOK 64
+#define LOOK_NS (5 * NSEC_PER_MSEC)
+
+/* A thread is given another arena if this part of its time went into waiting, or more, as often as
+   this one after the other. What it has in its old arena is of no use to it in the new one: a
+   thread that moves for less has more memory and no more speed. */
+#define WAIT_PART 12
+#define LOOKS 3
+
+/* What a thread has waited since it was last looked at. Touched by the thread alone. */
+static OOM_TLS struct waits {
+	unsigned count, looks;
+	bool is_bound; /* the program has chosen the thread's arena */
+	uint64_t waited_ns, ran_ns, measured_at;
+} own;
+
+/* jemalloc's mutex was locked. */
+void heap_mutex_lock_slow(malloc_mutex_t *mutex)
+{
+	uint64_t began;
+
+	if (likely(own.count++ % WAITS_PER_SAMPLE != 0)) {
+		malloc_mutex_lock_slow(mutex);
+		return;
+	}
+	began = now_ns();
+	own.ran_ns += min_size(began - own.measured_at, GAP_MAX_NS);
+	own.measured_at = began;
+	malloc_mutex_lock_slow(mutex);
+	own.waited_ns += WAITS_PER_SAMPLE * min_size(now_ns() - began, WAIT_MAX_NS);
+}
+
+void heap_arenas_bound(void)
+{
+	own.is_bound = true;
+}
+
+/* What an arena has to serve: the less, the sooner it is chosen. An arena that does not exist yet
+   comes behind an idle one, which is there already, and before all others. */
+static unsigned load_of(tsd_t *tsd, unsigned index)
+{
+	arena_t *arena = arena_get(tsd_tsdn(tsd), index, false);
+
+	return arena != NULL ? 2 * arena_nthreads_get(arena, false) : 1;
+}
+
+static unsigned least_loaded(tsd_t *tsd, unsigned count)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 1; i < count; i++)
+		if (load_of(tsd, i) < load_of(tsd, found))
+			found = i;
+	return found;
+}
+
+/* ---- A thread's first arena ---- */
+
+static void bind(tsd_t *tsd, arena_t *arena)
+{
+	if (tsd_arena_get(tsd) == NULL) {
+		unsigned shard = atomic_fetch_add_u(&arena->binshard_next, 1, ATOMIC_RELAXED);
+
+		arena_nthreads_inc(arena, false);
+		tsd_arena_set(tsd, arena);
+		for (unsigned i = 0; i < SC_NBINS; i++)
+			tsd_binshardsp_get(tsd)->binshard[i] =
+				(uint8_t)(shard % bin_infos[i].n_shards);
+	}
+	if (tsd_iarena_get(tsd) == NULL) {
+		arena_nthreads_inc(arena, true);
+		tsd_iarena_set(tsd, arena);
+	}
+}
+
+arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
+{
+	arena_t *arena;
+
+	if (heap_defaults_have_arenas())
+		arena = arena_get(tsd_tsdn(tsd), least_loaded(tsd, (narenas_auto + 1) / 2), true);
+	else
+		arena = arena_choose_hard(tsd, internal);
+	/* There is no memory for an arena: jemalloc would dereference NULL. The first arena always
+	   exists. */
+	if (unlikely(arena == NULL))
+		arena = arena_get(tsd_tsdn(tsd), 0, false);
+	bind(tsd, arena);
+	return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
+}
+
+/* ---- Another arena ---- */
+
+/* The thread's blocks stay where they are, and its cache. */
+static void move(tsd_t *tsd, arena_t *from, arena_t *to)
+{
+	arena_migrate(tsd, from, to);
+	heap_group_moved(to);
+	tcache_arena_reassociate(tsd_tsdn(tsd), tsd_tcache_slowp_get(tsd), tsd_tcachep_get(tsd),
+	                         to);
+}
+
+static void move_to_least_loaded(tsd_t *tsd)
+{
+	arena_t *from = tsd_arena_get(tsd), *to;
+	unsigned index = least_loaded(tsd, narenas_auto);
+
+	/* There are more threads in one place than in the other behind the move as well. */
+	if (load_of(tsd, index) + 2 >= load_of(tsd, arena_ind_get(from)))
+		return;
+	to = arena_get(tsd_tsdn(tsd), index, true);
+	if (to != NULL)
+		move(tsd, from, to);
+}
+
+static bool may_move(tsd_t *tsd)
+{
+	return heap_defaults_have_arenas() && !own.is_bound && heap_own_group == 0 &&
+	       tsd_arena_get(tsd) != NULL && tcache_available(tsd) &&
+	       tsd_tcache_slowp_get(tsd)->arena == tsd_arena_get(tsd);
+}
+
+static void look(tsd_t *tsd)
+{
+	own.count = 0;
+	if (own.ran_ns < LOOK_NS)
+		return;
+	own.looks = own.waited_ns >= own.ran_ns / WAIT_PART ? own.looks + 1 : 0;
+	own.waited_ns = 0;
+	own.ran_ns = 0;
+	if (own.looks < LOOKS || !may_move(tsd))
+		return;
+	own.looks = 0;
+	move_to_least_loaded(tsd);
+}
+
+/* A thread has allocated so many bytes that jemalloc looks through its cache. No lock is held. */
+void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed)
+{
+	if (unlikely(own.count >= WAITS_PER_LOOK))
+		look(tsd);
+	tcache_gc_event_handler(tsd, elapsed);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads that meet in an arena. New threads share one; a thread that waits much for the arena's
+ * locks is given another; and threads that begin with freeing small blocks of one line of the
+ * processor's cache get no new ones there. The program exports sched_getaffinity(), by which the heap counts
+ * processors: there are two.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "je.h"
+
+enum {
+	THREADS = 4,
+	SECONDS_MAX = 60,    /* for a thread to be given another arena */
+	SECONDS_STAYING = 5, /* in which one would have been */
+	BURST = 64,
+	BLOCK = 24 << 10, /* cached, but fewer of them than a burst has */
+	LINE = 64,
+};
+
+__attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t bytes,
+                                                             cpu_set_t *set)
+{
+	(void)pid;
+	CPU_ZERO_S(bytes, set);
+	CPU_SET_S(0, bytes, set);
+	CPU_SET_S(1, bytes, set);
+	return 0;
+}
+
+static pthread_barrier_t barrier;
+static atomic_bool has_moved;
+static bool is_bound;
+static unsigned first_arenas[THREADS];
+static char *given[THREADS]; /* side by side, by the main thread */
+static size_t given_bytes;
+
+static unsigned own_arena(void)
+{
+	unsigned arena;
+
+	JE_READ("thread.arena", &arena);
+	return arena;
+}
+
+static void set_arena(unsigned arena)
+{
+	CHECK(mallctl("thread.arena", NULL, NULL, &arena, sizeof(arena)) == 0);
+}
+
+static void burst(void)
+{
+	void *blocks[BURST];
+
+	for (size_t i = 0; i < BURST; i++) {
+		blocks[i] = malloc(BLOCK);
+		CHECK(blocks[i]);
+	}
+	for (size_t i = 0; i < BURST; i++)
+		free(blocks[i]);
+}
+
+static void *contend(void *arg)
+{
+	unsigned *first = arg;
+	time_t end = time(NULL) + (is_bound ? SECONDS_STAYING : SECONDS_MAX);
+
+	free(malloc(1));
+	*first = own_arena();
+	/* The program's choice, although it is what the heap's was. */
+	if (is_bound) {
+		set_arena(1);
+		set_arena(0);
+	}
+	pthread_barrier_wait(&barrier);
+	while (!atomic_load(&has_moved) && time(NULL) < end) {
+		burst();
+		if (own_arena() != (is_bound ? 0 : *first))
+			atomic_store(&has_moved, true);
+	}
+	return NULL;
+}
+
+static void run(void *(*body)(void *), void *args, size_t step)
+{
+	pthread_t threads[THREADS];
+
+	CHECK(pthread_barrier_init(&barrier, NULL, THREADS) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_create(&threads[i], NULL, body, (char *)args + i * step) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+static void moves(void)
+{
+	run(contend, first_arenas, sizeof(first_arenas[0]));
+	for (size_t i = 0; i < THREADS; i++)
+		CHECK_EQ(first_arenas[i], 0);
+	CHECK(atomic_load(&has_moved));
+}
+
+static void stays(void)
+{
+	is_bound = true;
+	run(contend, first_arenas, sizeof(first_arenas[0]));
+	CHECK(!atomic_load(&has_moved));
+}
+
+static void *say_arena(void *arg)
+{
+	free(malloc(1));
+	*(unsigned *)arg = own_arena();
+	pthread_barrier_wait(&barrier);
+	return NULL;
+}
+
+/* MALLOC_CONF=narenas:2 is the user's: jemalloc spreads new threads over both. */
+static void spreads(void)
+{
+	unsigned in_second = 0;
+
+	run(say_arena, first_arenas, sizeof(first_arenas[0]));
+	for (size_t i = 0; i < THREADS; i++)
+		in_second += first_arenas[i] == 1;
+	CHECK(in_second > 0);
+}
+
+static void *exchange(void *arg)
+{
+	char **block = arg;
+
+	/* The thread's first call: it has no cache yet, and the block goes back to its slab. */
+	free(*block);
+	*block = malloc(given_bytes);
+	CHECK(*block);
+	return NULL;
+}
+
+static void takes_lines_of(size_t size)
+{
+	pthread_t thread;
+
+	given_bytes = size;
+	for (size_t i = 0; i < THREADS; i++) {
+		given[i] = malloc(size);
+		CHECK(given[i]);
+	}
+	/* One after the other: the second frees a place beside the block that the first one has got. */
+	for (size_t i = 0; i < THREADS; i++) {
+		CHECK(pthread_create(&thread, NULL, exchange, &given[i]) == 0);
+		CHECK(pthread_join(thread, NULL) == 0);
+	}
+	for (size_t i = 0; i < THREADS; i++)
+		for (size_t j = 0; j < i; j++)
+			CHECK((uintptr_t)given[i] / LINE != (uintptr_t)given[j] / LINE);
+	for (size_t i = 0; i < THREADS; i++)
+		free(given[i]);
+}
+
+static void lines(void)
+{
+	takes_lines_of(8);
+	takes_lines_of(16);
+	takes_lines_of(32);
+	takes_lines_of(48);
+}
+
+int main(int argc, char **argv)
+{
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
+		fprintf(stderr, "contention: one processor, where threads seldom wait\n");
+		return 77;
+	}
+	CHECK(argc == 2);
+	if (!strcmp(argv[1], "moves"))
+		moves();
+	else if (!strcmp(argv[1], "stays"))
+		stays();
+	else if (!strcmp(argv[1], "spreads"))
+		spreads();
+	else if (!strcmp(argv[1], "lines"))
+		lines();
+	else
+		return 2;
+	return 0;
+}
