@@ -319,8 +319,7 @@ static void usual_arenas(void)
 
 	CHECK_EQ(sched_getaffinity(0, sizeof set, &set), 0);
 	processors = CPU_COUNT(&set);
-
-	CHECK_EQ(arenas(), (processors + 1) / 2);
+	CHECK_EQ(arenas(), processors);
 }
 
 int main(int argc, char **argv)
