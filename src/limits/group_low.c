@@ -104,7 +104,8 @@ static size_t protect(unsigned slot, unsigned in, unsigned by)
 	                                           groups[parent].protection[by].children_within});
 }
 
-/* False: there is none, and so none below. */
+/* The group that is reclaimed has nothing from itself: its parent is outside, and has nothing here to
+   share. False: there is no group so deep, and so none below. */
 static bool protect_depth(unsigned depth, unsigned in, unsigned by)
 {
 	unsigned count = group_slots_used();
@@ -113,7 +114,7 @@ static bool protect_depth(unsigned depth, unsigned in, unsigned by)
 	for (unsigned i = 1; i < count; i++)
 		if (group_handle(i) != 0 && groups[i].depth == depth) {
 			groups[i].protection[by].bytes =
-				i != in && group_is_within(i, in) ? protect(i, in, by) : 0;
+				group_is_within(i, in) ? protect(i, in, by) : 0;
 			is_any = true;
 		}
 	return is_any;
