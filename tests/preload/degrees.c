@@ -182,6 +182,8 @@ static void extend(void)
 	both = take(2 * MIB, MALLOCX_TCACHE_NONE);
 	CHECK(both <= blocks[i] + PAGE_BLOCK && blocks[i] < both + 2 * MIB);
 	CHECK_EQ(after.full_evictions, before.full_evictions);
+	/* What was written there before: the pages are the same. */
+	CHECK(blocks[i][MIB / 2] == 1);
 	memset(both, 1, 2 * MIB);
 	CHECK(charged() + 64 * KIB >= before_bytes && charged() <= before_bytes + 64 * KIB);
 }

@@ -260,6 +260,8 @@ static void free_lowered(void)
 	CHECK_EQ(oomreclaim_group_set(parent, OOMRECLAIM_GROUP_MAX, (int64_t)(2 * MIB)), 0);
 	CHECK(stats_of(parent).charged <= 2 * MIB);
 	CHECK_EQ(oomreclaim_group_set(parent, OOMRECLAIM_GROUP_MAX, OOMRECLAIM_GROUP_NONE), 0);
+	/* Beside the process a group has as much as its parent has for it. */
+	set(parent, OOMRECLAIM_GROUP_LOW, 8 * MIB);
 	leave_free(kept, 7 * MIB);
 	CHECK_EQ(oomreclaim_set_limit(8 * MIB), 0);
 	CHECK(stats_of(kept).charged <= 5 * MIB);

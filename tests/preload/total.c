@@ -267,16 +267,22 @@ static void a_neighbour_gives(void)
 
 static oomreclaim_group kept;
 
+/* Every 64th stays: more than 8 MiB side by side would go back at once. */
 static void free_in_group(void)
 {
-	struct pool pool = {.count = 0};
+	static void *blocks[80 * 16];
 
 	CHECK_EQ(oomreclaim_group_create("kept", OOMRECLAIM_GROUP_ROOT, &kept), 0);
 	CHECK_EQ(oomreclaim_group_set(kept, OOMRECLAIM_GROUP_LOW, (int64_t)(96 * MIB)), 0);
 	oomreclaim_group_enter(kept);
+	for (int i = 0; i < 80 * 16; i++) {
+		blocks[i] = malloc(MIB / 16);
+		CHECK(blocks[i]);
+		memset(blocks[i], 1, MIB / 16);
+	}
 	for (int i = 0; i < 80 * 16; i++)
-		CHECK(pool_add(&pool, MIB / 16));
-	pool_clear(&pool);
+		if (i % 64 != 0)
+			free(blocks[i]);
 	oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "ladder/ladder.h"
 #include "limits/budget.h"
 #include "limits/group_low.h"
+#include "limits/headroom.h"
 #include "support.h"
 
 #define MIB ((size_t)1 << 20)
@@ -120,6 +122,25 @@ Test(background, down_to_the_low_one)
 	cr_expect_eq(fake_heap_count('a'), 0);
 	/* The heap's own first; what came back stays with it for the next allocation. */
 	cr_expect_str_eq(fake_heap_trace(), "fpf");
+}
+
+/* A file is opened in the program's table of descriptors, where another thread may be closing all.
+   The limit is above all that a process can have: it is there to be read. */
+Test(background, reads_no_limit_that_nobody_has_asked_for)
+{
+	const struct rlimit limit = {(rlim_t)1 << 50, (rlim_t)1 << 50};
+	struct headroom nearest;
+
+	cr_assert_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+	serve(generous);
+	charge(3 * MIB);
+	wait_for_calls(1);
+	wait_until_idle();
+	headroom_nearest(&nearest, false);
+	cr_expect_eq(nearest.ceiling, SIZE_MAX);
+	headroom_refresh();
+	headroom_nearest(&nearest, false);
+	cr_expect_neq(nearest.ceiling, SIZE_MAX);
 }
 
 /* What a group keeps free is not there for others: they are asked for all that lacks. */
