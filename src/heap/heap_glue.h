@@ -38,8 +38,8 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c,
-   heap_start.c, heap_reserve.c and heap_math.c. */
+   to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c,
+   heap_join.c, heap_fork.c, heap_start.c, heap_reserve.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif

@@ -2,8 +2,8 @@
 /*
  * Threads that meet in an arena. New threads share one; a thread that waits much for the arena's
  * locks is given another; and threads that begin with freeing small blocks of one line of the
- * processor's cache get no new ones there. The program exports sched_getaffinity(), by which the heap counts
- * processors: there are two.
+ * processor's cache get no new ones there. The program exports sched_getaffinity(), by which the
+ * heap counts processors: there are two.
  */
 #include <pthread.h>
 #include <sched.h>
