@@ -9,6 +9,7 @@
 #include "heap/heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
+#include "limits/fault.h"
 
 /* One in so many waits is measured: two readings of the clock take as long as a short wait. */
 #define WAITS_PER_SAMPLE 8
@@ -99,19 +100,35 @@ static void bind(tsd_t *tsd, arena_t *arena)
 	}
 }
 
+/* The lock is jemalloc's own, for the same: of threads that begin together each sees where those
+   before it went. */
+static void choose(tsd_t *tsd)
+{
+	arena_t *arena, *last = NULL;
+	unsigned index;
+
+	do {
+		malloc_mutex_lock(tsd_tsdn(tsd), &arenas_lock);
+		index = least_loaded(tsd, (narenas_auto + 1) / 2);
+		arena = arena_get(tsd_tsdn(tsd), index, false);
+		if (arena != NULL)
+			bind(tsd, arena);
+		malloc_mutex_unlock(tsd_tsdn(tsd), &arenas_lock);
+		if (arena != NULL)
+			return;
+		last = arena_get(tsd_tsdn(tsd), index, true);
+	} while (last != NULL);
+	bind(tsd, arena_get(tsd_tsdn(tsd), 0, false));
+}
+
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
 {
-	arena_t *arena;
-
+	/* There may be no memory for an arena: jemalloc would dereference NULL. The first arena
+	   always exists. */
 	if (heap_defaults_have_arenas())
-		arena = arena_get(tsd_tsdn(tsd), least_loaded(tsd, (narenas_auto + 1) / 2), true);
-	else
-		arena = arena_choose_hard(tsd, internal);
-	/* There is no memory for an arena: jemalloc would dereference NULL. The first arena always
-	   exists. */
-	if (unlikely(arena == NULL))
-		arena = arena_get(tsd_tsdn(tsd), 0, false);
-	bind(tsd, arena);
+		choose(tsd);
+	else if (unlikely(arena_choose_hard(tsd, internal) == NULL))
+		bind(tsd, arena_get(tsd_tsdn(tsd), 0, false));
 	return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
 }
 
@@ -135,14 +152,18 @@ static void move_to_least_loaded(tsd_t *tsd)
 	if (load_of(tsd, index) + 2 >= load_of(tsd, arena_ind_get(from)))
 		return;
 	to = arena_get(tsd_tsdn(tsd), index, true);
-	if (to != NULL)
+	if (to != NULL && ehooks_are_default(arena_get_ehooks(to)))
 		move(tsd, from, to);
 }
 
+/* A program's hooks are for what the thread allocates there. And an arena that is made while memory
+   is short would take from what is short. */
 static bool may_move(tsd_t *tsd)
 {
 	return heap_defaults_have_arenas() && !own.is_bound && heap_own_group == 0 &&
 	       tsd_arena_get(tsd) != NULL && tcache_available(tsd) &&
+	       ehooks_are_default(arena_get_ehooks(tsd_arena_get(tsd))) &&
+	       !heap_reserve_is_serving() && !fault_is_armed(&fault_page) &&
 	       tsd_tcache_slowp_get(tsd)->arena == tsd_arena_get(tsd);
 }
 

@@ -112,35 +112,64 @@ bool heap_compact(const struct heap_request *request)
 
 /* ---- Borrowing ---- */
 
-/* Whether a slab of this arena has room for the request, or a free extent does. All is read without
-   locks. */
-static bool may_lend(arena_t *arena, const struct heap_request *request, size_t wanted)
+/* Whether a free extent of this arena has room for the request. All is read without locks. */
+static bool has_extent(arena_t *arena, size_t wanted)
 {
 	pac_t *pac = &arena->pa_shard.pac;
-	size_t usable;
-	edata_t *slab;
-	bin_t *bin;
 
-	if (may_fit(&pac->ecache_dirty, wanted) || may_fit(&pac->ecache_muzzy, wanted) ||
-	    may_fit(&pac->ecache_retained, wanted))
-		return true;
-	usable = usable_size(request);
-	if (usable > SC_SMALL_MAXCLASS)
-		return false;
-	bin = arena_get_bin(arena, sz_size2index(usable), 0);
-	slab = bin->slabcur;
+	return may_fit(&pac->ecache_dirty, wanted) || may_fit(&pac->ecache_muzzy, wanted) ||
+	       may_fit(&pac->ecache_retained, wanted);
+}
+
+/* The same of a slab, of those that threads of that shard take blocks from. */
+static bool has_slab(arena_t *arena, szind_t class, unsigned shard)
+{
+	bin_t *bin = arena_get_bin(arena, class, shard);
+	edata_t *slab = bin->slabcur;
+
 	return !edata_heap_empty(&bin->slabs_nonfull) ||
 	       (slab != NULL && edata_nfree_get(slab) > 0);
+}
+
+static void *borrow_of(arena_t *arena, const struct heap_request *request)
+{
+	struct heap_request borrowed = *request;
+
+	borrowed.flags = (request->flags & MALLOCX_ZERO) |
+	                 (int)(MALLOCX_ARENA(arena_ind_get(arena)) | MALLOCX_TCACHE_NONE);
+	/* cppcheck-suppress returnDanglingLifetime ; the heap's, not the request's */
+	return heap_ops.alloc(&borrowed);
+}
+
+/* A small block: as a thread of another shard would get it, from the own arena as well. */
+static void *borrow_small(tsd_t *tsd, arena_t *arena, const struct heap_request *request,
+                          size_t wanted)
+{
+	szind_t class = sz_size2index(usable_size(request));
+	uint8_t *shard = &tsd_binshardsp_get(tsd)->binshard[class], own = *shard;
+	bool is_own = arena == tsd_arena_get(tsd);
+	void *memory = NULL;
+
+	for (unsigned i = 0; i < bin_infos[class].n_shards && memory == NULL; i++) {
+		bool may_lend = has_slab(arena, class, i) ||
+		                (!is_own && i == own && has_extent(arena, wanted));
+
+		if (!may_lend || (is_own && i == own))
+			continue;
+		*shard = (uint8_t)i;
+		memory = borrow_of(arena, request);
+	}
+	*shard = own;
+	return memory;
 }
 
 void *heap_borrow(const struct heap_request *request)
 {
 	size_t wanted = extent_bytes(request);
-	struct heap_request borrowed = *request;
+	bool is_small = usable_size(request) <= SC_SMALL_MAXCLASS, was_held;
 	void *memory = NULL;
 	tsdn_t *tsdn;
 	arena_t *own;
-	bool was_held;
 
 	if (!malloc_initialized() || request->is_arena_explicit)
 		return NULL;
@@ -150,14 +179,13 @@ void *heap_borrow(const struct heap_request *request)
 	for (unsigned i = 0; i < manual_arena_base && memory == NULL; i++) {
 		arena_t *arena = arena_get(tsdn, i, false);
 
-		if (arena == NULL || arena == own || !ehooks_are_default(arena_get_ehooks(arena)) ||
-		    !may_lend(arena, request, wanted))
+		if (arena == NULL || !ehooks_are_default(arena_get_ehooks(arena)))
 			continue;
-		borrowed.flags = (request->flags & MALLOCX_ZERO) |
-		                 (int)(MALLOCX_ARENA(i) | MALLOCX_TCACHE_NONE);
-		memory = heap_ops.alloc(&borrowed);
+		if (is_small && own != NULL)
+			memory = borrow_small(tsdn_tsd(tsdn), arena, request, wanted);
+		else if (arena != own && has_extent(arena, wanted))
+			memory = borrow_of(arena, request);
 	}
 	pages_hold(was_held);
-	/* cppcheck-suppress returnDanglingLifetime ; the heap's, not the request's */
 	return memory;
 }

@@ -61,6 +61,9 @@ extern fxp_t opt_narenas_ratio;
 static fxp_t own_ratio = ARENAS_PER_PROCESSOR;
 static bool has_own_ratio;
 
+/* Slabs to take small blocks from, in each arena: set before jemalloc has made one. */
+static size_t shards = SHARDS;
+
 bool heap_defaults_have_arenas(void)
 {
 	return has_own_ratio;
@@ -75,7 +78,8 @@ int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 	int saved = errno;
 	long online;
 
-	/* jemalloc asks when it has read its settings, and before it counts arenas by them. */
+	/* The last call is jemalloc's, when it has read its settings and before it counts arenas by
+	   them. */
 	has_own_ratio = opt_narenas == 0 && opt_narenas_ratio == own_ratio &&
 	                opt_percpu_arena == percpu_arena_disabled;
 	if (sched_getaffinity(process, bytes, set) == 0)
@@ -107,6 +111,8 @@ void heap_defaults_limit(size_t limit)
 	cpu_set_t set;
 	fxp_t processors, ratio;
 
+	/* What is free in a slab of its own is of no use to the next thread. */
+	shards = 1;
 	/* What jemalloc does to count them. */
 	heap_getaffinity(0, sizeof set, &set);
 	processors = (fxp_t)CPU_COUNT(&set);
@@ -115,7 +121,8 @@ void heap_defaults_limit(size_t limit)
 	ratio = FXP_INIT_INT(arenas) / processors;
 	if (ratio >= own_ratio)
 		return;
-	own_ratio = ratio;
+	/* Still to be told from what a user sets. */
+	own_ratio = ratio | 1;
 	opt_narenas_ratio = own_ratio;
 	if (2 * arenas >= processors)
 		return;
@@ -126,8 +133,8 @@ void heap_defaults_limit(size_t limit)
 		oversize_threshold = limit / 4;
 }
 
-void heap_bin_shard_sizes_boot(unsigned shards[SC_NBINS])
+void heap_bin_shard_sizes_boot(unsigned sizes[SC_NBINS])
 {
-	bin_shard_sizes_boot(shards);
-	bin_update_shard_size(shards, 1, SHARDED_BYTES, SHARDS);
+	bin_shard_sizes_boot(sizes);
+	bin_update_shard_size(sizes, 1, SHARDED_BYTES, shards);
 }

@@ -48,7 +48,7 @@ void heap_defaults_limit(size_t limit);
 /* The number of arenas is ours: the user has set none. */
 bool heap_defaults_have_arenas(void);
 /* jemalloc's bin_shard_sizes_boot(). */
-void heap_bin_shard_sizes_boot(unsigned shards[SC_NBINS]);
+void heap_bin_shard_sizes_boot(unsigned sizes[SC_NBINS]);
 
 /* heap_start.c: what jemalloc calls to set up a set of extents, and to have memory for its control
    interface. */
@@ -171,6 +171,9 @@ bool heap_tcache_init(tsd_t *tsd);
 /* Gives the thread the cache that there was no memory for, if there is some now. */
 void heap_tcache_retry(void);
 
+/* heap_reserve.c: this thread asks for what is in reserve. */
+bool heap_reserve_is_serving(void);
+
 /* heap_arenas.c, by which a thread has an arena, waits for a lock, and looks through its cache. */
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
 void heap_mutex_lock_slow(malloc_mutex_t *mutex);
@@ -185,6 +188,7 @@ void heap_group_place(tsdn_t *tsdn, const void *block, tcache_t **cache, arena_t
 /* The flags by which a block gets one in its own group: what the debug library resizes it moves. */
 int heap_group_flags_beside(const void *block, int flags);
 void heap_group_set_home(tsd_t *tsd, arena_t *arena);
+void heap_group_fork_child(void);
 /* A thread in no group has this arena now. */
 void heap_group_moved(arena_t *to);
 void heap_arena_migrate(tsd_t *tsd, arena_t *from, arena_t *to);

@@ -61,6 +61,7 @@ void heap_fork_child(void)
 {
 	if (has_heap_locks)
 		jemalloc_postfork_child();
+	heap_group_fork_child();
 	atomic_store(&is_forking, false);
 }
 

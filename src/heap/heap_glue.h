@@ -37,9 +37,10 @@
    it. */
 #define JEMALLOC_ENABLE_CXX
 
-/* jemalloc's private names are macros that end in these; in the one file that calls them, they lead
-   to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c, heap_charge.c, heap_keep.c,
-   heap_join.c, heap_fork.c, heap_start.c, heap_reserve.c and heap_math.c. */
+/* jemalloc's private names are macros that end in these; in the files that call them,
+   most often one, they lead to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c,
+   heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_start.c, heap_reserve.c and
+   heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -170,7 +171,7 @@ int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set);
 
 /* Two of jemalloc's assertions fail legitimately when memory is short; they are skipped by their
    text. Check both strings at every update (docs/jemalloc.md). The first asserts that a thread gets
-   an arena: where it does not, jemalloc copes, or heap_thread.c does. The second asserts that a
+   an arena: where it does not, jemalloc copes, or heap_arenas.c does. The second asserts that a
    heap which could not start is not started again. */
 #if defined(OOM_DEBUG) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #include <string.h>

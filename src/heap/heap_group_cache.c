@@ -30,7 +30,9 @@ struct thread {
 	struct cache *active; /* a group's, in jemalloc's place; NULL: the thread's own is */
 	unsigned changes;
 	unsigned destroys; /* heap_group_destroys(), when it last looked */
-	struct cache home; /* the thread's own, while another is in its place */
+	tsd_binshards_t
+		home_shards; /* of home_arena; a group has not enough threads to need shards */
+	struct cache home;   /* the thread's own, while another is in its place */
 	struct cache *caches[CACHES];
 };
 
@@ -231,14 +233,16 @@ static struct cache *cache_of(tsd_t *tsd, unsigned slot)
 
 static bool begin(tsd_t *tsd)
 {
+	struct thread *made = get_memory(sizeof *made, CACHELINE);
 	arena_t *arena = tsd_arena_get(tsd);
 
+	if (made == NULL)
+		return false;
 	if (arena == NULL)
 		arena = heap_arena_choose_hard(tsd, false);
-	own = get_memory(sizeof *own, CACHELINE);
-	if (own != NULL)
-		*own = (struct thread){.home_arena = arena, .destroys = heap_group_destroys()};
-	return own != NULL;
+	*made = (struct thread){.home_arena = arena, .destroys = heap_group_destroys()};
+	own = made;
+	return true;
 }
 
 /* Without a cache for the group the thread's own serves, empty before and behind. */
@@ -289,6 +293,12 @@ bool heap_group_switch(unsigned slot)
 	}
 	if (likely(tcache_available(tsd)))
 		exchange(tsd, slot != 0 ? cache_of(tsd, slot) : NULL, slot == 0);
+	if (heap_own_group == 0) {
+		own->home_shards = *tsd_binshardsp_get(tsd);
+		memset(tsd_binshardsp_get(tsd), 0, sizeof own->home_shards);
+	} else if (slot == 0) {
+		*tsd_binshardsp_get(tsd) = own->home_shards;
+	}
 	tsd_arena_set(tsd, slot != 0 ? heap_group_arena(slot) : own->home_arena);
 	heap_own_group = slot;
 	if (slot != 0)
@@ -309,6 +319,13 @@ void heap_group_set_home(tsd_t *tsd, arena_t *arena)
 	arena_nthreads_dec(own->home_arena, false);
 	arena_nthreads_inc(arena, false);
 	own->home_arena = arena;
+}
+
+/* jemalloc counts a child's one thread in the arena that the thread takes blocks from. */
+void heap_group_fork_child(void)
+{
+	if (own != NULL && heap_own_group != 0)
+		arena_nthreads_inc(own->home_arena, false);
 }
 
 void heap_group_moved(arena_t *to)
@@ -334,6 +351,7 @@ void heap_iarena_cleanup(tsd_t *tsd)
 	if (unlikely(ended != NULL)) {
 		drop_all(tsd);
 		if (heap_own_group != 0) {
+			*tsd_binshardsp_get(tsd) = ended->home_shards;
 			tsd_arena_set(tsd, ended->home_arena);
 			group_leave(heap_own_group);
 			heap_own_group = 0;

@@ -135,6 +135,11 @@ bool heap_is_reserve(unsigned arena)
 	return arena == reserve.arena && arena != 0;
 }
 
+bool heap_reserve_is_serving(void)
+{
+	return is_for_reserve;
+}
+
 bool heap_background_thread_create(tsd_t *tsd, unsigned arena)
 {
 	return !is_for_reserve && background_thread_create(tsd, arena);

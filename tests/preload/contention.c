@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "je.h"
+#include "oomreclaim.h"
 
 enum {
 	THREADS = 4,
@@ -174,6 +175,41 @@ static void lines(void)
 	takes_lines_of(48);
 }
 
+enum { SMALL = 32, SMALL_BLOCKS = 400000 };
+
+static void *take_small(void *arg)
+{
+	void *block = malloc(1);
+
+	/* The main thread sets the limit. */
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	for (size_t i = 0; i < SMALL_BLOCKS / 8; i++)
+		CHECK(malloc(SMALL));
+	free(block);
+	return arg;
+}
+
+/* What is free in slabs of one thread's serves another thread that has no other memory. */
+static void lends(void)
+{
+	static void *blocks[SMALL_BLOCKS];
+	pthread_t thread;
+
+	CHECK(pthread_barrier_init(&barrier, NULL, 2) == 0);
+	CHECK(pthread_create(&thread, NULL, take_small, NULL) == 0);
+	for (size_t i = 0; i < SMALL_BLOCKS; i++) {
+		blocks[i] = mallocx(SMALL, MALLOCX_TCACHE_NONE);
+		CHECK(blocks[i]);
+	}
+	for (size_t i = 0; i < SMALL_BLOCKS; i += 2)
+		dallocx(blocks[i], MALLOCX_TCACHE_NONE);
+	pthread_barrier_wait(&barrier);
+	oomreclaim_set_limit(1 << 20);
+	pthread_barrier_wait(&barrier);
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
 int main(int argc, char **argv)
 {
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
@@ -189,6 +225,8 @@ int main(int argc, char **argv)
 		spreads();
 	else if (!strcmp(argv[1], "lines"))
 		lines();
+	else if (!strcmp(argv[1], "lends"))
+		lends();
 	else
 		return 2;
 	return 0;
