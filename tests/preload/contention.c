@@ -20,7 +20,7 @@
 
 enum {
 	THREADS = 4,
-	SECONDS_MAX = 60,    /* for a thread to be given another arena */
+	SECONDS_MAX = 200,   /* for a thread to be given another arena */
 	SECONDS_STAYING = 5, /* in which one would have been */
 	BURST = 64,
 	BLOCK = 24 << 10, /* cached, but fewer of them than a burst has */
