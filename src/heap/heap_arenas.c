@@ -104,7 +104,7 @@ static void bind(tsd_t *tsd, arena_t *arena)
    before it went. */
 static void choose(tsd_t *tsd)
 {
-	arena_t *arena, *last = NULL;
+	arena_t *arena;
 	unsigned index;
 
 	do {
@@ -116,8 +116,7 @@ static void choose(tsd_t *tsd)
 		malloc_mutex_unlock(tsd_tsdn(tsd), &arenas_lock);
 		if (arena != NULL)
 			return;
-		last = arena_get(tsd_tsdn(tsd), index, true);
-	} while (last != NULL);
+	} while (arena_get(tsd_tsdn(tsd), index, true) != NULL);
 	bind(tsd, arena_get(tsd_tsdn(tsd), 0, false));
 }
 

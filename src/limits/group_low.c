@@ -104,8 +104,8 @@ static size_t protect(unsigned slot, unsigned in, unsigned by)
 	                                           groups[parent].protection[by].children_within});
 }
 
-/* The group that is reclaimed has nothing from itself: its parent is outside, and has nothing here to
-   share. False: there is no group so deep, and so none below. */
+/* The group that is reclaimed has nothing from itself: its parent is outside, and has nothing here
+   to share. False: there is no group so deep, and so none below. */
 static bool protect_depth(unsigned depth, unsigned in, unsigned by)
 {
 	unsigned count = group_slots_used();
