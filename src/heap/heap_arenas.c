@@ -3,12 +3,14 @@
  * Which arena a thread takes its blocks from. New threads share the first half of the arenas: the
  * fewer arenas, the less memory is free in one and wanted in another. A thread that spends its time
  * with waiting for jemalloc's locks is given another arena, of the other half too. glibc's malloc
- * does the same for a thread that finds its arena locked.
+ * does the same for a thread that finds its arena locked. And of two threads that live on large
+ * blocks in one arena, one is given another.
  */
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
 #include "heap/heap_glue.h"
+#include "limits/budget.h"
 #include "limits/fault.h"
 
 /* One in so many waits is measured: two readings of the clock take as long as a short wait. */
@@ -34,12 +36,39 @@
 #define WAIT_PART 12
 #define LOOKS 3
 
+/* Large blocks are in no thread's cache, but for the smallest: what one thread frees another takes,
+   with its lines in the caches of another processor. A thread lives on such blocks if so many bytes,
+   that it allocated in so short a time, were at least by this part in blocks of the sizes below.
+   Larger blocks are in no processor's own caches, and two arenas keep fewer of the pages that are
+   wanted again than one (heap_keep.c). */
+#define LARGE_WINDOW_BYTES ((uint64_t)32 << 20)
+#define LARGE_WINDOW_NS (50 * NSEC_PER_MSEC)
+#define LARGE_PART 2
+#define LARGE_MIN_BYTES ((size_t)128 << 10)
+#define LARGE_MAX_BYTES ((size_t)2 << 20)
+
+/* No arena is made where less is left of the limit than what each arena has of one at start. */
+#define ROOM_FOR_ARENA ((size_t)64 << 20)
+
+/* Of each arena the thread that was last seen to live on large blocks there, and when. All orders
+   are relaxed: a pair that two threads have mixed up is a wrong guess. */
+static struct {
+	_Atomic(const void *) thread;
+	atomic_uint_least64_t at_ns;
+} larges[MALLOCX_ARENA_LIMIT];
+
 /* What a thread has waited since it was last looked at. Touched by the thread alone. */
 static OOM_TLS struct waits {
 	unsigned count, looks;
 	bool is_bound; /* the program has chosen the thread's arena */
 	uint64_t waited_ns, ran_ns, measured_at;
 } own;
+
+/* What a thread has taken in large blocks since the last window ended, and what it had allocated in
+   all by then. Touched by the thread alone. */
+static OOM_TLS struct window {
+	uint64_t large, allocated, began_ns;
+} window;
 
 /* jemalloc's mutex was locked. */
 void heap_mutex_lock_slow(malloc_mutex_t *mutex)
@@ -150,13 +179,13 @@ static void move_to_least_loaded(tsd_t *tsd)
 	/* There are more threads in one place than in the other behind the move as well. */
 	if (load_of(tsd, index) + 2 >= load_of(tsd, arena_ind_get(from)))
 		return;
-	to = arena_get(tsd_tsdn(tsd), index, true);
+	to = arena_get(tsd_tsdn(tsd), index, budget_room() >= ROOM_FOR_ARENA);
 	if (to != NULL && ehooks_are_default(arena_get_ehooks(to)))
 		move(tsd, from, to);
 }
 
-/* A program's hooks are for what the thread allocates there. And an arena that is made while memory
-   is short would take from what is short. */
+/* A program's hooks are for what the thread allocates there. And an arena that is made while the
+   reserve is in use, or for an injected fault, would take from what is short. */
 static bool may_move(tsd_t *tsd)
 {
 	return heap_defaults_have_arenas() && !own.is_bound && heap_own_group == 0 &&
@@ -166,24 +195,71 @@ static bool may_move(tsd_t *tsd)
 	       tsd_tcache_slowp_get(tsd)->arena == tsd_arena_get(tsd);
 }
 
-static void look(tsd_t *tsd)
+/* Only blocks of the thread's own arena: huge ones are in an arena for all threads, and a program's
+   arenas are the program's to spread. */
+edata_t *heap_arena_extent_alloc_large(tsdn_t *tsdn, arena_t *arena, size_t size, size_t alignment,
+                                       bool is_zero)
+{
+	edata_t *extent = arena_extent_alloc_large(tsdn, arena, size, alignment, is_zero);
+
+	if (extent != NULL && size >= LARGE_MIN_BYTES && size <= LARGE_MAX_BYTES &&
+	    !tsdn_null(tsdn) && arena == tsd_arena_get(tsdn_tsd(tsdn)))
+		window.large += size;
+	return extent;
+}
+
+static bool lives_on_large(tsd_t *tsd, uint64_t now)
+{
+	const struct window before = window;
+
+	window = (struct window){.allocated = tsd_thread_allocated_get(tsd), .began_ns = now};
+	return now - before.began_ns < LARGE_WINDOW_NS &&
+	       before.large >= (window.allocated - before.allocated) / LARGE_PART;
+}
+
+/* Of two threads in an arena that live on large blocks one is given another; one alone stays. */
+static bool meets_another(tsd_t *tsd)
+{
+	arena_t *arena = tsd_arena_get(tsd);
+	uint64_t now = now_ns();
+	unsigned index;
+
+	if (!lives_on_large(tsd, now) || arena == NULL)
+		return false;
+	index = arena_ind_get(arena);
+	if (atomic_load_explicit(&larges[index].thread, memory_order_relaxed) != &window &&
+	    now - atomic_load_explicit(&larges[index].at_ns, memory_order_relaxed) <
+	            LARGE_WINDOW_NS)
+		return true;
+	atomic_store_explicit(&larges[index].thread, &window, memory_order_relaxed);
+	atomic_store_explicit(&larges[index].at_ns, now, memory_order_relaxed);
+	return false;
+}
+
+static bool waits_much(void)
 {
 	own.count = 0;
 	if (own.ran_ns < LOOK_NS)
-		return;
+		return false;
 	own.looks = own.waited_ns >= own.ran_ns / WAIT_PART ? own.looks + 1 : 0;
 	own.waited_ns = 0;
 	own.ran_ns = 0;
-	if (own.looks < LOOKS || !may_move(tsd))
-		return;
+	if (own.looks < LOOKS)
+		return false;
 	own.looks = 0;
-	move_to_least_loaded(tsd);
+	return true;
 }
 
 /* A thread has allocated so many bytes that jemalloc looks through its cache. No lock is held. */
 void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed)
 {
+	bool moves = false;
+
 	if (unlikely(own.count >= WAITS_PER_LOOK))
-		look(tsd);
+		moves = waits_much();
+	if (unlikely(tsd_thread_allocated_get(tsd) - window.allocated >= LARGE_WINDOW_BYTES))
+		moves |= meets_another(tsd);
+	if (unlikely(moves) && may_move(tsd))
+		move_to_least_loaded(tsd);
 	tcache_gc_event_handler(tsd, elapsed);
 }

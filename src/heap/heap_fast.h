@@ -174,9 +174,12 @@ void heap_tcache_retry(void);
 /* heap_reserve.c: this thread asks for what is in reserve. */
 bool heap_reserve_is_serving(void);
 
-/* heap_arenas.c, by which a thread has an arena, waits for a lock, and looks through its cache. */
+/* heap_arenas.c, by which a thread has an arena, waits for a lock, takes a large block, and looks
+   through its cache. */
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal);
 void heap_mutex_lock_slow(malloc_mutex_t *mutex);
+edata_t *heap_arena_extent_alloc_large(tsdn_t *tsdn, arena_t *arena, size_t size, size_t alignment,
+                                       bool is_zero);
 void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed);
 /* The program has chosen this thread's arena: the thread stays there. */
 void heap_arenas_bound(void);

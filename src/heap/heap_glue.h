@@ -115,6 +115,9 @@ double heap_round(double x);
 #if !defined(OOM_HEAP_GLUE_JEMALLOC) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #define je_arena_choose_hard heap_arena_choose_hard
 #endif
+#ifdef OOM_HEAP_GLUE_LARGE
+#define je_arena_extent_alloc_large heap_arena_extent_alloc_large
+#endif
 #if !defined(OOM_HEAP_GLUE_MUTEX) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #define je_malloc_mutex_lock_slow heap_mutex_lock_slow
 #endif

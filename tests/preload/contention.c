@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Threads that meet in an arena. New threads share one; a thread that waits much for the arena's
- * locks is given another; and threads that begin with freeing small blocks of one line of the
+ * locks is given another, and so is one of two that live on large blocks; and threads that begin with freeing small blocks of one line of the
  * processor's cache get no new ones there. The program exports sched_getaffinity(), by which the
  * heap counts processors: there are two.
  */
@@ -25,6 +25,15 @@ enum {
 	BURST = 64,
 	BLOCK = 24 << 10, /* cached, but fewer of them than a burst has */
 	LINE = 64,
+	LARGE = 512 << 10,
+	SMALLER = 64 << 10,
+	CACHED = 4 << 10,
+	TURN_BYTES = 40 << 20, /* more than those by which the heap judges */
+	TURNS = 200,
+	TURNS_MAX = 20000,
+	FEW_TURNS = 10,
+	PAUSE_US = 2000,
+	ROOM = 60 << 20, /* less than what an arena is made for */
 };
 
 __attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t bytes,
@@ -114,6 +123,116 @@ static void stays(void)
 	is_bound = true;
 	run(contend, first_arenas, sizeof(first_arenas[0]));
 	CHECK(!atomic_load(&has_moved));
+}
+
+/* ---- Large blocks: two threads that take them in turns, and so wait for none of the arena's locks
+   ---- */
+
+static struct {
+	size_t bytes;
+	unsigned turns; /* at most, until one has moved */
+	bool pauses;
+} living;
+
+static void take_some(void)
+{
+	for (size_t taken = 0; taken < TURN_BYTES; taken += living.bytes) {
+		char *block = malloc(living.bytes);
+
+		CHECK(block);
+		free(block);
+		if (living.pauses)
+			usleep(PAUSE_US);
+	}
+}
+
+static void *take_turns(void *arg)
+{
+	unsigned *first = arg;
+	size_t own = (size_t)(first - first_arenas);
+
+	free(malloc(1));
+	*first = own_arena();
+	if (is_bound) {
+		set_arena(1);
+		set_arena(0);
+	}
+	for (unsigned turn = 0; turn < living.turns && !atomic_load(&has_moved); turn++) {
+		pthread_barrier_wait(&barrier);
+		if (turn % 2 == own) {
+			take_some();
+			if (own_arena() != *first)
+				atomic_store(&has_moved, true);
+		}
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+static bool moves_with(size_t bytes, unsigned turns)
+{
+	living.bytes = bytes;
+	living.turns = turns;
+	run(take_turns, first_arenas, sizeof(first_arenas[0]));
+	return atomic_load(&has_moved);
+}
+
+static void large(void)
+{
+	CHECK(moves_with(LARGE, TURNS_MAX));
+}
+
+static void very_large(void)
+{
+	CHECK(!moves_with(8 * LARGE, TURNS));
+}
+
+static void bound(void)
+{
+	is_bound = true;
+	CHECK(!moves_with(LARGE, TURNS));
+}
+
+/* Another arena would take from what little is left. */
+static void little_room(void)
+{
+	oomreclaim_set_limit(ROOM);
+	CHECK(!moves_with(LARGE, TURNS));
+}
+
+static void seldom(void)
+{
+	living.pauses = true;
+	CHECK(!moves_with(LARGE, FEW_TURNS));
+}
+
+static void smaller(void)
+{
+	CHECK(!moves_with(SMALLER, TURNS));
+}
+
+static void cached(void)
+{
+	CHECK(!moves_with(CACHED, TURNS));
+}
+
+static void *live_alone(void *arg)
+{
+	for (unsigned turn = 0; turn < TURNS; turn++)
+		take_some();
+	CHECK_EQ(own_arena(), 0);
+	return arg;
+}
+
+/* With the main thread in the same arena, but nobody to give a block to. */
+static void alone(void)
+{
+	pthread_t thread;
+
+	living.bytes = LARGE;
+	free(malloc(1));
+	CHECK(pthread_create(&thread, NULL, live_alone, NULL) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
 }
 
 static void *say_arena(void *arg)
@@ -210,6 +329,19 @@ static void lends(void)
 	CHECK(pthread_join(thread, NULL) == 0);
 }
 
+static const struct {
+	const char *name;
+	void (*run)(void);
+} parts[] = {
+	{"moves", moves},           {"stays", stays},
+	{"large", large},           {"seldom", seldom},
+	{"cached", cached},         {"smaller", smaller},
+	{"very-large", very_large}, {"little-room", little_room},
+	{"bound", bound},           {"alone", alone},
+	{"lines", lines},           {"lends", lends},
+	{"spreads", spreads},
+};
+
 int main(int argc, char **argv)
 {
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
@@ -217,17 +349,10 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	CHECK(argc == 2);
-	if (!strcmp(argv[1], "moves"))
-		moves();
-	else if (!strcmp(argv[1], "stays"))
-		stays();
-	else if (!strcmp(argv[1], "spreads"))
-		spreads();
-	else if (!strcmp(argv[1], "lines"))
-		lines();
-	else if (!strcmp(argv[1], "lends"))
-		lends();
-	else
-		return 2;
-	return 0;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (!strcmp(argv[1], parts[i].name)) {
+			parts[i].run();
+			return 0;
+		}
+	return 2;
 }
