@@ -5,13 +5,13 @@
  *     groups [--time] OPERATION GROUPS COUNT
  *
  * Operations: pair (malloc(64) and free() inside a group), outside (the same in a thread that is in
- * none), foreign (malloc() inside, free() outside), enter (entering and leaving, one group after the
- * other), job (a group is made, entered, used for 100 blocks of 64 bytes, left and destroyed), and
- * memory: each group has 1000 blocks of 64 bytes, and the process's resident memory is printed, in
- * KiB. With 0 groups the same is done without entering any.
+ * none), foreign (malloc() inside, free() outside), enter (entering and leaving, one group after
+ * the other), job (a group is made, entered, used for 100 blocks of 64 bytes, left and destroyed),
+ * and memory: each group has 1000 blocks of 64 bytes, and the process's resident memory is printed,
+ * in KiB. With 0 groups the same is done without entering any.
  *
- * Under callgrind the difference between two COUNTs is what the operations between them cost. --time
- * prints the nanoseconds of one, the least of several parts.
+ * Under callgrind the difference between two COUNTs is what the operations between them cost.
+ * --time prints the nanoseconds of one, the least of several parts.
  */
 #include <stdbool.h>
 #include <stdint.h>

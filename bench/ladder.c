@@ -5,9 +5,9 @@
  *
  *     OOMRECLAIM_CONF=limit:64G ladder [REPETITIONS]
  *
- * The budget is set just above what is mapped, so that a block of 16 MiB meets it; the callback that is
- * asked last lifts it and says so. There is nothing to free: what is timed is the way, not the work.
- * "no failure" is the same malloc without a budget in its way.
+ * The budget is set just above what is mapped, so that a block of 16 MiB meets it; the callback
+ * that is asked last lifts it and says so. There is nothing to free: what is timed is the way, not
+ * the work. "no failure" is the same malloc without a budget in its way.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +23,8 @@
 #include "oomreclaim.h"
 
 enum {
-	/* Larger than what jemalloc keeps in an arena: mapped anew each time, unmapped when freed. */
+	/* Larger than what jemalloc keeps in an arena: mapped anew each time, unmapped when
+	   freed. */
 	BLOCK_BYTES = 16 << 20,
 	SLACK_BYTES = 1 << 20,
 	BALLAST_BYTES = 64 << 20,

@@ -4,8 +4,9 @@
  *
  *     latency [--seconds N] [--rate MIB_PER_SECOND] [--threads N] [--batch KIB]
  *
- * All threads together take blocks of 1 to 16 KiB at a steady rate and put them into one cache, whose
- * callback evicts the oldest, at least a batch at a time; nothing else ever frees. Prints one line:
+ * All threads together take blocks of 1 to 16 KiB at a steady rate and put them into one cache,
+ * whose callback evicts the oldest, at least a batch at a time; nothing else ever frees. Prints one
+ * line:
  *
  *     mallocs p50 p99 p99.9 max (ns)  direct rounds and MiB, background rounds and MiB  failed
  *     mallocs that descended the ladder
@@ -81,7 +82,8 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	struct block *block;
 
 	(void)arg;
-	/* On a thread that failed the lock may be its own; in the background nobody waits for us. */
+	/* On a thread that failed the lock may be its own; in the background nobody waits for
+	   us. */
 	if (!control->is_direct)
 		pthread_mutex_lock(&cache.lock);
 	else if (pthread_mutex_trylock(&cache.lock) != 0)

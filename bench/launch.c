@@ -4,8 +4,8 @@
  *
  *     launch DESCRIPTOR COMMAND [ARGUMENT...]
  *
- * One line of JSON goes to the descriptor, which the command does not get. Exit status: the command's
- * own, 128 more than the signal that killed it, 127 if it can't be started, 2 usage.
+ * One line of JSON goes to the descriptor, which the command does not get. Exit status: the
+ * command's own, 128 more than the signal that killed it, 127 if it can't be started, 2 usage.
  *
  * The kernel carries a process's peak RSS over an exec: a command that a large program starts seems
  * to be as large. So a small one starts it.

@@ -5,8 +5,8 @@
  *     operations [--time] NAME COUNT
  *     operations --list
  *
- * Under callgrind the difference between two COUNTs is what the operations between them cost, the loop
- * included. --time prints the nanoseconds of one.
+ * Under callgrind the difference between two COUNTs is what the operations between them cost, the
+ * loop included. --time prints the nanoseconds of one.
  */
 #include <stdint.h>
 #include <stdio.h>

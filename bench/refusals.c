@@ -5,13 +5,14 @@
  *     refusals cost COUNT MIB SIZE as|budget
  *     refusals maps ROUNDS
  *
- * cost: a heap of MIB in blocks of 16 KiB, of which nothing is free; then SIZE bytes fail COUNT times in a row.
- * Counted by callgrind, the difference of two COUNTs is the cost of the failures between them. With `as`
- * RLIMIT_AS is set so that SIZE can't be had, and what runs the program can; with `budget` the setting
- * limit is what refuses, and the heap is filled until it does.
+ * cost: a heap of MIB in blocks of 16 KiB, of which nothing is free; then SIZE bytes fail COUNT
+ * times in a row. Counted by callgrind, the difference of two COUNTs is the cost of the failures
+ * between them. With `as` RLIMIT_AS is set so that SIZE can't be had, and what runs the program
+ * can; with `budget` the setting limit is what refuses, and the heap is filled until it does.
  *
- * maps: half of the blocks are freed, every other one, and then a block that can't be had is asked for: after
- * each round the lines of /proc/self/maps, as a JSON array. The limit is what the program is started with.
+ * maps: half of the blocks are freed, every other one, and then a block that can't be had is asked
+ * for: after each round the lines of /proc/self/maps, as a JSON array. The limit is what the
+ * program is started with.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A pool of buffers that threads take and give back, as a server's connections do. What is idle in the pool is
- * given up when memory is wanted.
+ * A pool of buffers that threads take and give back, as a server's connections do. What is idle in
+ * the pool is given up when memory is wanted.
  *
- * The one thing to see here is the lock. pool_take() allocates, but not while it has the lock; so a thread that
- * fails never has it. Another may, at the very moment, and may in turn be waiting for the failing thread: the
- * callback tries the lock, and says 0 where it is taken.
+ * The one thing to see here is the lock. pool_take() allocates, but not while it has the lock; so a
+ * thread that fails never has it. Another may, at the very moment, and may in turn be waiting for
+ * the failing thread: the callback tries the lock, and says 0 where it is taken.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -73,7 +73,8 @@ static size_t pool_reclaim(const struct oomreclaim_control *control, void *arg)
 	return freed;
 }
 
-/* Takes many buffers, fills and checks them, gives them back; then needs memory for something else. */
+/* Takes many buffers, fills and checks them, gives them back; then needs memory for something
+   else. */
 static void *serve(void *arg)
 {
 	struct buffer *held[64];
@@ -107,7 +108,8 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* Something else that wants memory, as much as it can get of 64 MiB. Returns how many MiB that is. */
+/* Something else that wants memory, as much as it can get of 64 MiB. Returns how many MiB that
+   is. */
 static unsigned long want_more(void)
 {
 	static void *blocks[64];

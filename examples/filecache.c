@@ -17,8 +17,8 @@
  *     prlimit --as=134217728 env LD_PRELOAD=liboomreclaim.so.0 filecache
  *
  * With --target it does ask: before it serves a file that it has read it evicts what is more than
- * oomreclaim_cache_target() says, so that malloc has next to no reason to fail. It is asked to reclaim
- * all the same, where something else in the process needs the memory.
+ * oomreclaim_cache_target() says, so that malloc has next to no reason to fail. It is asked to
+ * reclaim all the same, where something else in the process needs the memory.
  *
  * Three rules keep a reclaim callback out of trouble, and each is marked (1), (2)
  * or (3) where it is followed:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A graceful end: at a limit that nothing can help, the process is sent TERM, which it handles, and has
- * kill_grace_ms to save what it has. Until then its allocations are served from the reserve, or NULL.
+ * A graceful end: at a limit that nothing can help, the process is sent TERM, which it handles, and
+ * has kill_grace_ms to save what it has. Until then its allocations are served from the reserve, or
+ * NULL.
  */
 #include <signal.h>
 #include <stdio.h>

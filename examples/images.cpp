@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A viewer's two caches: decoded images, which the library may take by itself while they are not drawn, and
-// the descriptions beside them, which a shrinker gives back. `images [DRAWN]` draws pictures at random, some far more
-// often than others, and every hundredth time holds on to a block, as a program with something better to do would.
+// A viewer's two caches: decoded images, which the library may take by itself while they are not
+// drawn, and the descriptions beside them, which a shrinker gives back. `images [DRAWN]` draws
+// pictures at random, some far more often than others, and every hundredth time holds on to a
+// block, as a program with something better to do would.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A parser that remembers what it has parsed, in memory of its own (std::pmr), and forgets when somebody else
-// needs the memory. `pmr [EXPRESSIONS]` evaluates random sums and products, and every fiftieth time holds on
-// to a block, as a program with something better to do with its memory would.
+// A parser that remembers what it has parsed, in memory of its own (std::pmr), and forgets when
+// somebody else needs the memory. `pmr [EXPRESSIONS]` evaluates random sums and products, and every
+// fiftieth time holds on to a block, as a program with something better to do with its memory
+// would.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -36,8 +37,8 @@ public:
 		const char *at = text.c_str();
 		long value = sum(at);
 
-		// To remember is nice to have: nobody else is asked to give for it, and where there is no room
-		// it is not remembered.
+		// To remember is nice to have: nobody else is asked to give for it, and where there
+		// is no room it is not remembered.
 		try {
 			memory.emplace(std::pmr::string(text, &limited), value);
 		} catch (const std::bad_alloc &) {
@@ -67,8 +68,9 @@ private:
 		return value;
 	}
 
-	// Called by whoever fails, and never by the thread that has the lock: what is allocated under it is in the
-	// scope NORETRY, which asks nobody. Another thread may have it, so it is tried.
+	// Called by whoever fails, and never by the thread that has the lock: what is allocated
+	// under it is in the scope NORETRY, which asks nobody. Another thread may have it, so it is
+	// tried.
 	std::size_t forget()
 	{
 		std::unique_lock hold(lock, std::try_to_lock);

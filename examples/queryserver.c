@@ -8,10 +8,10 @@
  *     oomreclaim run --limit 256M -- ./queryserver --groups 200M      the worst is told to end
  *
  * Each tenant's queries are in a group, below the group of all queries, which has the limit and the
- * policy cancel. Where that is met the tenant with the most is told to end its query, by a function,
- * and the others wait for the memory. With --enough the greedy query wants only as much as it mostly
- * gets until then, and has it: what is different then is the wait, and not the processors' work.
- * queryserver.sh runs all of it and prints a table.
+ * policy cancel. Where that is met the tenant with the most is told to end its query, by a
+ * function, and the others wait for the memory. With --enough the greedy query wants only as much
+ * as it mostly gets until then, and has it: what is different then is the wait, and not the
+ * processors' work. queryserver.sh runs all of it and prints a table.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -71,8 +71,8 @@ static void cancel(oomreclaim_group group, void *arg)
 	atomic_store(&tenant->is_cancelled, true);
 }
 
-/* Where it can't be had the tenant's queries are in none. What one query has freed stays for the next,
-   whoever fills the limit. */
+/* Where it can't be had the tenant's queries are in none. What one query has freed stays for the
+   next, whoever fills the limit. */
 static void make_group(struct tenant *tenant)
 {
 	if (queries != OOMRECLAIM_GROUP_ROOT &&

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Two caches that share what memory there is by what each of them regrets: answers to searches, and
- * profiles of users. Neither has a size of its own, nor a part that somebody has chosen. Eight of ten
- * requests are for profiles, and by that the profiles get most of the memory.
+ * profiles of users. Neither has a size of its own, nor a part that somebody has chosen. Eight of
+ * ten requests are for profiles, and by that the profiles get most of the memory.
  *
  *     oomreclaim run --limit 16M -- ./targets
  *

@@ -126,9 +126,9 @@ struct oomreclaim_control {
 	 *    from 4 on CRITICAL; one step higher where the constraint is "CGROUP", "OVERCOMMIT" or
 	 *    "NONE", as somebody may be killed for it;
 	 *  - for the others by what is left of the nearest limit, as oomreclaim_headroom() has it
-	 *    (without the setting high): below 20 % LOW, below 10 % MEDIUM, below 5 % CRITICAL. In a
-	 *    program that has never asked for headroom only the budget is known. For WATERMARK it is
-	 *    at least LOW;
+	 *    (without the setting high): below 20 % LOW, below 10 % MEDIUM, below 5 % CRITICAL. In
+	 *    a program that has never asked for headroom only the budget is known. For WATERMARK
+	 *    it is at least LOW;
 	 *  - at least MEDIUM for PRESSURE, and for all within 10 seconds behind it;
 	 *  - NONE for ROOM.
 	 */
@@ -265,9 +265,9 @@ struct oomreclaim_shrinker {
  * where they are freed by munmap() or on another thread, is asked for half as much each time, down
  * to a sixteenth, and for its whole part again once the heap sees some; the report says so. Returns
  * 0, or EINVAL (shrinker, name, count or scan NULL, name empty, flags as for oomreclaim_register()
- * or OOMRECLAIM_CALLBACK_ROOM, cost out of range, size too small), E2BIG (what this library does not
- * know is not 0, or size above 4096), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it may be
- * NULL.
+ * or OOMRECLAIM_CALLBACK_ROOM, cost out of range, size too small), E2BIG (what this library does
+ * not know is not 0, or size above 4096), ENAMETOOLONG, ENOMEM. On error *handle is left alone; it
+ * may be NULL.
  */
 OOMRECLAIM_API int oomreclaim_shrinker_register(const struct oomreclaim_shrinker *shrinker,
                                                 size_t size, oomreclaim_handle *handle);
@@ -301,14 +301,14 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
                                              struct oomreclaim_callback_stats *stats,
                                              size_t stats_size);
 
-/* What is to be regretted: a miss that a cache would have hit, were it larger by one part of so many
-   of its target. */
+/* What is to be regretted: a miss that a cache would have hit, were it larger by one part of so
+   many of its target. */
 #define OOMRECLAIM_REGRET_PART 8
 
 /*
- * How large a cache should be now, in bytes as count() counts them. For a program that wants no more
- * than a number: it evicts when its cache is larger than that, and otherwise lets it grow. `handle`
- * is that of a shrinker, which is asked to free all the same where memory is short.
+ * How large a cache should be now, in bytes as count() counts them. For a program that wants no
+ * more than a number: it evicts when its cache is larger than that, and otherwise lets it grow.
+ * `handle` is that of a shrinker, which is asked to free all the same where memory is short.
  *
  * What the caches that ask have together is what count() says of each, and what
  * oomreclaim_headroom() says is left, less an eighth of what is left, as the heap takes more for a
@@ -324,15 +324,14 @@ OOMRECLAIM_API int oomreclaim_callback_stats(oomreclaim_handle handle,
  * tell something by, a 256th of all. Priorities play no part in that. A cache that could be of use
  * only if it were far larger, as for a loop over all, has nothing to report, and is not seen.
  *
- * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it, and
- * at once where a limit is met, at the end of a round of callbacks that has counted all that have a
- * target. A cache that cannot be counted for now, as it returns OOMRECLAIM_STOP, is taken to be as
- * large as it was, and to have grown by what the heap has since.
- * Asking takes some tens of nanoseconds, and a few more for each callback that is registered.
- * SIZE_MAX: there is no limit, the handle is none of a shrinker or that of one with
- * OOMRECLAIM_CALLBACK_DIRECT, or oomreclaimd has not counted yet, which it does within a tenth of a
- * second of the first call for the handle, or so. The first call of all starts oomreclaimd, for which
- * it may allocate.
+ * It is set anew ten times a second by oomreclaimd, which calls count() of all shrinkers for it,
+ * and at once where a limit is met, at the end of a round of callbacks that has counted all that
+ * have a target. A cache that cannot be counted for now, as it returns OOMRECLAIM_STOP, is taken to
+ * be as large as it was, and to have grown by what the heap has since. Asking takes some tens of
+ * nanoseconds, and a few more for each callback that is registered. SIZE_MAX: there is no limit,
+ * the handle is none of a shrinker or that of one with OOMRECLAIM_CALLBACK_DIRECT, or oomreclaimd
+ * has not counted yet, which it does within a tenth of a second of the first call for the handle,
+ * or so. The first call of all starts oomreclaimd, for which it may allocate.
  */
 OOMRECLAIM_API size_t oomreclaim_cache_target(oomreclaim_handle handle);
 
@@ -405,8 +404,8 @@ struct oomreclaim_purgeable;
 
 /*
  * A block of `size` bytes as from malloc(), pinned once; `cost` is what it takes to make its
- * content again, per byte, 1 to OOMRECLAIM_COST_MAX, as of a shrinker. NULL with errno EINVAL (cost) or
- * ENOMEM. Takes some 64 bytes more than malloc(), and these stay when the block is taken.
+ * content again, per byte, 1 to OOMRECLAIM_COST_MAX, as of a shrinker. NULL with errno EINVAL
+ * (cost) or ENOMEM. Takes some 64 bytes more than malloc(), and these stay when the block is taken.
  */
 OOMRECLAIM_API struct oomreclaim_purgeable *oomreclaim_purgeable_alloc(size_t size, unsigned cost);
 
@@ -574,12 +573,12 @@ OOMRECLAIM_API int oomreclaim_kill(const char *reason);
 /* ---- The budget -------------------------------------------------------- */
 
 /*
- * Limits what the heap of this process may have resident to `bytes`, in place of the setting `limit`; SIZE_MAX is
- * no limit. Over it an allocation fails as it would over RLIMIT_AS, and the ladder runs. Where the
- * heap is above it already, caches are purged and callbacks are called until it fits; what is left
- * above the limit is the result, 0 if it fits. Nothing is ever killed or refused by the call
- * itself. From inside a callback the limit is set and nothing is reclaimed. The kernel's
- * memory.max, for one process's heap.
+ * Limits what the heap of this process may have resident to `bytes`, in place of the setting
+ * `limit`; SIZE_MAX is no limit. Over it an allocation fails as it would over RLIMIT_AS, and the
+ * ladder runs. Where the heap is above it already, caches are purged and callbacks are called until
+ * it fits; what is left above the limit is the result, 0 if it fits. Nothing is ever killed or
+ * refused by the call itself. From inside a callback the limit is set and nothing is reclaimed. The
+ * kernel's memory.max, for one process's heap.
  */
 OOMRECLAIM_API size_t oomreclaim_set_limit(size_t bytes);
 
@@ -599,14 +598,16 @@ OOMRECLAIM_API size_t oomreclaim_get_limit(void);
  *    oomreclaim_set_limit(): of this moment;
  *  - limit:auto, rlimits, what of them others than the heap have mapped, a cgroup's limit and what
  *    others have in use there: as oomreclaimd has read them last, up to a tenth of a second ago
- *    while it is asked more often than that, up to a second behind a pause of a tenth of a second or
- *    more. Where oomreclaimd can't start for want of memory or of a process, these stay as they are.
+ *    while it is asked more often than that, up to a second behind a pause of a tenth of a second
+ *    or more. Where oomreclaimd can't start for want of memory or of a process, these stay as they
+ *    are.
  *
  * It is the sum of what is left, not the largest block: one that needs a piece larger than what is
  * free in one place may fail. What threads keep in their caches, and what is free between blocks of
  * a page, is not in it, nor is the max of a group (oomreclaim_group.h). A cgroup counts what is
- * touched, not what is allocated. The first call reads these files and starts oomreclaimd, for which
- * it allocates; another thread's call meanwhile waits until they are read, no longer than a second.
+ * touched, not what is allocated. The first call reads these files and starts oomreclaimd, for
+ * which it allocates; another thread's call meanwhile waits until they are read, no longer than a
+ * second.
  *
  * To be told when there is room again, register a callback with OOMRECLAIM_CALLBACK_ROOM. It is
  * called by oomreclaimd alone, once for each time of reclaim: when no callback has been asked to
@@ -715,8 +716,8 @@ struct oomreclaim_stats {
 	uint64_t purgeable;
 	uint64_t purged;
 
-	/* As oomreclaim_headroom() has it, and enum oomreclaim_level by what is left. Where the program
-	   has never asked for headroom, and no cache for a target, by the budget alone. */
+	/* As oomreclaim_headroom() has it, and enum oomreclaim_level by what is left. Where the
+	   program has never asked for headroom, and no cache for a target, by the budget alone. */
 	uint64_t headroom; /* UINT64_MAX: nothing is known to be in the way */
 	uint64_t level;
 	char headroom_constraint[OOMRECLAIM_CONSTRAINT_MAX];
@@ -727,10 +728,10 @@ struct oomreclaim_stats {
  * than that, an older one less: stats->struct_size says how much; what lies behind it is left
  * alone). Each member is right by itself; they are read one after the other, so a sum over several
  * may be off by what happens meanwhile. Takes some tens of microseconds, for the heap's own part.
- * It may be called from a callback or a policy callback, not from a signal handler; it never descends
- * the ladder. Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's counterpart is
- * mallctl("stats...") and glibc's mallinfo2(). malloc_stats_print() prints the same; the setting
- * stats:true puts it where other processes can read it (`oomreclaim stat`).
+ * It may be called from a callback or a policy callback, not from a signal handler; it never
+ * descends the ladder. Returns 0, or EINVAL (stats NULL, or stats_size below 8). jemalloc's
+ * counterpart is mallctl("stats...") and glibc's mallinfo2(). malloc_stats_print() prints the same;
+ * the setting stats:true puts it where other processes can read it (`oomreclaim stat`).
  */
 OOMRECLAIM_API int oomreclaim_stats_get(struct oomreclaim_stats *stats, size_t stats_size);
 

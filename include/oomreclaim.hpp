@@ -224,15 +224,15 @@ public:
 			      "oomreclaim_shrinker_register");
 	}
 
-	/* How large the cache should be now: oomreclaim_cache_target(). SIZE_MAX where the object is
-	   false. */
+	/* How large the cache should be now: oomreclaim_cache_target(). SIZE_MAX where the object
+	   is false. */
 	std::size_t target() const noexcept
 	{
 		return *this ? oomreclaim_cache_target(handle_) : SIZE_MAX;
 	}
 
-	/* A miss of so many bytes that a larger cache would have hit: oomreclaim_cache_regret(). False
-	   where there is no target for it, ever. */
+	/* A miss of so many bytes that a larger cache would have hit: oomreclaim_cache_regret().
+	   False where there is no target for it, ever. */
 	bool regret(std::size_t bytes) const noexcept
 	{
 		return *this && oomreclaim_cache_regret(handle_, bytes) == 0;
@@ -592,8 +592,8 @@ public:
 		set(OOMRECLAIM_GROUP_INHERIT, inherits);
 	}
 
-	/* Called as void() where the group is cancelled; an empty one: it never is. What it throws is
-	   lost. Under the rules of oomreclaim_group_on_cancel(), with whose error this throws
+	/* Called as void() where the group is cancelled; an empty one: it never is. What it throws
+	   is lost. Under the rules of oomreclaim_group_on_cancel(), with whose error this throws
 	   std::system_error; that waits for a call of the former function on another thread. */
 	void on_cancel(std::function<void()> function)
 	{

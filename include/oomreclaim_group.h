@@ -6,9 +6,9 @@
  * it, with a limit, a reclaim and an end of its own: what a thread allocates while it is inside a
  * group, through malloc(), operator new and all of their kind, is charged to that group and to its
  * ancestors, and a limit that is met is that group's business alone. What the library keeps for
- * itself, registrations say, what callbacks allocate, and purgeable memory are the process's. Groups
- * take turns with their callbacks: a thread that fails in one waits for the callbacks of another that
- * are under way, for the setting wait_ms at most, and gets NULL behind that.
+ * itself, registrations say, what callbacks allocate, and purgeable memory are the process's.
+ * Groups take turns with their callbacks: a thread that fails in one waits for the callbacks of
+ * another that are under way, for the setting wait_ms at most, and gets NULL behind that.
  *
  * Unless a comment says otherwise the rules of oomreclaim.h hold: a function is thread-safe, is not
  * async-signal-safe, leaves errno alone, and returns 0 or an errno value.
@@ -95,20 +95,20 @@ enum oomreclaim_group_attribute {
 	/* What those inside get that need a page more when it has been cancelled: 0, as it is at
 	   first, NULL at once; 1: a block of the setting reserve while that lasts, then NULL. */
 	OOMRECLAIM_GROUP_CANCEL_RESERVE = 4,
-	/* memory.high, in bytes; OOMRECLAIM_GROUP_NONE, as it is at first: none. A thread that takes
-	   pages above it gives back what is free in the group, asks the group's callbacks, and then
-	   waits, a tenth of a second at most, the longer the further above the group is. It never
-	   gets NULL for it. Not in the scopes NORETRY and NORECLAIM. Set below what is charged, as
-	   OOMRECLAIM_GROUP_MAX. */
+	/* memory.high, in bytes; OOMRECLAIM_GROUP_NONE, as it is at first: none. A thread that
+	   takes pages above it gives back what is free in the group, asks the group's callbacks,
+	   and then waits, a tenth of a second at most, the longer the further above the group is.
+	   It never gets NULL for it. Not in the scopes NORETRY and NORECLAIM. Set below what is
+	   charged, as OOMRECLAIM_GROUP_MAX. */
 	OOMRECLAIM_GROUP_HIGH = 5,
-	/* memory.low, in bytes, 0 at first: so much of the group is left alone by the reclaim of the
-	   process, and of groups above, unless others have nothing to give: what is free in the group
-	   goes back only as far as more is charged, and its callbacks are asked only where more is.
-	   Of the low of a parent its children have as much as they are within their own, then by
-	   what they have beyond it. For a thread inside of it, or of a group below, all that is free
-	   goes. It protects from no cancel, not from malloc_trim(), and not from time: what is free
-	   for long goes back as ever, and so does what lies side by side free, 8 MiB of it and
-	   more. */
+	/* memory.low, in bytes, 0 at first: so much of the group is left alone by the reclaim of
+	   the process, and of groups above, unless others have nothing to give: what is free in the
+	   group goes back only as far as more is charged, and its callbacks are asked only where
+	   more is. Of the low of a parent its children have as much as they are within their own,
+	   then by what they have beyond it. For a thread inside of it, or of a group below, all
+	   that is free goes. It protects from no cancel, not from malloc_trim(), and not from time:
+	   what is free for long goes back as ever, and so does what lies side by side free, 8 MiB
+	   of it and more. */
 	OOMRECLAIM_GROUP_LOW = 6,
 	/* 1: a thread that a thread inside makes, by pthread_create() or thrd_create(), and so by
 	   std::thread, begins inside too, as fork() puts a task into the cgroup of its parent. It
@@ -121,8 +121,8 @@ enum oomreclaim_group_attribute {
 	OOMRECLAIM_GROUP_INHERIT = 7,
 	/* memory.min, in bytes, 0 at first: as low, and where others have nothing to give, too: the
 	   policy's end comes before that is touched. So a group of many that come and go keeps the
-	   pages that its next block needs, at the cost of the others, which fill the limit. What all
-	   groups have of it should be well below the limit: a request in scope NOFAIL waits, or
+	   pages that its next block needs, at the cost of the others, which fill the limit. What
+	   all groups have of it should be well below the limit: a request in scope NOFAIL waits, or
 	   ends the process, while that is free. */
 	OOMRECLAIM_GROUP_MIN = 8
 };
@@ -143,12 +143,11 @@ OOMRECLAIM_API int oomreclaim_group_get(oomreclaim_group group,
 /* Counters of a group, in bytes where nothing else is said. Those of descendants are included where
    it says so. New members are added at the end. */
 struct oomreclaim_group_stats {
-	uint64_t charged; /* pages that may be resident, descendants included */
-	uint64_t own;     /* of these, the group's own */
-	uint64_t peak;    /* the most that was charged so far */
-	uint64_t
-		allocated; /* in blocks, own ones; those that a thread keeps in its cache included */
-	uint64_t max_met;  /* how often pages were refused by its max */
+	uint64_t charged;   /* pages that may be resident, descendants included */
+	uint64_t own;       /* of these, the group's own */
+	uint64_t peak;      /* the most that was charged so far */
+	uint64_t allocated; /* in blocks, own ones, with those that a thread keeps in its cache */
+	uint64_t max_met;   /* how often pages were refused by its max */
 	uint64_t reclaimed; /* by callbacks, for its max, as they say */
 	uint64_t threads;   /* inside, or about to begin there; not counting those in descendants */
 	uint64_t children;  /* groups just below it */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module exec: runs a command, with this process's id and the bytes wanted as its arguments, and
- * waits for the heap to shrink. The command runs without the library and its settings.
+ * The module exec: runs a command, with this process's id and the bytes wanted as its arguments,
+ * and waits for the heap to shrink. The command runs without the library and its settings.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,7 +15,8 @@
 #include "await.h"
 #include "oomreclaim_module.h"
 
-/* The environment of the start: nothing is allocated later, nor read while the program changes it. */
+/* The environment of the start: nothing is allocated later, nor read while the program changes
+   it. */
 static char **environment;
 /* The command of the last time, while nobody has seen its end. */
 static pid_t running;

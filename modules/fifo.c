@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module fifo: writes a line "PID BYTES" to a FIFO that a helper, or the program itself, reads, and waits
- * for the heap to shrink. Nobody is waited for where nobody reads.
+ * The module fifo: writes a line "PID BYTES" to a FIFO that a helper, or the program itself, reads,
+ * and waits for the heap to shrink. Nobody is waited for where nobody reads.
  */
 #include <errno.h>
 #include <fcntl.h>

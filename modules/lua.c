@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module lua: has the states of Lua 5.3 and 5.4 make a full collection, even where it is stopped or slow.
- * It is a shrinker, and asks as many states as it takes, those with most garbage first.
+ * The module lua: has the states of Lua 5.3 and 5.4 make a full collection, even where it is
+ * stopped or slow. It is a shrinker, and asks as many states as it takes, those with most garbage
+ * first.
  *
- * Only a state's own thread may collect it, and lua_sethook() from another one is a data race. But where its
- * allocator returns NULL Lua makes an emergency collection, there and then, and asks once more. So this
- * stands between a state and its allocator, with a flag that oomreclaimd sets: where it is set, the next
- * request for an object gets NULL the first time.
+ * Only a state's own thread may collect it, and lua_sethook() from another one is a data race. But
+ * where its allocator returns NULL Lua makes an emergency collection, there and then, and asks once
+ * more. So this stands between a state and its allocator, with a flag that oomreclaimd sets: where
+ * it is set, the next request for an object gets NULL the first time.
  *
- * For an object only, that is where there is no old block and its size is the type of the new one. Who asks
- * for anything else may be no part of Lua's core: luaL_Buffer and libraries call the allocator themselves,
- * and take NULL for the end. Nor does a collector in the midst of its work make objects (5.3 would then
- * start another within it).
+ * For an object only, that is where there is no old block and its size is the type of the new one.
+ * Who asks for anything else may be no part of Lua's core: luaL_Buffer and libraries call the
+ * allocator themselves, and take NULL for the end. Nor does a collector in the midst of its work
+ * make objects (5.3 would then start another within it).
  *
  * A state comes here by luaL_newstate(), where this file is in LD_PRELOAD beside the library, or by
  * require "oomreclaim", for interpreters that have Lua within them: it is a Lua module as well.
@@ -45,8 +46,8 @@ struct state {
 	const struct lua_State *main;
 	atomic_bool is_wanted; /* a collection; set by oomreclaimd, cleared by the state's thread */
 	bool is_collected; /* the state's thread: NULL was returned, the same request comes again */
-	/* Since it came here, less what it freed: below 0 where that was from before. Written by the state's thread;
-	   relaxed, as each stands for itself. */
+	/* Since it came here, less what it freed: below 0 where that was from before. Written by
+	   the state's thread; relaxed, as each stands for itself. */
 	_Atomic long bytes;
 	_Atomic long used_bytes; /* of these, what the last collection left */
 	LIST_ENTRY(state) all;
@@ -63,7 +64,8 @@ static atomic_bool is_on;
 /* What was in use may be so no longer. */
 #define GARBAGE_SHIFT 3
 
-/* What may be garbage. Nobody knows before a collection: all that was taken since the last one, perhaps. */
+/* What may be garbage. Nobody knows before a collection: all that was taken since the last one,
+   perhaps. */
 static size_t garbage_of(struct state *state)
 {
 	long used = atomic_load_explicit(&state->used_bytes, memory_order_relaxed),
@@ -85,7 +87,8 @@ static size_t count_garbage(void)
 	return bytes;
 }
 
-/* Those that have at least so much, until `bytes` are found; returns how many are. With the list's lock held. */
+/* Those that have at least so much, until `bytes` are found; returns how many are. With the list's
+   lock held. */
 static size_t want_from(size_t least_bytes, size_t bytes)
 {
 	struct state *state;
@@ -130,8 +133,8 @@ static bool want_collections(const char *what, size_t bytes)
 static bool may_refuse(struct state *state)
 {
 	if (state->is_collected) {
-		/* What was wanted during the collection has been answered by it. To be refused twice is an
-		   error in the program. */
+		/* What was wanted during the collection has been answered by it. To be refused
+		   twice is an error in the program. */
 		state->is_collected = false;
 		atomic_store_explicit(&state->used_bytes,
 		                      atomic_load_explicit(&state->bytes, memory_order_relaxed),
@@ -181,8 +184,8 @@ static void *alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes)
 
 /* ---- Finding states ---------------------------------------------------- */
 
-/* As the object that has this code sees it: there may be several Luas in a process, some of them out of sight
-   for everybody else. */
+/* As the object that has this code sees it: there may be several Luas in a process, some of them
+   out of sight for everybody else. */
 static void *find(const void *code, const char *name)
 {
 	struct link_map *map = NULL;
@@ -260,7 +263,8 @@ struct lua_State *luaL_newstate(void)
 {
 	struct lua_State *(*next)(void), *L;
 
-	/* The caller's own, which may be out of sight for everybody else, or else the one after this. */
+	/* The caller's own, which may be out of sight for everybody else, or else the one after
+	   this. */
 	*(void **)&next = find(__builtin_return_address(0), "luaL_newstate");
 	if (next == NULL || next == luaL_newstate)
 		*(void **)&next = dlsym(RTLD_NEXT, "luaL_newstate");

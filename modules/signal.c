@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module signal: sends this process a signal by which it is told to drop its caches, and waits for the
- * heap to shrink. Only those that a program handles: one that it does not would end it, and is not sent.
+ * The module signal: sends this process a signal by which it is told to drop its caches, and waits
+ * for the heap to shrink. Only those that a program handles: one that it does not would end it, and
+ * is not sent.
  */
 #include <errno.h>
 #include <signal.h>

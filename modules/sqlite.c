@@ -3,17 +3,18 @@
  * The module sqlite: gives back what SQLite's page caches hold and do not need at the moment.
  *
  * sqlite3_release_memory() would be the call for it, but does nothing unless SQLite was built with
- * SQLITE_ENABLE_MEMORY_MANAGEMENT, which distributions do not. sqlite3_db_release_memory() has to have the
- * connection's mutex, and sqlite3_mutex_try() on that is no way to find out whether a statement is in
- * the midst of something: the mutex is recursive, so the thread that fails inside SQLite, the usual one,
- * has it already. So this stands between SQLite and its own page cache (SQLITE_CONFIG_PCACHE2), where
- * every call is seen. A cache may drop an unpinned page whenever it is not inside a call, says the
- * interface. Each has a lock here, which is held during calls and tried by the shrinker. A page that can't
- * be had because the cache fills the memory is had by shrinking that cache.
+ * SQLITE_ENABLE_MEMORY_MANAGEMENT, which distributions do not. sqlite3_db_release_memory() has to
+ * have the connection's mutex, and sqlite3_mutex_try() on that is no way to find out whether a
+ * statement is in the midst of something: the mutex is recursive, so the thread that fails inside
+ * SQLite, the usual one, has it already. So this stands between SQLite and its own page cache
+ * (SQLITE_CONFIG_PCACHE2), where every call is seen. A cache may drop an unpinned page whenever it
+ * is not inside a call, says the interface. Each has a lock here, which is held during calls and
+ * tried by the shrinker. A page that can't be had because the cache fills the memory is had by
+ * shrinking that cache.
  *
- * SQLite's statistics (sqlite3_memory_used(), soft heap limit) are switched off unless the program asks
- * for them: they put one mutex around malloc() and free() alike, so that a shrinker could free nothing
- * while another thread waits for it within malloc().
+ * SQLite's statistics (sqlite3_memory_used(), soft heap limit) are switched off unless the program
+ * asks for them: they put one mutex around malloc() and free() alike, so that a shrinker could free
+ * nothing while another thread waits for it within malloc().
  */
 #include <errno.h>
 #include <pthread.h>
@@ -83,14 +84,14 @@ static size_t shrink(struct cache *cache, size_t drop_bytes)
 	return before > after ? before - after : 0;
 }
 
-/* This part of what there is goes at least: emptied each time, a cache would hardly have a page when
-   it is asked for one. */
+/* This part of what there is goes at least: emptied each time, a cache would hardly have a page
+   when it is asked for one. */
 #define STEP_SHIFT 3
 
 /* ---- The shrinker ------------------------------------------------------ */
 
-/* False: not now. Held, the mutex has a thread within SQLite's malloc(), this one perhaps, and free()
-   needs it. */
+/* False: not now. Held, the mutex has a thread within SQLite's malloc(), this one perhaps, and
+   free() needs it. */
 static bool try_begin(void)
 {
 	if (sqlite3_mutex_try(statistics) != SQLITE_OK)
@@ -241,9 +242,9 @@ static size_t shrink_some(struct cache *cache)
 	return shrink(cache, step > cache->page_bytes ? step : cache->page_bytes);
 }
 
-/* A page that the cache has, or has room for, without a callback being asked: the nearest to give is the
-   cache itself, whose lock is held. `how` is 2 where SQLite would fail the statement next: then everybody
-   is asked. */
+/* A page that the cache has, or has room for, without a callback being asked: the nearest to give
+   is the cache itself, whose lock is held. `how` is 2 where SQLite would fail the statement next:
+   then everybody is asked. */
 static sqlite3_pcache_page *fetch(sqlite3_pcache *opaque, unsigned key, int how)
 {
 	struct cache *cache = lock(opaque);
@@ -346,8 +347,8 @@ OOMRECLAIM_MODULE(argument)
 	/* Loaded already: what SQLite has now is this. */
 	if (own.xFetch != NULL)
 		return EBUSY;
-	/* None of these initialises SQLite: the program's own sqlite3_config() still works. They fail
-	   where a constructor has used SQLite already. */
+	/* None of these initialises SQLite: the program's own sqlite3_config() still works. They
+	   fail where a constructor has used SQLite already. */
 	if (sqlite3_config(SQLITE_CONFIG_GETPCACHE2, &own) != SQLITE_OK ||
 	    sqlite3_config(SQLITE_CONFIG_PCACHE2, &between) != SQLITE_OK)
 		return EBUSY;
@@ -357,7 +358,8 @@ OOMRECLAIM_MODULE(argument)
 		return error;
 	}
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-	/* Without them only a child that is forked in the midst of opening a database is at risk. */
+	/* Without them only a child that is forked in the midst of opening a database is at
+	   risk. */
 	(void)pthread_atfork(fork_prepare, fork_done, fork_done);
 	return 0;
 }

@@ -2,8 +2,8 @@
 /*
  * As with pages (page.c) the owner of a process chooses what its descriptors are. A connection has
  * effects: a service manager starts a service for it; and this command may have rights that the
- * owner lacks. So it is made only to a socket with no name, on a file system that answers by itself,
- * and nothing is sent unless the socket is that process's.
+ * owner lacks. So it is made only to a socket with no name, on a file system that answers by
+ * itself, and nothing is sent unless the socket is that process's.
  */
 #include "ctl_socket.h"
 

@@ -84,7 +84,8 @@ void page_check_total(pid_t pid, struct stats_page *page)
 	if (page->total.id == 0)
 		return;
 	snprintf(path, sizeof path, "/proc/%d", pid);
-	/* The directory of a first thread that has ended shows no mappings; those of the others do. */
+	/* The directory of a first thread that has ended shows no mappings; those of the others
+	   do. */
 	if (device_of_memfds(&memfd.device) &&
 	    (is_mapped(path, &memfd) ||
 	     (page_has_ended(path) && page_any_thread(pid, is_mapped, &memfd))))

@@ -10,8 +10,8 @@
    mask for the program. */
 void post_mortem_begin(sigset_t *old);
 
-/* Waits for the child, and passes on to it what signals come. Returns its exit status, or ends as it
-   did. Where that was SIGKILL, SIGABRT or SIGSEGV a report comes before, on stderr. */
+/* Waits for the child, and passes on to it what signals come. Returns its exit status, or ends as
+   it did. Where that was SIGKILL, SIGABRT or SIGSEGV a report comes before, on stderr. */
 int post_mortem_watch(pid_t pid, const char *name);
 
 #endif

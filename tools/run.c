@@ -133,7 +133,8 @@ static int check_conf(const struct plan *plan)
 	if (plan->is_conf_too_long)
 		return tool_usage(&command_run, "run: settings of more than %zu bytes",
 		                  sizeof plan->conf - 1);
-	/* The debug library has settings that this command does not know, and reports bad ones itself. */
+	/* The debug library has settings that this command does not know, and reports bad ones
+	   itself. */
 	if (plan->is_debug)
 		return TOOL_OK;
 	return settings_check("run", plan->conf) == 0 ? TOOL_OK : TOOL_USAGE;

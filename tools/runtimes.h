@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Programs of which more is known than their files say: what of their memory is not malloc's, and what
-   they do when malloc fails. */
+/* Programs of which more is known than their files say: what of their memory is not malloc's, and
+   what they do when malloc fails. */
 #ifndef RUNTIMES_H
 #define RUNTIMES_H
 

@@ -15,8 +15,8 @@ struct watch {
 	int delay_ms;
 };
 
-/* False where the terminal is not known, or this command was built without ncurses; then nothing was
-   shown. Else it has ended, by the user, by *is_ended, or with *error for the process that is
+/* False where the terminal is not known, or this command was built without ncurses; then nothing
+   was shown. Else it has ended, by the user, by *is_ended, or with *error for the process that is
    watched. */
 bool screen_watch(const struct watch *watch, const volatile sig_atomic_t *is_ended,
                   enum page_error *error);

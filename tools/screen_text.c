@@ -22,7 +22,8 @@ static const char help[] =
 	"colours   LIM% from 75 and 90 on, REFUSED and KILLS above 0; none where NO_COLOR is set\n"
 	"width     what does not fit is left out: ALLOCATED first, then LAST, KILLS, RESIDENT, FAILED, LEFT\n";
 
-/* Lines that are too long go on in the next row, from a blank on. Returns how many rows it takes. */
+/* Lines that are too long go on in the next row, from a blank on. Returns how many rows it
+   takes. */
 static int put_text(const char *text, int first, int rows)
 {
 	int row = 0, width = COLS > INDENT + 10 ? COLS : INDENT + 10, indent = 0;

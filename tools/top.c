@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* oomreclaim top: the counters again and again, on a terminal in place (screen.c), elsewhere one after
-   the other. */
+/* oomreclaim top: the counters again and again, on a terminal in place (screen.c), elsewhere one
+   after the other. */
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>

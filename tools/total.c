@@ -14,8 +14,8 @@
 #include "limits/total_layout.h"
 #include "tool.h"
 
-/* Out of the way of what programs and shells open: as high as the usual limit of descriptors lets it
-   be, or a lower one. */
+/* Out of the way of what programs and shells open: as high as the usual limit of descriptors lets
+   it be, or a lower one. */
 static const int numbers[] = {1000, 240, 60, 12};
 
 static int move_up(int fd)

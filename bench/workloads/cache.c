@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A hash table as a cache: a few keys are asked for often, most seldom; what is missing is computed and
- * kept. It has no size of its own. Without the library the limit is met by malloc's NULL, and that
- * request has failed; with it, by the callback below, which evicts what was added first.
+ * A hash table as a cache: a few keys are asked for often, most seldom; what is missing is computed
+ * and kept. It has no size of its own. Without the library the limit is met by malloc's NULL, and
+ * that request has failed; with it, by the callback below, which evicts what was added first.
  * --cache-bytes gives it a size by hand instead, for comparison, --cache-target the one that
  * oomreclaim_cache_target() says, and with --cache-headroom it evicts for what it adds once
  * oomreclaim_headroom() says that there is next to no room.
@@ -29,7 +29,8 @@ struct entry {
 	uint64_t data[];
 };
 
-/* All guarded by the lock, which nobody holds while allocating: that is why evict() may wait for it. */
+/* All guarded by the lock, which nobody holds while allocating: that is why evict() may wait for
+   it. */
 static struct shard {
 	pthread_mutex_t lock;
 	struct entry *buckets[BUCKETS];
@@ -76,7 +77,8 @@ static size_t evict(const struct oomreclaim_control *control, void *arg)
 	if (wanted < EVICT_BATCH_BYTES)
 		wanted = EVICT_BATCH_BYTES;
 	for (unsigned i = 0; i < SHARDS && freed < wanted; i++) {
-		/* From each its part, or the first would always be empty; what one lacks another gives. */
+		/* From each its part, or the first would always be empty; what one lacks another
+		   gives. */
 		size_t part = (wanted - freed) / (SHARDS - i) + 1, before = freed;
 
 		pthread_mutex_lock(&shards[i].lock);
@@ -170,7 +172,8 @@ static void run(struct worker *self)
 		/* The cube of a uniform number: the lower keys are asked for more often. */
 		uint64_t some = random_between(self, 0, KEYS);
 		uint64_t key = some * some / KEYS * some / KEYS;
-		/* By the key alone: whoever computes it, the value is the same. 256 to 4096 bytes. */
+		/* By the key alone: whoever computes it, the value is the same. 256 to 4096
+		   bytes. */
 		size_t words = 32 + (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % 480;
 		struct entry *entry;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A server's threads, of the kind of larson: each replaces small blocks of random sizes at random, ends,
- * and leaves what is live to the thread after it, which frees what it never allocated.
+ * A server's threads, of the kind of larson: each replaces small blocks of random sizes at random,
+ * ends, and leaves what is live to the thread after it, which frees what it never allocated.
  */
 #include "workload.h"
 

@@ -2,13 +2,13 @@
 /*
  * workload: one of the workloads, and what it took, as one line of JSON.
  *
- *     workload [--threads N] [--scale PERCENT] [--cache-bytes N [--share PERCENT] | --cache-target |
- *               --cache-headroom] NAME
+ *     workload [--threads N] [--scale PERCENT]
+ *              [--cache-bytes N [--share PERCENT] | --cache-target | --cache-headroom] NAME
  *     workload --list | --list-apart
  *
- * "requests" is the work done, the same under every allocator and limit; "ops" counts the allocations
- * it asked for and "failed" those that were refused. Exit status: 0 also if some failed; 1 if the
- * threads can't be started; 2 usage.
+ * "requests" is the work done, the same under every allocator and limit; "ops" counts the
+ * allocations it asked for and "failed" those that were refused. Exit status: 0 also if some
+ * failed; 1 if the threads can't be started; 2 usage.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +116,8 @@ static void print(unsigned threads, double seconds)
 	peak = status_bytes(status, "VmPeak:");
 	size = status_bytes(status, "VmSize:");
 	data = status_bytes(status, "VmData:");
-	/* The kernel keeps no peak of VmData: what is not data is taken to have been as it is now. */
+	/* The kernel keeps no peak of VmData: what is not data is taken to have been as it is
+	   now. */
 	printf("{\"workload\":\"%s\",\"threads\":%u,\"requests\":%llu,\"ops\":%llu,\"failed\":%llu,"
 	       "\"seconds\":%.6f,\"rss_peak_bytes\":%llu,\"address_peak_bytes\":%llu,"
 	       "\"data_peak_bytes\":%llu,\"faults\":%ld,\"reclaimed_bytes\":%llu}\n",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Of the kind of mstress: in phases, each in a thread of its own, blocks of mostly small and rarely
- * large sizes are made, freed, kept for the next phases, and exchanged with other threads' by a table.
+ * large sizes are made, freed, kept for the next phases, and exchanged with other threads' by a
+ * table.
  */
 #include "workload.h"
 

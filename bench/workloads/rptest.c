@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Of the kind of rptest: a table of blocks, uniform in size up to 8000 bytes, of which each round frees
- * some by a stride and fills the holes; now and then a list of blocks goes to whichever thread takes it.
+ * Of the kind of rptest: a table of blocks, uniform in size up to 8000 bytes, of which each round
+ * frees some by a stride and fills the holes; now and then a list of blocks goes to whichever
+ * thread takes it.
  */
 #include "workload.h"
 
@@ -57,7 +58,8 @@ static void run(struct worker *self)
 	size_t at = 0;
 
 	for (uint64_t i = 0; i < self->rounds; i++) {
-		/* The stride and the table's size have no common divisor: each place has its turn. */
+		/* The stride and the table's size have no common divisor: each place has its
+		   turn. */
 		for (size_t n = 0; n < FREED; n++)
 			free(table[(at + n * STRIDE) % TABLE]);
 		for (size_t n = 0; n < FREED; n++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Of the kind of sh6bench: small blocks in runs of one size each, few of the larger ones, freed in the
- * order in which they were made, in the reverse order, and every other one.
+ * Of the kind of sh6bench: small blocks in runs of one size each, few of the larger ones, freed in
+ * the order in which they were made, in the reverse order, and every other one.
  */
 #include "workload.h"
 

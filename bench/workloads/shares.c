@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two caches that share what memory there is. In the first half of the work nine of ten requests are
- * for the one, in the second half for the other: whatever their sizes are, they are wrong for one of
- * the halves. Without --cache-target they are fixed: --cache-bytes for both together, --share per cent
- * of it for the first. With it each has what oomreclaim_cache_target() says, and reports what it
- * regrets to have evicted.
+ * Two caches that share what memory there is. In the first half of the work nine of ten requests
+ * are for the one, in the second half for the other: whatever their sizes are, they are wrong for
+ * one of the halves. Without --cache-target they are fixed: --cache-bytes for both together,
+ * --share per cent of it for the first. With it each has what oomreclaim_cache_target() says, and
+ * reports what it regrets to have evicted.
  */
 #include "workload.h"
 

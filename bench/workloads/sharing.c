@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * False sharing, of the kinds of cache-thrash and cache-scratch: each thread writes a small block of its
- * own over and over. Slow where an allocator gives blocks of one cache line to several threads, on its
- * own account (thrash), or because a thread freed what another had allocated there (scratch).
+ * False sharing, of the kinds of cache-thrash and cache-scratch: each thread writes a small block
+ * of its own over and over. Slow where an allocator gives blocks of one cache line to several
+ * threads, on its own account (thrash), or because a thread freed what another had allocated there
+ * (scratch).
  */
 #include "workload.h"
 

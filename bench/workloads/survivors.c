@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Random sizes of which some survive: most blocks live shortly, one in eight goes to a table where it
- * stays for long and that all threads share, so that it is often freed by another one. Fragmentation.
+ * Random sizes of which some survive: most blocks live shortly, one in eight goes to a table where
+ * it stays for long and that all threads share, so that it is often freed by another one.
+ * Fragmentation.
  */
 #include "workload.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every workload is written against. A workload is one function that each thread runs once with
- * its share of the rounds; sizes and choices come from a seed, so that each allocator meets the same
- * requests. Nothing here ends at a NULL: it is counted, and the workload goes on without that block.
+ * What every workload is written against. A workload is one function that each thread runs once
+ * with its share of the rounds; sizes and choices come from a seed, so that each allocator meets
+ * the same requests. Nothing here ends at a NULL: it is counted, and the workload goes on without
+ * that block.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H

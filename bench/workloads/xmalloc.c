@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Of the kind of xmalloc: threads of even numbers only allocate, those of odd numbers only free, and
- * batches go from one to the other through a queue. One thread alone takes turns with itself.
+ * Of the kind of xmalloc: threads of even numbers only allocate, those of odd numbers only free,
+ * and batches go from one to the other through a queue. One thread alone takes turns with itself.
  */
 #include "workload.h"
 
@@ -65,7 +65,8 @@ static void drop(struct batch *batch)
 	free(batch);
 }
 
-/* A consumer that was never started is not waited for: after some patience the batch is freed here. */
+/* A consumer that was never started is not waited for: after some patience the batch is freed
+   here. */
 static void produce(struct worker *self, uint64_t batches)
 {
 	while (batches--) {

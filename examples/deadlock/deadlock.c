@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A cache whose callback waits for the cache's lock, and whose insertion allocates with that lock held.
+// A cache whose callback waits for the cache's lock, and whose insertion allocates with that lock
+// held.
 //
 //     deadlock wait        the mistake: it runs, until memory is short for the first time
 //     deadlock trylock     the callback tries: who holds the lock keeps his cache this time
 //     deadlock noreclaim   the insertion says that it can't wait for callbacks
 //
-// LD_PRELOAD=liboomreclaim-debug.so.0 OOMRECLAIM_CONF=dry_run:true tells the first from the others though
-// there is memory enough. docs/debugging.md explains what it prints.
+// LD_PRELOAD=liboomreclaim-debug.so.0 OOMRECLAIM_CONF=dry_run:true tells the first from the others
+// though there is memory enough. docs/debugging.md explains what it prints.
 #define OOMRECLAIM_OPTIONAL
 #include <oomreclaim.h>
 #include <pthread.h>

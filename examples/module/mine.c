@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A module to begin yours with: callbacks for a program that can't be rebuilt. In place of lib_... put the
- * library that the program uses, and which caches something; link with it. Here that cache is a block of as
- * many MiB as the argument says.
+ * A module to begin yours with: callbacks for a program that can't be rebuilt. In place of lib_...
+ * put the library that the program uses, and which caches something; link with it. Here that cache
+ * is a block of as many MiB as the argument says.
  *
  *     cc -shared -fPIC -o mine.so mine.c $(pkg-config --cflags oomreclaim)
  *     OOMRECLAIM_CONF=modules:/path/to/mine.so oomreclaim run --limit 512M -- program
@@ -17,7 +17,8 @@ static pthread_mutex_t lib_lock = PTHREAD_MUTEX_INITIALIZER;
 static void *lib_cache;
 static size_t lib_cache_bytes;
 
-/* The thread that fails may be inside the library, with its lock: so trylock, and 0 if it is taken. */
+/* The thread that fails may be inside the library, with its lock: so trylock, and 0 if it is
+   taken. */
 static size_t reclaim(const struct oomreclaim_control *control, void *arg)
 {
 	size_t freed;

@@ -198,8 +198,8 @@ static void end(void)
 	own_thread_end();
 }
 
-/* A callback has ended the thread, by pthread_exit(): another takes its place, with what it was called
-   for. */
+/* A callback has ended the thread, by pthread_exit(): another takes its place, with what it was
+   called for. */
 static void leave(void *arg)
 {
 	(void)arg;
@@ -291,8 +291,8 @@ void background_start(void)
 	struct descent descent;
 	int saved = errno;
 
-	/* What jemalloc calls allocates as well, as pthread_create() does for its background threads,
-	   and then jemalloc's locks are held: the next allocation comes by. */
+	/* What jemalloc calls allocates as well, as pthread_create() does for its background
+	   threads, and then jemalloc's locks are held: the next allocation comes by. */
 	if (heap_ops.is_reentrant())
 		return;
 	if (atomic_flag_test_and_set_explicit(&thread.is_starting, memory_order_acquire))
@@ -301,8 +301,8 @@ void background_start(void)
 	   can't have is no matter for a callback, which might jump: signals are blocked here. */
 	descent_begin(&descent);
 	total_say();
-	/* First, so that what pthread_create() allocates does not come here again. In one order with the
-	   calls: what is_due() does not see below wants the thread after this. */
+	/* First, so that what pthread_create() allocates does not come here again. In one order
+	   with the calls: what is_due() does not see below wants the thread after this. */
 	atomic_store(&background_is_wanted, false);
 	if (!atomic_load(&thread.is_there) && !background_is_stopping()) {
 		watch_try();

@@ -42,8 +42,8 @@ void background_note_cancel(void);
 /* That such a function is to be called; false: there is no thread. With any lock. */
 bool background_cancel(void);
 
-/* Called by budget_commit_charge() above the watermark, and where budget_charge() is refused. Locks of
-   the heap are held. */
+/* Called by budget_commit_charge() above the watermark, and where budget_charge() is refused. Locks
+   of the heap are held. */
 void background_wake(void);
 
 /* What room.h is for is due on the thread: starts it if there is none. Nor with any lock held. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The socket of `oomreclaim ctl`, in the table of descriptors of oomreclaim-poll, whose alone it is:
- * a child of fork() does not have it, and a program that closes all descriptors does not meet it.
+ * The socket of `oomreclaim ctl`, in the table of descriptors of oomreclaim-poll, whose alone it
+ * is: a child of fork() does not have it, and a program that closes all descriptors does not meet
+ * it.
  *
  * It has no name that anybody could open: its file is removed before it listens. What leads there
  * is a descriptor of that file in /proc/PID/task/TID/fd, where those alone may look who may trace

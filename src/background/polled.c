@@ -74,8 +74,8 @@ bool polled_begin_stall(int fd, const char *trigger)
 	return polled.stall.is_known;
 }
 
-/* The window ends now: the part of what came before the last look that is out of it is forgotten, as
-   if it had come evenly. */
+/* The window ends now: the part of what came before the last look that is out of it is forgotten,
+   as if it had come evenly. */
 static void move_window(uint64_t last_us, uint64_t last_ns)
 {
 	struct stall *stall = &polled.stall;

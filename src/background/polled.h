@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pressure where nothing can be written to: a container's cgroupfs is mounted for reading alone, and
- * takes no trigger. Files are looked at instead, the more often the faster what they say grows:
+ * Pressure where nothing can be written to: a container's cgroupfs is mounted for reading alone,
+ * and takes no trigger. Files are looked at instead, the more often the faster what they say grows:
  * PSI's total; or how near a group is to its limit, and how often it has met that.
  *
  * One in a process, used by the thread that uses pressure.h.

@@ -189,7 +189,8 @@ static int open_stall(const char *path, const char *trigger)
 	return fd < 0 ? fd : take_polled(fd, polled_begin_stall(fd, trigger));
 }
 
-/* The kind of the file decides: a FIFO or socket sends data, a file of the kernel raises POLLPRI. */
+/* The kind of the file decides: a FIFO or socket sends data, a file of the kernel raises
+   POLLPRI. */
 static int open_stream(const char *path, const char *text, size_t bytes)
 {
 	struct stat file;

@@ -34,7 +34,8 @@ enum stats_pressure pressure_means(void);
 /* Until the source is to be looked at without an event, by pressure_take(0); -1: never. */
 int pressure_wait_ms(void);
 
-/* For poll(), with nothing to wait for where pressure_events() is 0. -1 while no source is open, or where the program has closed it. */
+/* For poll(), with nothing to wait for where pressure_events() is 0. -1 while no source is open, or
+   where the program has closed it. */
 int pressure_fd(void);
 short pressure_events(void);
 

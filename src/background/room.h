@@ -28,8 +28,8 @@ static inline bool room_is_asked(void)
    does, and calls for oomreclaimd. */
 void room_ask(void);
 
-/* A callback is to be told, or something else needs room_look() from now on. Next to nothing but for
-   the first time in a process. */
+/* A callback is to be told, or something else needs room_look() from now on. Next to nothing but
+   for the first time in a process. */
 void room_want(void);
 
 /* True if room_look() is needed. */
@@ -44,7 +44,8 @@ void room_look(void);
 /* Where there is no such thread yet: only refreshes, if that is due. */
 void room_stand_in(void);
 
-/* The first question in a child calls for its thread: a child that maps nothing has no other call. */
+/* The first question in a child calls for its thread: a child that maps nothing has no other
+   call. */
 void room_fork_child(void);
 
 /* ---- When a callback is told ---- */

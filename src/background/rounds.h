@@ -26,7 +26,8 @@ bool rounds_make(struct rounds *rounds, size_t wanted_bytes);
    before anybody here takes it again. Returns what is left of it, as groups keep that. */
 size_t rounds_give_back(enum group_keeps keeps);
 
-/* How far above the low watermark, what is free in the heap not counted, but for what groups keep. */
+/* How far above the low watermark, what is free in the heap not counted, but for what groups
+   keep. */
 size_t rounds_excess(size_t kept);
 
 #endif

@@ -18,7 +18,8 @@
 /* Kept out of line, so that what it is called from stays small. */
 #define OOM_COLD __attribute__((cold, noinline))
 #define OOM_NOINLINE __attribute__((noinline))
-/* Nor made twice, with an argument that is known: where there has to be one of it. clang does not. */
+/* Nor made twice, with an argument that is known: where there has to be one of it. clang does
+   not. */
 #ifdef __clang__
 #define OOM_IN_ONE_PIECE __attribute__((noinline))
 #else

@@ -59,13 +59,13 @@ void flight_begin(struct flight *flight);
    `to` is all zeroes. */
 void flight_copy(struct flight *to, const struct flight *from);
 
-/* `name` may be NULL. The event is left out where another thread is still writing the event that had
-   the same place, 256 events earlier. */
+/* `name` may be NULL. The event is left out where another thread is still writing the event that
+   had the same place, 256 events earlier. */
 void flight_note(enum flight_kind kind, unsigned detail, size_t bytes, size_t more,
                  const char *name);
 
-/* The stack above that caller, an event for each of up to FLIGHT_FRAMES frames. Not at every call: it
-   takes some microseconds. */
+/* The stack above that caller, an event for each of up to FLIGHT_FRAMES frames. Not at every call:
+   it takes some microseconds. */
 #define FLIGHT_FRAMES 12
 void flight_note_stack(const void *caller);
 

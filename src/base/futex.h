@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads that wait for a word to change, of this process or of a mapping that several share: with no
- * lock, so that a signal handler may do so as well, and with no descriptor. errno is left alone, and
- * nothing here is a cancellation point.
+ * Threads that wait for a word to change, of this process or of a mapping that several share: with
+ * no lock, so that a signal handler may do so as well, and with no descriptor. errno is left alone,
+ * and nothing here is a cancellation point.
  */
 #ifndef OOM_FUTEX_H
 #define OOM_FUTEX_H

@@ -109,8 +109,8 @@ bool own_thread_is_shared(void)
 	return atomic_load(&calls) != &own_calls;
 }
 
-/* A word that processes share may have the bit from one that was killed before it could wake anybody,
-   and a thread that sleeps on it all the same. */
+/* A word that processes share may have the bit from one that was killed before it could wake
+   anybody, and a thread that sleeps on it all the same. */
 void own_thread_call_on(atomic_uint *word, unsigned reasons)
 {
 	unsigned before = atomic_fetch_or(word, reasons);

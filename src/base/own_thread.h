@@ -28,8 +28,8 @@ void own_thread_call(unsigned reasons);
 /* The same by the word of another process's oomreclaimd. */
 void own_thread_call_on(atomic_uint *word, unsigned reasons);
 
-/* From now on oomreclaimd sleeps on that word, which other processes may have mapped; NULL: its own.
-   Where there is no oomreclaimd. */
+/* From now on oomreclaimd sleeps on that word, which other processes may have mapped; NULL: its
+   own. Where there is no oomreclaimd. */
 void own_thread_share(atomic_uint *word);
 bool own_thread_is_shared(void);
 

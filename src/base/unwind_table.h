@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What unwind.c reads: the bytes of .eh_frame, found by .eh_frame_hdr. The numbers are those of DWARF
-   5 (6.4, call frame information) and of the LSB. */
+/* What unwind.c reads: the bytes of .eh_frame, found by .eh_frame_hdr. The numbers are those of
+   DWARF 5 (6.4, call frame information) and of the LSB. */
 #ifndef OOM_UNWIND_TABLE_H
 #define OOM_UNWIND_TABLE_H
 

@@ -5,8 +5,8 @@
 
 #include "config/options.h"
 
-/* As in policy_in_force.c: it outlasts a later reading of the options. Relaxed: it stands for itself
-   alone. */
+/* As in policy_in_force.c: it outlasts a later reading of the options. Relaxed: it stands for
+   itself alone. */
 static enum chosen { UNSET, OFF, ON } _Atomic chosen;
 
 bool verbose_is_on(void)

@@ -105,8 +105,8 @@ static void run(void (*function)(void))
 		function();
 }
 
-/* A signal's handler that forks would wait here for locks of its own thread. Signals that the thread
-   itself causes stay open: blocked, they end the process, and some programs live by them. */
+/* A signal's handler that forks would wait here for locks of its own thread. Signals that the
+   thread itself causes stay open: blocked, they end the process, and some programs live by them. */
 static void block_signals(sigset_t *old)
 {
 	static const int synchronous[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};

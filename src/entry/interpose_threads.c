@@ -2,9 +2,9 @@
 /*
  * pthread_create() and thrd_create(). Not in the static library, where they would be libc's twice.
  *
- * libc allocates for a thread that it makes, and keeps that with the stack for the next thread, when
- * the thread is long over. So that is the process's, whatever group the creating thread is in: a
- * group may end with all that is in it.
+ * libc allocates for a thread that it makes, and keeps that with the stack for the next thread,
+ * when the thread is long over. So that is the process's, whatever group the creating thread is in:
+ * a group may end with all that is in it.
  *
  * A thread that begins in a group is inside from pthread_create() on, as a task is in its cgroup
  * from fork() on: the group does not end before the thread has begun. The thread itself goes in

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A call at the end of a function as a jump: what is called sees the caller of the function, and the
- * function has no frame meanwhile. JUMPS stands in front of the function, JUMP in place of `return`.
+ * A call at the end of a function as a jump: what is called sees the caller of the function, and
+ * the function has no frame meanwhile. JUMPS stands in front of the function, JUMP in place of
+ * `return`.
  */
 #ifndef OOM_JUMP_H
 #define OOM_JUMP_H

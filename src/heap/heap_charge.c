@@ -230,7 +230,8 @@ bool heap_default_purge_forced(void *addr, size_t offset, size_t length)
 	if (!is_refused)
 		uncharge_given_back(length);
 	else if (!is_in_gap) {
-		/* The group's no longer, as its arena alone has a use for it; the budget's still. */
+		/* The group's no longer, as its arena alone has a use for it; the budget's
+		   still. */
 		group_uncharge(giving_arena, length);
 		atomic_fetch_add_explicit(&refused_bytes, length, memory_order_relaxed);
 	}

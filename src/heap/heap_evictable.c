@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * How much there is to evict. By itself that is a sum over all arenas. For a program that asks at
- * each insertion into a cache there is a total, kept up to date wherever an extent becomes free or is
- * used again: jemalloc's calls lead here (heap_glue.h). Programs that never ask pay for none of it:
- * one total that all processors write is what arenas are there to avoid.
+ * each insertion into a cache there is a total, kept up to date wherever an extent becomes free or
+ * is used again: jemalloc's calls lead here (heap_glue.h). Programs that never ask pay for none of
+ * it: one total that all processors write is what arenas are there to avoid.
  *
  * Each list of free extents is in the total or not. It is taken in under its own lock: by the walk
- * that turns counting on, or when it changes next. So no walk has to stop the heap, and an arena that
- * is made later comes in by itself.
+ * that turns counting on, or when it changes next. So no walk has to stop the heap, and an arena
+ * that is made later comes in by itself.
  */
 #include <stdatomic.h>
 
@@ -34,8 +34,8 @@ static bool has_to_count(unsigned arena)
 	return arena < manual_arena_base && pac_of(TSDN_NULL, arena) != NULL;
 }
 
-/* With the list's lock held. added: by how much the list has just changed; it wraps around where that
-   is less. */
+/* With the list's lock held. added: by how much the list has just changed; it wraps around where
+   that is less. */
 static OOM_NOINLINE void count(ecache_t *list, size_t added)
 {
 	bool *is_in = &is_counted[list->state == extent_state_muzzy][ecache_ind_get(list)];

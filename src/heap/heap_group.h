@@ -3,8 +3,8 @@
  * Groups in the heap: each has an arena, and a thread has a cache for each group that it was in
  * lately, so that no block of one group is handed out in another. limits/group.h has the tree.
  *
- * A block knows its arena, and the arena its group. What free() puts into the thread's cache without
- * that knowledge it knows by its mark (heap_mark.h).
+ * A block knows its arena, and the arena its group. What free() puts into the thread's cache
+ * without that knowledge it knows by its mark (heap_mark.h).
  */
 #ifndef OOM_HEAP_GROUP_H
 #define OOM_HEAP_GROUP_H

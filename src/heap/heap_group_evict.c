@@ -9,8 +9,8 @@
 #include "heap/heap_glue.h"
 #include "limits/group_low.h"
 
-/* Of an extent that is larger than that: the rest stays free. Where there is no memory for its record,
-   all of the extent does. */
+/* Of an extent that is larger than that: the rest stays free. Where there is no memory for its
+   record, all of the extent does. */
 static size_t evict_part(tsdn_t *tsdn, pac_t *pac, ecache_t *list, edata_t *extent, size_t most)
 {
 	edata_t *rest = extent_split_wrapper(tsdn, pac, pac_ehooks_get(pac), extent, most,

@@ -4,8 +4,8 @@
  *
  * jemalloc takes new pages for all of a block where no free extent is large enough. A program whose
  * large blocks come and go has free extents that are a little too small then, and the block is
- * faulted in beside them. Here it is put together of what is free and what is retained side by side:
- * only the retained part is new.
+ * faulted in beside them. Here it is put together of what is free and what is retained side by
+ * side: only the retained part is new.
  */
 #include "base/base.h"
 #include "heap/heap_fast.h"

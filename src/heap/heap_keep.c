@@ -2,8 +2,8 @@
 /*
  * Large free extents that stay for a while, as they were given back for nothing before.
  *
- * jemalloc gives back at once what becomes a free extent of 8 MiB (oversize_threshold), and all that
- * is freed in the arena of blocks of 8 MiB and more; other free extents go little by little. A
+ * jemalloc gives back at once what becomes a free extent of 8 MiB (oversize_threshold), and all
+ * that is freed in the arena of blocks of 8 MiB and more; other free extents go little by little. A
  * program that frees such a block and takes another one pays a fault for each page. So each arena
  * notes what it gives back in this way, and takes anew within a second; as much as that it keeps
  * the next time (keep.h). Nothing is changed for smaller extents, whose decay is left to jemalloc.

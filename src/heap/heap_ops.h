@@ -51,11 +51,11 @@ struct heap_ops {
 	size_t (*evict)(const struct heap_request *request, size_t bytes, enum group_keeps keeps);
 	/* What there is to evict, as far as that can be counted without a lock. */
 	size_t (*evictable)(void);
-	/* From now on that takes the same short time, however many arenas there are, and each change of
-	   what is free a little more. */
+	/* From now on that takes the same short time, however many arenas there are, and each
+	   change of what is free a little more. */
 	void (*count_evictable)(void);
-	/* Gives the dirty and muzzy pages of all arenas back to the system, but for what groups keep.
-	   Adds no mapping. */
+	/* Gives the dirty and muzzy pages of all arenas back to the system, but for what groups
+	   keep. Adds no mapping. */
 	void (*purge)(enum group_keeps keeps);
 	/* True where the heap has called out to the application (extent hooks) and may hold
 	   locks. */
@@ -75,9 +75,9 @@ struct heap_ops {
 	/* Makes the reserve; 0 or -errno. Called once. */
 	int (*reserve_create)(size_t bytes);
 	void *(*reserve_alloc)(const struct heap_request *request);
-	/* The slot of the group that this thread is in (limits/group.h); and what is free in a group
-	   and its descendants, until that is `bytes`, but for what is kept. Returns the bytes given
-	   back. */
+	/* The slot of the group that this thread is in (limits/group.h); and what is free in a
+	   group and its descendants, until that is `bytes`, but for what is kept. Returns the bytes
+	   given back. */
 	unsigned (*group_current)(void);
 	/* Out of it, slot 0, and back. */
 	bool (*group_enter)(unsigned slot);

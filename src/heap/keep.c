@@ -76,6 +76,7 @@ size_t keep_allowed(const struct keep *keep, size_t in_use, size_t huge, size_t 
 	size_t most = add_saturated(peak, above_peak(peak, in_use, huge)),
 	       taken = add_saturated(in_use, other);
 
-	/* No more than is in use: a program that frees nearly all it has keeps nearly none of it. */
+	/* No more than is in use: a program that frees nearly all it has keeps nearly none of
+	   it. */
 	return min_size(keep->kept, min_size(most > taken ? most - taken : 0, in_use));
 }

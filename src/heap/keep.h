@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much of an arena's large free extents stays, as it would be wanted again at once: the kernel's
- * refaults (mm/workingset.c), one level down. Arithmetic alone: heap_keep.c has the arena.
+ * How much of an arena's large free extents stays, as it would be wanted again at once: the
+ * kernel's refaults (mm/workingset.c), one level down. Arithmetic alone: heap_keep.c has the arena.
  */
 #ifndef OOM_KEEP_H
 #define OOM_KEEP_H
@@ -23,8 +23,8 @@ struct keep {
 	uint64_t at_ms;
 };
 
-/* Before each of the others: time has passed, and so much is in use and free by now. What is learned
-   is forgotten again in some seconds. */
+/* Before each of the others: time has passed, and so much is in use and free by now. What is
+   learned is forgotten again in some seconds. */
 void keep_age(struct keep *keep, uint64_t now_ms, size_t in_use, size_t free_bytes);
 
 /* Pages were given back; new ones are taken. */

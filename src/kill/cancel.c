@@ -16,8 +16,9 @@
 #define LOOK_MS_MIN 1
 #define LOOK_MS_MAX 8
 
-/* Looks behind the end of one, before another is chosen: what it had may be on its way back in another
-   thread, oomreclaimd's say, where it is neither free nor in use. The kernel sleeps a tick. */
+/* Looks behind the end of one, before another is chosen: what it had may be on its way back in
+   another thread, oomreclaimd's say, where it is neither free nor in use. The kernel sleeps a
+   tick. */
 #define RESTS 8
 
 /* A request waits for so many times cancel_grace_ms, whatever comes of it. */
@@ -105,8 +106,8 @@ static enum cancel_result see_end(struct oom_control *control)
 	return CANCEL_ENDED;
 }
 
-/* With the lock of the killer's turn: oomreclaim_kill_disable() comes before, and no group is chosen;
-   or it comes behind, and takes the choice back. */
+/* With the lock of the killer's turn: oomreclaim_kill_disable() comes before, and no group is
+   chosen; or it comes behind, and takes the choice back. */
 static enum group_choice choose(const struct group_search *search, struct group_victim *victim)
 {
 	enum group_choice choice = GROUP_NOBODY;

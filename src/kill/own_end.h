@@ -16,11 +16,11 @@ bool own_end_mark(enum oomreclaim_policy policy);
 /* The process is being ended, by whichever thread came first. */
 bool own_end_is_dying(void);
 
-/* Another thread is about to end the process, by abort() or SIGKILL: of a dying process. To wait for
-   the end is better than NULL, for which a caller under such a policy need not be prepared. False
-   once the setting kill_grace_ms is over, or five seconds are: the handler of SIGABRT may never come
-   back, or wait for the very thread that asks. And where that handler has left by longjmp(): then
-   the process is no longer dying. */
+/* Another thread is about to end the process, by abort() or SIGKILL: of a dying process. To wait
+   for the end is better than NULL, for which a caller under such a policy need not be prepared.
+   False once the setting kill_grace_ms is over, or five seconds are: the handler of SIGABRT may
+   never come back, or wait for the very thread that asks. And where that handler has left by
+   longjmp(): then the process is no longer dying. */
 bool own_end_is_near(void);
 
 /* Marks it, and writes report, dump and statistics. False where another thread was first, and

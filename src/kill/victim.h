@@ -22,7 +22,7 @@ struct victim_domain {
 	pid_t self;
 	pid_t pgrp;
 	int proc_error; /* -errno: no process can be looked for by number; proc_check_numbers() */
-	bool is_total; /* only those that share the total may be chosen: no other's end would help */
+	bool is_total;  /* only those that share the total: no other's end would help */
 	bool has_group; /* false: group is not known */
 	struct proc_cgroup group;
 	uint64_t total_pages; /* that oom_score_adj is a thousandth of */

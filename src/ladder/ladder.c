@@ -169,8 +169,8 @@ static void *attempt(struct oom_control *control)
 	return memory;
 }
 
-/* CANCEL is behind all but the policy's, as its number says; LIFT and NEIGHBOUR, whatever that says,
-   are not. */
+/* CANCEL is behind all but the policy's, as its number says; LIFT and NEIGHBOUR, whatever that
+   says, are not. */
 static bool is_behind(enum rung rung, enum rung until)
 {
 	return rung >= until && rung != RUNG_LIFT && rung != RUNG_NEIGHBOUR;

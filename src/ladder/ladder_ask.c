@@ -25,8 +25,8 @@ enum constraint ladder_constraint(const struct oom_control *control)
 
 	if (control->group != 0)
 		return CONSTRAINT_GROUP;
-	/* Room may be back by now. And where it is known, no file is opened, in a table of descriptors
-	   that is the program's. */
+	/* Room may be back by now. And where it is known, no file is opened, in a table of
+	   descriptors that is the program's. */
 	if (refuser != CONSTRAINT_NONE)
 		return refuser;
 	return control->facts.may_ask ? constraint_find(bytes) : constraint_guess(bytes);

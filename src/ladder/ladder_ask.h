@@ -15,7 +15,8 @@ bool ladder_may_ask(unsigned scope);
    what is known without a system call. */
 enum constraint ladder_constraint(const struct oom_control *control);
 
-/* Finds it once: that takes reading /proc, so it is for a callback, the policy or a report alone. */
+/* Finds it once: that takes reading /proc, so it is for a callback, the policy or a report
+   alone. */
 void ladder_know_constraint(struct oom_control *control);
 
 /* Tells tracers and the flight recorder of the group, where a group's max was met. */

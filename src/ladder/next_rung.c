@@ -72,8 +72,8 @@ static bool is_cancel_due(const struct oom_control *control)
 	return control->group == 0 && control->now.may_cancel && !control->tried.is_cancel_done;
 }
 
-/* The reserve, and then NULL; but a caller that would have met the policy's end meets the one that is
-   under way. Its thread would be killed in the kernel, and does not come back with an error. */
+/* The reserve, and then NULL; but a caller that would have met the policy's end meets the one that
+   is under way. Its thread would be killed in the kernel, and does not come back with an error. */
 static enum rung next_for_the_dying(const struct oom_control *control)
 {
 	if (!control->tried.is_reserve_done)

@@ -6,8 +6,8 @@
 #include "reclaim/control.h"
 
 /* What to do next, in the order in which it is done, but for the last four. All but ABORT are
-   followed by one more attempt, and but for the reserve, which is one itself. docs/ladder.md has the
-   numbers that the design gives the rungs. */
+   followed by one more attempt, and but for the reserve, which is one itself. docs/ladder.md has
+   the numbers that the design gives the rungs. */
 enum rung {
 	RUNG_FAIL,              /* NULL and ENOMEM */
 	RUNG_OWN_RECLAIM,       /* what the heap can do by itself */
@@ -18,9 +18,9 @@ enum rung {
 	RUNG_WAIT,              /* scope NOFAIL: until there is memory */
 	RUNG_ABORT,             /* scope NOFAIL, where nothing can ever come */
 	/* Tracers know the numbers of those above. */
-	RUNG_CANCEL, /* before POLICY: a group ends, or is waited for */
-	RUNG_LIFT,   /* first of all: a group that was cancelled may have given what it had */
-	RUNG_NEIGHBOUR, /* beside CALLBACKS: another process of the total, the largest not asked so far */
+	RUNG_CANCEL,    /* before POLICY: a group ends, or is waited for */
+	RUNG_LIFT,      /* first of all: a group that was cancelled may have given what it had */
+	RUNG_NEIGHBOUR, /* beside CALLBACKS: another process of the total, not asked so far */
 	RUNG_END,       /* another thread ends the process: it is waited for */
 	RUNGS
 };

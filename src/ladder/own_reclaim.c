@@ -74,8 +74,8 @@ static bool is_put_off(const struct oom_control *control)
 	       heap_ops.evictable() < budget_charged() >> LG_FEW && was_lately();
 }
 
-/* do_try_to_free_pages(): the low of groups is broken where the callbacks have nothing, or are not to
-   be asked. */
+/* do_try_to_free_pages(): the low of groups is broken where the callbacks have nothing, or are not
+   to be asked. */
 enum group_keeps own_reclaim_keeps(const struct oom_control *control)
 {
 	return may_ask(control) ? GROUP_KEEPS_LOW : GROUP_KEEPS_MIN;

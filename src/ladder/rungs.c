@@ -236,8 +236,8 @@ static OOM_NOINLINE void wait_for_memory(struct oom_control *control)
 	start_over(control);
 }
 
-/* How often a thread that waits for the process's end tries again meanwhile. One rung: what it noted
-   each time would push out of the flight recorder what has led to the end. */
+/* How often a thread that waits for the process's end tries again meanwhile. One rung: what it
+   noted each time would push out of the flight recorder what has led to the end. */
 #define END_LOOK_MS 10
 
 static OOM_NOINLINE void *wait_for_end(const struct oom_control *control)

@@ -157,8 +157,8 @@ void budget_refresh(void)
 {
 	/* Who has ended has nothing charged any more. */
 	total_reap(true);
-	/* The figures that another thread is reading now may be older than this call. It need not come to
-	   an end: a file may hang, or a signal's handler have jumped out of it. */
+	/* The figures that another thread is reading now may be older than this call. It need not
+	   come to an end: a file may hang, or a signal's handler have jumped out of it. */
 	for (int i = 5000; i > 0 && budget_is_auto() && !try_reread(budget_charged()); i--)
 		pause_ns(NSEC_PER_MSEC / 10);
 }
@@ -197,8 +197,8 @@ static enum constraint ceiling_constraint(void)
 	                                                                      : CONSTRAINT_CGROUP;
 }
 
-/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor is
-   one that was counted refused, where the limit comes down at this moment. */
+/* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor
+   is one that was counted refused, where the limit comes down at this moment. */
 static bool add_if_within(size_t bytes)
 {
 	size_t now = get(&charged), sum;
@@ -217,8 +217,8 @@ static bool add_if_within(size_t bytes)
 	return true;
 }
 
-/* The same within the total, which is asked first: what is pending there can be taken back, and nobody
-   was refused for it. */
+/* The same within the total, which is asked first: what is pending there can be taken back, and
+   nobody was refused for it. */
 static bool try_charge(size_t bytes)
 {
 	bool is_charged;
@@ -388,7 +388,8 @@ void budget_set_high(const struct watermark *watermark)
 
 void budget_fork_child(void)
 {
-	/* A thread that was reading or charging is in the parent, and so is oomreclaimd, at work or not. */
+	/* A thread that was reading or charging is in the parent, and so is oomreclaimd, at work or
+	   not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 	set(&charged, budget_committed());
 	set(&high_now, get(&high));

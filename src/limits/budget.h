@@ -22,9 +22,10 @@ bool budget_charge(size_t bytes);
 /* What refused the last charge that this thread was refused: BUDGET, TOTAL or CGROUP. */
 enum constraint budget_refuser(void);
 
-/* What became of such a charge, as in the kernel's memory controller: the heap has what it is for, or
-   never got it. Only the former counts for the peak and for the watermark, and a child of fork() is
-   charged for the former alone: the child does not have the thread that would take back the latter. */
+/* What became of such a charge, as in the kernel's memory controller: the heap has what it is for,
+   or never got it. Only the former counts for the peak and for the watermark, and a child of fork()
+   is charged for the former alone: the child does not have the thread that would take back the
+   latter. */
 void budget_commit_charge(size_t bytes);
 void budget_cancel_charge(size_t bytes);
 
@@ -32,8 +33,8 @@ void budget_cancel_charge(size_t bytes);
 void budget_uncharge(size_t bytes);
 
 /* limit:auto is read again at once, and which processes have a part in the total: after a kill, and
-   before one, a reading of some milliseconds ago won't do. May wait for another thread's reading, for
-   about a second, so the heap's locks must not be held here. */
+   before one, a reading of some milliseconds ago won't do. May wait for another thread's reading,
+   for about a second, so the heap's locks must not be held here. */
 void budget_refresh(void);
 
 /* The same where the last reading is some milliseconds old; waits for nobody. */

@@ -52,8 +52,8 @@ bool constraint_is_impossible(const struct heap_request *request, bool may_ask);
 /* True where only this process's own end or its own freeing can help. */
 bool constraint_is_per_process(enum constraint constraint);
 
-/* True for the budget's: a cgroup makes an allocation fail only by way of limit:auto. The total is one
-   of them. */
+/* True for the budget's: a cgroup makes an allocation fail only by way of limit:auto. The total is
+   one of them. */
 bool constraint_is_of_budget(enum constraint constraint);
 
 #endif

@@ -16,8 +16,8 @@
 static struct group root;
 struct group *_Atomic group_table = &root;
 static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
-/* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the number
-   of those that ever were. */
+/* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the
+   number of those that ever were. */
 static unsigned newest, used = 1;
 
 void group_lock(void)
@@ -51,7 +51,8 @@ static unsigned find_free(void)
 	return 0;
 }
 
-/* With the lock. The root has nothing to be copied: a group that is made counts there from then on. */
+/* With the lock. The root has nothing to be copied: a group that is made counts there from then
+   on. */
 static bool make_table(void)
 {
 	void *table;

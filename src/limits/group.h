@@ -58,12 +58,13 @@ unsigned group_of_arena(unsigned arena);
 /* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
    one whose max it was, or which was cancelled (group_victim.h). */
 bool group_charge(unsigned arena, size_t bytes);
-/* What became of it, as in budget.h. Charges of others that are still pending count for the peak. */
+/* What became of it, as in budget.h. Charges of others that are still pending count for the
+   peak. */
 void group_commit_charge(unsigned arena, size_t bytes);
 void group_cancel_charge(unsigned arena, size_t bytes);
 void group_uncharge(unsigned arena, size_t bytes);
-/* All that was charged by the arena is uncharged: no thread is giving pages of it back just now, for
-   which the next group would be uncharged. */
+/* All that was charged by the arena is uncharged: no thread is giving pages of it back just now,
+   for which the next group would be uncharged. */
 bool group_arena_is_empty(unsigned arena);
 unsigned group_refuser(void);
 /* While that is set, this thread's charges are not refused for a cancel. Returns what it was. */

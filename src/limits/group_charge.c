@@ -5,8 +5,8 @@
 #include "base/raise.h"
 #include "limits/group_inside.h"
 
-/* What one arena is charged to, how many threads are charging by it just now, and since it first was a
-   group's: what was charged and not uncharged, and how much of that has come to an extent. */
+/* What one arena is charged to, how many threads are charging by it just now, and since it first
+   was a group's: what was charged and not uncharged, and how much of that has come to an extent. */
 struct arena_charge {
 	atomic_uint slot;
 	atomic_uint busy;
@@ -17,8 +17,8 @@ struct arena_charge {
 
 static struct arena_charge arenas[GROUP_ARENAS];
 
-/* Of this thread: the group by which its last charge was refused, for its max or as it is cancelled;
-   and whether the thread is spared the latter. */
+/* Of this thread: the group by which its last charge was refused, for its max or as it is
+   cancelled; and whether the thread is spared the latter. */
 static OOM_TLS unsigned refuser;
 static OOM_TLS bool is_spared;
 OOM_TLS size_t group_over_high;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a group is, for group.c, which has the tree, group_charge.c, group_set.c, and group_victim.c. */
+/* What a group is, for group.c, which has the tree, group_charge.c, group_set.c, and
+   group_victim.c. */
 #ifndef OOM_GROUP_INSIDE_H
 #define OOM_GROUP_INSIDE_H
 
@@ -62,9 +63,9 @@ struct group {
 
 #define GROUP_GONE 0x80000000U
 
-/* Slot 0 is the root's: never charged, and without a parent. One table, as handles name slots; before
-   there is a group it has this slot alone, since the rest takes megabytes of addresses, which a
-   process with a limit on these would lack. */
+/* Slot 0 is the root's: never charged, and without a parent. One table, as handles name slots;
+   before there is a group it has this slot alone, since the rest takes megabytes of addresses,
+   which a process with a limit on these would lack. */
 extern struct group *_Atomic group_table;
 /* Acquire: what it points to is mapped. */
 #define groups (atomic_load_explicit(&group_table, memory_order_acquire))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory.low and memory.min of groups: what a group has is left alone by others' reclaim as long as it
- * is no more than that (mem_cgroup_calculate_protection() of mm/memcontrol.c, with
- * memory_recursiveprot). What low protects goes where others have nothing to give; what min protects
- * does not go.
+ * memory.low and memory.min of groups: what a group has is left alone by others' reclaim as long as
+ * it is no more than that (mem_cgroup_calculate_protection() of mm/memcontrol.c, with
+ * memory_recursiveprot). What low protects goes where others have nothing to give; what min
+ * protects does not go.
  */
 #ifndef OOM_GROUP_LOW_H
 #define OOM_GROUP_LOW_H
@@ -39,14 +39,14 @@ bool group_is_kept(unsigned slot, unsigned mark);
 /* Whether any group has, or had, a low or a min. No lock. */
 bool group_has_protection(void);
 
-/* For an eviction in that group and below it: one at a time, as what two of them may take is not the
-   sum. False: nothing is protected, and nothing is to be ended. Takes group_lock(), until
+/* For an eviction in that group and below it: one at a time, as what two of them may take is not
+   the sum. False: nothing is protected, and nothing is to be ended. Takes group_lock(), until
    group_end_giving(). */
 bool group_begin_giving(unsigned in, enum group_keeps keeps);
 void group_end_giving(void);
 
-/* Meanwhile: how much of what is charged to the group may be taken by now; SIZE_MAX: all of it. `own`
-   is the group of the thread: that one and its ancestors give for it. */
+/* Meanwhile: how much of what is charged to the group may be taken by now; SIZE_MAX: all of it.
+   `own` is the group of the thread: that one and its ancestors give for it. */
 size_t group_may_give(unsigned slot, unsigned in, enum group_keeps keeps, unsigned own);
 
 #endif

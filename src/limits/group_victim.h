@@ -22,8 +22,8 @@ bool group_set_cancel(oomreclaim_group group, oomreclaim_group_cancelled *functi
 /* There is a group with a function, or was. No lock. */
 bool group_may_cancel(void);
 
-/* oom_badness(): what its end would give, moved by thousandths of all there is. GROUP_NEVER: it must
-   not be chosen. No lock. */
+/* oom_badness(): what its end would give, moved by thousandths of all there is. GROUP_NEVER: it
+   must not be chosen. No lock. */
 #define GROUP_NEVER LONG_MIN
 long group_badness(size_t bytes, int score_adj, size_t total_bytes);
 
@@ -79,8 +79,8 @@ struct group_untold {
 /* With the lock held: takes the next one; false: there is none. */
 bool group_victim_next_untold(struct group_untold *untold);
 
-/* The functions of all groups, one after the other: slot 0 first. Whether each is in a file is noted
-   where it is known, and asked later. */
+/* The functions of all groups, one after the other: slot 0 first. Whether each is in a file is
+   noted where it is known, and asked later. */
 struct group_code {
 	unsigned slot;
 	oomreclaim_group handle;

@@ -14,8 +14,8 @@
 
 #include "base/base.h"
 
-/* What the heap maps and unmaps, but for records that it has not begun to use. Called with the heap's
-   locks held. */
+/* What the heap maps and unmaps, but for records that it has not begun to use. Called with the
+   heap's locks held. */
 void headroom_mapped(size_t bytes);
 void headroom_unmapped(size_t bytes);
 

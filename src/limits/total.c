@@ -59,9 +59,9 @@ static bool add_up(struct total_slot *mine, uint64_t bytes, struct sum *sum)
 	return !is_forged(with_more(mine, 0), atomic_load(&mine->pending));
 }
 
-/* Not at the same time again: the process with the lower slot is back sooner. Nothing is waited for:
-   below a real-time thread, where sched_yield() gives the processor to nobody, the attempts are used
-   up at once, and the request is refused as one that does not fit. */
+/* Not at the same time again: the process with the lower slot is back sooner. Nothing is waited
+   for: below a real-time thread, where sched_yield() gives the processor to nobody, the attempts
+   are used up at once, and the request is refused as one that does not fit. */
 static void stand_back(const struct total_slot *slot, unsigned attempt)
 {
 	unsigned times = 1 + ((unsigned)(slot - total_map.total->slot) + attempt) % 4;
@@ -168,8 +168,8 @@ void total_figures(struct total_figures *figures)
 	*figures = (struct total_figures){.id = 0};
 	if (slot == NULL)
 		return;
-	/* Nobody else may ever look for what has ended. By kill() alone: each process that shares the
-	   total is here once a second. */
+	/* Nobody else may ever look for what has ended. By kill() alone: each process that shares
+	   the total is here once a second. */
 	total_reap_slots(false);
 	if (!add_up(slot, 0, &sum))
 		return;

@@ -2,9 +2,9 @@
 /*
  * The limit that all processes below `oomreclaim run --total` share: see total_layout.h.
  *
- * A charge is first pending, and becomes one when the sum of all slots has room for it. Two that are
- * pending at once both see each other, so that never both are charged where there is room for one;
- * then both stand back and try again. Without a total each call here is one test of a pointer.
+ * A charge is first pending, and becomes one when the sum of all slots has room for it. Two that
+ * are pending at once both see each other, so that never both are charged where there is room for
+ * one; then both stand back and try again. Without a total each call here is one test of a pointer.
  */
 #ifndef OOM_TOTAL_H
 #define OOM_TOTAL_H
@@ -15,8 +15,8 @@
 
 #include "limits/total_layout.h"
 
-/* On a page of its own that no child of a fork() has: until that child has its own slot it is without
-   a total. So is a copy made by clone(2), for ever. */
+/* On a page of its own that no child of a fork() has: until that child has its own slot it is
+   without a total. So is a copy made by clone(2), for ever. */
 struct total_own {
 	struct total_slot *slot;
 };
@@ -27,11 +27,12 @@ static inline struct total_slot *total_slot(void)
 	return __builtin_expect(total_own != NULL, 0) ? total_own->slot : NULL;
 }
 
-/* Looks for the total that the environment names, once, and takes a slot. Before the first mapping. */
+/* Looks for the total that the environment names, once, and takes a slot. Before the first
+   mapping. */
 void total_join(void);
 
-/* Why this process goes on without the total that it should have; NULL: it has it, or there is none.
-   Each reason is returned once. */
+/* Why this process goes on without the total that it should have; NULL: it has it, or there is
+   none. Each reason is returned once. */
 const char *total_problem(void);
 
 /* True if there is room for that much more, which is set aside until total_end(). */

@@ -14,8 +14,8 @@
 /* Between two looks whether there is room by now. */
 #define LOOK_NS (10 * NSEC_PER_MSEC)
 
-/* The one that is largest among those behind the last in the order: by what they have charged, then by
-   slot. One that gave something has moved down, and is asked again when its turn comes. */
+/* The one that is largest among those behind the last in the order: by what they have charged, then
+   by slot. One that gave something has moved down, and is asked again when its turn comes. */
 static struct total_slot *find_next(const struct total_turn *turn, uint64_t *charged)
 {
 	struct total_slot *mine = total_slot(), *found = NULL;
@@ -106,7 +106,8 @@ size_t total_wanted(unsigned *question)
 	*question = 0;
 	if (slot == NULL)
 		return 0;
-	/* In this order: the process that asks writes what it wants first, and then its question. */
+	/* In this order: the process that asks writes what it wants first, and then its
+	   question. */
 	*question = atomic_load(&slot->asked);
 	return (size_t)atomic_exchange(&slot->wanted, 0);
 }

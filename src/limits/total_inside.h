@@ -13,8 +13,8 @@ struct total_map {
 };
 extern struct total_map total_map;
 
-/* In /proc/PID/stat it is a process that lives, and the one that the word means. Where that can't be
-   read it lives as long as kill() knows the pid. is_thorough: reads the file. */
+/* In /proc/PID/stat it is a process that lives, and the one that the word means. Where that can't
+   be read it lives as long as kill() knows the pid. is_thorough: reads the file. */
 bool total_is_alive(uint64_t owner, bool is_thorough);
 
 /* Frees what has ended. */

@@ -17,8 +17,8 @@
 #include "system/proc.h"
 #include "system/proc_life.h"
 
-/* A program that closes all descriptors in a child before exec(), as Python's subprocess does, still
-   has the total's itself. So may its parent. */
+/* A program that closes all descriptors in a child before exec(), as Python's subprocess does,
+   still has the total's itself. So may its parent. */
 #define ANCESTORS 16
 
 static const char *_Atomic problem;

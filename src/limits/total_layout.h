@@ -6,8 +6,9 @@
  * The total is a memfd of fixed size, sealed against any other, that is inherited. The environment
  * names its descriptor and its inode. All users that have inherited it may write to it.
  *
- * There is no sum that could lose a charge: what is charged is added up from the slots, anew for each
- * charge. A process that dies in the middle of an update takes its slot with it, and nothing else.
+ * There is no sum that could lose a charge: what is charged is added up from the slots, anew for
+ * each charge. A process that dies in the middle of an update takes its slot with it, and nothing
+ * else.
  */
 #ifndef OOM_TOTAL_LAYOUT_H
 #define OOM_TOTAL_LAYOUT_H
@@ -21,8 +22,9 @@
 #define TOTAL_VERSION 1
 #define TOTAL_SLOTS 1024
 
-/* The owner of a slot in one word, so that it is taken and given up at once: the pid, which is below
-   the kernel's PID_MAX_LIMIT, and above it when the process started, in clock ticks since boot. */
+/* The owner of a slot in one word, so that it is taken and given up at once: the pid, which is
+   below the kernel's PID_MAX_LIMIT, and above it when the process started, in clock ticks since
+   boot. */
 #define TOTAL_PID_BITS 22
 /* The slot is being emptied for its owner, and does not count. */
 #define TOTAL_TAKING ((uint64_t)1 << 63)
@@ -30,8 +32,8 @@
 /* One process. A line of the cache for each: they are written to at the same time. */
 struct total_slot {
 	_Alignas(64) _Atomic uint64_t owner; /* 0: free */
-	/* What is charged. A child of fork() begins with nothing. Below 0: it has given back what it
-	   inherited. */
+	/* What is charged. A child of fork() begins with nothing. Below 0: it has given back what
+	   it inherited. */
 	_Atomic int64_t own;
 	_Atomic uint64_t pending; /* what is about to be charged, if it fits */
 	_Atomic uint64_t wanted;  /* by others: what oomreclaimd is asked for */

@@ -21,8 +21,8 @@ struct call_under_way {
 	pthread_t thread;
 };
 
-/* What is called: a handle, the policy callback, or the function of a group. Each policy callback has a generation of its
-   own. */
+/* What is called: a handle, the policy callback, or the function of a group. Each policy callback
+   has a generation of its own. */
 #define CALL_OF_POLICY(generation) ((uint64_t)1 << 62 | (generation))
 /* The function of a group, which is known by its handle. */
 #define CALL_OF_CANCEL(group) ((uint64_t)1 << 61 | (group))
@@ -40,8 +40,8 @@ bool calls_is_own(uint64_t what);
    one of them waits for a call that this thread is in, itself or by way of others. */
 int calls_wait(uint64_t first, uint64_t last);
 
-/* The same for those on other threads, and no longer than to the deadline, by CLOCK_MONOTONIC: false
-   where that came first. With cancellation off. */
+/* The same for those on other threads, and no longer than to the deadline, by CLOCK_MONOTONIC:
+   false where that came first. With cancellation off. */
 bool calls_end_by(uint64_t first, uint64_t last, const struct timespec *deadline);
 
 void calls_fork_lock(void);

@@ -8,8 +8,8 @@
 #include "reclaim/registry.h"
 #include "reclaim/scope.h"
 
-/* calculate_high_delay(): by the square of the part that the group is above, in proportion to what is
-   taken. At a tenth above, 640 ms for each 256 KiB; at a hundredth 6. */
+/* calculate_high_delay(): by the square of the part that the group is above, in proportion to what
+   is taken. At a tenth above, 640 ms for each 256 KiB; at a hundredth 6. */
 #define PART ((size_t)1024)
 #define MS_AT_TWICE ((size_t)64000)
 #define FOR_BYTES ((size_t)256 << 10)

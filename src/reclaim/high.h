@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory.high of a group: mem_cgroup_handle_over_high() of mm/memcontrol.c. Where a thread has taken
- * pages above it, that very thread reclaims in the group, and waits a little if that does not help:
- * the more, the further above the group is. It never gets NULL for it.
+ * memory.high of a group: mem_cgroup_handle_over_high() of mm/memcontrol.c. Where a thread has
+ * taken pages above it, that very thread reclaims in the group, and waits a little if that does not
+ * help: the more, the further above the group is. It never gets NULL for it.
  */
 #ifndef OOM_HIGH_H
 #define OOM_HIGH_H

@@ -141,8 +141,8 @@ static bool visit_all(struct visit *visit)
 	return true;
 }
 
-/* What is protected is left alone where others give anything: as do_try_to_free_pages(). True: it is
-   its turn now. */
+/* What is protected is left alone where others give anything: as do_try_to_free_pages(). True: it
+   is its turn now. */
 static bool turns_to_spared(struct visit *visit)
 {
 	if (visit->walk.is_of_spared || !visit->callback.has_spared ||

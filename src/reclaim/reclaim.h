@@ -15,8 +15,7 @@ struct reclaim_request {
 	enum oomreclaim_reason reason;
 	const char *constraint;
 	unsigned attempt;
-	unsigned
-		in_group; /* the group: its callbacks and its descendants' alone are asked; 0: all */
+	unsigned in_group; /* callbacks of this group and of its descendants alone; 0: all */
 	oomreclaim_handle only_handle; /* the callback that alone is asked; 0: all */
 	size_t headroom_bytes;         /* of REASON_ROOM */
 	bool is_background;   /* on oomreclaimd, where no lock of the application is held */
@@ -42,16 +41,16 @@ void reclaim_round(const struct reclaim_request *request, struct reclaim_progres
 /* As oomreclaim_reclaim(), for one group. */
 size_t reclaim_group(unsigned slot, size_t bytes);
 
-/* Calls the callbacks that are to know that there is room again. On oomreclaimd, and as above; it is
-   no round. */
+/* Calls the callbacks that are to know that there is room again. On oomreclaimd, and as above; it
+   is no round. */
 void reclaim_tell_room(size_t headroom_bytes);
 
 /* Calls count() of the shrinkers that have a target. As above. */
 void reclaim_count_caches(void);
 
-/* Sets the targets of caches anew, by their sizes as counted last and by what is left. Done at the end
-   of each round as well: it is a limit that was met, and the targets let the caches grow beyond it.
-   The heap's own records grow with the caches, by as much as nobody knew before. is_round: as
+/* Sets the targets of caches anew, by their sizes as counted last and by what is left. Done at the
+   end of each round as well: it is a limit that was met, and the targets let the caches grow beyond
+   it. The heap's own records grow with the caches, by as much as nobody knew before. is_round: as
    registry_set_targets() has it. */
 void reclaim_aim_caches(bool is_round);
 

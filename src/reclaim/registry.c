@@ -252,7 +252,8 @@ static void note(struct registry_call *call, const struct registry_outcome *outc
 		}
 		return;
 	}
-	/* What it claims and the heap did not see may be no truth: too large a size does no harm. */
+	/* What it claims and the heap did not see may be no truth: too large a size does no
+	   harm. */
 	call->entry->target.size_bytes -=
 		min_size(call->entry->target.size_bytes,
 	                 min_size(outcome->claimed_bytes, outcome->measured_bytes));

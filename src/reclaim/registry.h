@@ -46,7 +46,7 @@ struct registry_call {
 	void *arg;
 	bool has_skipped; /* one that the walk is for was being called by another */
 	bool has_spared;  /* one was of a group that is protected */
-	bool is_group; /* the first shrinker of a priority: a place to walk these from, and no call */
+	bool is_group;    /* of a priority's shrinkers, which are walked from here; no call */
 	bool is_count;
 	struct shrinker shrinker; /* the caller's to change, until the call ends */
 };

@@ -13,8 +13,8 @@ bool registry_has_caches(void)
 }
 
 /*
- * The targets once more, for those that ask at each insertion, on many threads: they take no lock. A
- * cache has the place that its handle gives. Where another has that, it is asked under the lock.
+ * The targets once more, for those that ask at each insertion, on many threads: they take no lock.
+ * A cache has the place that its handle gives. Where another has that, it is asked under the lock.
  *
  * Written under the lock. Who reads the place between two looks at its handle, which has to be the
  * same: no handle is given out twice.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the calling thread asked of the ladder: the kernel's memalloc_noreclaim_save() and its kind. */
+/* What the calling thread asked of the ladder: the kernel's memalloc_noreclaim_save() and its
+   kind. */
 #ifndef OOM_SCOPE_H
 #define OOM_SCOPE_H
 

@@ -112,8 +112,8 @@ static bool scan_part(struct visit *visit, const struct shrink_pass *pass)
 	return true;
 }
 
-/* The shrinkers with handles from `oldest` to `newest`, which is their order within a priority. When
-   no more is wanted the others are not called, but what was due from them is put off. */
+/* The shrinkers with handles from `oldest` to `newest`, which is their order within a priority.
+   When no more is wanted the others are not called, but what was due from them is put off. */
 static bool scan_range(struct visit *visit, const struct shrink_pass *pass, uint64_t oldest,
                        uint64_t newest)
 {

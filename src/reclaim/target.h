@@ -3,8 +3,8 @@
  * How large each cache should be: arithmetic without a walk, as shrinker.h.
  *
  * Each cache has a share of what the caches have together. What a cache misses and would have hit,
- * were it an eighth larger, times what it costs to get a byte back, over that eighth, is what a byte
- * more would save there. Shares move to where that is above the mean of all, in steps that are
+ * were it an eighth larger, times what it costs to get a byte back, over that eighth, is what a
+ * byte more would save there. Shares move to where that is above the mean of all, in steps that are
  * in proportion to how far it is: so they stand still where a byte saves as much everywhere. A step
  * is made once there is enough regret to tell something by, so that chance moves nothing.
  */
@@ -46,8 +46,8 @@ struct target_pass {
 /* First of all, each. */
 void target_add(struct target_pass *pass, struct target *target, unsigned cost);
 
-/* Then each of the others, which have no target: what can be had of it counts as left. As in a round,
-   the cheaper it is the more of it, and all of it where its cost is 0: it is asked first. */
+/* Then each of the others, which have no target: what can be had of it counts as left. As in a
+   round, the cheaper it is the more of it, and all of it where its cost is 0: it is asked first. */
 void target_beside(struct target_pass *pass, size_t bytes, unsigned cost);
 
 /* headroom_bytes: beyond what they have; excess_bytes: that they have beyond what they may. True if

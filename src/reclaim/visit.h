@@ -39,7 +39,8 @@ void visit_gave(struct visit *visit, const struct registry_outcome *outcome);
    above. */
 bool visit_shrinkers(struct visit *visit);
 
-/* What the heap has in use, by which the sizes of caches are judged; SIZE_MAX: none has a target. */
+/* What the heap has in use, by which the sizes of caches are judged; SIZE_MAX: none has a
+   target. */
 size_t reclaim_heap_bytes(void);
 
 /* Counts the caches that have a target. False as above. */

@@ -53,8 +53,8 @@ struct stats_page_callback {
 	uint64_t bytes_regretted;
 };
 
-/* Those with the most charged, in the order of a tree: a parent stands before its children, which are
-   sorted by what is charged. */
+/* Those with the most charged, in the order of a tree: a parent stands before its children, which
+   are sorted by what is charged. */
 struct stats_page_group {
 	char name[OOMRECLAIM_GROUP_NAME_MAX + 1];
 	uint64_t group; /* its handle */
@@ -87,8 +87,8 @@ struct stats_page {
 	uint32_t groups;       /* in the table below */
 	uint32_t groups_total; /* all there are */
 	struct stats_page_group group[STATS_PAGE_GROUPS];
-	/* Beside the sequence: each event has a number of its own, which is the same before and after a
-	   reader has copied it. */
+	/* Beside the sequence: each event has a number of its own, which is the same before and
+	   after a reader has copied it. */
 	struct flight flight;
 };
 

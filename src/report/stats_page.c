@@ -236,8 +236,8 @@ void stats_page_write_soon(void)
 		(void)stats_page_write();
 }
 
-/* An eighth more than ever before is written at once, which is some tens of times until oomreclaimd is
-   due. */
+/* An eighth more than ever before is written at once, which is some tens of times until oomreclaimd
+   is due. */
 #define GROWN_SHIFT 3
 
 void stats_page_show_growth(void)

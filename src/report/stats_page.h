@@ -42,8 +42,8 @@ static inline void stats_page_update_if_due(void)
 }
 
 /* A program may take its memory within milliseconds, and then rest for good: there is no thread to
-   write later what it has come to. Where oomreclaimd is not due yet, one thread at a time calls this
-   as it comes by. */
+   write later what it has come to. Where oomreclaimd is not due yet, one thread at a time calls
+   this as it comes by. */
 void stats_page_show_growth(void);
 
 /* True if a page is to be made by a thread with a table of descriptors of its own. */

@@ -9,8 +9,8 @@
 #include "base/io.h"
 #include "system/proc.h"
 
-/* pid (name) state ppid ...; counted from 1, as in proc(5). Behind the name's parenthesis and a blank
-   stands the third. */
+/* pid (name) state ppid ...; counted from 1, as in proc(5). Behind the name's parenthesis and a
+   blank stands the third. */
 enum { STATE = 3, PPID = 4, THREADS = 20, START_TIME = 22 };
 
 /* The number in that field, where `text` is at the third. */

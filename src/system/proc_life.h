@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which process a pid is, and whether it still lives: by any thread, also where many ask at once. */
+/* Which process a pid is, and whether it still lives: by any thread, also where many ask at
+   once. */
 #ifndef OOM_PROC_LIFE_H
 #define OOM_PROC_LIFE_H
 

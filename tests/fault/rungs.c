@@ -103,8 +103,9 @@ static void warm_up(void)
 	CHECK(take(malloc(BIG)));
 }
 
-/* Where mmap() fails by injection, sbrk() does not make up for it. Seen by the first that fails: where
-   sbrk() itself was refused once, as by what comes before each other run, it is not asked again. */
+/* Where mmap() fails by injection, sbrk() does not make up for it. Seen by the first that fails:
+   where sbrk() itself was refused once, as by what comes before each other run, it is not asked
+   again. */
 static void fail_first(void)
 {
 	static const struct oomreclaim_fault first = {.probability = 100,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Threads that meet in an arena. New threads share one; a thread that waits much for the arena's
- * locks is given another, and so is one of two that live on large blocks; and threads that begin with freeing small blocks of one line of the
- * processor's cache get no new ones there. The program exports sched_getaffinity(), by which the
- * heap counts processors: there are two.
+ * locks is given another, and so is one of two that live on large blocks; and threads that begin
+ * with freeing small blocks of one line of the processor's cache get no new ones there. The program
+ * exports sched_getaffinity(), by which the heap counts processors: there are two.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -274,7 +274,8 @@ static void takes_lines_of(size_t size)
 		given[i] = malloc(size);
 		CHECK(given[i]);
 	}
-	/* One after the other: the second frees a place beside the block that the first one has got. */
+	/* One after the other: the second frees a place beside the block that the first one has
+	   got. */
 	for (size_t i = 0; i < THREADS; i++) {
 		CHECK(pthread_create(&thread, NULL, exchange, &given[i]) == 0);
 		CHECK(pthread_join(thread, NULL) == 0);

@@ -123,8 +123,9 @@ static void evict(void)
 	CHECK(after.heap_dirty >= 4 * MIB);
 }
 
-/* The heap's record of a GiB of addresses takes 4 MiB, which is more than these tests leave. Where the
-   addresses that the test is going to use are of two GiB, the test starts anew, and the system puts it elsewhere. */
+/* The heap's record of a GiB of addresses takes 4 MiB, which is more than these tests leave. Where
+   the addresses that the test is going to use are of two GiB, the test starts anew, and the system
+   puts it elsewhere. */
 static void stay_in_one_gib(char *name)
 {
 	char *const arguments[] = {"degrees", name, NULL};
@@ -156,8 +157,8 @@ static size_t charged(void)
 	return stats.charged;
 }
 
-/* What is free lies beside addresses that were given back: what is missing comes from elsewhere, and
-   the pages that are free stay. */
+/* What is free lies beside addresses that were given back: what is missing comes from elsewhere,
+   and the pages that are free stay. */
 static void extend(void)
 {
 	static char *blocks[128], name[] = "extend";

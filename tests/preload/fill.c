@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * containers.py's program: takes blocks of a MiB, and touches none, until there are no more, or 8 GiB; says how
- * many. With the argument "wait" it waits then to be ended.
+ * containers.py's program: takes blocks of a MiB, and touches none, until there are no more, or 8
+ * GiB; says how many. With the argument "wait" it waits then to be ended.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -454,7 +454,8 @@ static void destroyed(void)
 	CHECK_EQ(oomreclaim_group_destroy(tenant, 0), 0);
 }
 
-/* A max below what is charged takes nothing away; the next that wants a page has to have some go. */
+/* A max below what is charged takes nothing away; the next that wants a page has to have some
+   go. */
 static void below(void)
 {
 	static struct job job, small;

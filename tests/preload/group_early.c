@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Preloaded behind the library, and so set up before it: threads that its constructor makes inside of
-   a group. EARLY_FIRST in the environment is what it does first. */
+/* Preloaded behind the library, and so set up before it: threads that its constructor makes inside
+   of a group. EARLY_FIRST in the environment is what it does first. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Callbacks that fork, jump, end their thread or enter a group, just while the library has taken the
- * thread out of its group: for the record of a thread that is made there, for what libc keeps for that
- * thread, or for the record of a callback. Afterwards each group has as many threads as are in it.
+ * Callbacks that fork, jump, end their thread or enter a group, just while the library has taken
+ * the thread out of its group: for the record of a thread that is made there, for what libc keeps
+ * for that thread, or for the record of a callback. Afterwards each group has as many threads as
+ * are in it.
  */
 #include <errno.h>
 #include <limits.h>
@@ -263,8 +264,8 @@ static void thread_ends(void)
 	}
 }
 
-/* By another way than longjmp(), nobody sees that the callback is left: at the latest the end of the
-   thread is seen. */
+/* By another way than longjmp(), nobody sees that the callback is left: at the latest the end of
+   the thread is seen. */
 static ucontext_t unseen;
 static volatile bool has_left;
 

@@ -164,8 +164,8 @@ static oomreclaim_group make_below(const char *name, oomreclaim_group parent)
 	return group;
 }
 
-/* Others that meet a limit take what is free in a group only where they have nothing else to take, and
-   what its min protects not even then. */
+/* Others that meet a limit take what is free in a group only where they have nothing else to take,
+   and what its min protects not even then. */
 static void expect_kept(oomreclaim_group kept, oomreclaim_group other)
 {
 	set(kept, OOMRECLAIM_GROUP_MIN, 5 * MIB);

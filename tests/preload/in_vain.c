@@ -141,8 +141,8 @@ static void unmapped_by_flush(void)
 	CHECK(mallocx(32000, MALLOCX_TCACHE_NONE));
 }
 
-/* Under limit:64M: the budget has a MiB and a page left, and 1.25 MiB and a page are needed. The rest
-   is free, and a few pages for what the heap notes about the block. */
+/* Under limit:64M: the budget has a MiB and a page left, and 1.25 MiB and a page are needed. The
+   rest is free, and a few pages for what the heap notes about the block. */
 static void enough_pages(void)
 {
 	void *one = mallocx(MIB, MALLOCX_TCACHE_NONE);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A process that retains address space, since nothing was limited when it began, and then gets a
- * limit, by itself or from another process (outside): what one thread has freed is of use to another all the same.
+ * limit, by itself or from another process (outside): what one thread has freed is of use to
+ * another all the same.
  */
 #include <pthread.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two states whose collector is stopped, one with far more garbage: that one is collected, and the other is
- * left alone, as there is no need. Under modules:lua with the module in LD_PRELOAD, above the watermark.
+ * Two states whose collector is stopped, one with far more garbage: that one is collected, and the
+ * other is left alone, as there is no need. Under modules:lua with the module in LD_PRELOAD, above
+ * the watermark.
  */
 #include <stdbool.h>
 #include <stdio.h>

@@ -290,8 +290,8 @@ static void crowd_and_handler(void)
 	crowd_of(use_together);
 }
 
-/* A handler that jumps back, to its own thread, while another one waits for the end: both go on, and
-   meet the policy the next time as well. */
+/* A handler that jumps back, to its own thread, while another one waits for the end: both go on,
+   and meet the policy the next time as well. */
 static _Thread_local sigjmp_buf back;
 static pid_t waiting;
 static atomic_bool is_ending;

@@ -102,8 +102,8 @@ static bool has_thread(const char *wanted)
 	return is_there;
 }
 
-/* The source goes: the thread that waited for it too, with all its descriptors, and the program goes
-   on. */
+/* The source goes: the thread that waited for it too, with all its descriptors, and the program
+   goes on. */
 static void wait_for_close(void)
 {
 	unsigned before = descriptors();

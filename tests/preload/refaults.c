@@ -150,8 +150,8 @@ static void leave_alone(void)
 		free(small[i]);
 }
 
-/* What is kept for blocks that do not come goes, if the program allocates anything at all: waited for
-   until it has gone. */
+/* What is kept for blocks that do not come goes, if the program allocates anything at all: waited
+   for until it has gone. */
 static void unused(void)
 {
 	faulted_percent(&blocks, 8, 17);

@@ -39,8 +39,8 @@ static void *refuse(void *arg)
 	check_failed(__FILE__, __LINE__, "one is refused");
 }
 
-/* To know the constraint no file is opened: the number of its descriptor may be one that the program
-   is about to use. */
+/* To know the constraint no file is opened: the number of its descriptor may be one that the
+   program is about to use. */
 static void opens_nothing(void)
 {
 	static char *allowed[] = {"brk",

@@ -16,7 +16,8 @@
 #include "check.h"
 #include "oomreclaim.h"
 
-/* The heap takes more than it is asked for: its records, the tail of an extent, a thread's cache. */
+/* The heap takes more than it is asked for: its records, the tail of an extent, a thread's
+   cache. */
 #define SLACK (8 * MIB)
 
 /* Long enough for any machine; the launcher ends what hangs. */
@@ -134,8 +135,8 @@ static void map_and_unmap(void)
 	}
 }
 
-/* Run with RLIMIT_AS, and RLIMIT_DATA. In this order: by then oomreclaimd has its stack and its part
-   of the heap. */
+/* Run with RLIMIT_AS, and RLIMIT_DATA. In this order: by then oomreclaimd has its stack and its
+   part of the heap. */
 static void address_space(void)
 {
 	map_and_unmap();
@@ -149,8 +150,8 @@ static void data(void)
 	can_be_had("RLIMIT_DATA");
 }
 
-/* Where not even a small block is to be had there is next to no room. What the kernel knows is read by
-   and by. */
+/* Where not even a small block is to be had there is next to no room. What the kernel knows is read
+   by and by. */
 static void is_full(const char *constraint)
 {
 	struct pool pool = {0};

@@ -10,7 +10,7 @@
  *     --status N          the exit status, 0 by default; --signal N: the signal that ends it
  *     --stderr REGEX      has to be in what it writes to stderr, a line being what ^ and $ mean;
  *                         may be given again. Without it, stderr has to stay empty.
- *     --lines N           how many lines that is, but for the report's stack, which is the compiler's
+ *     --lines N           how many lines that is, but for the report's stack
  *     --log REGEX         has to be in the log, which is set by log:PATH to an empty file
  *
  * Exit status: 0, or 1 with what is wrong and all that the program wrote.

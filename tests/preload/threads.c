@@ -354,8 +354,8 @@ static void move_to(size_t processor)
 	CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
 }
 
-/* The processors that the heap is told of while the process stays on the first: the kernel would move
-   it, and the next one's arena would be there before memory is short. */
+/* The processors that the heap is told of while the process stays on the first: the kernel would
+   move it, and the next one's arena would be there before memory is short. */
 #define TOLD "PROCESSORS"
 #define TOLD_MAX 64
 

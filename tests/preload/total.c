@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Processes that share a total, as total.sh starts them: by `oomreclaim run --total 128M`, but for the
- * forged ones, which are made here.
+ * Processes that share a total, as total.sh starts them: by `oomreclaim run --total 128M`, but for
+ * the forged ones, which are made here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,8 +119,8 @@ static void one_charge_for_all(void)
 	CHECK(fill(80) != NULL);
 }
 
-/* Two that charge at the same moment see each other: what another is about to charge counts as well,
-   and is there again once that was given up. */
+/* Two that charge at the same moment see each other: what another is about to charge counts as
+   well, and is there again once that was given up. */
 static void what_is_pending_counts(void)
 {
 	pid_t child = start_child(1);
@@ -372,8 +372,8 @@ static void await_resident(pid_t pid, size_t mib)
 	}
 }
 
-/* A child that was never in the total. One that becomes another program keeps its place there, so it
-   is the child of one that has, and that has ended. */
+/* A child that was never in the total. One that becomes another program keeps its place there, so
+   it is the child of one that has, and that has ended. */
 static pid_t start_outside(const char *mib)
 {
 	int told[2];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Threads that allocate in many groups, resize and free each other's blocks, make groups, threads
- * inside of them, and destroy them with blocks left, while limits change. Now and then they stop, and what is charged is held
- * against jemalloc's own statistics.
+ * inside of them, and destroy them with blocks left, while limits change. Now and then they stop,
+ * and what is charged is held against jemalloc's own statistics.
  *
  *     groups [SECONDS [SEED]]
  *

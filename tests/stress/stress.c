@@ -125,8 +125,8 @@ static int enlist(struct dice *dice, struct cache *cache, oomreclaim_handle *han
 	return oomreclaim_register("passing", priority, 0, evict, cache, handle);
 }
 
-/* Of one that was registered by this thread or by another, is gone, or never was a shrinker; some of
-   them regret. The handles are small numbers. */
+/* Of one that was registered by this thread or by another, is gone, or never was a shrinker; some
+   of them regret. The handles are small numbers. */
 static void ask_target(struct dice *dice, oomreclaim_handle handle)
 {
 	int error;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program that ends badly, as its argument says: "unchecked" writes to what malloc() returns, until
- * that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended; "stopped"
- * stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come, with
- * status 4; "handled" is "unchecked" with a handler of SIGABRT that allocates, as that of a server
- * which writes a report of its own; "breaks" is the same with one that crashes; "aborts" calls
- * abort() at NULL, and its handler gives back before it allocates, so that it gets what it asks for.
+ * A program that ends badly, as its argument says: "unchecked" writes to what malloc() returns,
+ * until that is NULL; "checked" ends with status 9 then; "abort"; "wait" until it is ended;
+ * "stopped" stops itself and ends with status 3 when it goes on; "term" says that SIGTERM has come,
+ * with status 4; "handled" is "unchecked" with a handler of SIGABRT that allocates, as that of a
+ * server which writes a report of its own; "breaks" is the same with one that crashes; "aborts"
+ * calls abort() at NULL, and its handler gives back before it allocates, so that it gets what it
+ * asks for.
  */
 #include <signal.h>
 #include <stdio.h>

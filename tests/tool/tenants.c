@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program with groups to look at: tenants/large, which has met its max of 4 MiB, tenants/small,
- * and a group with a name that has to be quoted; as many more as the argument says. Says "ready" and
- * then waits to be ended.
+ * and a group with a name that has to be quoted; as many more as the argument says. Says "ready"
+ * and then waits to be ended.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +49,8 @@ int main(int argc, char **argv)
 	if (oomreclaim_group_set(large, OOMRECLAIM_GROUP_MAX, 4 << 20) != 0)
 		return 3;
 	oomreclaim_group_enter(large);
-	/* The page is brought up to date by what allocates, but not at once behind another time: with
-	   the second failure it has the first. */
+	/* The page is brought up to date by what allocates, but not at once behind another time:
+	   with the second failure it has the first. */
 	for (int i = 0; i < 2; i++) {
 		if (malloc(3 << 20) != NULL)
 			return 4;

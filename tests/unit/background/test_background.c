@@ -171,8 +171,8 @@ Test(background, low_holds_as_long_as_others_have_something)
 	background_stop();
 }
 
-/* Callbacks had nothing to give, so it stays above the low one. What is free goes back once the heap has been
-   the same for a while. */
+/* Callbacks had nothing to give, so it stays above the low one. What is free goes back once the
+   heap has been the same for a while. */
 Test(background, at_leisure)
 {
 	serve(empty);

@@ -280,7 +280,8 @@ Test(polled, a_group_without_a_limit)
 	open_stall();
 }
 
-/* In a container: the own group's stall rather than how full it is, and rather than the machine's. */
+/* In a container: the own group's stall rather than how full it is, and rather than the
+   machine's. */
 Test(polled, the_own_groups_stall_comes_first)
 {
 	set_stall(5);

@@ -18,7 +18,8 @@ static void expect_near(double is, double should, double of)
 Test(heap_math, logarithms)
 {
 	expect_near(heap_log(1), 0, 1);
-	/* Profiling has logarithms of a random number in (0, 1], and of 1 - 1 / 2^lg_prof_sample. */
+	/* Profiling has logarithms of a random number in (0, 1], and of 1 - 1 /
+	   2^lg_prof_sample. */
 	for (double x = 0x1p-53; x < 1; x *= 1.37)
 		expect_near(heap_log(x), log(x), x);
 	for (double bytes = 2; bytes < 0x1p40; bytes *= 2)

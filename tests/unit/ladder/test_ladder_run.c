@@ -105,8 +105,8 @@ Test(ladder_run, own_reclaim_goes_by_degrees)
 	expect_trace(4, fake_heap_block, "famaeaeapa");
 }
 
-/* What the system has refused is asked for again only after something was given back to it, or callbacks have
-   run, which may have unmapped something of their own. */
+/* What the system has refused is asked for again only after something was given back to it, or
+   callbacks have run, which may have unmapped something of their own. */
 Test(ladder_run, nothing_was_given_back)
 {
 	fake_heap_merges = true;

@@ -259,7 +259,8 @@ Test(group, has_no_thread_in_a_child_where_one_was_refused)
 	cr_expect_eq(groups[a].threads, GROUP_GONE);
 }
 
-/* A thread that was charging is in the parent: what it would have made of the charge nobody knows. */
+/* A thread that was charging is in the parent: what it would have made of the charge nobody
+   knows. */
 Test(group, has_what_was_committed_in_a_child)
 {
 	unsigned parent = add_group("parent", 0), child = add_group("child", parent);

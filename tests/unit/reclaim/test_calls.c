@@ -238,7 +238,8 @@ static void wait_for_seven(void)
 	atomic_store(&waited, calls_wait(7, 7));
 }
 
-/* Twice, since the first broadcast takes the parent's waiter with it and the second waits for that to go. */
+/* Twice, since the first broadcast takes the parent's waiter with it and the second waits for that
+   to go. */
 static void child_is_waited_for(void)
 {
 	struct thread waiter = {0};

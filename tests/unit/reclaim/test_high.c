@@ -102,8 +102,8 @@ static size_t note_and_give(const struct oomreclaim_control *control, void *arg)
 	return gives;
 }
 
-/* A thread in `child`, which is 500 bytes above its high: at half as much again a piece as small waits
-   for some milliseconds. */
+/* A thread in `child`, which is 500 bytes above its high: at half as much again a piece as small
+   waits for some milliseconds. */
 static void go_above(void)
 {
 	parent = add_group("parent", 0);

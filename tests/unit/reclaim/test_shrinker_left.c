@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shrinkers that leave by longjmp(), against the rules: for the round to come they are as any other. */
+/* Shrinkers that leave by longjmp(), against the rules: for the round to come they are as any
+   other. */
 #include <setjmp.h>
 
 #include "shrinkers.h"

@@ -151,7 +151,8 @@ static bool lru_use(struct lru *lru, int key, size_t entries, uint64_t *regret)
 /* ---- The best fixed split ---- */
 
 #define GRAINS 60 /* that the pool is cut into */
-/* As many entries as targets give out in all: a size by hand leaves the heap room to work in, too. */
+/* As many entries as targets give out in all: a size by hand leaves the heap room to work in,
+   too. */
 #define FIXED (POOL / 128 * 127 / ENTRY_BYTES)
 
 /* What a request of the mix costs on average, in thousandths, with so many grains for one. */

@@ -29,8 +29,8 @@ static void descend_for_the_impossible(void)
 #define REPORT "? invoked oom-reclaim: size=1000, "
 #define ABORTING "Out of memory: aborting process "
 
-/* Runs a descent that fails, in a child, and expects one write that begins and goes on like this; or
-   nothing, for NULL. */
+/* Runs a descent that fails, in a child, and expects one write that begins and goes on like this;
+   or nothing, for NULL. */
 static void expect_said(void (*function)(void), const char *conf, const char *first,
                         const char *further)
 {
