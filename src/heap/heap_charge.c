@@ -5,7 +5,8 @@
  * An extent is charged when the heap takes it into use, from a new mapping or from what is
  * retained, and no longer when its pages are given back or unmapped. In between it may be free and
  * dirty: it stays charged. jemalloc's own records are charged as far as it has begun to use them:
- * by the page, not by the 2 MiB in which it maps them. What jemalloc calls leads here
+ * by the page, not by the 2 MiB in which it maps them; of its tree of addresses, the pages that
+ * it may have written (heap_leaves.c). What jemalloc calls leads here
  * (heap_glue.h). Arenas with extent hooks of the program's are the program's to count.
  */
 #include <stdatomic.h>
@@ -62,6 +63,8 @@ static bool charge_records(base_t *base, unsigned arena)
 	size_t now = __atomic_load_n(&base->resident, __ATOMIC_RELAXED);
 	size_t before = atomic_load_explicit(&records[arena], memory_order_relaxed);
 
+	if (arena == 0)
+		now -= min_size(now, heap_leaves_untouched());
 	if (now <= before)
 		return true;
 	if (!pages_charge(now - before))

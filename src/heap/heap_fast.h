@@ -74,6 +74,15 @@ bool heap_background_thread_create(tsd_t *tsd, unsigned arena);
 /* heap_files.c: see struct heap_ops. */
 bool heap_dump_profile(const char *path, int (*open_file)(const char *path));
 
+/* heap_leaves.c, by which a leaf of the tree of addresses is made. */
+void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment);
+/* Before and behind the registration of addresses that the heap has just mapped. */
+void heap_leaves_registering(bool begins);
+/* It has succeeded: the pages of the tree that are for these addresses may be written. */
+void heap_leaves_touch(const void *memory, size_t bytes);
+/* Bytes of leaves in pages that are for no address that the heap has mapped. */
+size_t heap_leaves_untouched(void);
+
 /* heap_extent.c, by which it registers what it has mapped. */
 bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                                  bool is_slab);

@@ -39,8 +39,8 @@
 
 /* jemalloc's private names are macros that end in these; in the files that call them,
    most often one, they lead to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c,
-   heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_start.c, heap_reserve.c and
-   heap_math.c. */
+   heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_leaves.c, heap_start.c,
+   heap_reserve.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -86,6 +86,9 @@ void je_malloc_stats_print_raw(void (*put)(void *arg, const char *text), void *a
 #endif
 #ifdef OOM_HEAP_GLUE_ECACHE
 #define je_eset_init heap_eset_init
+#endif
+#ifdef OOM_HEAP_GLUE_RTREE
+#define je_base_alloc heap_rtree_alloc
 #endif
 #ifdef OOM_HEAP_GLUE_CTL
 #define je_base_alloc heap_ctl_alloc
