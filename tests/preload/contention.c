@@ -66,6 +66,21 @@ static void set_arena(unsigned arena)
 	CHECK(mallctl("thread.arena", NULL, NULL, &arena, sizeof(arena)) == 0);
 }
 
+/* The heap chooses the arena; where the threads are bound, the program does, although it is the
+   same. */
+static unsigned begin(void)
+{
+	unsigned arena;
+
+	free(malloc(1));
+	arena = own_arena();
+	if (is_bound) {
+		set_arena(1);
+		set_arena(0);
+	}
+	return arena;
+}
+
 static void burst(void)
 {
 	void *blocks[BURST];
@@ -83,13 +98,7 @@ static void *contend(void *arg)
 	unsigned *first = arg;
 	time_t end = time(NULL) + (is_bound ? SECONDS_STAYING : SECONDS_MAX);
 
-	free(malloc(1));
-	*first = own_arena();
-	/* The program's choice, although it is what the heap's was. */
-	if (is_bound) {
-		set_arena(1);
-		set_arena(0);
-	}
+	*first = begin();
 	pthread_barrier_wait(&barrier);
 	while (!atomic_load(&has_moved) && time(NULL) < end) {
 		burst();
@@ -151,12 +160,7 @@ static void *take_turns(void *arg)
 	unsigned *first = arg;
 	size_t own = (size_t)(first - first_arenas);
 
-	free(malloc(1));
-	*first = own_arena();
-	if (is_bound) {
-		set_arena(1);
-		set_arena(0);
-	}
+	*first = begin();
 	for (unsigned turn = 0; turn < living.turns && !atomic_load(&has_moved); turn++) {
 		pthread_barrier_wait(&barrier);
 		if (turn % 2 == own) {

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "charged.h"
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"
@@ -147,14 +148,6 @@ static bool is_beside(const char *block, const char *other)
 static bool is_between(char *const *blocks, size_t i)
 {
 	return is_beside(blocks[i - 1], blocks[i]) && is_beside(blocks[i], blocks[i + 1]);
-}
-
-static size_t charged(void)
-{
-	struct oomreclaim_limit_stats stats;
-
-	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
-	return stats.charged;
 }
 
 /* What is free lies beside addresses that were given back: what is missing comes from elsewhere,

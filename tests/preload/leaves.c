@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Of the heap's tree of addresses only what may have been written is charged: a page for each 2 MiB
- * of addresses, where a leaf of 2 MiB is for a GiB. Run with reserve:0 and thp:never, and for x86_64
- * alone: the sizes differ elsewhere.
+ * of addresses, where a leaf of 2 MiB is for a GiB. Run with reserve:0 and thp:never, and for
+ * x86_64 alone: the sizes differ elsewhere.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "charged.h"
 #include "check.h"
 #include "oomreclaim.h"
 
@@ -17,15 +18,8 @@
 #define LARGE (256 * MIB)
 #define SMALL (16 * MIB)
 
-static size_t charged(void)
-{
-	struct oomreclaim_limit_stats stats;
-
-	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
-	return stats.charged;
-}
-
-/* A leaf that is made where an extent is cut, whose ends are in other leaves: all of it is charged. */
+/* An extent of 4 GiB has its ends in two leaves. To cut it makes a leaf between these, and that
+   leaf is charged as a whole. */
 static void amid(void)
 {
 	void *large = malloc(4 * GIB), *small;

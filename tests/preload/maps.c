@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "charged.h"
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"
@@ -220,14 +221,6 @@ static void *use_up(size_t *bytes)
 		if (mprotect(region + i, page, PROT_READ) != 0)
 			break;
 	return region;
-}
-
-static size_t charged(void)
-{
-	struct oomreclaim_limit_stats stats;
-
-	CHECK_EQ(oomreclaim_limit_stats(&stats, sizeof stats), 0);
-	return stats.charged;
 }
 
 /* The heap can't unmap then, as that takes a mapping; what it gives back is given back all the
