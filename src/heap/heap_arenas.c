@@ -37,18 +37,15 @@
 #define LOOKS 3
 
 /* Large blocks are in no thread's cache, but for the smallest: what one thread frees another takes,
-   with its lines in the caches of another processor. A thread lives on such blocks if so many bytes,
-   that it allocated in so short a time, were at least by this part in blocks of the sizes below.
-   Larger blocks are in no processor's own caches, and two arenas keep fewer of the pages that are
-   wanted again than one (heap_keep.c). */
+   with its lines in the caches of another processor. A thread lives on such blocks if it allocates
+   LARGE_WINDOW_BYTES within LARGE_WINDOW_NS, and at least half of these bytes (LARGE_PART) in
+   blocks of LARGE_MIN_BYTES to LARGE_MAX_BYTES. Larger blocks are in no processor's own caches, and
+   two arenas keep fewer of the pages that are wanted again than one (heap_keep.c). */
 #define LARGE_WINDOW_BYTES ((uint64_t)32 << 20)
 #define LARGE_WINDOW_NS (50 * NSEC_PER_MSEC)
 #define LARGE_PART 2
 #define LARGE_MIN_BYTES ((size_t)128 << 10)
 #define LARGE_MAX_BYTES ((size_t)2 << 20)
-
-/* No arena is made where less is left of the limit than what each arena has of one at start. */
-#define ROOM_FOR_ARENA ((size_t)64 << 20)
 
 /* Of each arena the thread that was last seen to live on large blocks there, and when. All orders
    are relaxed: a pair that two threads have mixed up is a wrong guess. */
@@ -179,7 +176,7 @@ static void move_to_least_loaded(tsd_t *tsd)
 	/* There are more threads in one place than in the other behind the move as well. */
 	if (load_of(tsd, index) + 2 >= load_of(tsd, arena_ind_get(from)))
 		return;
-	to = arena_get(tsd_tsdn(tsd), index, budget_room() >= ROOM_FOR_ARENA);
+	to = arena_get(tsd_tsdn(tsd), index, budget_room() >= LIMIT_BYTES_PER_ARENA);
 	if (to != NULL && ehooks_are_default(arena_get_ehooks(to)))
 		move(tsd, from, to);
 }

@@ -50,13 +50,6 @@ extern fxp_t opt_narenas_ratio;
  */
 #define LG_MAX_ACTIVE_FIT 8
 
-/*
- * Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
- * limit is small beside the number of processors, that is most of it: an arena for each so many
- * bytes will do.
- */
-#define LIMIT_BYTES_PER_ARENA (64UL << 20)
-
 /* What is set here, and whether it is in force: since before jemalloc has made an arena. */
 static fxp_t own_ratio = ARENAS_PER_PROCESSOR;
 static bool has_own_ratio;

@@ -83,15 +83,9 @@ bool heap_emap_register_boundary(tsdn_t *tsdn, emap_t *emap, edata_t *extent, sz
                                  bool is_slab)
 {
 	arena_t *arena;
-	bool has_failed;
 
-	heap_leaves_registering(true);
-	has_failed = emap_register_boundary(tsdn, emap, extent, size_index, is_slab);
-	heap_leaves_registering(false);
-	if (likely(!has_failed)) {
-		heap_leaves_touch(edata_base_get(extent), edata_size_get(extent));
+	if (likely(!heap_leaves_register(tsdn, emap, extent, size_index, is_slab)))
 		return false;
-	}
 	arena = arena_get(tsdn, edata_arena_ind_get(extent), false);
 	if (arena != NULL && ehooks_are_default(arena_get_ehooks(arena)) &&
 	    !(have_dss && extent_in_dss(edata_base_get(extent))))

@@ -45,6 +45,10 @@ struct heap_request;
    process that has this limit. */
 void heap_defaults(void);
 void heap_defaults_limit(size_t limit);
+/* Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
+   limit is small beside the number of processors, that is most of it: an arena for each so many
+   bytes will do. */
+#define LIMIT_BYTES_PER_ARENA (64UL << 20)
 /* The number of arenas is ours: the user has set none. */
 bool heap_defaults_have_arenas(void);
 /* jemalloc's bin_shard_sizes_boot(). */
@@ -76,10 +80,10 @@ bool heap_dump_profile(const char *path, int (*open_file)(const char *path));
 
 /* heap_leaves.c, by which a leaf of the tree of addresses is made. */
 void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment);
-/* Before and behind the registration of addresses that the heap has just mapped. */
-void heap_leaves_registering(bool begins);
-/* It has succeeded: the pages of the tree that are for these addresses may be written. */
-void heap_leaves_touch(const void *memory, size_t bytes);
+/* jemalloc's emap_register_boundary(), of an extent that the heap has just mapped: the pages of the
+   tree that are for its addresses may be written from now on. True: no memory for a leaf. */
+bool heap_leaves_register(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
+                          bool is_slab);
 /* Bytes of leaves in pages that are for no address that the heap has mapped. */
 size_t heap_leaves_untouched(void);
 

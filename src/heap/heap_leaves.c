@@ -3,10 +3,10 @@
  * How much of jemalloc's tree of addresses may be resident.
  *
  * A leaf of the tree is 2 MiB of jemalloc's records for each GiB of addresses in which the heap has
- * blocks; a page of the leaf is for 2 MiB of these (with pages of 4 KiB). A page that has never been
- * written takes no memory, and is not charged (heap_charge.c): under a limit of 64 MiB the first
- * leaf would be 3 per cent of it. Behind each leaf is a bit for each of its pages: the heap has
- * mapped some of the addresses that the page is for, and may write there.
+ * blocks; a page of the leaf is for 2 MiB of these (with pages of 4 KiB). A page that has never
+ * been written takes no memory, and is not charged (heap_charge.c): under a limit of 64 MiB the
+ * first leaf would be 3 per cent of it. Behind each leaf is a bit for each of its pages: the heap
+ * has mapped some of the addresses that the page is for, and may write there.
  *
  * A leaf does not begin with a page: what is for one bit may be in two pages. So there may be some
  * pages more than are charged, by one for each stretch of addresses.
@@ -30,7 +30,7 @@ static atomic_size_t untouched;
 #define REGIONS (LEAF_BYTES / PAGE)
 #define WORD_BITS (CHAR_BIT * sizeof(atomic_ulong))
 
-/* While this thread registers an extent that was just mapped; heap_leaves_touch() is called next. */
+/* While this thread registers an extent that was just mapped: its pages of the leaves are noted. */
 static OOM_TLS bool is_registering;
 
 /* A huge page is resident as a whole once a byte of it is written. And jemalloc's allocator of huge
@@ -43,8 +43,8 @@ static bool are_in_small_pages(void)
 }
 
 /* The tree has one kind of inner node, its root, which is no allocation. A leaf that is made at
-   another moment, as when an extent of several GiB is cut amid them, is charged as a whole, since
-   nobody says what is written there: all its bits are set. */
+   another moment, as when an extent of several GiB is cut in its middle, is charged as a whole:
+   what is written there is not known. All its bits are set. */
 void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment)
 {
 	size_t bits_bytes = REGIONS / CHAR_BIT + CACHELINE;
@@ -74,27 +74,33 @@ static void touch(char *leaf, uintptr_t region)
 		atomic_fetch_sub_explicit(&untouched, PAGE, memory_order_relaxed);
 }
 
-void heap_leaves_touch(const void *memory, size_t bytes)
+static void touch_all(uintptr_t address, size_t bytes)
 {
-	uintptr_t region = (uintptr_t)memory >> LG_REGION;
-	const uintptr_t last = ((uintptr_t)memory + bytes - 1) >> LG_REGION;
+	const uintptr_t last = (address + bytes - 1) >> LG_REGION;
 
-	while (region <= last) {
+	for (uintptr_t region = address >> LG_REGION; region <= last; region++) {
 		char *leaf = atomic_load_p(&arena_emap_global.rtree.root[region / REGIONS].child,
 		                           ATOMIC_ACQUIRE);
-		const uintptr_t end = (region / REGIONS + 1) * REGIONS;
 
-		/* Amid an extent of several GiB there may be none yet. */
-		for (; region <= last && region < end && leaf != NULL; region++)
+		/* For the middle of a large extent there may be no leaf yet. */
+		if (leaf != NULL)
 			touch(leaf, region % REGIONS);
-		if (leaf == NULL)
-			region = end;
+		else
+			region |= REGIONS - 1;
 	}
 }
 
-void heap_leaves_registering(bool begins)
+bool heap_leaves_register(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
+                          bool is_slab)
 {
-	is_registering = begins;
+	bool has_failed;
+
+	is_registering = true;
+	has_failed = emap_register_boundary(tsdn, emap, extent, size_index, is_slab);
+	is_registering = false;
+	if (!has_failed)
+		touch_all((uintptr_t)edata_base_get(extent), edata_size_get(extent));
+	return has_failed;
 }
 #else
 void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignment)
@@ -102,15 +108,10 @@ void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignmen
 	return base_alloc(tsdn, base, bytes, alignment);
 }
 
-void heap_leaves_registering(bool begins)
+bool heap_leaves_register(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
+                          bool is_slab)
 {
-	(void)begins;
-}
-
-void heap_leaves_touch(const void *memory, size_t bytes)
-{
-	(void)memory;
-	(void)bytes;
+	return emap_register_boundary(tsdn, emap, extent, size_index, is_slab);
 }
 #endif
 
