@@ -68,9 +68,9 @@ private:
 		return value;
 	}
 
-	// Called by whoever fails, and never by the thread that has the lock: what is allocated
-	// under it is in the scope NORETRY, which asks nobody. Another thread may have it, so it is
-	// tried.
+	// A thread calls this when its allocation fails. That thread never has the lock: an
+	// allocation under the lock is in the scope NORETRY, in which no callback is called.
+	// Another thread may have the lock, so the lock is tried.
 	std::size_t forget()
 	{
 		std::unique_lock hold(lock, std::try_to_lock);

@@ -172,8 +172,7 @@ static void run(struct worker *self)
 		/* The cube of a uniform number: the lower keys are asked for more often. */
 		uint64_t some = random_between(self, 0, KEYS);
 		uint64_t key = some * some / KEYS * some / KEYS;
-		/* By the key alone: whoever computes it, the value is the same. 256 to 4096
-		   bytes. */
+		/* 256 to 4096 bytes, by the key alone: the value is the same in each thread. */
 		size_t words = 32 + (size_t)(key * 0x9e3779b97f4a7c15u >> 32) % 480;
 		struct entry *entry;
 

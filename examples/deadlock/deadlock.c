@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A cache whose callback waits for the cache's lock, and whose insertion allocates with that lock
-// held.
+// A cache with a mistake: its callback waits for the cache's lock, and its insertion allocates with
+// that lock held.
 //
 //     deadlock wait        the mistake: it runs, until memory is short for the first time
-//     deadlock trylock     the callback tries: who holds the lock keeps his cache this time
+//     deadlock trylock     the callback tries: while the lock is held nothing is evicted
 //     deadlock noreclaim   the insertion says that it can't wait for callbacks
 //
 // LD_PRELOAD=liboomreclaim-debug.so.0 OOMRECLAIM_CONF=dry_run:true tells the first from the others
