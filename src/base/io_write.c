@@ -73,12 +73,19 @@ static bool is_terminal(int fd, const struct identity *file)
 	       !(major(file->special) == 5 && minor(file->special) == 2);
 }
 
+/* Out of line, so that its stack does not lie below own_fd_take()'s. */
+static OOM_NOINLINE bool is_of_file(int fd, const struct identity *file)
+{
+	struct identity now;
+
+	return identify(fd, &now) && is_same(&now, file);
+}
+
 /* By /proc/thread-self, not /proc/self: a thread may have descriptors of its own. */
 static bool reopen(struct channel *out, const struct identity *file)
 {
 	char path[48];
 	struct io_buf buf = {.text = path, .bytes = sizeof path};
-	struct identity again;
 	int fd;
 
 	/* The deepest place of all below a failing allocation. */
@@ -88,7 +95,7 @@ static bool reopen(struct channel *out, const struct identity *file)
 	if (fd < 0 || !own_fd_take(&out->own, fd))
 		return false;
 	fd = own_fd_get(&out->own);
-	if (fd < 0 || !identify(fd, &again) || !is_same(&again, file)) {
+	if (fd < 0 || !is_of_file(fd, file)) {
 		own_fd_close(&out->own);
 		return false;
 	}
