@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "entry/cxx_bad_alloc.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
-#include "reclaim/reserve.h"
 
 typedef void any_function(void);
 
@@ -111,6 +111,31 @@ struct thrown {
 /* "GNUCC++" and a NUL. */
 #define EXCEPTION_CLASS 0x474e5543432b2b00ULL
 
+/* Where the heap has nothing left for what is thrown: one for each exception that is under way at
+   one moment. The runtime sets aside something for its own as well. */
+#define SPARES 32
+static struct spare {
+	_Alignas(16) unsigned char bytes[256];
+	atomic_bool is_taken;
+} spares[SPARES];
+_Static_assert(sizeof(struct thrown) + sizeof(void *) <= sizeof spares[0].bytes, "fits");
+
+static struct thrown *take_spare(void)
+{
+	for (size_t i = 0; i < SPARES; i++)
+		if (!atomic_exchange(&spares[i].is_taken, true))
+			return (struct thrown *)spares[i].bytes;
+	return NULL;
+}
+
+static void release(struct thrown *thrown)
+{
+	if ((uintptr_t)thrown - (uintptr_t)spares < sizeof spares)
+		atomic_store(&((struct spare *)thrown)->is_taken, false);
+	else
+		heap_free(thrown);
+}
+
 /* The runtime of the handler, which ends here, has counted on the same number. */
 static void clean_up(_Unwind_Reason_Code reason, struct _Unwind_Exception *unwind)
 {
@@ -119,7 +144,7 @@ static void clean_up(_Unwind_Reason_Code reason, struct _Unwind_Exception *unwin
 
 	(void)reason;
 	if (__atomic_sub_fetch(&thrown->references, 1, __ATOMIC_ACQ_REL) == 0)
-		heap_free(thrown);
+		release(thrown);
 }
 
 void cxx_bad_alloc_raise(void)
@@ -127,9 +152,8 @@ void cxx_bad_alloc_raise(void)
 	const struct heap_request request = {.size = sizeof(struct thrown) + sizeof(void *)};
 	struct thrown *thrown = heap_ops.alloc(&request);
 
-	/* As the runtime has something set aside for this. */
 	if (thrown == NULL)
-		thrown = reserve_alloc(&request);
+		thrown = take_spare();
 	if (thrown == NULL)
 		return;
 	memset(thrown, 0, request.size);
@@ -140,5 +164,5 @@ void cxx_bad_alloc_raise(void)
 	thrown->exception.unwind.exception_cleanup = clean_up;
 	thrown->object[0] = object_table.functions;
 	_Unwind_RaiseException(&thrown->exception.unwind);
-	heap_free(thrown);
+	release(thrown);
 }
