@@ -11,6 +11,7 @@
 #include "background/rounds.h"
 #include "background/watch.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "base/own_thread.h"
 #include "base/trace.h"
 #include "config/options.h"
@@ -49,7 +50,7 @@
 atomic_bool background_is_wanted;
 
 /* The thread, if there is one. It has no descriptor: see watch.c. */
-static struct {
+static OOM_FORK_DATA struct {
 	atomic_flag is_starting;
 	atomic_bool is_there;
 	atomic_bool has_callback; /* ever */

@@ -10,6 +10,7 @@
 #include "background/watch.h"
 #include "base/base.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "base/own_thread.h"
 #include "config/policy_in_force.h"
@@ -254,7 +255,8 @@ bool ctl_is_due(void)
 
 void ctl_fork_child(void)
 {
-	forked_ns = now_ns();
-	atomic_store_explicit(&desk.state, FREE, memory_order_relaxed);
-	atomic_store(&desk.error, 0);
+	if (options.is_control)
+		forked_ns = now_ns();
+	fork_reset(desk.state, FREE);
+	fork_reset(desk.error, 0);
 }

@@ -13,6 +13,7 @@
 #include "background/ctl.h"
 #include "base/base.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 
 /* How long a client may say nothing. */
@@ -259,8 +260,10 @@ int ctl_socket_wait_ms(void)
 
 void ctl_socket_fork_child(void)
 {
-	ctl.listener = ctl.place = -1;
+	fork_reset(ctl.listener, -1);
+	fork_reset(ctl.place, -1);
 	for (size_t i = 0; i < CTL_CLIENTS; i++)
-		ctl.clients[i] = (struct client)NOBODY;
+		if (ctl.clients[i].fd != -1 || ctl.clients[i].is_served)
+			ctl.clients[i] = (struct client)NOBODY;
 	ctl_fork_child();
 }

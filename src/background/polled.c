@@ -7,6 +7,7 @@
 
 #include "background/stall.h"
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "system/proc.h"
 #include "system/proc_cgroup.h"
 
@@ -192,7 +193,7 @@ static enum pressure_news look_at_group(int fd)
 
 void polled_end(void)
 {
-	polled.means = STATS_PRESSURE_NONE;
+	fork_reset(polled.means, STATS_PRESSURE_NONE);
 }
 
 enum stats_pressure polled_means(void)

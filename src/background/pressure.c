@@ -16,6 +16,7 @@
 #include "background/polled.h"
 #include "background/stall.h"
 #include "background/systemd_watch.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "base/own_fd.h"
 #include "config/options.h"
@@ -99,7 +100,7 @@ void pressure_fork_child(void)
 	own_fd_forget(&source.file);
 	own_fd_forget(&source.level);
 	polled_end();
-	has_left = false;
+	fork_reset(has_left, false);
 }
 
 static int connect_socket(const char *path)

@@ -2,6 +2,7 @@
 #include "background/room.h"
 
 #include "background/background.h"
+#include "base/fork_data.h"
 #include "heap/heap_ops.h"
 #include "limits/headroom.h"
 #include "reclaim/reclaim.h"
@@ -127,6 +128,6 @@ void room_stand_in(void)
 
 void room_fork_child(void)
 {
-	atomic_store_explicit(&room_asked, false, memory_order_relaxed);
-	atomic_store_explicit(&is_called, false, memory_order_relaxed);
+	fork_reset(room_asked, false);
+	fork_reset(is_called, false);
 }

@@ -20,6 +20,7 @@
 #include "background/ctl_socket.h"
 #include "background/pressure.h"
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/fork_gate.h"
 #include "base/io.h"
 #include "base/own_fd.h"
@@ -254,9 +255,9 @@ void watch_say_end(void)
 
 void watch_fork_child(void)
 {
-	watch.has_looked = false;
-	atomic_store(&watch.is_started, false);
-	atomic_store(&watch.has_failed, false);
+	fork_reset(watch.has_looked, false);
+	fork_reset(watch.is_started, false);
+	fork_reset(watch.has_failed, false);
 	pressure_fork_child();
 	ctl_socket_fork_child();
 }

@@ -5,11 +5,12 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/futex.h"
 
 /* The one gate of the process. All in one order (seq_cst): of a thread that enters and one that
    forks, one sees the other; and of one that goes to sleep and the one that is to wake it. */
-static struct {
+static OOM_FORK_DATA struct {
 	atomic_uint inside;   /* threads between enter and leave */
 	atomic_uint entering; /* those that may sleep before that */
 	atomic_uint forks;    /* under way: several threads may fork */

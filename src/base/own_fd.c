@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/io_read.h"
 
 /* Numbers above those that programs count on or close by the number, and above those that shells
@@ -131,7 +132,7 @@ void own_fd_assign(struct own_fd *to, const struct own_fd *from)
 
 void own_fd_forget(struct own_fd *own)
 {
-	atomic_store_explicit(&own->fd, -1, memory_order_relaxed);
+	fork_reset(own->fd, -1);
 }
 
 OOM_NOINLINE void own_fd_close(struct own_fd *own)

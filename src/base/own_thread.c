@@ -28,6 +28,7 @@
 #include <stdatomic.h>
 #include <sys/prctl.h>
 
+#include "base/fork_data.h"
 #include "base/futex.h"
 
 /* Until it is known. glibc's own for RLIM_INFINITY. */
@@ -155,6 +156,6 @@ void own_thread_fork_child(void)
 {
 	if (atomic_load(&threads) > 0)
 		atomic_store(atomic_load(&calls), 0);
-	atomic_store(&threads, 0);
-	atomic_store(&awake, 0);
+	fork_reset(threads, 0);
+	fork_reset(awake, 0);
 }

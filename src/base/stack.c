@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/unwind.h"
 
 #if __GLIBC_PREREQ(2, 35)
@@ -51,7 +52,7 @@ static bool find(const void *address, struct stack_frame *frame, struct unwind_f
 #define WINDOW_WORDS 256
 
 /* A piece of the stack, and what else is too large for a small one. For the thread that walks. */
-static atomic_flag is_walking = ATOMIC_FLAG_INIT;
+static OOM_FORK_DATA atomic_flag is_walking = ATOMIC_FLAG_INIT;
 static struct {
 	uint64_t begin, words;
 	uint64_t word[WINDOW_WORDS];

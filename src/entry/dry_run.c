@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "config/options.h"
 #include "heap/heap_ops.h"
@@ -110,5 +111,5 @@ void dry_run_stop(void)
 void dry_run_fork_child(void)
 {
 	/* The threads that were in a dry run are in the parent. */
-	atomic_store(&dry_runs, 0);
+	fork_reset(dry_runs, 0);
 }

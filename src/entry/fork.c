@@ -9,6 +9,7 @@
 
 #include "background/background.h"
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/fork_gate.h"
 #include "base/stack.h"
 #include "entry/dry_run.h"
@@ -93,7 +94,7 @@ static const struct fork_part parts[] = {
 };
 
 /* From prepare() to parent() or child(): of the one thread that has the locks, or that there is. */
-static struct {
+static OOM_FORK_DATA struct {
 	sigset_t mask;
 	int cancel_state;
 	bool is_locked;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/futex.h"
 #include "heap/heap_fast.h"
 #include "heap/heap_ops.h"
@@ -14,7 +15,7 @@
 /* Threads in extent_alloc_dss(). It spins on a variable that fork() would leave to the child as it
    is found, set by a thread that the child does not have. */
 static atomic_uint in_dss;
-static atomic_bool is_forking;
+static OOM_FORK_DATA atomic_bool is_forking;
 
 /* While a thread forks there is nothing to be had here: to wait for it, with the heap's locks held
    that it waits for, would be for ever. */
@@ -68,7 +69,7 @@ void heap_fork_child(void)
 /* The lock under which the heap makes records of the addresses where it has blocks. In jemalloc's
    order it comes before the base's, and after all that a thread may hold that waits for it: so it
    is taken with the first base, and goes with the first. */
-static bool has_rtree_lock;
+static OOM_FORK_DATA bool has_rtree_lock;
 
 void heap_base_prefork(tsdn_t *tsdn, base_t *base)
 {

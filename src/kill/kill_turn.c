@@ -6,12 +6,13 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/turn.h"
 #include "limits/group_victim.h"
 #include "oomreclaim.h"
 #include "reclaim/calls.h"
 
-static struct turn killer = TURN_INITIALIZER(LOCK_KILLER);
+static OOM_FORK_DATA struct turn killer = TURN_INITIALIZER(LOCK_KILLER);
 
 /* How often the killer was disabled. Written under the turn's lock, and read without: that may be
    where the heap's own locks are held. Relaxed: it stands for itself alone. */

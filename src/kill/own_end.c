@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "base/trace.h"
 #include "config/options.h"
 #include "reclaim/descent.h"
@@ -167,6 +168,6 @@ void own_end_check_grace(void)
 
 void own_end_fork_child(void)
 {
-	atomic_store_explicit(&is_dying, false, memory_order_relaxed);
-	atomic_store_explicit(&grace_ends_ns, 0, memory_order_relaxed);
+	fork_reset(is_dying, false);
+	fork_reset(grace_ends_ns, 0);
 }

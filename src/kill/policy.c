@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/lock.h"
 #include "limits/constraint.h"
 #include "limits/group.h"
@@ -20,7 +21,7 @@ static atomic_bool has_callback;
 
 /* The policy callback; several threads may be inside it. All members are guarded by lock, which is
    never held over a call. */
-static struct {
+static OOM_FORK_DATA struct {
 	struct lock lock;
 	oomreclaim_policy_callback *function;
 	void *arg;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "config/verbose.h"
 #include "limits/total.h"
@@ -218,5 +219,6 @@ const struct proc_pid *victim_candidates(unsigned *count)
 
 void victim_fork_child(void)
 {
-	memset(&state, 0, sizeof state);
+	fork_reset(state.skips, 0);
+	fork_reset(state.candidates, 0);
 }

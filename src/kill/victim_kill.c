@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "base/own_fd.h"
 #include "base/trace.h"
 
@@ -267,5 +268,5 @@ OOM_NOINLINE bool victim_wait(void)
 void victim_kill_fork_child(void)
 {
 	own_fd_close(&dying.fd);
-	dying.pid = 0;
+	fork_reset(dying.pid, 0);
 }

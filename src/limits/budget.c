@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "config/options.h"
 #include "limits/budget_inside.h"
 #include "limits/group_left.h"
@@ -33,7 +34,7 @@ static atomic_size_t auto_max_bytes = SIZE_MAX;
 
 /* One thread reads at a time; the others go on with the last reading. Nobody waits: this is called
    with the heap's locks held, and a fork takes those after ours. */
-static atomic_flag is_reading = ATOMIC_FLAG_INIT;
+static OOM_FORK_DATA atomic_flag is_reading = ATOMIC_FLAG_INIT;
 static _Atomic uint64_t read_ns; /* when the last reading ended */
 /* The reading thread has it: the heap is in the middle of a mapping, and there may be little stack
    left. */
@@ -391,6 +392,6 @@ void budget_fork_child(void)
 	/* A thread that was reading or charging is in the parent, and so is oomreclaimd, at work or
 	   not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
-	set(&charged, budget_committed());
-	set(&high_now, get(&high));
+	fork_reset(charged, budget_committed());
+	fork_reset(high_now, get(&high));
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/lock.h"
 #include "limits/group_held.h"
 #include "limits/group_inside.h"
@@ -15,7 +16,7 @@
 
 static struct group root;
 struct group *_Atomic group_table = &root;
-static struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
+static OOM_FORK_DATA struct lock lock = LOCK_INITIALIZER(LOCK_GROUPS);
 /* Free slots are looked for behind the one that was given out last. Guarded by lock, as is the
    number of those that ever were. */
 static unsigned newest, used = 1;

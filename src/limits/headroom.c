@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "base/fork_data.h"
 #include "base/futex.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
@@ -157,7 +158,7 @@ size_t headroom_below(const struct headroom *nearest, size_t free_bytes)
 void headroom_fork_child(void)
 {
 	/* The thread that was reading is in the parent. */
-	atomic_store_explicit(&is_reading, 0, memory_order_relaxed);
+	fork_reset(is_reading, 0);
 	/* What others than the heap have mapped is the child's own from now on. */
-	atomic_store_explicit(&is_known, false, memory_order_relaxed);
+	fork_reset(is_known, false);
 }

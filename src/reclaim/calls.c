@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "base/fork_data.h"
 #include "base/lock.h"
 
 /* A thread that waits, on its own stack: it does not leave before it has been taken out. */
@@ -16,7 +17,7 @@ struct wait {
 
 /* One of the process, since circles go through both kinds of calls. All members are guarded by
    lock. */
-static struct {
+static OOM_FORK_DATA struct {
 	struct lock lock;
 	pthread_cond_t ended; /* a call has */
 	struct call_under_way *first;

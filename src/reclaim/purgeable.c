@@ -4,12 +4,13 @@
 #include <limits.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/lock.h"
 #include "reclaim/registry.h"
 
 /* One of the process: what is purged first is decided among all. All members are guarded by
    lock. */
-static struct {
+static OOM_FORK_DATA struct {
 	struct lock lock;
 	void (*release)(void *memory); /* NULL: the shrinker is not registered yet */
 	struct {

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/turn.h"
 #include "heap/heap_ops.h"
 #include "limits/group_low.h"
@@ -16,7 +17,7 @@
 #include "reclaim/visit.h"
 
 /* The round that may be under way, one of each kind. All members are guarded by the turn's lock. */
-static struct round {
+static OOM_FORK_DATA struct round {
 	struct turn turn;
 	unsigned in_group;   /* the group that it is for */
 	size_t joined_bytes; /* what the waiting threads want on top of the owner's */

@@ -8,12 +8,13 @@
 
 #include "base/assert.h"
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/lock.h"
 #include "limits/group_low.h"
 #include "lockdep/watch.h"
 #include "reclaim/calls.h"
 
-struct registry registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY), .round = 1};
+OOM_FORK_DATA struct registry registry = {.lock = LOCK_INITIALIZER(LOCK_REGISTRY), .round = 1};
 
 struct registry_entry **registry_find(oomreclaim_handle handle)
 {
@@ -340,8 +341,8 @@ void registry_fork_child(bool is_caller)
 
 		if (!is_here)
 			calls_end(&entry->call);
-		entry->is_called = is_here;
-		entry->pins = is_here;
+		fork_reset(entry->is_called, is_here);
+		fork_reset(entry->pins, is_here);
 	}
 }
 

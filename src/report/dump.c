@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "base/io_write.h"
 #include "base/own_fd.h"
@@ -23,7 +24,7 @@ static atomic_bool is_written;
 #define DUMPS_APART_NS (60 * NSEC_PER_SEC)
 
 /* What follows is for one thread at a time; who comes meanwhile goes on without. */
-static atomic_flag is_busy = ATOMIC_FLAG_INIT;
+static OOM_FORK_DATA atomic_flag is_busy = ATOMIC_FLAG_INIT;
 static struct series {
 	const char *name;
 	unsigned written;
@@ -239,7 +240,9 @@ int dump_check(void)
 
 void dump_fork_child(void)
 {
-	atomic_store_explicit(&is_written, false, memory_order_relaxed);
-	refused.written = at_high.written = asked.written = 0;
+	fork_reset(is_written, false);
+	fork_reset(refused.written, 0);
+	fork_reset(at_high.written, 0);
+	fork_reset(asked.written, 0);
 	give_back();
 }

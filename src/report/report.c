@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/io.h"
 #include "base/io_write.h"
 #include "base/lock.h"
@@ -37,9 +38,10 @@
 #define RATELIMIT_INTERVAL_NS (5 * NSEC_PER_SEC)
 #define RATELIMIT_BURST 10
 
+static OOM_FORK_DATA struct lock lock = LOCK_INITIALIZER(LOCK_REPORT);
+
 /* Static, because there may be no stack to spare where memory has run out; guarded by lock. */
 static struct {
-	struct lock lock;
 	char text[REPORT_BYTES];
 	struct registry_line lines[CALLBACKS_SHOWN];
 	struct stack_frame frames[STACK_FRAMES];
@@ -50,7 +52,7 @@ static struct {
 	uint64_t interval_began_ns;
 	unsigned written; /* in this interval */
 	unsigned left_out;
-} report = {.lock = LOCK_INITIALIZER(LOCK_REPORT)};
+} report;
 
 /* The kernel's get_order(): pages in powers of two. */
 static unsigned order_of(size_t bytes)
@@ -133,7 +135,7 @@ static OOM_NOINLINE void put_header(struct io_buf *buf, const struct oom_control
 /* The program has no name for the loader. */
 static OOM_NOINLINE void put_program(struct io_buf *buf)
 {
-	static char path[REPORT_PATH_MAX]; /* guarded by report.lock */
+	static char path[REPORT_PATH_MAX]; /* guarded by lock */
 	int saved = errno;
 	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
 
@@ -279,7 +281,7 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 {
 	struct io_buf buf = {.text = report.text, .bytes = sizeof report.text};
 
-	lock_take(&report.lock);
+	lock_take(&lock);
 	report.may_open = proc_is_single_threaded() || proc_is_alone();
 	put_header(&buf, control, verdict->policy);
 	put_stack(&buf, control->request->caller);
@@ -292,14 +294,14 @@ OOM_NOINLINE void report_write(const struct oom_control *control,
 		report_put_tasks(&buf, verdict);
 	put_verdict(&buf, control, verdict);
 	write_out(&buf);
-	lock_release(&report.lock);
+	lock_release(&lock);
 }
 
 size_t report_ask(char *text, size_t bytes)
 {
 	struct io_buf buf = {.text = text, .bytes = bytes};
 
-	lock_take(&report.lock);
+	lock_take(&lock);
 	/* This is oomreclaimd, and it is asked for the process. */
 	report.may_open = true;
 	put_name(&buf);
@@ -309,7 +311,7 @@ size_t report_ask(char *text, size_t bytes)
 	put_limits(&buf);
 	put_total(&buf);
 	put_callbacks(&buf);
-	lock_release(&report.lock);
+	lock_release(&lock);
 	return buf.used;
 }
 
@@ -319,7 +321,7 @@ bool report_may_write(void)
 	unsigned left_out = 0;
 	bool may_write;
 
-	lock_take(&report.lock);
+	lock_take(&lock);
 	if (report.written == 0 || now - report.interval_began_ns > RATELIMIT_INTERVAL_NS) {
 		report.interval_began_ns = now;
 		report.written = 0;
@@ -331,7 +333,7 @@ bool report_may_write(void)
 		report.written++;
 	else
 		report.left_out++;
-	lock_release(&report.lock);
+	lock_release(&lock);
 	if (left_out > 0)
 		io_warn("%u reports left out", left_out);
 	return may_write;
@@ -387,10 +389,10 @@ OOM_NOINLINE void report_timeout(const struct oom_control *control, const char *
 
 void report_fork_lock(void)
 {
-	lock_take(&report.lock);
+	lock_take(&lock);
 }
 
 void report_fork_unlock(void)
 {
-	lock_release(&report.lock);
+	lock_release(&lock);
 }

@@ -39,7 +39,7 @@ static void put_path(struct io_buf *buf, const struct proc_cgroup *group)
 /* mem_cgroup_print_oom_context() */
 static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verdict *verdict)
 {
-	static struct proc_cgroup own, theirs; /* guarded by report.lock */
+	static struct proc_cgroup own, theirs; /* guarded by the lock of report.c */
 	pid_t pid = verdict->victim->pid;
 
 	if (verdict->full_group != NULL) {
@@ -58,7 +58,8 @@ static OOM_NOINLINE void put_groups(struct io_buf *buf, const struct report_verd
 static OOM_NOINLINE void put_chosen(struct io_buf *buf, const struct oom_control *control,
                                     const struct report_verdict *verdict)
 {
-	static char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX]; /* guarded by report.lock */
+	/* Guarded by the lock of report.c. */
+	static char cpuset[PROC_TEXT_MAX], mems[PROC_TEXT_MAX];
 
 	proc_cpuset(cpuset, mems);
 	io_printf(buf, "oom-kill:constraint=CONSTRAINT_%s,nodemask=(null),cpuset=",

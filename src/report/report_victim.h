@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The part of the report that is about processes, as the kernel has it. With report.lock held. */
+/* The part of the report that is about processes, as the kernel has it. With the lock of report.c
+   held. */
 #ifndef OOM_REPORT_VICTIM_H
 #define OOM_REPORT_VICTIM_H
 

@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "base/flight.h"
+#include "base/fork_data.h"
 #include "config/options.h"
 #include "limits/budget.h"
 #include "limits/constraint.h"
@@ -29,7 +30,7 @@ bool stats_is_read(void)
 
 /* The last verdict, and the flag by which one thread at a time is at it. No mutex: a thread may
    come here with the heap's locks held, and a fork takes those after ours. */
-static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+static OOM_FORK_DATA atomic_flag is_taken = ATOMIC_FLAG_INIT;
 static struct {
 	uint64_t time_ns;
 	size_t size;

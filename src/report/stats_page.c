@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/fork_data.h"
 #include "base/own_fd.h"
 #include "limits/budget.h"
 #include "limits/total.h"
@@ -23,10 +24,12 @@
 /* One update takes some tens of microseconds. */
 #define SOON_NS (10 * NSEC_PER_MSEC)
 
-/* The page, if there is one. All members but the first four are for the thread that has the
+/* One thread at a time is at the page. */
+static OOM_FORK_DATA atomic_flag is_taken = ATOMIC_FLAG_INIT;
+
+/* The page, if there is one. All members but the first three are for the thread that has the
    flag. */
 static struct {
-	atomic_flag is_taken;
 	_Atomic uint64_t written_ns; /* relaxed: a hint */
 	atomic_bool is_held;         /* file is in the table of the thread that holds it */
 	atomic_bool is_wanting;
@@ -38,7 +41,7 @@ static struct {
 	struct growth growth;
 	enum stats_pressure pressure;
 	char pressure_path[STATS_PAGE_PATH_MAX + 1];
-} shared = {.is_taken = ATOMIC_FLAG_INIT, .file = OWN_FD_NONE};
+} shared = {.file = OWN_FD_NONE};
 
 /* Where there is one thread. */
 static void drop(void)
@@ -213,7 +216,7 @@ OOM_NOINLINE int stats_page_write(void)
 {
 	int saved = errno, error = 0;
 
-	if (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
+	if (atomic_flag_test_and_set_explicit(&is_taken, memory_order_acquire))
 		return 0;
 	if (!is_there()) {
 		/* Else what memfd_create() returned might be the program's by the next call. */
@@ -225,7 +228,7 @@ OOM_NOINLINE int stats_page_write(void)
 	if (shared.page != NULL)
 		fill();
 	atomic_store_explicit(&shared.written_ns, now_ns(), memory_order_relaxed);
-	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	atomic_flag_clear_explicit(&is_taken, memory_order_release);
 	errno = saved;
 	return error;
 }
@@ -270,14 +273,14 @@ void stats_page_note_pressure(enum stats_pressure pressure, const char *path)
 {
 	int saved = errno, tries = 0;
 
-	while (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire)) {
+	while (atomic_flag_test_and_set_explicit(&is_taken, memory_order_acquire)) {
 		if (++tries == NOTE_TRIES)
 			return;
 		pause_ns(NSEC_PER_MSEC);
 	}
 	shared.pressure = pressure;
 	stpncpy(shared.pressure_path, path != NULL ? path : "", sizeof shared.pressure_path - 1);
-	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	atomic_flag_clear_explicit(&is_taken, memory_order_release);
 	errno = saved;
 }
 
@@ -287,13 +290,13 @@ void stats_page_hold(void)
 
 	if (!options.is_stats)
 		return;
-	while (atomic_flag_test_and_set_explicit(&shared.is_taken, memory_order_acquire))
+	while (atomic_flag_test_and_set_explicit(&is_taken, memory_order_acquire))
 		pause_ns(NSEC_PER_MSEC);
 	if (is_there() || renew() == 0) {
 		atomic_store(&shared.is_held, true);
 		atomic_store(&shared.is_wanting, false);
 	}
-	atomic_flag_clear_explicit(&shared.is_taken, memory_order_release);
+	atomic_flag_clear_explicit(&is_taken, memory_order_release);
 	errno = saved;
 }
 
@@ -306,12 +309,12 @@ void stats_page_fork_child(void)
 {
 	int saved = errno;
 
-	atomic_flag_clear_explicit(&shared.is_taken, memory_order_relaxed);
-	atomic_store(&shared.is_held, false);
-	atomic_store(&shared.is_wanting, false);
-	shared.pressure = STATS_PRESSURE_NONE;
-	shared.pressure_path[0] = '\0';
-	shared.growth.count = 0;
+	atomic_flag_clear_explicit(&is_taken, memory_order_relaxed);
+	fork_reset(shared.is_held, false);
+	fork_reset(shared.is_wanting, false);
+	fork_reset(shared.pressure, STATS_PRESSURE_NONE);
+	fork_reset(shared.pressure_path[0], '\0');
+	fork_reset(shared.growth.count, 0);
 	if (shared.page != NULL)
 		drop();
 	errno = saved;
