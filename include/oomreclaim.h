@@ -670,7 +670,7 @@ struct oomreclaim_stats {
 	uint64_t limit_times_met;
 	uint64_t high; /* watermarks; UINT64_MAX: none */
 	uint64_t low;
-	uint64_t reserve; /* set aside for callbacks and the dying */
+	uint64_t reserve; /* set aside for callbacks and the dying; 0 once the heap has got it */
 
 	/* The ladder. failures = served + refused + those that are under way or went to a C++
 	   new_handler. */

@@ -26,6 +26,7 @@
 #include "reclaim/purgeable.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
+#include "reclaim/reserve.h"
 #include "report/dump.h"
 #include "report/report.h"
 #include "report/stats.h"
@@ -81,6 +82,7 @@ static const struct fork_part parts[] = {
 	{group_fork_lock, group_fork_unlock, groups_reset, group_fork_unlock},
 	{registry_fork_lock, registry_fork_unlock, registry_reset, registry_fork_unlock},
 	{calls_fork_lock, calls_fork_unlock, calls_fork_child, calls_fork_unlock},
+	{NULL, NULL, reserve_fork_child, NULL},
 	{NULL, NULL, own_end_fork_child, NULL},
 	{NULL, NULL, budget_fork_child, NULL},
 	{NULL, NULL, headroom_fork_child, NULL},

@@ -20,6 +20,7 @@
 #include "reclaim/descent.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
+#include "reclaim/reserve.h"
 
 static int check_name(const char *name)
 {
@@ -45,6 +46,7 @@ OOM_EXPORT int oomreclaim_group_create(const char *name, oomreclaim_group parent
 		return slot != 0 ? slot : EINVAL;
 	if (!heap_group_can_be())
 		return ENOTSUP;
+	reserve_want_arena();
 	group_lock();
 	slot = create(name, parent);
 	if (slot > 0)

@@ -17,6 +17,7 @@
 #include "reclaim/descent.h"
 #include "reclaim/outside.h"
 #include "reclaim/registry.h"
+#include "reclaim/reserve.h"
 
 /* They exclude each other: DIRECT and BACKGROUND together would exclude every call. */
 static bool is_valid(unsigned flags)
@@ -44,6 +45,8 @@ static int add(const struct registry_new *callback, oomreclaim_handle *handle)
 
 	if (error != 0)
 		return error;
+	/* First, or what follows could take the reserve for the heap. */
+	reserve_want_arena();
 	/* An allocation like any other: it may descend the ladder, and from a callback it is served
 	   from the reserve. */
 	outside = outside_begin();

@@ -79,6 +79,15 @@ static void fill_little(tsd_t *tsd)
 	}
 }
 
+bool heap_fit_any(void)
+{
+	bool is_new = opt_lg_extent_max_active_fit != LG_FIT_ANY;
+
+	if (is_new)
+		opt_lg_extent_max_active_fit = LG_FIT_ANY;
+	return is_new;
+}
+
 bool heap_compact(const struct heap_request *request)
 {
 	size_t wanted = extent_bytes(request);
@@ -89,10 +98,8 @@ bool heap_compact(const struct heap_request *request)
 	if (!malloc_initialized() || request->is_arena_explicit)
 		return false;
 	/* From now on: a program that is short of memory can't be choosy. */
-	if (opt_lg_extent_max_active_fit != LG_FIT_ANY) {
-		opt_lg_extent_max_active_fit = LG_FIT_ANY;
+	if (heap_fit_any())
 		return true;
-	}
 	tsdn = tsdn_fetch();
 	fill_little(tsdn_tsd(tsdn));
 	arena = tsd_arena_get(tsdn_tsd(tsdn));

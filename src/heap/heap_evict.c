@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/options.h"
 #include "heap/heap_extend.h"
 #include "heap/heap_free.h"
 #include "heap/heap_group.h"
@@ -188,9 +187,13 @@ static size_t evict(tsdn_t *tsdn, size_t wanted, bool is_unmapping)
 }
 
 /* Arenas with extents that are not counted here: what they would give nobody knows. */
-static bool has_made_by_hand(void)
+static bool has_made_by_hand(tsdn_t *tsdn)
 {
-	return narenas_total_get() > manual_arena_base + (options.reserve_bytes > 0);
+	/* Not by their number: one that could not be made has one too. */
+	for (unsigned i = manual_arena_base; i < narenas_total_get(); i++)
+		if (!heap_is_reserve(i) && arena_get(tsdn, i, false) != NULL)
+			return true;
+	return false;
 }
 
 /* What arenas made by hand have free can't be counted, nor taken piece by piece: they may be
@@ -199,7 +202,7 @@ static size_t purge_made_by_hand(enum group_keeps keeps)
 {
 	size_t before = budget_charged(), after;
 
-	if (!has_made_by_hand())
+	if (!has_made_by_hand(tsdn_fetch()))
 		return 0;
 	heap_purge(keeps);
 	after = budget_charged();
@@ -214,7 +217,7 @@ static size_t lacking_bytes(const struct heap_request *request, size_t candidate
 
 	/* One that grows where it lies needs less. */
 	if (candidates >= needed || needed > SC_LARGE_MAXCLASS || request->old != NULL ||
-	    request->is_arena_explicit || has_made_by_hand())
+	    request->is_arena_explicit || has_made_by_hand(tsdn_fetch()))
 		return 0;
 	return PAGE_CEILING(needed - candidates);
 }

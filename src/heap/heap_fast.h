@@ -67,7 +67,9 @@ void heap_processors_prepare(void);
 int heap_arena_create(const arena_config_t *config, unsigned *arena);
 
 /* heap_reserve.c: see struct heap_ops. */
-int heap_reserve_create(size_t bytes);
+int heap_reserve_map(size_t bytes);
+int heap_reserve_make_arena(void);
+void heap_reserve_give(void);
 void *heap_reserve_alloc(const struct heap_request *request);
 
 /* By which jemalloc starts its background threads: what is in reserve is never given back, so no
@@ -84,6 +86,9 @@ void *heap_rtree_alloc(tsdn_t *tsdn, base_t *base, size_t bytes, size_t alignmen
    tree that are for its addresses may be written from now on. True: no memory for a leaf. */
 bool heap_leaves_register(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t size_index,
                           bool is_slab);
+/* Makes the leaves for addresses that will be registered when memory may be short. False
+   where there is none now. */
+bool heap_leaves_prepare(tsdn_t *tsdn, const void *addr, size_t bytes);
 /* Bytes of leaves in pages that are for no address that the heap has mapped. */
 size_t heap_leaves_untouched(void);
 
@@ -127,6 +132,8 @@ void heap_extent_destroy_wrapper(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, eda
 
 /* heap_compact.c: see struct heap_ops. */
 bool heap_compact(const struct heap_request *request);
+/* From now on a small block may be cut from a free extent of any size. False: as before. */
+bool heap_fit_any(void);
 void *heap_borrow(const struct heap_request *request);
 
 /* heap_evict.c: gives those back after all, where that can be done by now. */
@@ -186,6 +193,7 @@ void heap_tcache_retry(void);
 
 /* heap_reserve.c: this thread asks for what is in reserve. */
 bool heap_reserve_is_serving(void);
+bool heap_reserve_has_arena(void);
 
 /* heap_arenas.c, by which a thread has an arena, waits for a lock, takes a large block, and looks
    through its cache. */

@@ -23,15 +23,16 @@
    alone. */
 static atomic_size_t untouched;
 
+/* While this thread registers an extent that was just mapped, or prepares for that: the pages of
+   the leaves that it writes are noted. */
+static OOM_TLS bool is_registering;
+
 #ifdef HEAP_HAS_MARKS
 #define LEAF_BYTES (sizeof(rtree_leaf_elm_t) << rtree_levels[1].bits)
 #define LG_PAGES_OF_ELEMENTS (LG_PAGE - LG_SIZEOF_PTR) /* that have one page of a leaf */
 #define LG_REGION (LG_PAGES_OF_ELEMENTS + LG_PAGE)     /* bytes, for one page of a leaf */
 #define REGIONS (LEAF_BYTES / PAGE)
 #define WORD_BITS (CHAR_BIT * sizeof(atomic_ulong))
-
-/* While this thread registers an extent that was just mapped: its pages of the leaves are noted. */
-static OOM_TLS bool is_registering;
 
 /* A huge page is resident as a whole once a byte of it is written. And jemalloc's allocator of huge
    pages registers its extents by itself. */
@@ -114,6 +115,20 @@ bool heap_leaves_register(tsdn_t *tsdn, emap_t *emap, edata_t *extent, szind_t s
 	return emap_register_boundary(tsdn, emap, extent, size_index, is_slab);
 }
 #endif
+
+bool heap_leaves_prepare(tsdn_t *tsdn, const void *addr, size_t bytes)
+{
+	rtree_t *rtree = &arena_emap_global.rtree;
+	const uintptr_t first = (uintptr_t)addr, last = first + bytes - 1;
+	bool has_both;
+	EMAP_DECLARE_RTREE_CTX;
+
+	is_registering = true;
+	has_both = rtree_leaf_elm_lookup(tsdn, rtree, rtree_ctx, first, false, true) != NULL &&
+	           rtree_leaf_elm_lookup(tsdn, rtree, rtree_ctx, last, false, true) != NULL;
+	is_registering = false;
+	return has_both;
+}
 
 size_t heap_leaves_untouched(void)
 {

@@ -72,8 +72,14 @@ struct heap_ops {
 	   not called where profiling is off. False where nothing, or not all, was written. Not for
 	   two threads at once. */
 	bool (*dump_profile)(const char *path, int (*open_file)(const char *path));
-	/* Makes the reserve; 0 or -errno. Called once. */
-	int (*reserve_create)(size_t bytes);
+	/* Maps the reserve. Then one of the two: an arena is made of the mapping, for good, or the
+	   heap gets it, and another may be mapped. 0 or -errno; without an arena the mapping is
+	   still there. */
+	int (*reserve_map)(size_t bytes);
+	int (*reserve_make_arena)(void);
+	void (*reserve_give)(void);
+	bool (*reserve_has_arena)(void);
+	/* From the arena, or from what the heap was given. */
 	void *(*reserve_alloc)(const struct heap_request *request);
 	/* The slot of the group that this thread is in (limits/group.h); and what is free in a
 	   group and its descendants, until that is `bytes`, but for what is kept. Returns the bytes

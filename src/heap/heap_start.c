@@ -4,6 +4,7 @@
  * it is needed, or not at all. Each page that is not touched is a page fault less, in every process
  * that starts. heap_glue.h leads here.
  */
+#include "base/assert.h"
 #include "base/base.h"
 #include "heap/heap_fast.h"
 #define OOM_HEAP_GLUE_DECLARATIONS
@@ -68,19 +69,21 @@ int heap_arena_create(const arena_config_t *config, unsigned *arena)
 {
 	tsdn_t *tsdn = tsdn_fetch();
 	size_t length = sizeof *arena;
-	bool is_in_use = true, has_failed = false;
+	bool is_in_use, has_failed = false;
 
-	/* jemalloc may have had no memory to start with: then the interface tries once more. */
-	if (malloc_initialized()) {
-		ctl_prefork(tsdn);
-		is_in_use = control.is_in_use;
-		if (!is_in_use) {
-			/* The interface finds the arena when it sets itself up. */
-			*arena = narenas_total_get();
-			has_failed = arena_init(tsdn, *arena, config) == NULL;
-		}
-		ctl_postfork_parent(tsdn);
+	/* Neither the reserve nor a group is there before. */
+	oom_assert(malloc_initialized());
+	ctl_prefork(tsdn);
+	is_in_use = control.is_in_use;
+	if (!is_in_use) {
+		/* The interface finds the arena when it sets itself up. One that could not be made
+		   here has left its number. */
+		*arena = manual_arena_base;
+		while (*arena < narenas_total_get() && arena_get(tsdn, *arena, false) != NULL)
+			++*arena;
+		has_failed = arena_init(tsdn, *arena, config) == NULL;
 	}
+	ctl_postfork_parent(tsdn);
 	if (is_in_use)
 		return je_mallctl("experimental.arenas_create_ext", arena, &length, (void *)config,
 		                  sizeof *config);

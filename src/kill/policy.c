@@ -15,6 +15,7 @@
 #include "reclaim/descent.h"
 #include "reclaim/guard.h"
 #include "reclaim/outside.h"
+#include "reclaim/reserve.h"
 
 /* Whether there is a policy callback, where the heap's locks may be held. Relaxed, as above. */
 static atomic_bool has_callback;
@@ -55,6 +56,8 @@ OOM_EXPORT int oomreclaim_set_policy_callback(oomreclaim_policy_callback *functi
 	int error;
 
 	watch_replace();
+	if (function != NULL)
+		reserve_want_arena();
 	lock_take(&callback.lock);
 	callback.function = function;
 	atomic_store_explicit(&has_callback, function != NULL, memory_order_relaxed);

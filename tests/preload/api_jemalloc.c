@@ -142,14 +142,23 @@ static void *use_last_arena(void *arg)
 	return NULL;
 }
 
-/* Whatever it is for, it has as much as any other, for threads that are bound to it and for
-   blocks. */
+static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
+/* The reserve's arena has as much as any other, for threads that are bound to it and for blocks. */
 static void last_arena_grows(void)
 {
-	int flags = (int)(MALLOCX_ARENA(last_arena()) | MALLOCX_TCACHE_NONE);
+	unsigned before = last_arena();
 	pthread_t thread;
 	char *block, name[64];
+	int flags;
 
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK_EQ(last_arena(), before + 1);
+	flags = (int)(MALLOCX_ARENA(last_arena()) | MALLOCX_TCACHE_NONE);
 	CHECK(pthread_create(&thread, NULL, use_last_arena, NULL) == 0);
 	CHECK(pthread_join(thread, NULL) == 0);
 	block = mallocx(8 * MIB, flags);

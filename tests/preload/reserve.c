@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 enum { ROUNDS = 1000 };
 
@@ -64,6 +67,14 @@ static size_t use(const struct oomreclaim_control *control, void *arg)
 	return 0;
 }
 
+static size_t reserve_now(void)
+{
+	struct oomreclaim_stats stats = {0};
+
+	CHECK(oomreclaim_stats_get(&stats, sizeof stats) == 0);
+	return stats.reserve;
+}
+
 static void rounds(void)
 {
 	CHECK(oomreclaim_register("use", 0, 0, use, NULL, NULL) == 0);
@@ -75,6 +86,8 @@ static void rounds(void)
 		CHECK_EQ(errno, ENOMEM);
 	}
 	CHECK_EQ(calls, ROUNDS);
+	/* The heap has got nothing of it. */
+	CHECK_EQ(reserve_now(), MIB);
 }
 
 /* What is in reserve is there however often all that is free is given back. */
@@ -242,18 +255,257 @@ static unsigned count_background(void)
 	return count;
 }
 
+static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
 /* There is one for what jemalloc's only arena has, and none for the reserve's. */
 static void no_background(void)
 {
 	bool on = true, was = false;
 	size_t length = sizeof was;
 
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
 	CHECK_EQ(mallctl("background_thread", &was, &length, &on, sizeof on), 0);
 	for (unsigned i = 0; i < 100 && count_background() == 0; i++)
 		usleep(10000);
 	/* Each is made by the first. */
 	usleep(200000);
 	CHECK_EQ(count_background(), 1);
+}
+
+/* But for the one for huge blocks, which is always there. */
+static unsigned count_arenas(void)
+{
+	unsigned arenas, usual;
+
+	JE_READ("arenas.narenas", &arenas);
+	JE_READ("opt.narenas", &usual);
+	return arenas - usual - 1;
+}
+
+/* Without a callback there is no arena for it; with one, there is one for all. */
+static void arena(void)
+{
+	CHECK_EQ(count_arenas(), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+		CHECK_EQ(count_arenas(), 1);
+	}
+}
+
+static enum oomreclaim_policy decide(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)arg;
+	return verdict->policy;
+}
+
+static void arena_for_policy(void)
+{
+	CHECK(oomreclaim_set_policy_callback(NULL, NULL) == 0);
+	CHECK_EQ(count_arenas(), 0);
+	CHECK(oomreclaim_set_policy_callback(decide, NULL) == 0);
+	CHECK_EQ(count_arenas(), 1);
+}
+
+static void arena_for_group(void)
+{
+	oomreclaim_group group;
+
+	CHECK(oomreclaim_group_create("group", OOMRECLAIM_GROUP_ROOT, &group) == 0);
+	/* Its own is made when a thread enters it. */
+	CHECK_EQ(count_arenas(), 1);
+}
+
+static void *alloc_from_reserve(size_t bytes)
+{
+	unsigned old = oomreclaim_scope_save(OOMRECLAIM_SCOPE_RESERVE);
+	void *block = malloc(bytes);
+
+	oomreclaim_scope_restore(old);
+	return block;
+}
+
+/* Without a callback: blocks from the one mapping, and again when they are freed. */
+static void mapping(void)
+{
+	oomreclaim_handle handle;
+	void *blocks[3];
+
+	exhaust(&pool);
+	CHECK_EQ(reserve_now(), MIB);
+	for (size_t i = 0; i < COUNT(blocks); i++) {
+		CHECK((blocks[i] = alloc_from_reserve(256 * KIB)));
+		memset(blocks[i], 0x5a, 256 * KIB);
+	}
+	CHECK_EQ(reserve_now(), 0);
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		free(blocks[i]);
+	/* Slabs of small blocks stay, and may lie between two larger halves. */
+	for (int round = 0; round < 100; round++)
+		for (size_t i = 0; i < COUNT(sizes) && sizes[i] <= 256 * KIB; i++) {
+			void *block = alloc_from_reserve(sizes[i]);
+
+			CHECK(block);
+			memset(block, 0x5a, sizes[i]);
+			free(block);
+		}
+	CHECK(!alloc_from_reserve(2 * MIB));
+	CHECK_EQ(count_arenas(), 0);
+	/* No room for a second one, as often as a callback comes; and then there is. */
+	for (int i = 0; i < 1000; i++)
+		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, &handle) == 0 &&
+		      oomreclaim_unregister(handle) == 0);
+	CHECK_EQ(reserve_now(), 0);
+	CHECK(space_release(8 * MIB) >= 8 * MIB);
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK_EQ(count_arenas(), 1);
+	CHECK_EQ(reserve_now(), MIB);
+}
+
+/* There is no room for an arena: no attempt leaves anything. */
+static void no_arena(void)
+{
+	void *blocks[16];
+	oomreclaim_handle handle;
+
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		CHECK((blocks[i] = malloc((i + 1) * 64)));
+	exhaust(&pool);
+	/* The callback's own record comes from the thread's cache. */
+	for (size_t i = 0; i < COUNT(blocks); i++)
+		free(blocks[i]);
+	for (int i = 0; i < 1000; i++)
+		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, &handle) == 0 &&
+		      oomreclaim_unregister(handle) == 0);
+	CHECK(space_release(8 * MIB) >= 8 * MIB);
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK_EQ(count_arenas(), 1);
+	CHECK_EQ(reserve_now(), MIB);
+}
+
+/* Small blocks until there are none, so that the heap has no records left either. */
+static void records(void)
+{
+	while (malloc(4096))
+		;
+	/* All of it: a MiB, but for what the heap takes beside. */
+	for (int i = 0; i < 240; i++)
+		CHECK(alloc_from_reserve(4096));
+}
+
+/* The heap maps 2 MiB for records at a time: they are short under some of these limits. */
+static void last_record(void)
+{
+	for (size_t limit = 190 * MIB; limit < 206 * MIB; limit += MIB / 4) {
+		const struct rlimit as = {limit, limit};
+		pid_t child = fork();
+
+		CHECK(child >= 0);
+		if (child == 0) {
+			setrlimit(RLIMIT_AS, &as);
+			execl("/proc/self/exe", "reserve", "records", (char *)NULL);
+			_exit(127);
+		}
+		CHECK_EQ(check_child(child), 0);
+	}
+}
+
+static void limit_to(size_t bytes)
+{
+	const struct rlimit as = {bytes, RLIM_INFINITY};
+
+	CHECK(setrlimit(RLIMIT_AS, &as) == 0);
+}
+
+static size_t mapped_now(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "re");
+	unsigned long pages;
+
+	CHECK(statm && fscanf(statm, "%lu", &pages) == 1);
+	fclose(statm);
+	return pages * 4096;
+}
+
+/* A callback that comes after the first mapping was given away: its own lies in another GiB, for
+   which the heap has no leaf in its tree of addresses, and there is room for an arena at most. */
+static void far_away(size_t left)
+{
+	const size_t far_bytes = (size_t)3 << 30;
+
+	limit_to(mapped_now());
+	while (malloc(4096))
+		;
+	free(alloc_from_reserve(16 * KIB));
+	CHECK_EQ(reserve_now(), 0);
+	limit_to(RLIM_INFINITY);
+	CHECK(mmap(NULL, far_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+	limit_to(mapped_now() + left);
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	/* What is said to be there is there. */
+	while (malloc(4096))
+		;
+	CHECK(reserve_now() == 0 || alloc_from_reserve(16 * KIB));
+}
+
+static void elsewhere(void)
+{
+	for (size_t left = MIB; left < 8 * MIB; left += MIB / 8) {
+		pid_t child = fork();
+
+		CHECK(child >= 0);
+		if (child == 0) {
+			far_away(left);
+			_exit(0);
+		}
+		CHECK_EQ(check_child(child), 0);
+	}
+}
+
+/* Run with limit:64M. What was given to the heap is no way round the max of a group. */
+static void given_in_group(void)
+{
+	oomreclaim_group group;
+	size_t bytes = 0;
+
+	pool_fill(&pool, MIB);
+	pool_fill(&pool, 16 * KIB);
+	CHECK(alloc_from_reserve(16 * KIB));
+	CHECK_EQ(reserve_now(), 0);
+	pool_clear(&pool);
+	CHECK(oomreclaim_group_create("group", OOMRECLAIM_GROUP_ROOT, &group) == 0);
+	CHECK_EQ(reserve_now(), MIB);
+	CHECK(oomreclaim_group_set(group, OOMRECLAIM_GROUP_MAX, 8 * MIB) == 0);
+	oomreclaim_group_enter(group);
+	while (bytes < 32 * MIB && alloc_from_reserve(16 * KIB))
+		bytes += 16 * KIB;
+	CHECK(bytes > 6 * MIB && bytes < 9 * MIB);
+}
+
+static size_t charged_when_empty(void)
+{
+	struct oomreclaim_limit_stats stats = {0};
+
+	pool_clear(&pool);
+	malloc_trim(0);
+	CHECK(oomreclaim_limit_stats(&stats, sizeof stats) == 0);
+	return stats.charged;
+}
+
+/* Run with limit:32M. What the heap got of the reserve is charged as any free extent is. */
+static void mapping_charged(void)
+{
+	size_t before;
+
+	pool_fill(&pool, MIB);
+	before = charged_when_empty();
+	pool_fill(&pool, MIB);
+	free(alloc_from_reserve(512 * KIB));
+	CHECK_EQ(reserve_now(), 0);
+	CHECK_EQ(before - charged_when_empty(), MIB + 4096);
 }
 
 int main(int argc, char **argv)
@@ -266,6 +518,16 @@ int main(int argc, char **argv)
 		{"none", none},
 		{"not-for-all", not_for_all},
 		{"no-background", no_background},
+		{"arena", arena},
+		{"arena-for-policy", arena_for_policy},
+		{"arena-for-group", arena_for_group},
+		{"mapping", mapping},
+		{"mapping-charged", mapping_charged},
+		{"no-arena", no_arena},
+		{"last-record", last_record},
+		{"records", records},
+		{"elsewhere", elsewhere},
+		{"given-in-group", given_in_group},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

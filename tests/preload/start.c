@@ -4,6 +4,7 @@
  * the program starts itself once more without them.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 
 #include "check.h"
 #include "je.h"
+#include "oomreclaim.h"
 
 static long faults(void)
 {
@@ -83,16 +85,66 @@ static void control_late(void)
 	CHECK(arenas > 200);
 }
 
-/* Run with a library that uses the control interface before oomreclaim is set up and makes the
-   reserve's arena. */
+static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
+/* Run with a library that uses the control interface before oomreclaim is set up. */
 static void early_control(void)
 {
 	unsigned arenas, usual;
 
+	/* Makes the reserve's arena. */
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
 	JE_READ("arenas.narenas", &arenas);
 	JE_READ("opt.narenas", &usual);
 	/* The other one is for huge blocks. */
 	CHECK_EQ(arenas, usual + 2);
+}
+
+static void *sleep_on(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* Of a child that does nothing. */
+static long faults_of_fork(void)
+{
+	int ends[2];
+	long count;
+	pid_t child;
+
+	CHECK(pipe(ends) == 0);
+	child = fork();
+	CHECK(child >= 0);
+	if (child == 0) {
+		count = faults();
+		_exit(write(ends[1], &count, sizeof count) != sizeof count);
+	}
+	CHECK_EQ(check_child(child), 0);
+	CHECK(read(ends[0], &count, sizeof count) == sizeof count);
+	close(ends[0]);
+	close(ends[1]);
+	return count;
+}
+
+/* fork() takes the locks of each arena, and so copies a page for each page of these. Without a
+   callback there is no arena for the reserve. */
+static void in_fork(void)
+{
+	pthread_t thread;
+	long before;
+
+	CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
+	faults_of_fork();
+	before = faults_of_fork();
+	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(faults_of_fork() >= before + 5);
 }
 
 int main(int argc, char **argv)
@@ -100,7 +152,8 @@ int main(int argc, char **argv)
 	static const struct check_case cases[] = {{"arena", arena},
 	                                          {"control", control},
 	                                          {"control-late", control_late},
-	                                          {"early-control", early_control}};
+	                                          {"early-control", early_control},
+	                                          {"in-fork", in_fork}};
 
 	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0) {
 		CHECK(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Limits too small to live under: from where the loader gives up to where all is well, a process is
- * started under each. Either it doesn't start, or malloc() gives memory or NULL and ENOMEM.
+ * started under each. Either it doesn't start, or malloc() gives memory or NULL and ENOMEM. A
+ * policy callback and a group make arenas, where there is room for them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,13 +14,35 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "oomreclaim.h"
+#include "oomreclaim_group.h"
 
 enum { STEP_BYTES = 256 << 10, LIMIT_MAX = 48 << 20, DOES_NOT_START = 127 };
+
+/* The loader goes on without what it can't preload. */
+#pragma weak oomreclaim_set_policy_callback
+#pragma weak oomreclaim_group_create
+#pragma weak oomreclaim_group_enter
+
+static enum oomreclaim_policy decide(const struct oomreclaim_verdict *verdict, void *arg)
+{
+	(void)arg;
+	return verdict->policy;
+}
 
 static int live(void)
 {
 	static const size_t sizes[] = {1, 100, 5000, 100000, MIB, 10 * MIB};
 
+	oomreclaim_group group;
+
+	if (oomreclaim_set_policy_callback != NULL) {
+		CHECK_EQ(oomreclaim_set_policy_callback(decide, NULL), 0);
+		if (oomreclaim_group_create("group", OOMRECLAIM_GROUP_ROOT, &group) == 0) {
+			oomreclaim_group_enter(group);
+			oomreclaim_group_enter(OOMRECLAIM_GROUP_ROOT);
+		}
+	}
 	for (size_t i = 0; i < COUNT(sizes); i++) {
 		void *block;
 

@@ -11,7 +11,8 @@
 #define RESERVE_BYTES ((size_t)64 << 10)
 
 char fake_heap_block[1], fake_heap_reserve_block[1];
-int fake_heap_reserve_error;
+int fake_heap_reserve_error, fake_heap_arena_error;
+atomic_uint fake_heap_arena_calls, fake_heap_arena_pause_ms;
 size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
 bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
@@ -93,8 +94,10 @@ void fake_heap_allocated(size_t bytes)
 
 void fake_heap_fill_reserve(unsigned blocks)
 {
-	if (reserve_bytes() == 0)
+	if (reserve_bytes() == 0) {
 		reserve_init(RESERVE_BYTES);
+		reserve_want_arena();
+	}
 	pthread_mutex_lock(&heap.lock);
 	heap.reserve_blocks += blocks;
 	pthread_mutex_unlock(&heap.lock);
@@ -227,10 +230,28 @@ static bool dump_profile(const char *path, int (*open_file)(const char *path))
 	return written == sizeof text - 1;
 }
 
-static int reserve_create(size_t bytes)
+static int reserve_map(size_t bytes)
 {
 	fake_heap_reserve_bytes = bytes;
 	return fake_heap_reserve_error;
+}
+
+static int reserve_make_arena(void)
+{
+	fake_heap_arena_calls++;
+	pause_ns(fake_heap_arena_pause_ms * NSEC_PER_MSEC);
+	fake_heap_arena_pause_ms = 0;
+	return fake_heap_arena_error;
+}
+
+static bool reserve_has_arena(void)
+{
+	return fake_heap_arena_calls > 0 && fake_heap_arena_error == 0;
+}
+
+static void reserve_give(void)
+{
+	fake_heap_note('g');
 }
 
 static void *reserve_alloc_block(const struct heap_request *request)
@@ -304,7 +325,10 @@ const struct heap_ops heap_ops = {
 	.stats = stats,
 	.print_stats = print_stats,
 	.dump_profile = dump_profile,
-	.reserve_create = reserve_create,
+	.reserve_map = reserve_map,
+	.reserve_make_arena = reserve_make_arena,
+	.reserve_give = reserve_give,
+	.reserve_has_arena = reserve_has_arena,
 	.reserve_alloc = reserve_alloc_block,
 	.group_current = group_current,
 	.group_enter = group_enter,

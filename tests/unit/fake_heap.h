@@ -5,6 +5,7 @@
  *
  * The trace has a letter for each event, in order:
  *   a  an attempt to allocate        r  a block asked from the reserve
+ *   g  the reserve given to the heap
  *   f  this thread's caches flushed  p  all arenas purged, or everything evicted
  *   m  free extents merged           b  borrowed         e  about what is needed evicted
  *   c  a total of what is evictable begun
@@ -37,11 +38,16 @@ void fake_heap_clear_trace(void);
 void fake_heap_freed(size_t bytes);
 void fake_heap_allocated(size_t bytes);
 
-/* Makes a reserve of 64 KiB with so many blocks in it; that many more, when called again. */
+/* Makes a reserve of 64 KiB, an arena with so many blocks in it; that many more, when called
+   again. */
 void fake_heap_fill_reserve(unsigned blocks);
 
-/* What the next call of reserve_create() returns, and what the last one was given. */
-extern int fake_heap_reserve_error;
+/* What the next call of reserve_map() returns, and what the last one was given; and what the next
+   calls of reserve_make_arena() return, and how many there were. */
+extern int fake_heap_reserve_error, fake_heap_arena_error;
+extern atomic_uint fake_heap_arena_calls;
+/* How long each takes; 0 when it is over. */
+extern atomic_uint fake_heap_arena_pause_ms;
 extern size_t fake_heap_reserve_bytes;
 
 extern bool fake_heap_is_reentrant;
