@@ -70,6 +70,7 @@ int heap_arena_create(const arena_config_t *config, unsigned *arena);
 int heap_reserve_map(size_t bytes);
 int heap_reserve_make_arena(void);
 void heap_reserve_give(void);
+bool heap_reserve_has_arena(void);
 void *heap_reserve_alloc(const struct heap_request *request);
 
 /* By which jemalloc starts its background threads: what is in reserve is never given back, so no
@@ -193,7 +194,6 @@ void heap_tcache_retry(void);
 
 /* heap_reserve.c: this thread asks for what is in reserve. */
 bool heap_reserve_is_serving(void);
-bool heap_reserve_has_arena(void);
 
 /* heap_arenas.c, by which a thread has an arena, waits for a lock, takes a large block, and looks
    through its cache. */

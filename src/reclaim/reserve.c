@@ -94,8 +94,9 @@ void reserve_want_arena(void)
 	errno = saved;
 }
 
-/* What there is, and nobody is about to change it; BUSY where that took too long. */
-static unsigned settle(void)
+/* What there is, and nobody is about to change it; BUSY where that took too long. A mapping is
+   given to the heap if it may be. */
+static unsigned settle(bool may_give)
 {
 	unsigned now = atomic_load(&state);
 	uint64_t deadline_ns;
@@ -104,23 +105,25 @@ static unsigned settle(void)
 		return now;
 	deadline_ns = now_ns() + BUSY_WAIT_NS;
 	do {
-		if (heap_ops.group_current() == 0 && try_take(RESERVE_MAPPING)) {
+		if (may_give && try_take(RESERVE_MAPPING)) {
 			heap_ops.reserve_give();
 			end_busy(RESERVE_GIVEN);
 		}
 		now = wait_while_busy(deadline_ns);
-	} while (now == RESERVE_MAPPING && heap_ops.group_current() == 0);
+	} while (may_give && now == RESERVE_MAPPING);
 	return now;
 }
 
 void *reserve_alloc(const struct heap_request *request)
 {
+	bool is_in_group = heap_ops.group_current() != 0;
+
 	/* A larger one can't be in there; and rounding it up could wrap. */
 	if (atomic_load(&state) == RESERVE_NONE || request->size > reserved)
 		return NULL;
 	/* The arena has a size. What the heap was given is mixed with all that it has: there a
 	   thread in a group could take more than the group's max. */
-	if (settle() != RESERVE_ARENA && heap_ops.group_current() != 0)
+	if (settle(!is_in_group) != RESERVE_ARENA && is_in_group)
 		return NULL;
 	return heap_ops.reserve_alloc(request);
 }
