@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -142,12 +141,6 @@ static void *use_last_arena(void *arg)
 	return NULL;
 }
 
-static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* The reserve's arena has as much as any other, for threads that are bound to it and for blocks. */
 static void last_arena_grows(void)
 {
@@ -156,7 +149,7 @@ static void last_arena_grows(void)
 	char *block, name[64];
 	int flags;
 
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	CHECK_EQ(last_arena(), before + 1);
 	flags = (int)(MALLOCX_ARENA(last_arena()) | MALLOCX_TCACHE_NONE);
 	CHECK(pthread_create(&thread, NULL, use_last_arena, NULL) == 0);
@@ -236,20 +229,6 @@ static size_t retained_bytes(void)
 	return bytes;
 }
 
-/* RLIMIT_AS leaves so much. */
-static void limit_to_one_more(size_t bytes)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	struct rlimit limit;
-	size_t pages;
-
-	CHECK(file && fscanf(file, "%zu", &pages) == 1);
-	fclose(file);
-	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
-	limit.rlim_cur = pages * 4096 + bytes;
-	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
-}
-
 /* Where address space is not retained small blocks come from larger mappings all the same. What is
    not used yet of these goes back when addresses are short, and not before. */
 static void stock(void)
@@ -272,7 +251,7 @@ static void stock(void)
 	malloc_trim(0);
 	CHECK(retained_bytes() < PIECE_BYTES);
 	CHECK(!malloc(1000 * MIB));
-	limit_to_one_more(MIB);
+	space_limit(MIB);
 	/* Which takes a page more than that: the stock is unmapped for it. */
 	CHECK(malloc(MIB));
 	CHECK_EQ(retained_bytes(), 0);

@@ -49,12 +49,6 @@ static bool is(const char *other)
 	return !strcmp(name, other);
 }
 
-static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* ---- One function for each kind of call; true: it was one of these ---- */
 
 static bool call_new(void)
@@ -216,7 +210,7 @@ static bool call_registry(void)
 		/* There may be a slab with room for it. */
 		AS(int, const char *, int, unsigned, oomreclaim_callback *, void *,
 		   oomreclaim_handle *)
-	("name", 0, 0, give_nothing, NULL, NULL);
+	("name", 0, 0, check_give_nothing, NULL, NULL);
 	else if (is("oomreclaim_unregister")) CHECK_EQ(AS(int, oomreclaim_handle)(registered), 0);
 	else if (is("oomreclaim_callback_stats"))
 		CHECK_EQ(AS(int, oomreclaim_handle, void *, size_t)(registered, &stats,
@@ -317,7 +311,7 @@ static void *call(void *arg)
 	aligned_block = aligned_alloc(64, 128);
 	purgeable = oomreclaim_purgeable_alloc(128, 1);
 	CHECK(block && aligned_block && purgeable);
-	CHECK_EQ(oomreclaim_register("one", 0, 0, give_nothing, NULL, &registered), 0);
+	CHECK_EQ(oomreclaim_register("one", 0, 0, check_give_nothing, NULL, &registered), 0);
 	CHECK_EQ(pthread_cancel(pthread_self()), 0);
 	CHECK_EQ(oomreclaim_limit_stats(&charge, sizeof charge), 0);
 	/* What it has retained the heap would take without a mapping. */

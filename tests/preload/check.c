@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +207,39 @@ void space_in_one_leaf(size_t bytes)
 	setenv(name, text, 1);
 	execv("/proc/self/exe", arguments);
 	CHECK(!"exec");
+}
+
+void *check_sleep(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+size_t check_give_nothing(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	return 0;
+}
+
+size_t space_mapped(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	size_t pages;
+
+	CHECK(file && fscanf(file, "%zu", &pages) == 1);
+	fclose(file);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+void space_limit(size_t bytes)
+{
+	struct rlimit limit;
+
+	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = bytes == SIZE_MAX ? limit.rlim_max : space_mapped() + bytes;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
 }
 
 void exhaust(struct pool *pool)

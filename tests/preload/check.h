@@ -38,6 +38,11 @@ int check_main(int argc, char **argv, const struct check_case *cases, size_t cou
 /* Waits for a child and returns its exit status; a signal fails the check. */
 int check_child(pid_t pid);
 
+/* A thread that does nothing, for ever; and a callback that does nothing. */
+void *check_sleep(void *arg);
+struct oomreclaim_control;
+size_t check_give_nothing(const struct oomreclaim_control *control, void *arg);
+
 /* Waits until the thread sleeps in the kernel. */
 void check_asleep(const pid_t *tid);
 
@@ -59,6 +64,10 @@ void pool_append(struct pool *pool, struct pool *from);
 
 /* ---- Address space, without malloc() ---- */
 
+/* What of it the process has; by way of stdio, which takes memory. */
+size_t space_mapped(void);
+/* From here on RLIMIT_AS leaves so much; SIZE_MAX: all that the hard limit does. */
+void space_limit(size_t bytes);
 /* All that RLIMIT_AS leaves, to the last page. */
 void space_fill(void);
 /* Gives back at least `bytes` of it, if there are as many; returns how many it was. */

@@ -27,12 +27,6 @@ static const char *file_path(int number)
 	return path;
 }
 
-static size_t nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 static bool is_open(int fd, int number)
 {
 	struct stat by_fd, by_path;
@@ -90,7 +84,7 @@ static void repeat(void (*become)(void), int rounds)
 /* oomreclaimd finds its descriptors gone. */
 static void become_watched(void)
 {
-	CHECK(oomreclaim_register("nothing", 0, 0, nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("nothing", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	for (int i = 0; i < 10; i++) {
 		void *volatile block = malloc(3 * MIB);
 

@@ -30,23 +30,13 @@ static void *use_and_free(void *arg)
 	return arg;
 }
 
-static size_t address_space(void)
-{
-	FILE *file = fopen("/proc/self/statm", "re");
-	size_t pages;
-
-	CHECK(file && fscanf(file, "%zu", &pages) == 1);
-	fclose(file);
-	return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static void limit_addresses(bool is_from_outside)
 {
 	const pid_t parent = getpid();
 	struct rlimit limit;
 	pid_t child;
 
-	limit.rlim_cur = limit.rlim_max = address_space() + 4 * MIB;
+	limit.rlim_cur = limit.rlim_max = space_mapped() + 4 * MIB;
 	if (!is_from_outside) {
 		CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 		return;

@@ -103,18 +103,12 @@ static void timeout(void)
 	is_done = true;
 }
 
-static size_t nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* A report of more than a page. */
 static void fail_at_length(void)
 {
 	for (int i = 0; i < 40; i++)
-		CHECK(oomreclaim_register("a cache with a long name", 0, 0, nothing, NULL, NULL) ==
-		      0);
+		CHECK(oomreclaim_register("a cache with a long name", 0, 0, check_give_nothing,
+		                          NULL, NULL) == 0);
 	fail();
 }
 
@@ -132,7 +126,7 @@ static void entries(void)
 	uint64_t epoch = 1;
 	void *block;
 
-	CHECK(oomreclaim_register("nothing", 0, 0, nothing, NULL, &handle) == 0);
+	CHECK(oomreclaim_register("nothing", 0, 0, check_give_nothing, NULL, &handle) == 0);
 	free(realloc(calloc(10, 10), 100 * KIB));
 	CHECK(posix_memalign(&block, 64, 100) == 0);
 	free(block);

@@ -255,19 +255,13 @@ static unsigned count_background(void)
 	return count;
 }
 
-static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* There is one for what jemalloc's only arena has, and none for the reserve's. */
 static void no_background(void)
 {
 	bool on = true, was = false;
 	size_t length = sizeof was;
 
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	CHECK_EQ(mallctl("background_thread", &was, &length, &on, sizeof on), 0);
 	for (unsigned i = 0; i < 100 && count_background() == 0; i++)
 		usleep(10000);
@@ -291,7 +285,7 @@ static void arena(void)
 {
 	CHECK_EQ(count_arenas(), 0);
 	for (int i = 0; i < 3; i++) {
-		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+		CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 		CHECK_EQ(count_arenas(), 1);
 	}
 }
@@ -356,11 +350,11 @@ static void mapping(void)
 	CHECK_EQ(count_arenas(), 0);
 	/* No room for a second one, as often as a callback comes; and then there is. */
 	for (int i = 0; i < 1000; i++)
-		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, &handle) == 0 &&
+		CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, &handle) == 0 &&
 		      oomreclaim_unregister(handle) == 0);
 	CHECK_EQ(reserve_now(), 0);
 	CHECK(space_release(8 * MIB) >= 8 * MIB);
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	CHECK_EQ(count_arenas(), 1);
 	CHECK_EQ(reserve_now(), MIB);
 }
@@ -378,10 +372,10 @@ static void no_arena(void)
 	for (size_t i = 0; i < COUNT(blocks); i++)
 		free(blocks[i]);
 	for (int i = 0; i < 1000; i++)
-		CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, &handle) == 0 &&
+		CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, &handle) == 0 &&
 		      oomreclaim_unregister(handle) == 0);
 	CHECK(space_release(8 * MIB) >= 8 * MIB);
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	CHECK_EQ(count_arenas(), 1);
 	CHECK_EQ(reserve_now(), MIB);
 }
@@ -396,38 +390,32 @@ static void records(void)
 		CHECK(alloc_from_reserve(4096));
 }
 
+static void in_child(void (*function)(size_t bytes), size_t bytes)
+{
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		function(bytes);
+		_exit(0);
+	}
+	CHECK_EQ(check_child(child), 0);
+}
+
+static void records_under(size_t limit)
+{
+	const struct rlimit as = {limit, limit};
+
+	setrlimit(RLIMIT_AS, &as);
+	execl("/proc/self/exe", "reserve", "records", (char *)NULL);
+	CHECK(!"exec");
+}
+
 /* The heap maps 2 MiB for records at a time: they are short under some of these limits. */
 static void last_record(void)
 {
-	for (size_t limit = 190 * MIB; limit < 206 * MIB; limit += MIB / 4) {
-		const struct rlimit as = {limit, limit};
-		pid_t child = fork();
-
-		CHECK(child >= 0);
-		if (child == 0) {
-			setrlimit(RLIMIT_AS, &as);
-			execl("/proc/self/exe", "reserve", "records", (char *)NULL);
-			_exit(127);
-		}
-		CHECK_EQ(check_child(child), 0);
-	}
-}
-
-static void limit_to(size_t bytes)
-{
-	const struct rlimit as = {bytes, RLIM_INFINITY};
-
-	CHECK(setrlimit(RLIMIT_AS, &as) == 0);
-}
-
-static size_t mapped_now(void)
-{
-	FILE *statm = fopen("/proc/self/statm", "re");
-	unsigned long pages;
-
-	CHECK(statm && fscanf(statm, "%lu", &pages) == 1);
-	fclose(statm);
-	return pages * 4096;
+	for (size_t limit = 190 * MIB; limit < 206 * MIB; limit += MIB / 4)
+		in_child(records_under, limit);
 }
 
 /* A callback that comes after the first mapping was given away: its own lies in another GiB, for
@@ -436,15 +424,15 @@ static void far_away(size_t left)
 {
 	const size_t far_bytes = (size_t)3 << 30;
 
-	limit_to(mapped_now());
+	space_limit(0);
 	while (malloc(4096))
 		;
 	free(alloc_from_reserve(16 * KIB));
 	CHECK_EQ(reserve_now(), 0);
-	limit_to(RLIM_INFINITY);
+	space_limit(SIZE_MAX);
 	CHECK(mmap(NULL, far_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
-	limit_to(mapped_now() + left);
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	space_limit(left);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	/* What is said to be there is there. */
 	while (malloc(4096))
 		;
@@ -453,16 +441,8 @@ static void far_away(size_t left)
 
 static void elsewhere(void)
 {
-	for (size_t left = MIB; left < 8 * MIB; left += MIB / 8) {
-		pid_t child = fork();
-
-		CHECK(child >= 0);
-		if (child == 0) {
-			far_away(left);
-			_exit(0);
-		}
-		CHECK_EQ(check_child(child), 0);
-	}
+	for (size_t left = MIB; left < 8 * MIB; left += MIB / 8)
+		in_child(far_away, left);
 }
 
 /* Run with limit:64M. What was given to the heap is no way round the max of a group. */

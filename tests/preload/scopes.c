@@ -182,20 +182,12 @@ static void nofail_impossible(void)
 	CHECK(!"aborted");
 }
 
-static void *sleep_on(void *arg)
-{
-	(void)arg;
-	for (;;)
-		pause();
-	return NULL;
-}
-
 /* Run with nofail_ms:100. Another thread could free something, but does not. */
 static void nofail_timeout(void)
 {
 	pthread_t thread;
 
-	CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, check_sleep, NULL) == 0);
 	CHECK(signal(SIGABRT, on_abort) != SIG_ERR);
 	exhaust(&pool);
 	for (;; served++)

@@ -85,31 +85,17 @@ static void control_late(void)
 	CHECK(arenas > 200);
 }
 
-static size_t release_nothing(const struct oomreclaim_control *control, void *arg)
-{
-	(void)control, (void)arg;
-	return 0;
-}
-
 /* Run with a library that uses the control interface before oomreclaim is set up. */
 static void early_control(void)
 {
 	unsigned arenas, usual;
 
 	/* Makes the reserve's arena. */
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	JE_READ("arenas.narenas", &arenas);
 	JE_READ("opt.narenas", &usual);
 	/* The other one is for huge blocks. */
 	CHECK_EQ(arenas, usual + 2);
-}
-
-static void *sleep_on(void *arg)
-{
-	(void)arg;
-	for (;;)
-		pause();
-	return NULL;
 }
 
 /* Of a child that does nothing. */
@@ -140,10 +126,10 @@ static void in_fork(void)
 	pthread_t thread;
 	long before;
 
-	CHECK(pthread_create(&thread, NULL, sleep_on, NULL) == 0);
+	CHECK(pthread_create(&thread, NULL, check_sleep, NULL) == 0);
 	faults_of_fork();
 	before = faults_of_fork();
-	CHECK(oomreclaim_register("none", 0, 0, release_nothing, NULL, NULL) == 0);
+	CHECK(oomreclaim_register("none", 0, 0, check_give_nothing, NULL, NULL) == 0);
 	CHECK(faults_of_fork() >= before + 5);
 }
 
