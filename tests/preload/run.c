@@ -11,6 +11,7 @@
  *     --stderr REGEX      has to be in what it writes to stderr, a line being what ^ and $ mean;
  *                         may be given again. Without it, stderr has to stay empty.
  *     --lines N           how many lines that is, but for the report's stack
+ *     --seconds N         a program that takes longer has failed; 240 by default
  *     --log REGEX         has to be in the log, which is set by log:PATH to an empty file
  *
  * Exit status: 0, or 1 with what is wrong and all that the program wrote.
@@ -26,11 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-	REGEXES_MAX = 16,
-	TEXT_MAX = 1 << 16,
-	SECONDS_MAX = 240 /* a program that hangs ends by SIGALRM */
-};
+enum { REGEXES_MAX = 16, TEXT_MAX = 1 << 16 };
 
 static struct {
 	char preload[4096];
@@ -38,10 +35,11 @@ static struct {
 	const char *malloc_conf;
 	rlim_t as, data;
 	int status, signal, lines;
+	unsigned seconds; /* behind which SIGALRM ends the program */
 	const char *stderr_regex[REGEXES_MAX], *log_regex[REGEXES_MAX];
 	int stderr_regexes, log_regexes;
 	char log_path[64];
-} want = {.as = RLIM_INFINITY, .data = RLIM_INFINITY, .lines = -1};
+} want = {.as = RLIM_INFINITY, .data = RLIM_INFINITY, .lines = -1, .seconds = 240};
 
 static rlim_t size_of(const char *text)
 {
@@ -85,6 +83,8 @@ static void take_option(const char *name, const char *value)
 		want.signal = atoi(value);
 	else if (!strcmp(name, "--lines"))
 		want.lines = atoi(value);
+	else if (!strcmp(name, "--seconds"))
+		want.seconds = (unsigned)atoi(value);
 	else if (!strcmp(name, "--stderr"))
 		keep_regex(want.stderr_regex, &want.stderr_regexes, value);
 	else if (!strcmp(name, "--log"))
@@ -116,7 +116,7 @@ static __attribute__((noreturn)) void start(char **program, int stderr_fd)
 	set_or_unset("MALLOC_CONF", want.malloc_conf);
 	if (dup2(stderr_fd, STDERR_FILENO) < 0)
 		err(2, "dup2");
-	alarm(SECONDS_MAX);
+	alarm(want.seconds);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_DATA, want.data);
 	limit(RLIMIT_AS, want.as);
