@@ -14,21 +14,37 @@
    pass. */
 static const int held[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
 
+/* Of `signals` those that are held off, a bit for each. */
+static unsigned bits_of(const sigset_t *signals)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		if (sigismember(signals, held[i]) == 1)
+			bits |= 1U << i;
+	return bits;
+}
+
+static void set_of(sigset_t *signals, unsigned bits)
+{
+	sigemptyset(signals);
+	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
+		if ((bits & 1U << i) != 0)
+			sigaddset(signals, held[i]);
+}
+
 void io_guard_begin(struct io_guard *guard)
 {
-	sigset_t added, pending;
+	sigset_t added, before;
 
 	guard->saved_errno = errno;
-	guard->pending = guard->raised = 0;
+	guard->raised = 0;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &guard->cancel_state);
-	sigpending(&pending);
-	sigemptyset(&added);
-	for (size_t i = 0; i < ARRAY_SIZE(held); i++) {
-		sigaddset(&added, held[i]);
-		if (sigismember(&pending, held[i]) == 1)
-			guard->pending |= 1U << i;
-	}
-	pthread_sigmask(SIG_BLOCK, &added, &guard->mask);
+	sigpending(&before);
+	guard->pending = bits_of(&before);
+	set_of(&added, ~0U);
+	pthread_sigmask(SIG_BLOCK, &added, &before);
+	guard->added = ~bits_of(&before);
 }
 
 void io_guard_failed(struct io_guard *guard, int error)
@@ -54,10 +70,13 @@ static void take_back(int signal)
 
 void io_guard_end(const struct io_guard *guard)
 {
+	sigset_t added;
+
 	for (size_t i = 0; i < ARRAY_SIZE(held); i++)
 		if ((guard->raised & ~guard->pending & 1U << i) != 0)
 			take_back(held[i]);
-	pthread_sigmask(SIG_SETMASK, &guard->mask, NULL);
+	set_of(&added, guard->added);
+	pthread_sigmask(SIG_UNBLOCK, &added, NULL);
 	pthread_setcancelstate(guard->cancel_state, NULL);
 	errno = guard->saved_errno;
 }

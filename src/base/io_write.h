@@ -10,15 +10,15 @@
 #ifndef OOM_IO_WRITE_H
 #define OOM_IO_WRITE_H
 
-#include <signal.h>
 #include <stddef.h>
 
-/* Around calls that write to a file, or are cancellation points. May be nested. */
+/* Around calls that write to a file, or are cancellation points. May be nested. A bit for each
+   signal that is held off: a sigset_t is large beside the stack that may be used. */
 struct io_guard {
-	sigset_t mask; /* the program's */
 	int cancel_state;
 	int saved_errno;
-	unsigned pending; /* of the signals held off, those pending before; a bit for each */
+	unsigned added;   /* those that the program has not blocked itself */
+	unsigned pending; /* those pending before */
 	unsigned raised;  /* those that a write in here has raised */
 };
 void io_guard_begin(struct io_guard *guard);
