@@ -82,7 +82,7 @@ OOM_EXPORT oomreclaim_group oomreclaim_group_current(void)
 
 OOM_EXPORT oomreclaim_group oomreclaim_group_of(const void *block)
 {
-	return group_handle(heap_group_of(block));
+	return heap_group_of(block);
 }
 
 /* What is above the largest size is no limit. */

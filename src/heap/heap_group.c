@@ -201,16 +201,16 @@ static edata_t *find_extent(tsdn_t *tsdn, uintptr_t address)
 	return found != NULL && address < (uintptr_t)edata_past_get(found) ? found : NULL;
 }
 
-unsigned heap_group_of(const void *block)
+oomreclaim_group heap_group_of(const void *block)
 {
 	edata_t *extent;
 
 	if (!malloc_initialized() || !heap_is_in_reach(block, 1))
-		return 0;
+		return OOMRECLAIM_GROUP_ROOT;
 	extent = find_extent(tsdn_fetch(), (uintptr_t)block);
 	return extent != NULL && edata_state_get(extent) == extent_state_active
-	               ? group_of_arena(edata_arena_ind_get(extent))
-	               : 0;
+	               ? group_handle_of_arena(edata_arena_ind_get(extent))
+	               : OOMRECLAIM_GROUP_ROOT;
 }
 
 /* Other threads count meanwhile. In this order, and no fewer than none: what is freed in between

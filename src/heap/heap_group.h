@@ -30,11 +30,11 @@ bool heap_group_enter(unsigned slot);
 /* The same for slot 0, and back to the group that the thread was in: nothing is made for it. */
 bool heap_group_switch(unsigned slot);
 
-/* The slot of the group that the thread is in, and of the one that a block is of. The variable is
-   for what has no time for a call. */
+/* The slot of the group that the thread is in. The variable is for what has no time for a call. */
 extern OOM_TLS unsigned heap_own_group;
 unsigned heap_group_current(void);
-unsigned heap_group_of(const void *block);
+/* The group that a block is of. */
+oomreclaim_group heap_group_of(const void *block);
 
 /* Bytes in blocks of the group's own arenas, those in threads' caches included. */
 size_t heap_group_allocated(unsigned slot);

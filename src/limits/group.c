@@ -135,7 +135,7 @@ unsigned group_find(oomreclaim_group handle)
 
 oomreclaim_group group_handle(unsigned slot)
 {
-	return atomic_load_explicit(&groups[slot].handle, memory_order_relaxed);
+	return atomic_load_explicit(&groups[slot].handle, memory_order_acquire);
 }
 
 unsigned group_parent(unsigned slot)

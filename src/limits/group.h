@@ -54,6 +54,8 @@ bool group_is_busy(unsigned slot);
    former one any more. */
 void group_charge_arena_to(unsigned arena, unsigned slot);
 unsigned group_of_arena(unsigned arena);
+/* Its handle, for a thread that does not keep the group from ending: then it is the parent's. */
+oomreclaim_group group_handle_of_arena(unsigned arena);
 
 /* Pages of an arena: to its group and all of its ancestors, or to none: then group_refuser() is the
    one whose max it was, or which was cancelled (group_victim.h). */

@@ -41,7 +41,22 @@ static void end_charge(struct arena_charge *charge)
 
 unsigned group_of_arena(unsigned arena)
 {
-	return atomic_load_explicit(&arenas[arena].slot, memory_order_relaxed);
+	return atomic_load_explicit(&arenas[arena].slot, memory_order_acquire);
+}
+
+/* A group that ends leaves its arenas to its parent before its slot is free for another: where the
+   arena is of the same slot behind the look at the handle, the handle is of that group. */
+oomreclaim_group group_handle_of_arena(unsigned arena)
+{
+	unsigned slot, now = group_of_arena(arena);
+	oomreclaim_group handle;
+
+	do {
+		slot = now;
+		handle = group_handle(slot);
+		now = group_of_arena(arena);
+	} while (now != slot);
+	return handle;
 }
 
 static void sub(atomic_size_t *counter, size_t bytes)

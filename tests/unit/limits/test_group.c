@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "add_group.h"
@@ -359,4 +361,39 @@ Test(group, charges_while_it_goes_to_the_parent)
 		pthread_join(threads[i], NULL);
 	cr_expect_eq(group_charged(parent), 0);
 	cr_expect_eq(own(parent), 0);
+}
+
+/* ---- The group of an arena, while that group ends ---- */
+
+static struct {
+	unsigned parent, child;
+} ending;
+
+static void protect_table(int protection)
+{
+	cr_assert_eq(mprotect(groups, GROUP_SLOTS * sizeof(struct group), protection), 0);
+}
+
+/* The reader has the arena's slot, and is about to read the handle. */
+static void end_child(int signal)
+{
+	(void)signal;
+	protect_table(PROT_READ | PROT_WRITE);
+	group_charge_arena_to(ONE, ending.parent);
+	drop(ending.child);
+}
+
+Test(group, ends_while_another_thread_looks_for_its_handle)
+{
+	const struct sigaction action = {.sa_handler = end_child};
+	oomreclaim_group parent;
+
+	ending.parent = add_group("parent", 0);
+	ending.child = add_group("child", ending.parent);
+	parent = group_handle(ending.parent);
+	group_charge_arena_to(ONE, ending.child);
+	cr_expect_eq(group_handle_of_arena(ONE), group_handle(ending.child));
+	cr_assert_eq(sigaction(SIGSEGV, &action, NULL), 0);
+	protect_table(PROT_NONE);
+	cr_expect_eq(group_handle_of_arena(ONE), parent);
 }
