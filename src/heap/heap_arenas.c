@@ -67,6 +67,9 @@ static OOM_TLS struct window {
 	uint64_t large, allocated, began_ns;
 } window;
 
+/* This thread gets none but an arena that exists. Touched by the thread alone. */
+static OOM_TLS bool makes_none;
+
 /* jemalloc's mutex was locked. */
 void heap_mutex_lock_slow(malloc_mutex_t *mutex)
 {
@@ -146,8 +149,31 @@ static void choose(tsd_t *tsd)
 	bind(tsd, arena_get(tsd_tsdn(tsd), 0, false));
 }
 
+/* Of the arenas that exist: an arena that is made may come with a background thread, and takes
+   locks under which such threads are made and ended. */
+static void bind_to_existing(tsd_t *tsd)
+{
+	unsigned count = heap_defaults_have_arenas() ? (narenas_auto + 1) / 2 : narenas_auto;
+	unsigned found = 0;
+
+	for (unsigned i = 1; i < count; i++)
+		if (arena_get(tsd_tsdn(tsd), i, false) != NULL &&
+		    load_of(tsd, i) < load_of(tsd, found))
+			found = i;
+	bind(tsd, arena_get(tsd_tsdn(tsd), found, false));
+}
+
+void heap_arenas_make_none(bool is_set)
+{
+	makes_none = is_set;
+}
+
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
 {
+	if (unlikely(makes_none)) {
+		bind_to_existing(tsd);
+		return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
+	}
 	/* There may be no memory for an arena: jemalloc would dereference NULL. The first arena
 	   always exists. */
 	if (heap_defaults_have_arenas())

@@ -189,6 +189,7 @@ void heap_base_postfork_child(tsdn_t *tsdn, base_t *base);
 
 /* heap_thread.c, by which jemalloc sets up a thread. */
 bool heap_tcache_init(tsd_t *tsd);
+tsd_t *heap_tsd_fetch_slow(tsd_t *tsd, bool is_minimal);
 /* Gives the thread the cache that there was no memory for, if there is some now. */
 void heap_tcache_retry(void);
 
@@ -202,6 +203,8 @@ void heap_mutex_lock_slow(malloc_mutex_t *mutex);
 edata_t *heap_arena_extent_alloc_large(tsdn_t *tsdn, arena_t *arena, size_t size, size_t alignment,
                                        bool is_zero);
 void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed);
+/* From now on this thread is bound to no arena but one that exists, or no longer so. */
+void heap_arenas_make_none(bool is_set);
 /* The program has chosen this thread's arena: the thread stays there. */
 void heap_arenas_bound(void);
 

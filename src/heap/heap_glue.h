@@ -79,6 +79,7 @@
 #ifdef OOM_HEAP_GLUE_JEMALLOC
 #define je_background_thread_create heap_background_thread_create
 #define je_bin_shard_sizes_boot heap_bin_shard_sizes_boot
+#define je_tsd_fetch_slow heap_tsd_fetch_slow
 /* Its header declares it under its public name, which the build takes away, and it is called in
    front of its definition. */
 void je_malloc_stats_print_raw(void (*put)(void *arg, const char *text), void *arg,

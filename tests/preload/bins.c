@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bin_stats.h"
 #include "check.h"
 #include "je.h"
 
 #define SMALL_MAX ((size_t)4096)
 #define BLOCKS 1000
-#define BINS_MAX 64
 
 size_t malloc_usable_size(void *memory);
 /* C++'s, by their mangled names. */
@@ -96,35 +96,9 @@ static void sized(void)
 	}
 }
 
-/* Of the bin for blocks of so many bytes, over all arenas. */
 static uint64_t requests(size_t bytes)
 {
-	size_t mib[6], length = 6, size;
-	uint64_t epoch = 1, sum;
-	unsigned bins;
-
-	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
-	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) == 0);
-	JE_READ("arenas.nbins", &bins);
-	CHECK(bins <= BINS_MAX);
-	for (size_t i = 0; i < bins; i++) {
-		size_t size_mib[4], size_length = 4;
-
-		CHECK(mallctlnametomib("arenas.bin.0.size", size_mib, &size_length) == 0);
-		size_mib[2] = i;
-		length = sizeof(size);
-		CHECK(mallctlbymib(size_mib, size_length, &size, &length, NULL, 0) == 0);
-		if (size != bytes)
-			continue;
-		length = 6;
-		CHECK(mallctlnametomib("stats.arenas.0.bins.0.nrequests", mib, &length) == 0);
-		mib[2] = 4096; /* MALLCTL_ARENAS_ALL */
-		mib[4] = i;
-		size = sizeof(sum);
-		CHECK(mallctlbymib(mib, length, &sum, &size, NULL, 0) == 0);
-		return sum;
-	}
-	check_failed(__FILE__, __LINE__, "there is such a bin");
+	return of_bin(bytes, "stats.arenas.0.bins.0.nrequests");
 }
 
 static void statistics(void)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* jemalloc's statistics of the bin for blocks of one size. */
+#ifndef BIN_STATS_H
+#define BIN_STATS_H
+
+#include "check.h"
+#include "je.h"
+
+#define BINS_MAX 64
+
+/* For blocks of so many bytes, over all arenas. */
+static inline uint64_t of_bin(size_t bytes, const char *statistic)
+{
+	size_t mib[6], length = 6, size;
+	uint64_t epoch = 1, sum;
+	unsigned bins;
+
+	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
+	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) == 0);
+	JE_READ("arenas.nbins", &bins);
+	CHECK(bins <= BINS_MAX);
+	for (size_t i = 0; i < bins; i++) {
+		size_t size_mib[4], size_length = 4;
+
+		CHECK(mallctlnametomib("arenas.bin.0.size", size_mib, &size_length) == 0);
+		size_mib[2] = i;
+		length = sizeof(size);
+		CHECK(mallctlbymib(size_mib, size_length, &size, &length, NULL, 0) == 0);
+		if (size != bytes)
+			continue;
+		length = 6;
+		CHECK(mallctlnametomib(statistic, mib, &length) == 0);
+		mib[2] = 4096; /* MALLCTL_ARENAS_ALL */
+		mib[4] = i;
+		size = sizeof(sum);
+		CHECK(mallctlbymib(mib, length, &sum, &size, NULL, 0) == 0);
+		return sum;
+	}
+	check_failed(__FILE__, __LINE__, "there is such a bin");
+}
+
+#endif
