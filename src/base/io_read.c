@@ -104,7 +104,7 @@ static char *find_newline(struct io_lines *lines)
 /* Drops what is left of a line whose beginning filled the buffer. */
 static OOM_NOINLINE void skip_line(struct io_lines *lines)
 {
-	char piece[256], *newline;
+	char piece[128], *newline;
 	ssize_t got;
 
 	lines->begin = lines->end = 0;

@@ -53,12 +53,13 @@ static bool count_all(struct visit *visit, struct shrink_pass *pass)
 /* Asks for `ask` bytes. goes_on: the shrinker is still registered, and may have more. */
 static bool scan(struct visit *visit, size_t ask, size_t *given, bool *goes_on)
 {
-	struct oomreclaim_control control = visit->control;
 	struct registry_outcome outcome;
 
-	control.bytes_wanted = ask;
 	visit_update(visit, visit->callback.name);
-	if (!visit_call(visit, &control, &outcome))
+	/* Of this call alone: visit_gave() reads what is wanted by the round. No copy of it all,
+	   which would lie on the stack below a callback. */
+	visit->control.bytes_wanted = ask;
+	if (!visit_call(visit, &visit->control, &outcome))
 		return false;
 	shrinker_judge(&visit->callback.shrinker, outcome.claimed_bytes, outcome.measured_bytes);
 	*goes_on = registry_note_call(&visit->callback, &outcome) && outcome.claimed_bytes > 0;
