@@ -92,12 +92,15 @@ void heap_arenas_bound(void)
 }
 
 /* What an arena has to serve: the less, the sooner it is chosen. An arena that does not exist yet
-   comes behind an idle one, which is there already, and before all others. */
+   comes behind an idle one, which is there already, and before all others; for a thread that makes
+   none it comes last. */
 static unsigned load_of(tsd_t *tsd, unsigned index)
 {
 	arena_t *arena = arena_get(tsd_tsdn(tsd), index, false);
 
-	return arena != NULL ? 2 * arena_nthreads_get(arena, false) : 1;
+	if (arena == NULL)
+		return makes_none ? UINT_MAX : 1;
+	return 2 * arena_nthreads_get(arena, false);
 }
 
 static unsigned least_loaded(tsd_t *tsd, unsigned count)
@@ -154,13 +157,8 @@ static void choose(tsd_t *tsd)
 static void bind_to_existing(tsd_t *tsd)
 {
 	unsigned count = heap_defaults_have_arenas() ? (narenas_auto + 1) / 2 : narenas_auto;
-	unsigned found = 0;
 
-	for (unsigned i = 1; i < count; i++)
-		if (arena_get(tsd_tsdn(tsd), i, false) != NULL &&
-		    load_of(tsd, i) < load_of(tsd, found))
-			found = i;
-	bind(tsd, arena_get(tsd_tsdn(tsd), found, false));
+	bind(tsd, arena_get(tsd_tsdn(tsd), least_loaded(tsd, count), false));
 }
 
 void heap_arenas_make_none(bool is_set)
@@ -170,13 +168,11 @@ void heap_arenas_make_none(bool is_set)
 
 arena_t *heap_arena_choose_hard(tsd_t *tsd, bool internal)
 {
-	if (unlikely(makes_none)) {
-		bind_to_existing(tsd);
-		return internal ? tsd_iarena_get(tsd) : tsd_arena_get(tsd);
-	}
 	/* There may be no memory for an arena: jemalloc would dereference NULL. The first arena
 	   always exists. */
-	if (heap_defaults_have_arenas())
+	if (unlikely(makes_none))
+		bind_to_existing(tsd);
+	else if (heap_defaults_have_arenas())
 		choose(tsd);
 	else if (unlikely(arena_choose_hard(tsd, internal) == NULL))
 		bind(tsd, arena_get(tsd_tsdn(tsd), 0, false));

@@ -30,8 +30,7 @@
 /* Asked for by the thread itself alone. */
 static OOM_TLS bool has_no_tcache;
 
-/* Blocks that the thread has freed before its records were set up, or since it was asked last
-   whether they can be. Touched by the thread alone. */
+/* Blocks that the thread has freed before its records were set up. Touched by the thread alone. */
 static OOM_TLS unsigned frees;
 
 static void check_tcache(tsd_t *tsd)
@@ -98,11 +97,9 @@ static bool may_have_cache(void)
 /* `is_minimal`: the call is to free a block, and does without the thread's records. */
 tsd_t *heap_tsd_fetch_slow(tsd_t *tsd, bool is_minimal)
 {
-	if (!is_minimal || !has_only_freed(tsd) || ++frees < FREES_PER_CACHE)
+	if (!is_minimal || !has_only_freed(tsd) || ++frees % FREES_PER_CACHE != 0 ||
+	    !may_have_cache())
 		return tsd_fetch_slow(tsd, is_minimal);
-	frees = 0;
-	if (!may_have_cache())
-		return tsd_fetch_slow(tsd, true);
 	/* glibc may be freeing under the lock that pthread_create() and pthread_join() take. */
 	heap_arenas_make_none(true);
 	tsd = tsd_fetch_slow(tsd, false);
