@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -202,34 +201,10 @@ static void extended(void)
 
 /* ---- Hooks of the program's ---- */
 
-struct extent_hooks {
-	void *(*alloc)(struct extent_hooks *hooks, void *at, size_t size, size_t alignment,
-	               bool *zero, bool *commit, unsigned arena);
-	void *others[8];
-};
-
-static void *map(struct extent_hooks *hooks, void *at, size_t size, size_t alignment, bool *zero,
-                 bool *commit, unsigned arena)
-{
-	char *memory;
-	size_t offset;
-
-	(void)hooks, (void)arena;
-	if (at != NULL)
-		return NULL;
-	memory = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-	              -1, 0);
-	if (memory == MAP_FAILED)
-		return NULL;
-	offset = -(size_t)memory % alignment;
-	*zero = *commit = true;
-	return memory + offset;
-}
-
 /* What is free in an arena that gets hooks is not the library's to give any more. */
 static void hooks(void)
 {
-	static struct extent_hooks hooks = {map, {NULL}};
+	static struct extent_hooks hooks = {.alloc = je_extent_map};
 	struct extent_hooks *set = &hooks;
 	unsigned arena = 2;
 

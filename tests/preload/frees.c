@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -125,29 +124,10 @@ static void arenas(void)
 	CHECK(!is_made[0] && !is_made[1] && !is_made[2]);
 }
 
-/* jemalloc's extent_hooks_t; what is NULL is opted out of. */
-struct hooks {
-	void *(*map)(struct hooks *hooks, void *at, size_t bytes, size_t alignment, bool *zero,
-	             bool *commit, unsigned arena);
-	bool (*unmap)(struct hooks *hooks, void *at, size_t bytes, bool commit, unsigned arena);
-	void *others[7];
-};
-
 static void *large; /* of an arena that has hooks */
 
-static void *map(struct hooks *hooks, void *at, size_t bytes, size_t alignment, bool *zero,
-                 bool *commit, unsigned arena)
-{
-	(void)hooks, (void)arena;
-	if (at != NULL)
-		return NULL;
-	*zero = *commit = true;
-	at = mmap(NULL, bytes + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	          0);
-	return (void *)(((uintptr_t)at + alignment - 1) & ~(alignment - 1));
-}
-
-static bool free_all(struct hooks *hooks, void *at, size_t bytes, bool commit, unsigned arena)
+static bool free_all(struct extent_hooks *hooks, void *at, size_t bytes, bool commit,
+                     unsigned arena)
 {
 	(void)hooks, (void)at, (void)bytes, (void)commit, (void)arena;
 	for (unsigned i = 0; large != NULL && i < INSIDE; i++)
@@ -170,7 +150,7 @@ static void by_hook(void *block)
 
 static void inside(void)
 {
-	struct hooks hooks = {.map = map, .unmap = free_all}, *to_set = &hooks;
+	struct extent_hooks hooks = {.alloc = je_extent_map, .dalloc = free_all}, *to_set = &hooks;
 	size_t length = sizeof(unsigned);
 	ssize_t at_once = 0;
 	unsigned arena;

@@ -58,19 +58,6 @@ static void mapped(void)
 
 /* ---- A program's own extent hooks ---- */
 
-struct extent_hooks;
-typedef void *extent_alloc(struct extent_hooks *hooks, void *new_addr, size_t size,
-                           size_t alignment, bool *zero, bool *commit, unsigned arena);
-typedef bool extent_dalloc(struct extent_hooks *hooks, void *addr, size_t size, bool committed,
-                           unsigned arena);
-
-/* jemalloc's extent_hooks_t; what is NULL is opted out of. */
-struct extent_hooks {
-	extent_alloc *alloc;
-	extent_dalloc *dalloc;
-	void *others[7];
-};
-
 static int low_ones;
 
 static void *give(struct extent_hooks *hooks, void *new_addr, size_t size, size_t alignment,

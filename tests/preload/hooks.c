@@ -8,16 +8,6 @@
 #include "je.h"
 #include "oomreclaim.h"
 
-struct extent_hooks;
-typedef void *extent_alloc(struct extent_hooks *hooks, void *new_addr, size_t size,
-                           size_t alignment, bool *zero, bool *commit, unsigned arena);
-
-/* jemalloc's extent_hooks_t; what is NULL is opted out of. */
-struct extent_hooks {
-	extent_alloc *alloc;
-	void *others[8];
-};
-
 static struct pool pool;
 static bool is_inside, is_live;
 static int hook_calls, callback_calls;
@@ -47,7 +37,7 @@ static size_t give_nothing(const struct oomreclaim_control *control, void *arg)
 
 int main(void)
 {
-	struct extent_hooks hooks = {allocate_and_fail, {NULL}}, *to_set = &hooks;
+	struct extent_hooks hooks = {.alloc = allocate_and_fail}, *to_set = &hooks;
 	size_t length = sizeof(unsigned);
 	unsigned arena;
 

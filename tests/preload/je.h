@@ -7,12 +7,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 
 #define MALLOCX_LG_ALIGN(shift) ((int)(shift))
 #define MALLOCX_ZERO 0x40
 #define MALLOCX_TCACHE_NONE 0x100
 #define MALLOCX_TCACHE(cache) (((int)(cache) + 2) << 8)
 #define MALLOCX_ARENA(arena) (((int)(arena) + 1) << 20)
+
+/* extent_hooks_t; what is NULL is opted out of. */
+struct extent_hooks {
+	void *(*alloc)(struct extent_hooks *hooks, void *at, size_t size, size_t alignment,
+	               bool *zero, bool *commit, unsigned arena);
+	bool (*dalloc)(struct extent_hooks *hooks, void *at, size_t size, bool committed,
+	               unsigned arena);
+	void *others[7];
+};
 
 #define JE_API __attribute__((weak, visibility("default")))
 
@@ -38,5 +48,24 @@ JE_API void malloc_stats_print(void (*write_text)(void *, const char *), void *a
 		CHECK(mallctl((name), (value), &length_, NULL, 0) == 0); \
 		CHECK(length_ == sizeof *(value));                       \
 	} while (0)
+
+/* Hooks may have it as their `alloc`. */
+static inline void *je_extent_map(struct extent_hooks *hooks, void *at, size_t size,
+                                  size_t alignment, bool *zero, bool *commit, unsigned arena)
+{
+	char *memory;
+	size_t offset;
+
+	(void)hooks, (void)arena;
+	if (at != NULL)
+		return NULL;
+	memory = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	              -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	offset = -(size_t)memory % alignment;
+	*zero = *commit = true;
+	return memory + offset;
+}
 
 #endif
