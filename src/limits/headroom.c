@@ -114,8 +114,12 @@ void headroom_refresh(void)
 
 void headroom_know(void)
 {
-	uint64_t began = now_ns();
+	uint64_t began;
 
+	/* First: to read the clock is a system call where the kernel has no faster one. */
+	if (likely(atomic_load_explicit(&is_known, memory_order_acquire)))
+		return;
+	began = now_ns();
 	while (!atomic_load_explicit(&is_known, memory_order_acquire) && !try_read() &&
 	       now_ns() - began < FIRST_WAIT_NS)
 		futex_wait(&is_reading, 1, FIRST_WAIT_NS);
