@@ -92,8 +92,6 @@ static int set_inherit(unsigned slot, int64_t value)
 {
 	if (value != 0 && value != 1)
 		return ERANGE;
-	if (value == 1 && (interpose_threads_is_reached == NULL || !interpose_threads_is_reached()))
-		return ENOTSUP;
 	group_set_inherit(slot, value == 1);
 	return 0;
 }
@@ -123,16 +121,25 @@ static int set(unsigned slot, enum oomreclaim_group_attribute attribute, int64_t
 	}
 }
 
+/* Without the lock: to find out may take the loader's. */
+static bool can_have(enum oomreclaim_group_attribute attribute, int64_t value)
+{
+	if (attribute != OOMRECLAIM_GROUP_INHERIT || value != 1)
+		return true;
+	return interpose_threads_is_reached != NULL && interpose_threads_is_reached();
+}
+
 OOM_EXPORT int oomreclaim_group_set(oomreclaim_group group,
                                     enum oomreclaim_group_attribute attribute, int64_t value)
 {
 	int saved = errno, error = EINVAL;
+	bool is_possible = can_have(attribute, value);
 	unsigned slot;
 
 	group_lock();
 	slot = group_find(group);
 	if (slot != 0)
-		error = set(slot, attribute, value);
+		error = is_possible ? set(slot, attribute, value) : ENOTSUP;
 	group_unlock();
 	if (error == 0 && attribute == OOMRECLAIM_GROUP_MAX)
 		make_fit(group, group_excess);
