@@ -51,6 +51,8 @@ void heap_defaults_limit(size_t limit);
 #define LIMIT_BYTES_PER_ARENA (64UL << 20)
 /* The number of arenas is ours: the user has set none. */
 bool heap_defaults_have_arenas(void);
+/* heap_prof.c: jemalloc's prof_boot2(). */
+bool heap_prof_boot2(tsd_t *tsd, base_t *base);
 /* jemalloc's bin_shard_sizes_boot(). */
 void heap_bin_shard_sizes_boot(unsigned sizes[SC_NBINS]);
 

@@ -38,8 +38,8 @@
 #define JEMALLOC_ENABLE_CXX
 
 /* jemalloc's private names are macros that end in these; in the files that call them,
-   most often one, they lead to heap_arenas.c, heap_defaults.c, heap_thread.c, heap_extent.c,
-   heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_leaves.c, heap_start.c,
+   most often one, they lead to heap_arenas.c, heap_defaults.c, heap_prof.c, heap_thread.c,
+   heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_leaves.c, heap_start.c,
    heap_reserve.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
@@ -79,6 +79,7 @@
 #ifdef OOM_HEAP_GLUE_JEMALLOC
 #define je_background_thread_create heap_background_thread_create
 #define je_bin_shard_sizes_boot heap_bin_shard_sizes_boot
+#define je_prof_boot2 heap_prof_boot2
 #define je_tsd_fetch_slow heap_tsd_fetch_slow
 /* Its header declares it under its public name, which the build takes away, and it is called in
    front of its definition. */

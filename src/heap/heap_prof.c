@@ -5,6 +5,7 @@
 #include <sys/auxv.h>
 
 #include "base/base.h"
+#include "base/io.h"
 #include "heap/heap_fast.h"
 
 static prof_backtrace_hook_t jemallocs_own;
@@ -30,6 +31,22 @@ static void backtrace_of_program(void **stack, unsigned *length, unsigned max)
 		return;
 	*length -= own;
 	memmove(stack, stack + own, *length * sizeof stack[0]);
+}
+
+bool heap_prof_boot2(tsd_t *tsd, base_t *base)
+{
+	if (!prof_boot2(tsd, base))
+		return false;
+	if (!opt_prof)
+		return true;
+	/* jemalloc would leave its initialisation here, for good: the calls of this thread would
+	   take it for done, and other threads would wait for it. */
+	io_warn("no memory for heap profiles: going on without them");
+	prof_active_set(tsd_tsdn(tsd), false);
+	opt_prof = false;
+	/* When this thread has its next sample is of no account any more. */
+	tsd_te_init(tsd);
+	return false;
 }
 
 void heap_prof_init(void)
