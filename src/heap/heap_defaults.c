@@ -39,6 +39,10 @@ extern fxp_t opt_narenas_ratio;
  */
 #define CACHE_CHECK_BYTES ((size_t)512 << 10)
 
+/* Of each small size a cache holds two slabs of blocks, and so many at least, in place of 20. Slabs
+   of 2 KiB and more have one block or few, and each is taken and given back by itself. */
+#define CACHE_SMALL_SLOTS 32
+
 /* Of each size from 16 KiB on that many blocks are cached, in place of 20: they make up most of a
    cache, which is looked through more seldom. */
 #define CACHE_LARGE_SLOTS 8
@@ -54,8 +58,10 @@ extern fxp_t opt_narenas_ratio;
 static fxp_t own_ratio = ARENAS_PER_PROCESSOR;
 static bool has_own_ratio;
 
-/* Slabs to take small blocks from, in each arena: set before jemalloc has made one. */
-static size_t shards = SHARDS;
+/* The slabs that each size has in an arena for threads to take blocks from, in jemalloc's table: on
+   its stack until it has read its settings. The library's come between, as the limit is known by
+   then. */
+static unsigned *bin_shards;
 
 bool heap_defaults_have_arenas(void)
 {
@@ -104,8 +110,6 @@ void heap_defaults_limit(size_t limit)
 	cpu_set_t set;
 	fxp_t processors, ratio;
 
-	/* What is free in a slab of its own is of no use to the next thread. */
-	shards = 1;
 	/* What jemalloc does to count them. */
 	heap_getaffinity(0, sizeof set, &set);
 	processors = (fxp_t)CPU_COUNT(&set);
@@ -129,5 +133,13 @@ void heap_defaults_limit(size_t limit)
 void heap_bin_shard_sizes_boot(unsigned sizes[SC_NBINS])
 {
 	bin_shard_sizes_boot(sizes);
-	bin_update_shard_size(sizes, 1, SHARDED_BYTES, shards);
+	bin_shards = sizes;
+}
+
+/* What is free in a slab or a cache is of no use to another thread: that costs memory, which is not
+   short here. */
+void heap_defaults_no_limit(void)
+{
+	bin_update_shard_size(bin_shards, 1, SHARDED_BYTES, SHARDS);
+	opt_tcache_nslots_small_min = CACHE_SMALL_SLOTS;
 }

@@ -42,9 +42,10 @@ int je_mallctlbymib(const size_t *mib, size_t length, void *old, size_t *old_len
 struct heap_request;
 
 /* heap_defaults.c, before jemalloc reads the settings: what it would have otherwise; and for a
-   process that has this limit. */
+   process that has this limit, or none. */
 void heap_defaults(void);
 void heap_defaults_limit(size_t limit);
+void heap_defaults_no_limit(void);
 /* Each arena takes 2 MiB for its records and has pages that are of use to itself only. Where a
    limit is small beside the number of processors, that is most of it: an arena for each so many
    bytes will do. */

@@ -39,6 +39,8 @@ void heap_configure(void)
 	limit = min_size(limit, budget_max_bytes());
 	if (limit != SIZE_MAX)
 		heap_defaults_limit(limit);
+	else
+		heap_defaults_no_limit();
 }
 
 ssize_t heap_readlink(const char *path, char *buf, size_t size)

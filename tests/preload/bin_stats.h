@@ -8,14 +8,13 @@
 
 #define BINS_MAX 64
 
-/* For blocks of so many bytes, over all arenas. */
-static inline uint64_t of_bin(size_t bytes, const char *statistic)
+/* For blocks of so many bytes, over all arenas; what the thread's cache holds counts as in use. */
+static inline uint64_t of_bin_cached(size_t bytes, const char *statistic)
 {
 	size_t mib[6], length = 6, size;
 	uint64_t epoch = 1, sum;
 	unsigned bins;
 
-	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
 	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)) == 0);
 	JE_READ("arenas.nbins", &bins);
 	CHECK(bins <= BINS_MAX);
@@ -37,6 +36,13 @@ static inline uint64_t of_bin(size_t bytes, const char *statistic)
 		return sum;
 	}
 	check_failed(__FILE__, __LINE__, "there is such a bin");
+}
+
+/* The cache is empty by then. */
+static inline uint64_t of_bin(size_t bytes, const char *statistic)
+{
+	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
+	return of_bin_cached(bytes, statistic);
 }
 
 #endif
