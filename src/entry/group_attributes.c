@@ -64,7 +64,7 @@ static int set_policy(unsigned slot, int64_t value)
 	return 0;
 }
 
-static int set_protection(unsigned slot, int64_t value, void (*set)(unsigned slot, size_t bytes))
+static int set_protection(unsigned slot, int64_t value, set_bytes *set)
 {
 	if (value < 0)
 		return ERANGE;
@@ -80,19 +80,11 @@ static int set_score_adj(unsigned slot, int64_t value)
 	return 0;
 }
 
-static int set_cancel_reserve(unsigned slot, int64_t value)
+static int set_flag(unsigned slot, int64_t value, void (*set)(unsigned slot, bool is_set))
 {
 	if (value != 0 && value != 1)
 		return ERANGE;
-	group_set_cancel_reserve(slot, value == 1);
-	return 0;
-}
-
-static int set_inherit(unsigned slot, int64_t value)
-{
-	if (value != 0 && value != 1)
-		return ERANGE;
-	group_set_inherit(slot, value == 1);
+	set(slot, value == 1);
 	return 0;
 }
 
@@ -113,9 +105,9 @@ static int set(unsigned slot, enum oomreclaim_group_attribute attribute, int64_t
 	case OOMRECLAIM_GROUP_SCORE_ADJ:
 		return set_score_adj(slot, value);
 	case OOMRECLAIM_GROUP_CANCEL_RESERVE:
-		return set_cancel_reserve(slot, value);
+		return set_flag(slot, value, group_set_cancel_reserve);
 	case OOMRECLAIM_GROUP_INHERIT:
-		return set_inherit(slot, value);
+		return set_flag(slot, value, group_set_inherit);
 	default:
 		return EINVAL;
 	}
