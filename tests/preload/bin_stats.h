@@ -8,6 +8,17 @@
 
 #define BINS_MAX 64
 
+/* What all arenas have in common of a bin, a number of so many bytes. */
+static inline uint64_t bin_read(const char *name, size_t index, size_t length)
+{
+	size_t mib[4], mib_length = 4, value = 0;
+
+	CHECK(mallctlnametomib(name, mib, &mib_length) == 0);
+	mib[2] = index;
+	CHECK(mallctlbymib(mib, mib_length, &value, &length, NULL, 0) == 0);
+	return value;
+}
+
 /* For blocks of so many bytes, over all arenas; what the thread's cache holds counts as in use. */
 static inline uint64_t of_bin_cached(size_t bytes, const char *statistic)
 {
@@ -19,15 +30,8 @@ static inline uint64_t of_bin_cached(size_t bytes, const char *statistic)
 	JE_READ("arenas.nbins", &bins);
 	CHECK(bins <= BINS_MAX);
 	for (size_t i = 0; i < bins; i++) {
-		size_t size_mib[4], size_length = 4;
-
-		CHECK(mallctlnametomib("arenas.bin.0.size", size_mib, &size_length) == 0);
-		size_mib[2] = i;
-		length = sizeof(size);
-		CHECK(mallctlbymib(size_mib, size_length, &size, &length, NULL, 0) == 0);
-		if (size != bytes)
+		if (bin_read("arenas.bin.0.size", i, sizeof(size_t)) != bytes)
 			continue;
-		length = 6;
 		CHECK(mallctlnametomib(statistic, mib, &length) == 0);
 		mib[2] = 4096; /* MALLCTL_ARENAS_ALL */
 		mib[4] = i;

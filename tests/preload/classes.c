@@ -8,25 +8,15 @@
 
 /* ---- From how many slabs threads of one arena take blocks ---- */
 
-static uint64_t of_class(const char *name, size_t index, size_t length)
-{
-	size_t mib[4], mib_length = 4, value = 0;
-
-	CHECK(mallctlnametomib(name, mib, &mib_length) == 0);
-	mib[2] = index;
-	CHECK(mallctlbymib(mib, mib_length, &value, &length, NULL, 0) == 0);
-	return value;
-}
-
 static void check_shards(size_t most_bytes, uint64_t expected)
 {
 	unsigned bins;
 
 	JE_READ("arenas.nbins", &bins);
 	for (size_t i = 0; i < bins; i++) {
-		size_t bytes = of_class("arenas.bin.0.size", i, sizeof(size_t));
+		size_t bytes = bin_read("arenas.bin.0.size", i, sizeof(size_t));
 
-		CHECK_EQ(of_class("arenas.bin.0.nshards", i, sizeof(uint32_t)),
+		CHECK_EQ(bin_read("arenas.bin.0.nshards", i, sizeof(uint32_t)),
 		         bytes <= most_bytes ? expected : 1);
 	}
 }
@@ -48,12 +38,11 @@ static void shards_set(void)
 
 /* ---- Caches ---- */
 
-/* How many blocks of that size the thread's cache holds when many have been freed. */
+/* How many blocks of that size the cache of the thread, now empty, holds when many are freed. */
 static size_t held(size_t bytes)
 {
 	void *blocks[300];
 
-	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
 	for (size_t i = 0; i < COUNT(blocks); i++) {
 		blocks[i] = malloc(bytes);
 		CHECK(blocks[i] != NULL);

@@ -4,23 +4,16 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "add_group.h"
-#include "limits/group_inside.h"
 #include "oomreclaim_group.h"
+#include "protect_table.h"
 
 #define MAX 1000
 
 static oomreclaim_group group, next;
 static unsigned slot;
 static sem_t begin, ended;
-
-static void protect_table(int protection)
-{
-	cr_assert_eq(mprotect(groups, GROUP_SLOTS * sizeof(struct group), protection), 0);
-}
 
 /* The group ends, and a new one has its slot. */
 static void *end_group(void *arg)

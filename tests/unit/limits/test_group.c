@@ -6,11 +6,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "add_group.h"
 #include "limits/group_inside.h"
+#include "protect_table.h"
 #include "support.h"
 
 TestSuite(group, .init = support_init, .timeout = WATCHDOG_SECONDS);
@@ -368,11 +368,6 @@ Test(group, charges_while_it_goes_to_the_parent)
 static struct {
 	unsigned parent, child;
 } ending;
-
-static void protect_table(int protection)
-{
-	cr_assert_eq(mprotect(groups, GROUP_SLOTS * sizeof(struct group), protection), 0);
-}
 
 /* The reader has the arena's slot, and is about to read the handle. */
 static void end_child(int signal)
