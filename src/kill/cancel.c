@@ -21,6 +21,12 @@
    tick. */
 #define RESTS 8
 
+/* A request that comes so soon behind the end of a group, and did not wait for that, has so many
+   looks, which take half of that time. */
+#define RECENT_MS 20
+#define RECENT_NS (RECENT_MS * NSEC_PER_MSEC)
+#define RECENT_RESTS 3
+
 /* A request waits for so many times cancel_grace_ms, whatever comes of it. */
 #define GRACES_MAX 2
 
@@ -102,6 +108,7 @@ static enum cancel_result see_end(struct oom_control *control)
 	control->tried.cancel_victim = 0;
 	control->tried.cancel_looks = 0;
 	control->tried.cancel_rests = RESTS;
+	control->tried.cancel_seen_ns = now_ns();
 	cancel_tell_ended();
 	return CANCEL_ENDED;
 }
@@ -119,12 +126,36 @@ static enum group_choice choose(const struct group_search *search, struct group_
 	return choice;
 }
 
+/* The time up to which ends of groups are known to this request. */
+static uint64_t seen_ns(const struct oom_control *control)
+{
+	uint64_t began = control->facts.began_ns, seen = control->tried.cancel_seen_ns;
+
+	return seen != 0 || began < RECENT_NS ? seen : began - RECENT_NS;
+}
+
+/* The group was destroyed, or has ended otherwise, and is not waited for: what it had is free by
+   now, or nearly. A grace that is shorter than these rests does not end them. */
+static enum cancel_result try_again(struct oom_control *control)
+{
+	control->tried.cancel_looks = 0;
+	control->tried.cancel_rests = RECENT_RESTS;
+	control->tried.cancel_seen_ns = now_ns();
+	control->tried.cancel_ends_ms += RECENT_MS;
+	return CANCEL_ENDED;
+}
+
 static enum cancel_result look_for_one(struct oom_control *control)
 {
+	uint64_t now = now_ns();
+	bool has_tried = control->tried.cancel_seen_ns != 0;
 	const struct group_search search = {.in = control->group,
 	                                    .total_bytes = total_bytes(control),
 	                                    .least_bytes = least_bytes(control),
-	                                    .deadline_ns = now_ns() + grace_ns()};
+	                                    .deadline_ns = now + grace_ns(),
+	                                    .seen_ns = seen_ns(control),
+	                                    /* Groups may be destroyed all the time. */
+	                                    .asked_ns = has_tried ? UINT64_MAX : now};
 	struct group_victim victim;
 	enum group_choice choice = choose(&search, &victim);
 
@@ -133,6 +164,8 @@ static enum cancel_result look_for_one(struct oom_control *control)
 		return CANCEL_NOBODY;
 	case GROUP_ENDED:
 		return see_end(control);
+	case GROUP_AGAIN:
+		return try_again(control);
 	case GROUP_CHOSEN:
 		tell(control, &victim);
 		break;

@@ -9,6 +9,7 @@
 #include "base/lock.h"
 #include "limits/group_held.h"
 #include "limits/group_inside.h"
+#include "limits/group_victim.h"
 
 /* A slot is reused, a handle is not: the slot is in its lower bits, a count in the others. */
 #define SLOT_BITS 16
@@ -116,6 +117,7 @@ void group_remove(unsigned slot)
 	struct group *group = &groups[slot];
 	size_t own = atomic_load_explicit(&group->own, memory_order_relaxed);
 
+	group_victim_note_end(slot, true);
 	/* Of the ancestors' sums it is a part already. */
 	if (group->parent != 0)
 		atomic_fetch_add_explicit(&groups[group->parent].own, own, memory_order_relaxed);

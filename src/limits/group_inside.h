@@ -29,6 +29,9 @@ struct group_cancel {
 	uint64_t deadline_ns; /* of GROUP_CANCELLED: others may be chosen from then on */
 	size_t part;          /* of GROUP_CANCELLED: it ends when no more is left */
 	size_t sum;           /* for the search that is under way */
+	/* Of the group and those below it, when the last one that was cancelled ended, and when the
+	   last one was destroyed; 0: never. */
+	uint64_t ended_ns, destroyed_ns;
 };
 
 /* Counters and limits stand for themselves alone: relaxed. The tree is written under the lock; a

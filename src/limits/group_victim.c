@@ -32,6 +32,24 @@ static void unmark(unsigned slot, unsigned marks)
 	atomic_fetch_and_explicit(&groups[slot].marks, ~marks, memory_order_relaxed);
 }
 
+void group_victim_note_end(unsigned slot, bool is_destroyed)
+{
+	bool was_cancelled = group_is_marked(slot, GROUP_CANCELLED);
+	uint64_t now = now_ns();
+
+	for (;;) {
+		struct group_cancel *cancel = &groups[slot].cancel;
+
+		if (was_cancelled)
+			cancel->ended_ns = now;
+		if (is_destroyed)
+			cancel->destroyed_ns = now;
+		if (slot == 0)
+			break;
+		slot = groups[slot].parent;
+	}
+}
+
 /* With the lock. */
 static void put_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg)
 {
@@ -39,6 +57,7 @@ static void put_cancel(unsigned slot, oomreclaim_group_cancelled *function, void
 
 	cancel->function = function;
 	cancel->arg = arg;
+	group_victim_note_end(slot, false);
 	unmark(slot, GROUP_HAS_CANCEL | GROUP_CANCELLED | GROUP_UNTOLD | GROUP_IN_FILE);
 	if (function != NULL)
 		mark(slot, GROUP_HAS_CANCEL);
@@ -121,6 +140,7 @@ static bool has_given(unsigned slot)
 {
 	if (bytes_of(slot) > groups[slot].cancel.part)
 		return false;
+	group_victim_note_end(slot, false);
 	unmark(slot, GROUP_CANCELLED | GROUP_UNTOLD);
 	return true;
 }
@@ -146,6 +166,15 @@ static enum group_choice find_dying(const struct group_search *search, unsigned 
 			return GROUP_DYING;
 	}
 	return GROUP_NOBODY;
+}
+
+/* Whether a group ended after the request was refused. The request tries first with what that group
+   has left: the kernel looks at mem_cgroup_margin() once more behind oom_lock. */
+static bool has_one_ended(const struct group_search *search)
+{
+	const struct group_cancel *in = &groups[search->in].cancel;
+
+	return in->ended_ns > search->seen_ns || in->destroyed_ns > search->asked_ns;
 }
 
 static unsigned find_worst(const struct group_search *search)
@@ -182,6 +211,8 @@ static enum group_choice choose(const struct group_search *search, unsigned *fou
 
 	if (choice != GROUP_NOBODY)
 		return choice;
+	if (has_one_ended(search))
+		return GROUP_AGAIN;
 	sum_up(search);
 	*found = find_worst(search);
 	if (*found == 0)

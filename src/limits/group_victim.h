@@ -33,13 +33,17 @@ struct group_search {
 	size_t total_bytes;   /* that score_adj is a thousandth of */
 	size_t least_bytes;   /* its end has to give that much */
 	uint64_t deadline_ns; /* until when one that is chosen counts as dying */
+	/* No group is chosen if a cancelled group has ended since seen_ns, or any group was
+	   destroyed since asked_ns: what that group had may be enough. */
+	uint64_t seen_ns, asked_ns;
 };
 
 enum group_choice {
 	GROUP_NOBODY,
 	GROUP_CHOSEN, /* it is cancelled from now on, and its function is to be called */
 	GROUP_DYING,  /* one was chosen before: nobody else is while it is dying */
-	GROUP_ENDED   /* one has just given what it had */
+	GROUP_ENDED,  /* one has just given what it had */
+	GROUP_AGAIN   /* one ended after the request's last attempt: another attempt is due */
 };
 
 struct group_victim {
@@ -65,6 +69,10 @@ bool group_victim_try_lift(unsigned slot);
 
 /* The group that has the function for what a group has: itself, or an ancestor; 0: none. */
 unsigned group_cancelled_with(unsigned slot);
+
+/* With the lock held: the end of the group is noted in it and in all above it. Called before the
+   mark of a cancelled group is taken away, and before a group is removed. */
+void group_victim_note_end(unsigned slot, bool is_destroyed);
 
 /* Those that were chosen, and have not been told yet, go on as if they had not been. */
 void group_victim_take_back(void);

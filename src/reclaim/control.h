@@ -71,7 +71,8 @@ struct oom_control {
 		unsigned cancel_victim;       /* the slot of a group that is waited for; 0: none */
 		unsigned
 			cancel_ends_ms; /* when none is any more, after began_ns; 0: none was yet */
-		size_t evict_bytes;     /* beyond the request's own size */
+		uint64_t cancel_seen_ns; /* ends of groups before that are known; 0: none yet */
+		size_t evict_bytes;      /* beyond the request's own size */
 		enum callbacks_left callbacks;
 		unsigned rounds;     /* of callbacks */
 		unsigned unmeasured; /* of these, the last in a row of which the heap saw nothing */

@@ -61,6 +61,13 @@ static enum cancel_result step(void)
 	return cancel_step_once(&control);
 }
 
+/* As a request that comes long behind whatever has ended. */
+static void begin_anew(void)
+{
+	control.tried.cancel_victim = 0;
+	control.tried.cancel_seen_ns = now_ns();
+}
+
 Test(cancel, there_is_nobody)
 {
 	cancel_init(wake);
@@ -97,6 +104,8 @@ Test(cancel, is_told_by_the_one_that_failed_where_there_is_no_other)
 /* What is free in it goes back, and then it has ended. */
 Test(cancel, is_reaped)
 {
+	/* A busy machine takes its time for each step. */
+	fake_clock_freeze();
 	add_job();
 	cr_expect_eq(step(), CANCEL_WAITED);
 	fake_heap_group_evictions = 1;
@@ -114,10 +123,59 @@ Test(cancel, is_reaped)
 	cr_expect_eq(told, 2);
 }
 
+/* The next request. */
+static void begin_behind(uint64_t ns)
+{
+	fake_clock_advance(ns);
+	control.tried.cancel_victim = 0;
+	control.tried.cancel_seen_ns = 0;
+	control.tried.cancel_ends_ms = 0;
+	control.facts.began_ns = now_ns();
+}
+
+/* A request that never waited for it: it ended between the attempt and this look, or just before.
+   There are some attempts more, however short the grace is. */
+Test(cancel, is_nobody_where_another_has_just_given)
+{
+	unsigned other, query;
+
+	fake_clock_freeze();
+	fake_clock_advance(NSEC_PER_SEC);
+	add_job();
+	options_apply("test", "cancel_grace_ms:0", &options, NULL);
+	other = add_group("other", 0);
+	group_charge_arena_to(ARENA + 1, other);
+	group_charge(ARENA + 1, 7000);
+	group_set_cancel(group_handle(other), ignore, NULL);
+	control.facts.began_ns = now_ns();
+	cr_expect_eq(step(), CANCEL_WAITED);
+	cr_expect(group_is_cancelled(job));
+	group_set_cancel(group_handle(job), NULL, NULL);
+	begin_behind(19 * NSEC_PER_MSEC);
+	cr_expect_eq(step(), CANCEL_ENDED);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_clock_advance(3 * NSEC_PER_MSEC);
+		cr_expect_eq(step(), CANCEL_WAITED);
+	}
+	cr_expect_not(group_is_cancelled(other));
+	/* Groups that are destroyed meanwhile hold it up no more. */
+	query = add_group("query", 0);
+	fake_clock_advance(1);
+	group_lock();
+	group_remove(query);
+	group_unlock();
+	cr_expect_eq(step(), CANCEL_WAITED);
+	cr_expect(group_is_cancelled(other));
+	/* Nor does an end that was long before. */
+	group_set_cancel(group_handle(other), ignore, NULL);
+	begin_behind(20 * NSEC_PER_MSEC);
+	cr_expect_eq(step(), CANCEL_WAITED);
+	cr_expect(group_is_cancelled(other));
+}
+
 /* Each for no longer than the grace, all together for twice that. */
 Test(cancel, is_waited_for_with_an_end)
 {
-	/* By a clock that stands: a busy machine takes its time for each step. */
 	fake_clock_freeze();
 	add_job();
 	options_apply("test", "cancel_grace_ms:500", &options, NULL);
@@ -185,11 +243,11 @@ Test(cancel, is_the_own_group)
 	fake_heap_group = part;
 	cr_expect_eq(step(), CANCEL_OWN);
 	fake_heap_group = 0;
-	control.tried.cancel_victim = 0;
+	begin_anew();
 	cr_expect_eq(step(), CANCEL_WAITED);
 	/* It is chosen by another, while this one waits for something else. */
 	fake_heap_group = part;
-	control.tried.cancel_victim = 0;
+	begin_anew();
 	cr_expect_eq(step(), CANCEL_OWN);
 	cr_expect_eq(told, 1);
 }
@@ -236,7 +294,7 @@ Test(cancel, counts_by_the_limit_that_is_met)
 		for (unsigned j = 0; j < 2; j++)
 			group_set_cancel(group_handle(slots[j]), ignore, NULL);
 		control.group = rows[i].in_group ? tenant : 0;
-		control.tried.cancel_victim = 0;
+		begin_anew();
 		cr_expect_eq(step(), CANCEL_WAITED);
 		cr_expect(group_is_cancelled(slots[rows[i].chosen]), "row %zu", i);
 	}
@@ -278,7 +336,7 @@ Test(cancel, a_group_that_is_entered_is_left)
 	group_set_cancel(group_handle(job), stay, NULL);
 	cr_expect(group_try_enter(home, group_handle(home)));
 	fake_heap_group = home;
-	control.tried.cancel_victim = 0;
+	begin_anew();
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_eq(fake_heap_group, home);
 	cr_expect_eq(threads_in(elsewhere), 0);
@@ -362,14 +420,14 @@ Test(cancel, is_said_where_somebody_wants_to_know)
 	cr_expect_str_eq(capture_next(&capture), "");
 	options_apply("test", "verbose:true", &options, NULL);
 	group_set_cancel(group_handle(job), note, &told);
-	control.tried.cancel_victim = 0;
+	begin_anew();
 	control.constraint = CONSTRAINT_BUDGET;
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect_str_eq(capture_next(&capture),
 	                 "oomreclaim: group job is cancelled: 7K, score_adj 7; for 1000 bytes "
 	                 "(constraint=BUDGET)\n");
 	group_set_cancel(group_handle(job), note, &told);
-	control.tried.cancel_victim = 0;
+	begin_anew();
 	control.group = job;
 	control.constraint = CONSTRAINT_GROUP;
 	cr_expect_eq(step(), CANCEL_WAITED);

@@ -72,10 +72,13 @@ static struct group_victim victim;
 
 static enum group_choice choose_for(unsigned in, size_t least)
 {
+	uint64_t now = now_ns();
 	const struct group_search search = {.in = in,
 	                                    .total_bytes = 1000000,
 	                                    .least_bytes = least,
-	                                    .deadline_ns = now_ns() + GRACE_NS};
+	                                    .deadline_ns = now + GRACE_NS,
+	                                    .seen_ns = now,
+	                                    .asked_ns = now};
 
 	memset(&victim, 0, sizeof victim);
 	return group_victim_choose(&search, &victim);
@@ -277,6 +280,73 @@ Test(group_victim, ends_late)
 	cr_expect_not(group_is_cancelled(job));
 }
 
+static enum group_choice choose_since(unsigned in, uint64_t seen_ns, uint64_t asked_ns)
+{
+	const struct group_search search = {.in = in,
+	                                    .total_bytes = 1000000,
+	                                    .deadline_ns = now_ns() + GRACE_NS,
+	                                    .seen_ns = seen_ns,
+	                                    .asked_ns = asked_ns};
+
+	return group_victim_choose(&search, &victim);
+}
+
+static void destroy(unsigned slot)
+{
+	group_charge_arena_to(arena_of(slot), group_parent(slot));
+	drop(slot);
+}
+
+/* A request that was refused before that has not tried with what it gave. */
+Test(group_victim, is_none_where_one_has_just_ended)
+{
+	unsigned tenant = add_group("tenant", 0), job, other;
+	uint64_t began;
+
+	fake_clock_freeze();
+	job = add_job("job", tenant, 8000);
+	other = add_job("other", 0, 500);
+	expect_chosen(tenant, job);
+	began = now_ns();
+	fake_clock_advance(1);
+	destroy(job);
+	job = add_job("next", tenant, 1000);
+	cr_expect_eq(choose_since(tenant, began, UINT64_MAX), GROUP_AGAIN);
+	cr_expect_eq(choose_since(0, began, UINT64_MAX), GROUP_AGAIN);
+	/* It gave nothing to this one. */
+	cr_expect_eq(choose_since(other, began, began), GROUP_CHOSEN);
+	group_set_cancel(group_handle(other), NULL, NULL);
+	cr_expect_eq(choose_since(tenant, began + 1, began + 1), GROUP_CHOSEN);
+	fake_clock_advance(1);
+	/* Whatever it was that ended it. */
+	group_set_cancel(group_handle(job), function, NULL);
+	cr_expect_eq(choose_since(tenant, began + 1, began), GROUP_AGAIN);
+	cr_expect_eq(choose_since(tenant, began + 2, began + 2), GROUP_CHOSEN);
+	fake_clock_advance(1);
+	group_uncharge(arena_of(job), 1000);
+	cr_expect(group_victim_try_lift(job));
+	cr_expect(group_charge(arena_of(job), 1000));
+	cr_expect_eq(choose_since(tenant, began + 2, UINT64_MAX), GROUP_AGAIN);
+}
+
+/* The end of one that was not cancelled, while the thread waited for the lock. */
+Test(group_victim, is_none_where_any_is_just_destroyed)
+{
+	unsigned tenant = add_group("tenant", 0), job, query;
+	uint64_t began;
+
+	fake_clock_freeze();
+	job = add_job("job", tenant, 1000);
+	query = add_charged_group("query", tenant, 9000);
+	began = now_ns();
+	fake_clock_advance(1);
+	destroy(query);
+	cr_expect_eq(choose_since(tenant, began, began), GROUP_AGAIN);
+	/* It was gone when the thread came, which may have tried since. */
+	cr_expect_eq(choose_since(tenant, began, began + 1), GROUP_CHOSEN);
+	cr_expect_eq(victim.slot, job);
+}
+
 Test(group_victim, ends_with_a_new_function)
 {
 	unsigned job = add_job("job", 0, 8000);
@@ -401,7 +471,9 @@ static atomic_uint chosen;
 static void choose_and_give(void)
 {
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		const struct group_search search = {.deadline_ns = UINT64_MAX};
+		const struct group_search search = {.deadline_ns = UINT64_MAX,
+		                                    .seen_ns = UINT64_MAX,
+		                                    .asked_ns = UINT64_MAX};
 		struct group_victim one;
 		unsigned slot;
 
