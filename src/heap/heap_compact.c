@@ -4,6 +4,7 @@
  * compaction, mm/compaction.c). struct heap_ops has the contracts.
  */
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "heap/heap_free.h"
@@ -65,26 +66,33 @@ static void defer(void)
    that again at each collection, as long as the cache runs dry. */
 #define LG_FILL 2
 
-static void fill_little(tsd_t *tsd)
-{
-	tcache_slow_t *slow = tsd_tcache_slowp_get(tsd);
+/* Of each size the power of two by which that is less than all of the cache. Known at the first
+   failure: each one takes it. */
+static uint8_t little[SC_NBINS];
 
-	if (!tcache_available(tsd))
-		return;
+static void know_little(void)
+{
 	for (unsigned i = 0; i < SC_NBINS; i++) {
 		unsigned lg = lg_floor(cache_bin_info_ncached_max(&tcache_bin_info[i]));
 
-		if (lg > LG_FILL)
-			slow->lg_fill_div[i] = (uint8_t)(lg - LG_FILL);
+		little[i] = (uint8_t)(lg > LG_FILL ? lg - LG_FILL : 1);
 	}
+}
+
+static void fill_little(tsd_t *tsd)
+{
+	if (tcache_available(tsd))
+		memcpy(tsd_tcache_slowp_get(tsd)->lg_fill_div, little, sizeof little);
 }
 
 bool heap_fit_any(void)
 {
 	bool is_new = opt_lg_extent_max_active_fit != LG_FIT_ANY;
 
-	if (is_new)
+	if (is_new) {
+		know_little();
 		opt_lg_extent_max_active_fit = LG_FIT_ANY;
+	}
 	return is_new;
 }
 
