@@ -103,14 +103,20 @@ static void tell(const struct oom_control *control, const struct group_victim *v
 		cancel_call_due(false);
 }
 
+/* So many looks, before another group is chosen. */
+static enum cancel_result begin_rests(struct oom_control *control, unsigned char rests)
+{
+	control->tried.cancel_looks = 0;
+	control->tried.cancel_rests = rests;
+	control->tried.cancel_seen_ns = now_ns();
+	return CANCEL_ENDED;
+}
+
 static enum cancel_result see_end(struct oom_control *control)
 {
 	control->tried.cancel_victim = 0;
-	control->tried.cancel_looks = 0;
-	control->tried.cancel_rests = RESTS;
-	control->tried.cancel_seen_ns = now_ns();
 	cancel_tell_ended();
-	return CANCEL_ENDED;
+	return begin_rests(control, RESTS);
 }
 
 /* With the lock of the killer's turn: oomreclaim_kill_disable() comes before, and no group is
@@ -138,11 +144,8 @@ static uint64_t seen_ns(const struct oom_control *control)
    now, or nearly. A grace that is shorter than these rests does not end them. */
 static enum cancel_result try_again(struct oom_control *control)
 {
-	control->tried.cancel_looks = 0;
-	control->tried.cancel_rests = RECENT_RESTS;
-	control->tried.cancel_seen_ns = now_ns();
 	control->tried.cancel_ends_ms += RECENT_MS;
-	return CANCEL_ENDED;
+	return begin_rests(control, RECENT_RESTS);
 }
 
 static enum cancel_result look_for_one(struct oom_control *control)
