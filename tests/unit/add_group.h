@@ -18,6 +18,15 @@ static inline unsigned add_group(const char *name, unsigned parent)
 	return (unsigned)slot;
 }
 
+/* As oomreclaim_group_destroy() does it, of a group that nobody is in. */
+static inline void remove_group(unsigned slot)
+{
+	group_lock();
+	cr_expect_not(group_is_busy(slot));
+	group_remove(slot);
+	group_unlock();
+}
+
 /* With so much charged, by an arena of its own: 100 for the first, 101 for the next, and so on. */
 static inline unsigned add_charged_group(const char *name, unsigned parent, size_t bytes)
 {

@@ -21,9 +21,7 @@ static void *end_group(void *arg)
 	unsigned others = 0;
 
 	sem_wait(&begin);
-	group_lock();
-	group_remove(slot);
-	group_unlock();
+	remove_group(slot);
 	while (add_group("next", 0) != slot)
 		cr_assert_lt(++others, GROUP_SLOTS);
 	next = group_handle(slot);

@@ -161,9 +161,7 @@ Test(cancel, is_nobody_where_another_has_just_given)
 	/* Groups that are destroyed meanwhile hold it up no more. */
 	query = add_group("query", 0);
 	fake_clock_advance(1);
-	group_lock();
-	group_remove(query);
-	group_unlock();
+	remove_group(query);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	cr_expect(group_is_cancelled(other));
 	/* Nor does an end that was long before. */

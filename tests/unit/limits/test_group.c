@@ -18,14 +18,6 @@ TestSuite(group, .init = support_init, .timeout = WATCHDOG_SECONDS);
 /* Two arenas, of jemalloc's numbers. */
 enum { ONE = 100, TWO = 101 };
 
-static void drop(unsigned slot)
-{
-	group_lock();
-	cr_expect_not(group_is_busy(slot));
-	group_remove(slot);
-	group_unlock();
-}
-
 static bool take(unsigned arena, size_t bytes)
 {
 	bool is_charged = group_charge(arena, bytes);
@@ -58,7 +50,7 @@ Test(group, a_handle_is_used_once)
 
 	cr_expect_eq(group_find(first), slot);
 	for (unsigned i = 0; i < 3 * GROUP_SLOTS; i++) {
-		drop(slot);
+		remove_group(slot);
 		cr_expect_eq(group_find(handle), 0);
 		slot = add_group("a", 0);
 		handle = group_handle(slot);
@@ -88,7 +80,7 @@ Test(group, where_a_thread_begins)
 	group_set_inherit(a, false);
 	cr_expect_eq(group_inherited(c), 0);
 	cr_expect(group_has_cancel_reserve(c));
-	drop(c);
+	remove_group(c);
 }
 
 Test(group, is_within_its_ancestors)
@@ -204,7 +196,7 @@ Test(group, leaves_its_charge_to_the_parent)
 	group_charge_arena_to(ONE, child);
 	cr_expect(group_charge(ONE, 1000));
 	group_charge_arena_to(ONE, parent);
-	drop(child);
+	remove_group(child);
 	cr_expect_eq(group_charged(parent), 1000);
 	cr_expect_eq(own(parent), 1000);
 	group_uncharge(ONE, 1000);
@@ -226,13 +218,13 @@ Test(group, is_busy_with_threads_and_children)
 	cr_expect(group_is_busy(child));
 	group_unlock();
 	group_leave(child);
-	drop(child);
+	remove_group(child);
 	cr_expect_not(group_try_enter(child, handle));
-	drop(parent);
+	remove_group(parent);
 	/* Who was refused is not counted in the next one. */
 	child = add_group("next", 0);
 	cr_expect_not(group_try_enter(child, handle));
-	drop(child);
+	remove_group(child);
 }
 
 Test(group, has_one_thread_in_a_child_of_fork)
@@ -255,7 +247,7 @@ Test(group, has_no_thread_in_a_child_where_one_was_refused)
 {
 	unsigned a = add_group("a", 0);
 
-	drop(a);
+	remove_group(a);
 	atomic_fetch_add(&groups[a].threads, 1);
 	group_fork_child_in(0);
 	cr_expect_eq(groups[a].threads, GROUP_GONE);
@@ -355,7 +347,7 @@ Test(group, charges_while_it_goes_to_the_parent)
 		group_charge_arena_to(ONE, child);
 		sched_yield();
 		group_charge_arena_to(ONE, parent);
-		drop(child);
+		remove_group(child);
 	}
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_join(threads[i], NULL);
@@ -375,7 +367,7 @@ static void end_child(int signal)
 	(void)signal;
 	protect_table(PROT_READ | PROT_WRITE);
 	group_charge_arena_to(ONE, ending.parent);
-	drop(ending.child);
+	remove_group(ending.child);
 }
 
 Test(group, ends_while_another_thread_looks_for_its_handle)

@@ -70,18 +70,24 @@ Test(group_victim, badness)
 
 static struct group_victim victim;
 
-static enum group_choice choose_for(unsigned in, size_t least)
+static enum group_choice choose_with(unsigned in, size_t least, uint64_t seen_ns, uint64_t asked_ns)
 {
-	uint64_t now = now_ns();
 	const struct group_search search = {.in = in,
 	                                    .total_bytes = 1000000,
 	                                    .least_bytes = least,
-	                                    .deadline_ns = now + GRACE_NS,
-	                                    .seen_ns = now,
-	                                    .asked_ns = now};
+	                                    .deadline_ns = now_ns() + GRACE_NS,
+	                                    .seen_ns = seen_ns,
+	                                    .asked_ns = asked_ns};
 
 	memset(&victim, 0, sizeof victim);
 	return group_victim_choose(&search, &victim);
+}
+
+static enum group_choice choose_for(unsigned in, size_t least)
+{
+	uint64_t now = now_ns();
+
+	return choose_with(in, least, now, now);
 }
 
 static enum group_choice choose(unsigned in)
@@ -142,23 +148,16 @@ Test(group_victim, is_one_that_can_be_told)
 	expect_chosen(0, job);
 }
 
-static void drop(unsigned slot)
-{
-	group_lock();
-	group_remove(slot);
-	group_unlock();
-}
-
 /* One that was destroyed before its function came: its slot is another's by now. */
 Test(group_victim, is_not_the_one_before_it)
 {
 	unsigned slot = add_group("gone", 0), next;
 	oomreclaim_group gone = group_handle(slot);
 
-	drop(slot);
+	remove_group(slot);
 	cr_expect_not(group_set_cancel(gone, function, NULL));
 	while ((next = add_group("next", 0)) != slot)
-		drop(next);
+		remove_group(next);
 	cr_expect_not(group_set_cancel(gone, function, NULL));
 	cr_expect_not(group_may_cancel());
 	cr_expect_eq(group_cancelled_with(next), 0);
@@ -282,19 +281,13 @@ Test(group_victim, ends_late)
 
 static enum group_choice choose_since(unsigned in, uint64_t seen_ns, uint64_t asked_ns)
 {
-	const struct group_search search = {.in = in,
-	                                    .total_bytes = 1000000,
-	                                    .deadline_ns = now_ns() + GRACE_NS,
-	                                    .seen_ns = seen_ns,
-	                                    .asked_ns = asked_ns};
-
-	return group_victim_choose(&search, &victim);
+	return choose_with(in, 0, seen_ns, asked_ns);
 }
 
 static void destroy(unsigned slot)
 {
 	group_charge_arena_to(arena_of(slot), group_parent(slot));
-	drop(slot);
+	remove_group(slot);
 }
 
 /* A request that was refused before that has not tried with what it gave. */
@@ -365,10 +358,7 @@ Test(group_victim, is_gone)
 	unsigned job = add_job("job", 0, 8000);
 
 	expect_chosen(0, job);
-	group_charge_arena_to(arena_of(job), 0);
-	group_lock();
-	group_remove(job);
-	group_unlock();
+	destroy(job);
 	cr_expect_not(group_victim_is_dying(job));
 	cr_expect_eq(choose(0), GROUP_NOBODY);
 	/* The next in its place begins anew. */
