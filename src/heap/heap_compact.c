@@ -66,8 +66,8 @@ static void defer(void)
    that again at each collection, as long as the cache runs dry. */
 #define LG_FILL 2
 
-/* Of each size the power of two by which that is less than all of the cache. Known at the first
-   failure: each one takes it. */
+/* lg_fill_div of each size for that: the cache takes a part of 1 / 2^n of what it can hold. Set at
+   the first failure. Every failure copies it, so it is not computed each time. */
 static uint8_t little[SC_NBINS];
 
 static void know_little(void)
