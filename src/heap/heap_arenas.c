@@ -280,5 +280,6 @@ void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed)
 		moves |= meets_another(tsd);
 	if (unlikely(moves) && may_move(tsd))
 		move_to_least_loaded(tsd);
+	heap_keep_look(tsd_tsdn(tsd));
 	tcache_gc_event_handler(tsd, elapsed);
 }

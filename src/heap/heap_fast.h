@@ -163,6 +163,9 @@ void heap_arena_decay(tsdn_t *tsdn, arena_t *arena, bool is_background_thread, b
 void heap_keep_took(tsdn_t *tsdn, pac_t *pac, size_t bytes, size_t size);
 /* The bytes that were taken anew of those given back a moment before. */
 size_t heap_keep_refaults(void);
+/* Where nothing is freed in the arena of huge blocks any more, or two threads freed there at the
+   same time, a thread that allocates elsewhere sees to what is left there. With no lock held. */
+void heap_keep_look(tsdn_t *tsdn);
 
 /* heap_join.c, by which jemalloc has new pages. */
 edata_t *heap_ecache_alloc_grow(tsdn_t *tsdn, pac_t *pac, ehooks_t *ehooks, ecache_t *ecache,

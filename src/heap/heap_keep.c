@@ -273,9 +273,7 @@ size_t heap_keep_refaults(void)
 	return load(&refault_bytes);
 }
 
-/* Where nothing is freed in the arena of huge blocks any more, or two threads freed there at the
-   same time, the other arenas' threads see to what is left there. */
-static void look_after_huge(tsdn_t *tsdn)
+void heap_keep_look(tsdn_t *tsdn)
 {
 	pac_t *pac = huge_pac(tsdn);
 	unsigned index = manual_arena_base - 1;
@@ -293,5 +291,5 @@ void heap_arena_decay(tsdn_t *tsdn, arena_t *arena, bool is_background_thread, b
 	arena_decay(tsdn, arena, is_background_thread, all);
 	is_told = was_told;
 	if (!all)
-		look_after_huge(tsdn);
+		heap_keep_look(tsdn);
 }

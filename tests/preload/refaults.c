@@ -150,15 +150,43 @@ static void leave_alone(void)
 		free(small[i]);
 }
 
+static void leave_alone_large(void)
+{
+	for (int i = 0; i < 4; i++)
+		free(malloc(1000000));
+}
+
+/* All of it from the thread's cache. */
+static void leave_alone_cached(void)
+{
+	for (int i = 0; i < 20000; i++)
+		free(malloc(100));
+}
+
 /* What is kept for blocks that do not come goes, if the program allocates anything at all: waited
    for until it has gone. */
-static void unused(void)
+static void await_gone(void (*allocate)(void))
 {
 	faulted_percent(&blocks, 8, 17);
 	while (dirty_bytes() > 32 * MIB) {
-		leave_alone();
+		allocate();
 		usleep(10000);
 	}
+}
+
+static void unused(void)
+{
+	await_gone(leave_alone);
+}
+
+static void unused_large(void)
+{
+	await_gone(leave_alone_large);
+}
+
+static void unused_cached(void)
+{
+	await_gone(leave_alone_cached);
 }
 
 static void *run_thread(void *arg)
@@ -186,9 +214,14 @@ static void threads(void)
 
 int main(int argc, char **argv)
 {
-	static const struct check_case cases[] = {{"huge", huge},      {"large", large},
-	                                          {"peak", peak},      {"set-by-hand", set_by_hand},
-	                                          {"told", told},      {"unused", unused},
+	static const struct check_case cases[] = {{"huge", huge},
+	                                          {"large", large},
+	                                          {"peak", peak},
+	                                          {"set-by-hand", set_by_hand},
+	                                          {"told", told},
+	                                          {"unused", unused},
+	                                          {"unused-large", unused_large},
+	                                          {"unused-cached", unused_cached},
 	                                          {"threads", threads}};
 
 	if (prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0) {
