@@ -107,10 +107,18 @@ bool interpose_is_first(void)
 
 static void warn_of_company(void)
 {
-	Dl_info first;
+	const void *malloc_found = dlsym(RTLD_DEFAULT, "malloc");
+	Dl_info first, own;
 
+	if (dladdr(malloc_found, &first) == 0)
+		first = (Dl_info){.dli_fname = "unknown"};
+	/* The loader has put this library's in its place; but that is not what is called. */
+	if (dladdr(&options, &own) != 0 && own.dli_fbase == first.dli_fbase) {
+		io_warn("malloc() does not come here, as under valgrind: nothing is reclaimed");
+		return;
+	}
 	io_warn("another allocator comes first: %s; its malloc is used, and nothing is reclaimed",
-	        dladdr(dlsym(RTLD_DEFAULT, "malloc"), &first) != 0 ? first.dli_fname : "unknown");
+	        first.dli_fname);
 }
 
 static void init_stats(void)
