@@ -32,6 +32,10 @@ static struct {
 	atomic_uint_least64_t at_ms;
 } keeps[MALLOCX_ARENA_LIMIT];
 
+/* Where nothing happened to huge blocks for so long they are looked after. After one epoch would be
+   too soon: what was given back within it, and is about to be taken anew, would be forgotten. */
+#define IDLE_EPOCHS 2
+
 /* How many bytes were taken anew of those given back: for the statistics. */
 static atomic_size_t refault_bytes;
 
@@ -279,7 +283,7 @@ void heap_keep_look(tsdn_t *tsdn)
 	unsigned index = manual_arena_base - 1;
 
 	if (pac != NULL && bytes_in(&pac->ecache_dirty) > 0 && is_learning(pac) &&
-	    now_ms() >= get(index).at_ms + KEEP_EPOCH_MS)
+	    now_ms() >= get(index).at_ms + IDLE_EPOCHS * KEEP_EPOCH_MS)
 		arena_decay(tsdn, arena_get(tsdn, index, false), false, true);
 }
 

@@ -88,6 +88,43 @@ static long faulted_percent(struct blocks *blocks, unsigned least_mib, unsigned 
 	return (faults() - before) * 100 / pages;
 }
 
+static void spend(unsigned ms)
+{
+	struct timespec end, now;
+
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &end) == 0);
+	end.tv_nsec += (long)ms * 1000000;
+	do {
+		for (int i = 0; i < 10000; i++)
+			free(malloc(100));
+		usleep(1000);
+		CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	} while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec < end.tv_nsec);
+}
+
+/* Blocks that are replaced about once a second, by a program that allocates small ones all the
+   time: what is about to be taken anew is not forgotten meanwhile. */
+static void slowly(void)
+{
+	enum { SLOW = 24, FIRST = 4, BLOCK_BYTES = 16 << 20 };
+	char *block[12];
+	long before = 0;
+
+	for (size_t i = 0; i < COUNT(block); i++)
+		block[i] = take(BLOCK_BYTES);
+	for (int i = 0; i < SLOW; i++) {
+		size_t at = (size_t)i % COUNT(block);
+
+		if (i == FIRST)
+			before = faults();
+		free(block[at]);
+		spend(800);
+		block[at] = take(BLOCK_BYTES);
+		spend(100);
+	}
+	CHECK(faults() - before < (SLOW - FIRST) * (long)(BLOCK_BYTES / PAGE_BYTES) * 36 / 100);
+}
+
 static void free_all(struct blocks *blocks)
 {
 	for (int i = 0; i < LIVE; i++)
@@ -219,6 +256,7 @@ int main(int argc, char **argv)
 	                                          {"peak", peak},
 	                                          {"set-by-hand", set_by_hand},
 	                                          {"told", told},
+	                                          {"slowly", slowly},
 	                                          {"unused", unused},
 	                                          {"unused-large", unused_large},
 	                                          {"unused-cached", unused_cached},
