@@ -18,6 +18,7 @@
 
 TestSuite(cancel, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
+/* The job's, as add_charged_group() numbers them. */
 enum { ARENA = 100 };
 
 static const struct heap_request request = {.size = 1000};
@@ -50,9 +51,7 @@ static void add_job(void)
 {
 	cancel_init(wake);
 	options_apply("test", "cancel_grace_ms:50", &options, NULL);
-	job = add_group("job", 0);
-	group_charge_arena_to(ARENA, job);
-	group_charge(ARENA, 8000);
+	job = add_charged_group("job", 0, 8000);
 	group_set_cancel(group_handle(job), note, &told);
 }
 
@@ -143,9 +142,7 @@ Test(cancel, is_nobody_where_another_has_just_given)
 	fake_clock_advance(NSEC_PER_SEC);
 	add_job();
 	options_apply("test", "cancel_grace_ms:0", &options, NULL);
-	other = add_group("other", 0);
-	group_charge_arena_to(ARENA + 1, other);
-	group_charge(ARENA + 1, 7000);
+	other = add_charged_group("other", 0, 7000);
 	group_set_cancel(group_handle(other), ignore, NULL);
 	control.facts.began_ns = now_ns();
 	cr_expect_eq(step(), CANCEL_WAITED);
@@ -217,9 +214,7 @@ Test(cancel, is_one_for_all)
 
 	add_job();
 	options_apply("test", "cancel_grace_ms:60000", &options, NULL);
-	other = add_group("other", 0);
-	group_charge_arena_to(ARENA + 1, other);
-	group_charge(ARENA + 1, 7000);
+	other = add_charged_group("other", 0, 7000);
 	group_set_cancel(group_handle(other), note, &told);
 	cr_expect_eq(step(), CANCEL_WAITED);
 	thread_start(&thread, wait_too);
@@ -279,11 +274,8 @@ Test(cancel, counts_by_the_limit_that_is_met)
 
 	add_job();
 	tenant = add_group("tenant", 0);
-	for (unsigned i = 0; i < 2; i++) {
-		slots[i] = add_group("of tenant", tenant);
-		group_charge_arena_to(ARENA + 1 + i, slots[i]);
-		group_charge(ARENA + 1 + i, i == 0 ? 19000 : 9000);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		slots[i] = add_charged_group("of tenant", tenant, i == 0 ? 19000 : 9000);
 	/* 20 of 1000 are 2000 or 20000 more. */
 	group_set_score_adj(slots[1], 20);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
