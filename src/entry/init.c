@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/io.h"
 #include "base/io_write.h"
+#include "base/own_code.h"
 #include "config/options.h"
 #include "entry/debug.h"
 #include "entry/dry_run.h"
@@ -107,18 +108,16 @@ bool interpose_is_first(void)
 
 static void warn_of_company(void)
 {
-	const void *malloc_found = dlsym(RTLD_DEFAULT, "malloc");
-	Dl_info first, own;
+	const void *found = dlsym(RTLD_DEFAULT, "malloc");
+	Dl_info first;
 
-	if (dladdr(malloc_found, &first) == 0)
-		first = (Dl_info){.dli_fname = "unknown"};
 	/* The loader has put this library's in its place; but that is not what is called. */
-	if (dladdr(&options, &own) != 0 && own.dli_fbase == first.dli_fbase) {
+	if (own_code_has(found)) {
 		io_warn("malloc() does not come here, as under valgrind: nothing is reclaimed");
 		return;
 	}
 	io_warn("another allocator comes first: %s; its malloc is used, and nothing is reclaimed",
-	        first.dli_fname);
+	        dladdr(found, &first) != 0 ? first.dli_fname : "unknown");
 }
 
 static void init_stats(void)

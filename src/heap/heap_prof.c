@@ -6,25 +6,17 @@
 
 #include "base/base.h"
 #include "base/io.h"
+#include "base/own_code.h"
 #include "heap/heap_fast.h"
 
 static prof_backtrace_hook_t jemallocs_own;
-
-/* Where this library's code lies: the linker's names. */
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char etext[] __attribute__((visibility("hidden")));
-
-static bool is_own(const void *address)
-{
-	return (const char *)address >= __ehdr_start && (const char *)address < etext;
-}
 
 static void backtrace_of_program(void **stack, unsigned *length, unsigned max)
 {
 	unsigned own = 0;
 
 	jemallocs_own(stack, length, max);
-	while (own < *length && is_own(stack[own]))
+	while (own < *length && own_code_has(stack[own]))
 		own++;
 	/* On a thread of the library's. */
 	if (own == *length)
@@ -52,7 +44,7 @@ bool heap_prof_boot2(tsd_t *tsd, base_t *base)
 void heap_prof_init(void)
 {
 	/* Linked statically the program's code can't be told from the library's. */
-	if (!opt_prof || is_own((const void *)getauxval(AT_PHDR)))
+	if (!opt_prof || own_code_has((const void *)getauxval(AT_PHDR)))
 		return;
 	jemallocs_own = prof_backtrace_hook_get();
 	prof_backtrace_hook_set(backtrace_of_program);

@@ -14,11 +14,8 @@
 #include <threads.h>
 #include <time.h>
 
+#include "base/own_code.h"
 #include "lockdep/lockdep.h"
-
-/* The beginning and the end of this library's code, by the linker's names. */
-extern const char __ehdr_start __attribute__((visibility("hidden")));
-extern const char etext __attribute__((visibility("hidden")));
 
 /* The unwinder's code. Its locks are taken by backtrace(), which the checker calls. Set once, in
    the constructor. */
@@ -26,7 +23,7 @@ static const char *unwinder, *unwinder_end;
 
 static bool is_own(const void *caller)
 {
-	return ((const char *)caller >= &__ehdr_start && (const char *)caller < &etext) ||
+	return own_code_has(caller) ||
 	       ((const char *)caller >= unwinder && (const char *)caller < unwinder_end);
 }
 
