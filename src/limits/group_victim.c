@@ -50,6 +50,13 @@ void group_victim_note_end(unsigned slot, bool is_destroyed)
 	}
 }
 
+/* It is not destroyed: its marks go, and if it was cancelled that has ended. */
+static void end_cancel(unsigned slot, unsigned marks)
+{
+	group_victim_note_end(slot, false);
+	unmark(slot, GROUP_CANCELLED | GROUP_UNTOLD | marks);
+}
+
 /* With the lock. */
 static void put_cancel(unsigned slot, oomreclaim_group_cancelled *function, void *arg)
 {
@@ -57,8 +64,7 @@ static void put_cancel(unsigned slot, oomreclaim_group_cancelled *function, void
 
 	cancel->function = function;
 	cancel->arg = arg;
-	group_victim_note_end(slot, false);
-	unmark(slot, GROUP_HAS_CANCEL | GROUP_CANCELLED | GROUP_UNTOLD | GROUP_IN_FILE);
+	end_cancel(slot, GROUP_HAS_CANCEL | GROUP_IN_FILE);
 	if (function != NULL)
 		mark(slot, GROUP_HAS_CANCEL);
 }
@@ -140,8 +146,7 @@ static bool has_given(unsigned slot)
 {
 	if (bytes_of(slot) > groups[slot].cancel.part)
 		return false;
-	group_victim_note_end(slot, false);
-	unmark(slot, GROUP_CANCELLED | GROUP_UNTOLD);
+	end_cancel(slot, 0);
 	return true;
 }
 
