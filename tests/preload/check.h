@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -37,6 +38,9 @@ int check_main(int argc, char **argv, const struct check_case *cases, size_t cou
 
 /* Waits for a child and returns its exit status; a signal fails the check. */
 int check_child(pid_t pid);
+
+/* By the monotonic clock. */
+uint64_t check_now_ns(void);
 
 /* A thread that does nothing, for ever; and a callback that does nothing. */
 void *check_sleep(void *arg);

@@ -20,7 +20,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -31,23 +30,15 @@ static char path[64];
 
 static uint64_t first_ns, second_ns;
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static size_t count(const struct oomreclaim_control *control, void *arg)
 {
 	(void)arg;
 	CHECK_EQ(control->reason, OOMRECLAIM_REASON_PRESSURE);
 	CHECK(!control->is_direct && control->bytes_wanted >= MIB);
 	if (calls == 0)
-		first_ns = now_ns();
+		first_ns = check_now_ns();
 	else
-		second_ns = now_ns();
+		second_ns = check_now_ns();
 	calls++;
 	return 0;
 }

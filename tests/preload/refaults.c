@@ -90,16 +90,13 @@ static long faulted_percent(struct blocks *blocks, unsigned least_mib, unsigned 
 
 static void spend(unsigned ms)
 {
-	struct timespec end, now;
+	uint64_t end_ns = check_now_ns() + (uint64_t)ms * 1000000;
 
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &end) == 0);
-	end.tv_nsec += (long)ms * 1000000;
 	do {
 		for (int i = 0; i < 10000; i++)
 			free(malloc(100));
 		usleep(1000);
-		CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-	} while ((now.tv_sec - end.tv_sec) * 1000000000 + now.tv_nsec < end.tv_nsec);
+	} while (check_now_ns() < end_ns);
 }
 
 /* Blocks that are replaced about once a second, by a program that allocates small ones all the

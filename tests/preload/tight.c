@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -158,12 +157,10 @@ static void prepare_callback(void)
 /* Without a system call, and no cancellation point. */
 static void spin(int ms)
 {
-	struct timespec now, begin;
+	uint64_t end_ns = check_now_ns() + (uint64_t)ms * 1000000;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < ms);
+	while (check_now_ns() < end_ns)
+		;
 }
 
 /* Mappings that are made. limit:auto is read for some of them, no more often than every 5 ms. */
