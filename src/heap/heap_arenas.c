@@ -281,5 +281,7 @@ void heap_tcache_gc_event(tsd_t *tsd, uint64_t elapsed)
 	if (unlikely(moves) && may_move(tsd))
 		move_to_least_loaded(tsd);
 	heap_keep_look(tsd_tsdn(tsd));
+	if (tsd_arena_get(tsd) != NULL)
+		heap_pcp_look(tsd_tsdn(tsd), tsd_arena_get(tsd));
 	tcache_gc_event_handler(tsd, elapsed);
 }

@@ -25,12 +25,13 @@ extern fxp_t opt_narenas_ratio;
 #define ARENAS_PER_PROCESSOR (FXP_INIT_INT(1) + 1)
 
 /*
- * Threads of one arena take blocks of up to this size from slabs that are not the same. Two blocks
- * of one slab may share a line of the processors' caches, which two threads that write to them then
- * take from each other.
+ * Threads of one arena take blocks of up to HEAP_THREAD_SHARDED_BYTES from so many slabs, each
+ * thread from one.
  */
-#define SHARDED_BYTES 48
 #define SHARDS 8
+
+/* Larger blocks of up to this size come from slabs of the processor that the thread runs on. */
+#define PROCESSOR_SHARDED_BYTES 1024
 
 /*
  * After so many bytes that a thread has allocated, or freed, one size class of its cache gives back
@@ -68,6 +69,17 @@ bool heap_defaults_have_arenas(void)
 	return has_own_ratio;
 }
 
+/* The processors, once they were counted; 0 before. A process is not to be asked twice. */
+static unsigned counted;
+
+static void fill(cpu_set_t *set, size_t bytes, long processors)
+{
+	CPU_ZERO_S(bytes, set);
+	CPU_SET_S(0, bytes, set);
+	for (long i = 1; i < processors && i < CPU_SETSIZE; i++)
+		CPU_SET_S((size_t)i, bytes, set);
+}
+
 /*
  * jemalloc counts the processors in the set, whatever the call said. It fails where the kernel has
  * more processors than the set has bits: then these are the ones that are online.
@@ -75,19 +87,15 @@ bool heap_defaults_have_arenas(void)
 int heap_getaffinity(pid_t process, size_t bytes, cpu_set_t *set)
 {
 	int saved = errno;
-	long online;
 
 	/* The last call is jemalloc's, when it has read its settings and before it counts arenas by
 	   them. */
 	has_own_ratio = opt_narenas == 0 && opt_narenas_ratio == own_ratio &&
 	                opt_percpu_arena == percpu_arena_disabled;
-	if (sched_getaffinity(process, bytes, set) == 0)
-		return 0;
-	online = sysconf(_SC_NPROCESSORS_ONLN);
-	CPU_ZERO_S(bytes, set);
-	CPU_SET_S(0, bytes, set);
-	for (long i = 1; i < online && i < CPU_SETSIZE; i++)
-		CPU_SET_S((size_t)i, bytes, set);
+	if (counted > 0)
+		fill(set, bytes, counted);
+	else if (sched_getaffinity(process, bytes, set) != 0)
+		fill(set, bytes, sysconf(_SC_NPROCESSORS_ONLN));
 	errno = saved;
 	return 0;
 }
@@ -103,18 +111,23 @@ void heap_defaults(void)
 	opt_abort = false;
 }
 
+static unsigned count_processors(void)
+{
+	cpu_set_t set;
+
+	/* What jemalloc does to count them. */
+	heap_getaffinity(0, sizeof set, &set);
+	counted = (unsigned)CPU_COUNT(&set);
+	/* The call may be the program's own, or a sandbox's, and name none. */
+	return counted == 0 ? 1 : counted;
+}
+
 void heap_defaults_limit(size_t limit)
 {
 	size_t wanted = limit / LIMIT_BYTES_PER_ARENA;
 	fxp_t arenas = wanted == 0 ? 1 : (fxp_t)(wanted < UINT16_MAX ? wanted : UINT16_MAX);
-	cpu_set_t set;
-	fxp_t processors, ratio;
+	fxp_t processors = count_processors(), ratio;
 
-	/* What jemalloc does to count them. */
-	heap_getaffinity(0, sizeof set, &set);
-	processors = (fxp_t)CPU_COUNT(&set);
-	/* The call may be the program's own, or a sandbox's, and name none. */
-	processors = processors == 0 ? 1 : processors;
 	ratio = FXP_INIT_INT(arenas) / processors;
 	if (ratio >= own_ratio)
 		return;
@@ -140,6 +153,11 @@ void heap_bin_shard_sizes_boot(unsigned sizes[SC_NBINS])
    short here. */
 void heap_defaults_no_limit(void)
 {
-	bin_update_shard_size(bin_shards, 1, SHARDED_BYTES, SHARDS);
+	unsigned processors = heap_shards_of(count_processors());
+
+	bin_update_shard_size(bin_shards, 1, HEAP_THREAD_SHARDED_BYTES, SHARDS);
+	bin_update_shard_size(bin_shards, HEAP_THREAD_SHARDED_BYTES + 1, PROCESSOR_SHARDED_BYTES,
+	                      processors);
 	opt_tcache_nslots_small_min = CACHE_SMALL_SLOTS;
+	heap_pcp_begin();
 }

@@ -87,6 +87,7 @@ void heap_count_evictable(void)
 	if (!malloc_initialized())
 		return;
 	tsdn = tsdn_fetch();
+	heap_pcp_end(tsdn);
 	for (unsigned i = 0; i < manual_arena_base; i++) {
 		pac_t *pac = pac_of(tsdn, i);
 

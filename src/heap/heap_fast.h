@@ -182,6 +182,43 @@ void heap_grow_unmapped(size_t bytes);
    part, and merges with what lies next to a block without asking which mapping that is of. */
 void heap_end_retention(void);
 
+/* Blocks of up to this size come from slabs that no other thread takes from, as far as there are
+   enough: two threads that write to blocks of one slab may share a line of the processors' caches.
+   Larger ones come from slabs of the processor. */
+#define HEAP_THREAD_SHARDED_BYTES 48
+
+/* heap_shards.c: how many shards there are for so many processors, and the one for this thread. */
+unsigned heap_shards_of(unsigned processors);
+unsigned heap_shard(tsdn_t *tsdn, arena_t *arena, unsigned shards);
+/* Whether blocks of this class come from slabs of the processor. */
+bool heap_is_by_processor(szind_t class);
+/* By which a thread's cache is filled. */
+void heap_arena_cache_bin_fill_small(tsdn_t *tsdn, arena_t *arena, cache_bin_t *bin,
+                                     cache_bin_info_t *info, szind_t class, const unsigned count);
+
+/* heap_pcp.c: at start, free slabs may be kept; and whether they still may. */
+void heap_pcp_begin(void);
+bool heap_pcp_is_on(void);
+/* By which a slab is made, and becomes free. */
+edata_t *heap_pa_alloc(tsdn_t *tsdn, pa_shard_t *shard, size_t size, size_t alignment, bool is_slab,
+                       szind_t class, bool is_zero, bool is_guarded, bool *has_deferred);
+void heap_pa_dalloc(tsdn_t *tsdn, pa_shard_t *shard, edata_t *extent, bool *has_deferred);
+/* The slabs become free extents of their arena. Whether there were any. With no lock of the heap
+   held, as the rest. */
+bool heap_pcp_drain(tsdn_t *tsdn, unsigned index);
+/* The kernel's drain_all_pages(), and for good. */
+bool heap_pcp_end(tsdn_t *tsdn);
+/* The kernel's decay_pcp_high(): what nobody wanted for a second goes back to the arena. */
+void heap_pcp_look(tsdn_t *tsdn, arena_t *arena);
+/* By which jemalloc is told at run time when pages are to go back. */
+bool heap_arena_decay_ms_set(tsdn_t *tsdn, arena_t *arena, extent_state_t state, ssize_t decay_ms);
+bool heap_background_threads_enable(tsd_t *tsd);
+/* Before all locks of the heap, and behind them. */
+void heap_pcp_prefork(tsdn_t *tsdn);
+void heap_pcp_prefork_lists(tsdn_t *tsdn);
+void heap_pcp_postfork_parent(tsdn_t *tsdn);
+void heap_pcp_postfork_child(tsdn_t *tsdn);
+
 /* heap_mark.c, by which an arena makes a slab of pages. */
 void heap_emap_remap(tsdn_t *tsdn, emap_t *emap, edata_t *edata, szind_t szind, bool is_slab);
 void heap_emap_register_interior(tsdn_t *tsdn, emap_t *emap, edata_t *edata, szind_t szind);

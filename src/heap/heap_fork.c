@@ -47,21 +47,28 @@ void heap_fork_prepare(void)
 	futex_wait_zero(&in_dss);
 	/* The first malloc() may be yet to come. */
 	has_heap_locks = malloc_initialized();
-	if (has_heap_locks)
-		jemalloc_prefork();
+	if (!has_heap_locks)
+		return;
+	heap_pcp_prefork(tsdn_fetch());
+	jemalloc_prefork();
+	heap_pcp_prefork_lists(tsdn_fetch());
 }
 
 void heap_fork_parent(void)
 {
-	if (has_heap_locks)
+	if (has_heap_locks) {
+		heap_pcp_postfork_parent(tsdn_fetch());
 		jemalloc_postfork_parent();
+	}
 	atomic_store(&is_forking, false);
 }
 
 void heap_fork_child(void)
 {
-	if (has_heap_locks)
+	if (has_heap_locks) {
+		heap_pcp_postfork_child(tsdn_fetch());
 		jemalloc_postfork_child();
+	}
 	heap_group_fork_child();
 	atomic_store(&is_forking, false);
 }

@@ -40,7 +40,7 @@
 /* jemalloc's private names are macros that end in these; in the files that call them,
    most often one, they lead to heap_arenas.c, heap_defaults.c, heap_prof.c, heap_thread.c,
    heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_leaves.c, heap_start.c,
-   heap_reserve.c and heap_math.c. */
+   heap_reserve.c, heap_pcp.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -71,6 +71,8 @@
 #define je_pages_unmap heap_hpa_pages_unmap
 #endif
 #ifdef OOM_HEAP_GLUE_ARENA
+#define je_pa_alloc heap_pa_alloc
+#define je_pa_dalloc heap_pa_dalloc
 #define je_base_delete heap_base_delete
 #define je_base_prefork heap_base_prefork
 #define je_base_postfork_parent heap_base_postfork_parent
@@ -113,6 +115,8 @@ double heap_round(double x);
 #ifdef OOM_HEAP_GLUE_CTL
 #define je_tcache_cleanup heap_tcache_cleanup
 #define je_arena_migrate heap_arena_migrate
+#define je_arena_decay_ms_set heap_arena_decay_ms_set
+#define je_background_threads_enable heap_background_threads_enable
 #endif
 #ifdef OOM_HEAP_GLUE_THREAD_EVENT
 #define je_tcache_gc_event_handler heap_tcache_gc_event
@@ -127,6 +131,7 @@ double heap_round(double x);
 #define je_malloc_mutex_lock_slow heap_mutex_lock_slow
 #endif
 #ifdef OOM_HEAP_GLUE_TCACHE
+#define je_arena_cache_bin_fill_small heap_arena_cache_bin_fill_small
 #define je_cache_bin_init heap_cache_bin_init
 #endif
 

@@ -292,6 +292,10 @@ void heap_arena_decay(tsdn_t *tsdn, arena_t *arena, bool is_background_thread, b
 	bool was_told = is_told;
 
 	is_told = all;
+	if (all)
+		heap_pcp_drain(tsdn, arena_ind_get(arena));
+	else
+		heap_pcp_look(tsdn, arena);
 	arena_decay(tsdn, arena, is_background_thread, all);
 	is_told = was_told;
 	if (!all)

@@ -34,6 +34,9 @@ struct heap_ops {
 	/* The same, after nothing was given back: a mapping that the system has just refused is not
 	   asked for again, unless something was unmapped meanwhile. */
 	void *(*alloc_again)(const struct heap_request *request);
+	/* What is free in the lists that each processor has goes back to the arenas, and nothing is
+	   put there any more. True where there was something. No group has such lists. */
+	bool (*end_lists)(void);
 	/* Gives the caches of this thread back to the arenas they came from. False where they were
 	   empty; but true after a fault that was injected, as another attempt may do then. */
 	bool (*flush_thread)(void);

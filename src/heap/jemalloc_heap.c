@@ -118,6 +118,11 @@ static bool flush_thread(void)
 	return true;
 }
 
+static bool end_lists(void)
+{
+	return malloc_initialized() && heap_pcp_end(tsdn_fetch());
+}
+
 static bool is_reentrant(void)
 {
 	/* Before it is initialised jemalloc has no thread data to ask. */
@@ -191,6 +196,7 @@ const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
 	.alloc_again = alloc_again,
+	.end_lists = end_lists,
 	.flush_thread = flush_thread,
 	.purge = heap_purge,
 	.compact = heap_compact,

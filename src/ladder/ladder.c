@@ -153,6 +153,8 @@ static void note_refuser(struct oom_control *control)
 	control->group = group;
 	control->constraint = CONSTRAINT_UNKNOWN;
 	control->tried.is_cancelling = false;
+	if (group == 0)
+		heap_ops.end_lists();
 	ladder_tell_group(control);
 }
 

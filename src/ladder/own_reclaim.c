@@ -14,8 +14,10 @@
 /* Each returns whether something may have come of it, and the memory if it found some. */
 static bool flush(struct oom_control *control, void **memory)
 {
-	(void)control, (void)memory;
-	return heap_ops.flush_thread();
+	bool had_lists = control->group == 0 && heap_ops.end_lists();
+
+	(void)memory;
+	return heap_ops.flush_thread() || had_lists;
 }
 
 static bool compact(struct oom_control *control, void **memory)

@@ -15,6 +15,7 @@ int fake_heap_reserve_error, fake_heap_arena_error;
 atomic_uint fake_heap_arena_calls, fake_heap_arena_pause_ms;
 size_t fake_heap_reserve_bytes;
 bool fake_heap_is_reentrant;
+bool fake_heap_has_lists;
 bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty = true, fake_heap_has_cached = true;
 unsigned fake_heap_evictions, fake_heap_again;
 size_t fake_heap_evict_bytes;
@@ -128,6 +129,14 @@ static void *alloc_again(const struct heap_request *request)
 {
 	fake_heap_again++;
 	return alloc(request);
+}
+
+static bool end_lists(void)
+{
+	bool had_lists = fake_heap_has_lists;
+
+	fake_heap_has_lists = false;
+	return had_lists;
 }
 
 static bool flush_thread(void)
@@ -314,6 +323,7 @@ const struct heap_ops heap_ops = {
 	.alloc_again = alloc_again,
 	.evictable = evictable,
 	.count_evictable = count_evictable,
+	.end_lists = end_lists,
 	.flush_thread = flush_thread,
 	.purge = purge,
 	.compact = compact,

@@ -54,7 +54,8 @@ extern bool fake_heap_is_reentrant;
 /* What own reclaim finds: whether this thread has a cache, merging helps, another arena has room,
    how often a part can be evicted, and whether there is anything at all. Where not, there is no
    letter in the trace. */
-extern bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty, fake_heap_has_cached;
+extern bool fake_heap_merges, fake_heap_lends, fake_heap_has_dirty, fake_heap_has_cached,
+	fake_heap_has_lists;
 extern unsigned fake_heap_evictions;
 /* Of the attempts, those of which the ladder said that nothing was given back before. */
 extern unsigned fake_heap_again;

@@ -66,6 +66,26 @@ Test(ladder_group, gives_back_what_is_the_groups)
 	cr_expect_str_eq(descend(FAKE_HEAP_ALWAYS), "faga");
 }
 
+static void refuse_as_process(void)
+{
+	fake_heap_group_refuser = 0;
+}
+
+/* What each processor has is no group's: it is left alone until the process meets a limit. */
+Test(ladder_group, leaves_the_lists)
+{
+	make_groups();
+	fake_heap_has_lists = true;
+	fake_heap_group_refuser = job;
+	fake_heap_group_evictions = 1;
+	descend(FAKE_HEAP_ALWAYS);
+	cr_expect(fake_heap_has_lists);
+	fake_heap_on_group_evict = refuse_as_process;
+	fake_heap_group_evictions = 1;
+	descend(FAKE_HEAP_ALWAYS);
+	cr_expect_not(fake_heap_has_lists);
+}
+
 /* Nobody lends to a group, whatever refused. */
 Test(ladder_group, borrows_nothing)
 {

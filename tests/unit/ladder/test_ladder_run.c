@@ -209,6 +209,15 @@ Test(ladder_run, no_attempt_in_vain)
 	expect_trace(FAKE_HEAP_ALWAYS, NULL, "f");
 }
 
+/* What each processor has is there for another attempt, once. */
+Test(ladder_run, lists_end)
+{
+	fake_heap_has_dirty = fake_heap_has_cached = false;
+	fake_heap_has_lists = true;
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "fa");
+	expect_trace(FAKE_HEAP_ALWAYS, NULL, "f");
+}
+
 /* Behind the callbacks it begins with compaction: the flush was a part of the round. */
 Test(ladder_run, own_reclaim_behind_the_callbacks)
 {
