@@ -12,7 +12,6 @@
  * retention is off nothing is kept, as addresses are short; nor in arenas made by hand.
  */
 #include <stdatomic.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
@@ -76,14 +75,6 @@ static void put(unsigned arena, const struct keep *keep)
 	atomic_store_explicit(&keeps[arena].at_ms, keep->at_ms, memory_order_relaxed);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Settings that are the user's own hold as they are, those of one arena too. */
 static bool is_learning(pac_t *pac)
 {
@@ -134,7 +125,7 @@ static struct keep get_aged(tsdn_t *tsdn, pac_t *pac, size_t *in_use)
 	struct keep keep = get(ecache_ind_get(&pac->ecache_dirty));
 
 	*in_use = heap_sum(tsdn, in_use_in);
-	keep_age(&keep, now_ms(), *in_use, free_bytes(pac));
+	keep_age(&keep, now_coarse_ms(), *in_use, free_bytes(pac));
 	return keep;
 }
 
@@ -283,7 +274,7 @@ void heap_keep_look(tsdn_t *tsdn)
 	unsigned index = manual_arena_base - 1;
 
 	if (pac != NULL && bytes_in(&pac->ecache_dirty) > 0 && is_learning(pac) &&
-	    now_ms() >= get(index).at_ms + IDLE_EPOCHS * KEEP_EPOCH_MS)
+	    now_coarse_ms() >= get(index).at_ms + IDLE_EPOCHS * KEEP_EPOCH_MS)
 		arena_decay(tsdn, arena_get(tsdn, index, false), false, true);
 }
 

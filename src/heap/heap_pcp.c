@@ -13,7 +13,6 @@
  */
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "heap/heap_fast.h"
@@ -92,8 +91,10 @@ static struct pcps *alloc(tsdn_t *tsdn, arena_t *arena)
 }
 
 /* Where another thread makes some, or forks, the next slab has them. */
-static struct pcps *make(tsdn_t *tsdn, arena_t *arena, unsigned index)
+static struct pcps *make(tsdn_t *tsdn, arena_t *arena)
 {
+	unsigned index = arena_ind_get(arena);
+
 	if (malloc_mutex_trylock(tsdn, &making))
 		return NULL;
 	if (get(index) == NULL)
@@ -125,9 +126,9 @@ static unsigned pages_in(struct pcp *pcp)
 }
 
 /* The newest: its lines are in the processor's caches. Nobody waits for a list. */
-static edata_t *take(tsdn_t *tsdn, arena_t *arena, unsigned index, size_t bytes)
+static edata_t *take(tsdn_t *tsdn, arena_t *arena, size_t bytes)
 {
-	struct pcps *pcps = get(index);
+	struct pcps *pcps = get(arena_ind_get(arena));
 	unsigned pages = (unsigned)(bytes >> LG_PAGE), *count;
 	edata_t *slab = NULL;
 	struct pcp *pcp;
@@ -154,14 +155,14 @@ static unsigned owner_of(tsdn_t *tsdn, arena_t *arena, const edata_t *slab)
 	                                                   : heap_shard(tsdn, arena, processors());
 }
 
-static bool put(tsdn_t *tsdn, arena_t *arena, unsigned index, edata_t *slab)
+static bool put(tsdn_t *tsdn, arena_t *arena, edata_t *slab)
 {
 	unsigned pages = (unsigned)(edata_size_get(slab) >> LG_PAGE);
-	struct pcps *pcps = get(index);
+	struct pcps *pcps = get(arena_ind_get(arena));
 	struct pcp *pcp;
 	bool is_put;
 
-	if (pcps == NULL && (pcps = make(tsdn, arena, index)) == NULL)
+	if (pcps == NULL && (pcps = make(tsdn, arena)) == NULL)
 		return false;
 	pcp = &pcps->processors[owner_of(tsdn, arena, slab) % processors()];
 	if (pages > SLAB_PAGES || malloc_mutex_trylock(tsdn, &pcp->lock))
@@ -212,7 +213,7 @@ edata_t *heap_pa_alloc(tsdn_t *tsdn, pa_shard_t *shard, size_t size, size_t alig
 	edata_t *slab = NULL;
 
 	if (is_slab && !is_guarded && shard->ind < manual_arena_base)
-		slab = take(tsdn, arena_get(tsdn, shard->ind, false), shard->ind, size);
+		slab = take(tsdn, arena_get(tsdn, shard->ind, false), size);
 	if (slab == NULL)
 		return pa_alloc(tsdn, shard, size, alignment, is_slab, class, is_zero, is_guarded,
 		                has_deferred);
@@ -223,7 +224,7 @@ edata_t *heap_pa_alloc(tsdn_t *tsdn, pa_shard_t *shard, size_t size, size_t alig
 void heap_pa_dalloc(tsdn_t *tsdn, pa_shard_t *shard, edata_t *extent, bool *has_deferred)
 {
 	if (edata_slab_get(extent) && may_keep(shard, extent) &&
-	    put(tsdn, arena_get(tsdn, shard->ind, false), shard->ind, extent))
+	    put(tsdn, arena_get(tsdn, shard->ind, false), extent))
 		return;
 	pa_dalloc(tsdn, shard, extent, has_deferred);
 }
@@ -325,14 +326,6 @@ bool heap_pcp_end(tsdn_t *tsdn)
 	return drain_all(tsdn);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* The fewest pages of a time were wanted by nobody in it. */
 static void age(tsdn_t *tsdn, arena_t *arena, struct pcp *pcp)
 {
@@ -350,7 +343,7 @@ void heap_pcp_look(tsdn_t *tsdn, arena_t *arena)
 
 	if (pcps == NULL)
 		return;
-	now = now_ms();
+	now = now_coarse_ms();
 	looked = atomic_load_explicit(&pcps->looked_ms, memory_order_relaxed);
 	if (now < looked + IDLE_MS ||
 	    !atomic_compare_exchange_strong_explicit(&pcps->looked_ms, &looked, now,

@@ -17,6 +17,7 @@
 #include "check.h"
 #include "je.h"
 #include "oomreclaim.h"
+#include "two_processors.h"
 
 enum {
 	THREADS = 4,
@@ -35,16 +36,6 @@ enum {
 	PAUSE_US = 2000,
 	ROOM = 60 << 20, /* less than what an arena is made for */
 };
-
-__attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t bytes,
-                                                             cpu_set_t *set)
-{
-	(void)pid;
-	CPU_ZERO_S(bytes, set);
-	CPU_SET_S(0, bytes, set);
-	CPU_SET_S(1, bytes, set);
-	return 0;
-}
 
 static pthread_barrier_t barrier;
 static atomic_bool has_moved;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Slabs that became free and are kept for the processor: what takes them again, and all by whom
- * they go back. To jemalloc they are in use, so its count of pages in use tells them. The program
- * exports sched_getaffinity(), by which the heap counts processors: there are two.
+ * Slabs that became free and are kept for the processor: who takes them again, and who gives them
+ * back. jemalloc counts their pages as in use, so that count tells how many are kept.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -19,6 +18,7 @@
 #include "je.h"
 #include "oomreclaim.h"
 #include "oomreclaim_group.h"
+#include "two_processors.h"
 
 enum {
 	PAGE = 4096,
@@ -44,16 +44,6 @@ enum {
 	GROUP_MAX = 4 << 20,
 };
 
-__attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t bytes,
-                                                             cpu_set_t *set)
-{
-	(void)pid;
-	CPU_ZERO_S(bytes, set);
-	CPU_SET_S(0, bytes, set);
-	CPU_SET_S(1, bytes, set);
-	return 0;
-}
-
 static char *blocks[BLOCKS_MAX];
 
 static void flush(void)
@@ -61,15 +51,13 @@ static void flush(void)
 	CHECK(mallctl("thread.tcache.flush", NULL, NULL, NULL, 0) == 0);
 }
 
-static long pages_of(unsigned arena)
+static long pages_in_use(void)
 {
-	char name[64];
 	uint64_t epoch = 1;
 	size_t pages;
 
 	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
-	snprintf(name, sizeof name, "stats.arenas.%u.pactive", arena);
-	JE_READ(name, &pages);
+	JE_READ("stats.arenas.0.pactive", &pages);
 	return (long)pages;
 }
 
@@ -95,10 +83,10 @@ static long use_slabs(void)
 	long before;
 
 	flush();
-	before = pages_of(0);
+	before = pages_in_use();
 	take((size_t)SLABS * PAGE / BLOCK, BLOCK);
 	give((size_t)SLABS * PAGE / BLOCK);
-	return pages_of(0) - before;
+	return pages_in_use() - before;
 }
 
 /* The first use of each call is behind it. */
@@ -106,33 +94,34 @@ static void begin(void)
 {
 	take(64, BLOCK);
 	give(64);
-	pages_of(0);
+	pages_in_use();
 	malloc_trim(0);
 }
 
-static void keep_slabs(void)
+/* Slabs are kept; the pages that were in use before. */
+static long begin_with_kept(void)
 {
-	long kept;
+	long before;
 
 	begin();
-	kept = use_slabs();
-	CHECK(kept >= KEPT_MIN);
-	CHECK(kept <= KEPT_MAX);
+	before = pages_in_use();
+	CHECK(use_slabs() >= KEPT_MIN);
+	return before;
 }
 
 static void keeps(void)
 {
-	long before;
+	long before = begin_with_kept();
 
-	keep_slabs();
+	CHECK(pages_in_use() <= before + KEPT_MAX);
 	/* Blocks of another size take the same pages. */
-	before = pages_of(0);
+	before = pages_in_use();
 	take((size_t)KEPT_MIN / 2 * PAGE / OTHER, OTHER);
 	for (size_t i = 0; i < (size_t)KEPT_MIN / 2 * PAGE / OTHER; i++)
 		CHECK_EQ(malloc_usable_size(blocks[i]), OTHER);
-	CHECK(pages_of(0) <= before + KEPT_MIN / 8);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 8);
 	give((size_t)KEPT_MIN / 2 * PAGE / OTHER);
-	CHECK(pages_of(0) <= before + KEPT_MIN / 8);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 8);
 }
 
 /* Each page of a slab tells the size of its blocks. */
@@ -142,33 +131,30 @@ static void large_slabs(void)
 	long before, kept;
 
 	begin();
-	before = pages_of(0);
+	before = pages_in_use();
 	take(count, SEVEN);
 	give(count);
-	kept = pages_of(0) - before;
+	kept = pages_in_use() - before;
 	CHECK(kept >= (long)LARGE_SLAB_PAGES);
 	take(count, ALSO_SEVEN);
 	for (size_t i = 0; i < count; i++)
 		CHECK_EQ(malloc_usable_size(blocks[i]), ALSO_SEVEN);
-	CHECK(pages_of(0) <=
+	CHECK(pages_in_use() <=
 	      before + kept + (long)(count * ALSO_SEVEN / PAGE) - (long)LARGE_SLAB_PAGES);
 	give(count);
 }
 
-/* ---- By whom they go back ---- */
+/* ---- Who empties the lists ---- */
 
 static void is_back(long before)
 {
-	CHECK(pages_of(0) <= before + KEPT_MIN / 8);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 8);
 }
 
 static void trimmed(void)
 {
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	malloc_trim(0);
 	is_back(before);
 	/* That was not for good. */
@@ -182,11 +168,8 @@ static void trimmed(void)
 
 static void limited(void)
 {
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	oomreclaim_set_limit(charged() - (size_t)KEPT_MIN / 2 * PAGE);
 	is_back(before);
 }
@@ -195,11 +178,8 @@ static void limited(void)
 static void decays(void)
 {
 	const struct timespec second = {.tv_sec = 1, .tv_nsec = 100 * 1000 * 1000};
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	for (size_t i = 0; i < 2; i++) {
 		nanosleep(&second, NULL);
 		CHECK(mallctl("arena.0.decay", NULL, NULL, NULL, 0) == 0);
@@ -211,28 +191,27 @@ static void decays(void)
 static void idle(void)
 {
 	time_t end = time(NULL) + SECONDS_MAX;
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
-	while (pages_of(0) > before + KEPT_MIN / 8 && time(NULL) < end)
+	while (pages_in_use() > before + KEPT_MIN / 8 && time(NULL) < end)
 		for (size_t i = 0; i < 10000; i++)
 			free(malloc(BLOCK));
 	is_back(before);
 }
 
-/* From the first failure on nothing is kept. */
-static void in_short(void)
+static void fail_once(void)
 {
-	long before;
-
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	space_limit(0);
 	CHECK(malloc(8 * MIB) == NULL);
 	space_limit(SIZE_MAX);
+}
+
+/* From the first failure on nothing is kept. */
+static void in_short(void)
+{
+	long before = begin_with_kept();
+
+	fail_once();
 	is_back(before);
 	CHECK(use_slabs() < KEPT_MIN / 8);
 }
@@ -240,14 +219,11 @@ static void in_short(void)
 /* Nor from when the program asks how much room there is. */
 static void asked(void)
 {
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	CHECK(oomreclaim_headroom(NULL) > 0);
 	/* The thread that looks for room takes some pages. */
-	CHECK(pages_of(0) <= before + KEPT_MIN / 2);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 2);
 	CHECK(use_slabs() < KEPT_MIN / 8);
 }
 
@@ -397,10 +373,10 @@ static long holes_of(size_t bytes, size_t begun, size_t pages)
 		if (i % 4 != 0)
 			free(own[i]);
 	flush();
-	before = pages_of(0);
+	before = pages_in_use();
 	pthread_barrier_wait(&barrier);
 	CHECK(pthread_join(thread, NULL) == 0);
-	return pages_of(0) - before;
+	return pages_in_use() - before;
 }
 
 static void holes(void)
@@ -421,9 +397,7 @@ static void few_holes(void)
 
 static void holes_short(void)
 {
-	space_limit(0);
-	CHECK(malloc(8 * MIB) == NULL);
-	space_limit(SIZE_MAX);
+	fail_once();
 	CHECK(holes_of(HOLE, 0, FEW_PAGES) < FEW_PAGES / 2);
 }
 
@@ -453,9 +427,9 @@ static void owner(void)
 	take((size_t)KEPT_MIN * PAGE / BLOCK, BLOCK);
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	before = pages_of(0);
+	before = pages_in_use();
 	take((size_t)KEPT_MIN / 2 * PAGE / BLOCK, BLOCK);
-	CHECK(pages_of(0) <= before + KEPT_MIN / 8);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 8);
 	pthread_barrier_wait(&barrier);
 	CHECK(pthread_join(thread, NULL) == 0);
 }
@@ -466,18 +440,15 @@ static void late(void)
 	bool is_set = true;
 	ssize_t at_once = 0;
 	size_t dirty;
-	long before;
+	long before = begin_with_kept();
 
-	begin();
-	before = pages_of(0);
-	CHECK(use_slabs() >= KEPT_MIN);
 	CHECK(mallctl("background_thread", NULL, NULL, &is_set, sizeof is_set) == 0);
 	/* The threads have records. */
-	CHECK(pages_of(0) <= before + KEPT_MIN / 2);
+	CHECK(pages_in_use() <= before + KEPT_MIN / 2);
 	is_set = false;
 	CHECK(mallctl("background_thread", NULL, NULL, &is_set, sizeof is_set) == 0);
 	malloc_trim(0);
-	before = pages_of(0);
+	before = pages_in_use();
 	CHECK(use_slabs() >= KEPT_MIN);
 	CHECK(mallctl("arena.0.dirty_decay_ms", NULL, NULL, &at_once, sizeof at_once) == 0);
 	is_back(before);
