@@ -17,7 +17,7 @@
 
 /* How much the heap may grow before the cgroup's usage is read again: reading takes some tens of
    microseconds, mapping and touching this much some milliseconds. */
-#define REREAD_BYTES ((size_t)4 << 20)
+#define REREAD_BYTES BUDGET_STEP_BYTES
 /* Nor is it read more often than this. */
 #define REREAD_NS (5 * NSEC_PER_MSEC)
 
@@ -40,25 +40,8 @@ static _Atomic uint64_t read_ns; /* when the last reading ended */
    left. */
 static struct proc_cgroup group;
 
-/* The watermarks in bytes; SIZE_MAX: none. high_now is above high while oomreclaimd has not got
-   below it: it is not woken for every mapping. */
-static atomic_size_t high = SIZE_MAX;
-static atomic_size_t high_now = SIZE_MAX;
-static atomic_size_t low = SIZE_MAX;
-/* The settings of both, each in a word, as one thread may change it while others read it: bytes, or
-   per cent with the bit. */
-#define IS_PERCENT (~(SIZE_MAX >> 1))
-static atomic_size_t asked_high = IS_PERCENT, asked_low = IS_PERCENT;
-/* Above the high one, a thread that is refused wakes oomreclaimd: what is free, but mapped, may be
-   used again and again without one mapping more. Not if it has just found nothing to reclaim: until
-   somebody else did. */
-static atomic_bool wakes_when_met;
-
 /* What refused this thread's last charge. */
 static OOM_TLS enum constraint refuser;
-
-/* Wakes oomreclaimd. Set before the first mapping. */
-static void (*wake)(void);
 
 static size_t get(const atomic_size_t *value)
 {
@@ -73,48 +56,6 @@ static void set(atomic_size_t *value, size_t to)
 bool budget_is_auto(void)
 {
 	return atomic_load_explicit(&is_auto, memory_order_relaxed);
-}
-
-static size_t word_of(const struct watermark *watermark)
-{
-	return watermark->bytes > 0 ? min_size(watermark->bytes, ~IS_PERCENT)
-	                            : IS_PERCENT | watermark->percent;
-}
-
-static size_t watermark_bytes(const atomic_size_t *asked)
-{
-	size_t limit = oomreclaim_get_limit(), word = get(asked), percent = word & ~IS_PERCENT;
-
-	if ((word & IS_PERCENT) == 0)
-		return word;
-	/* A share of nothing is nothing. */
-	if (percent == 0 || limit == SIZE_MAX)
-		return SIZE_MAX;
-	return limit / 100 * percent;
-}
-
-static void set_watermarks(size_t high_bytes, size_t low_bytes)
-{
-	/* Without a valid low one, nine tenths: each waking should be worth while. */
-	if (high_bytes != SIZE_MAX && low_bytes >= high_bytes)
-		low_bytes = high_bytes - high_bytes / 10;
-	atomic_exchange(&low, high_bytes != SIZE_MAX ? low_bytes : SIZE_MAX);
-	if (get(&high_now) == get(&high) || high_bytes == SIZE_MAX)
-		set(&high_now, high_bytes);
-	atomic_exchange(&high, high_bytes);
-}
-
-/* Of two threads one sees by the exchange what the other has changed, and sets them again. */
-static void update_watermarks(void)
-{
-	size_t high_bytes, low_bytes;
-
-	do {
-		high_bytes = watermark_bytes(&asked_high);
-		low_bytes = watermark_bytes(&asked_low);
-		set_watermarks(high_bytes, low_bytes);
-	} while (high_bytes != watermark_bytes(&asked_high) ||
-	         low_bytes != watermark_bytes(&asked_low));
 }
 
 /* The lowest of what the groups, own and ancestors', and the machine leave to this heap. */
@@ -132,7 +73,7 @@ static OOM_NOINLINE void read_ceiling(void)
 	atomic_store_explicit(&is_machine_scarce, !now.is_group, memory_order_relaxed);
 	set(&auto_max_bytes, (size_t)now.max);
 	set(&ceiling, (size_t)now.left);
-	update_watermarks();
+	budget_watermark_update();
 }
 
 /* False if another thread is at it. */
@@ -174,20 +115,18 @@ void budget_reread(void)
 
 void budget_init(void (*on_high)(void))
 {
-	wake = on_high;
+	budget_watermark_init(on_high);
 	total_join();
 	atomic_store_explicit(&is_auto, options.is_limit_auto, memory_order_relaxed);
 	set(&limit_bytes, options.is_limit_auto ? SIZE_MAX : options.limit_bytes);
 	set(&ceiling, SIZE_MAX);
 	set(&reread_at, SIZE_MAX);
 	atomic_store_explicit(&read_ns, 0, memory_order_relaxed);
-	set(&asked_high, word_of(&options.high));
-	set(&asked_low, word_of(&options.low));
 	budget_reread();
-	update_watermarks();
+	budget_watermark_update();
 }
 
-static bool is_within(size_t bytes)
+bool budget_is_within(size_t bytes)
 {
 	return bytes <= get(&limit_bytes) && (!budget_is_auto() || bytes <= get(&ceiling));
 }
@@ -206,7 +145,7 @@ static bool add_if_within(size_t bytes)
 
 	do {
 		sum = add_saturated(now, bytes);
-		if (!is_within(sum)) {
+		if (!budget_is_within(sum)) {
 			/* The limit may have moved since: for the group's others may be killed. */
 			refuser = budget_is_auto() && sum <= get(&limit_bytes)
 			                  ? ceiling_constraint()
@@ -234,15 +173,8 @@ static bool try_charge(size_t bytes)
 	total_end(bytes, is_charged);
 	/* It has just turned out to be none: oomreclaimd has a line to write. */
 	if (unlikely(total_slot() == NULL))
-		wake();
+		budget_watermark_wake();
 	return is_charged;
-}
-
-/* Once, until it has been there. */
-static void wake_once(void)
-{
-	set(&high_now, SIZE_MAX);
-	wake();
 }
 
 OOM_NOINLINE bool budget_charge(size_t bytes)
@@ -252,24 +184,15 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 	if (unlikely(budget_is_auto())) {
 		wanted = add_saturated(budget_charged(), bytes);
 		/* Nor is anybody refused by a reading that is older. */
-		if (wanted > get(&reread_at) || !is_within(wanted))
+		if (wanted > get(&reread_at) || !budget_is_within(wanted))
 			budget_reread();
 	}
 	if (unlikely(!try_charge(bytes))) {
 		budget_note_met();
-		/* As wake_all_kswapds() at the kernel's slow path. */
-		if (get(&high_now) != SIZE_MAX && budget_charged() > get(&high) &&
-		    atomic_exchange_explicit(&wakes_when_met, false, memory_order_relaxed))
-			wake_once();
+		budget_watermark_met();
 		return false;
 	}
 	return true;
-}
-
-void budget_note_committed(size_t bytes)
-{
-	if (unlikely(bytes > get(&high_now)))
-		wake_once();
 }
 
 enum constraint budget_refuser(void)
@@ -279,51 +202,18 @@ enum constraint budget_refuser(void)
 
 void budget_cancel_charge(size_t bytes)
 {
-	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes,
-	       wakes_at = get(&high_now);
+	size_t now = atomic_fetch_sub_explicit(&charged, bytes, memory_order_relaxed) - bytes;
 
 	if (unlikely(total_slot() != NULL))
 		total_uncharge(bytes);
-	/* All of what oomreclaimd could not get rid of is gone by itself. */
-	if (unlikely(wakes_at != SIZE_MAX && wakes_at > get(&high)) && now < get(&high))
-		atomic_compare_exchange_strong_explicit(&high_now, &wakes_at, get(&high),
-		                                        memory_order_relaxed, memory_order_relaxed);
+	budget_watermark_fallen(now);
 }
 
-static size_t charged_above(size_t bytes)
+size_t budget_charged_above(size_t bytes)
 {
 	size_t now = budget_charged();
 
 	return now > bytes ? now - bytes : 0;
-}
-
-size_t budget_above_low(void)
-{
-	return charged_above(get(&low));
-}
-
-void budget_watermarks(size_t *high_bytes, size_t *low_bytes)
-{
-	*high_bytes = get(&high);
-	*low_bytes = get(&low);
-}
-
-void budget_watermark_done(bool is_below)
-{
-	size_t now = budget_charged(), bytes = get(&high), next = now;
-
-	/* What could not be got below the watermark is not tried again before there is more; but
-	   near the limit there never would be. What is below it, for the most part as free blocks
-	   that are still mapped, is tried again when these do not suffice. */
-	if (!is_below && is_within(add_saturated(now, REREAD_BYTES)))
-		next = add_saturated(now, REREAD_BYTES);
-	set(&high_now, next > bytes ? next : bytes);
-	atomic_store_explicit(&wakes_when_met, is_below, memory_order_relaxed);
-}
-
-void budget_reclaimed(void)
-{
-	atomic_store_explicit(&wakes_when_met, true, memory_order_relaxed);
 }
 
 size_t budget_charged(void)
@@ -333,7 +223,7 @@ size_t budget_charged(void)
 
 size_t budget_excess(void)
 {
-	return charged_above(oomreclaim_get_limit());
+	return budget_charged_above(oomreclaim_get_limit());
 }
 
 enum constraint budget_constraint(size_t bytes)
@@ -376,15 +266,7 @@ void budget_set_limit(size_t bytes)
 {
 	set(&limit_bytes, bytes);
 	atomic_store_explicit(&is_auto, false, memory_order_relaxed);
-	update_watermarks();
-}
-
-void budget_set_high(const struct watermark *watermark)
-{
-	set(&asked_high, word_of(watermark));
-	update_watermarks();
-	if (budget_charged() > get(&high_now))
-		wake_once();
+	budget_watermark_update();
 }
 
 void budget_fork_child(void)
@@ -393,5 +275,5 @@ void budget_fork_child(void)
 	   not. */
 	atomic_flag_clear_explicit(&is_reading, memory_order_relaxed);
 	fork_reset(charged, budget_committed());
-	fork_reset(high_now, get(&high));
+	budget_watermark_fork_child();
 }
