@@ -199,7 +199,8 @@ enum oomreclaim_group_destroy {
 	   one of them any more: not what a library has set up inside for the rest of the process
 	   either, as a buffer of stdio's, or as the thread-local variables of a file that was
 	   opened by dlopen(), which libc frees long after the thread. (What libc allocates to make
-	   a thread is in no group.) Without it they go to the parent, as cgroups reparent. */
+	   a thread, and what it has to get where the group has met its max, is in no group.)
+	   Without it they go to the parent, as cgroups reparent. */
 	OOMRECLAIM_GROUP_FREE = 1
 };
 

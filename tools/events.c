@@ -45,6 +45,7 @@ static const char *step_of(const struct flight_event *event)
 		[RUNG_WAIT] = "wait",
 		[RUNG_ABORT] = "abort",
 		[RUNG_END] = "end",
+		[RUNG_FORCE] = "force",
 	};
 
 	return event->detail < COUNT(steps) ? steps[event->detail] : "?";

@@ -16,6 +16,7 @@ struct heap_request {
 	int flags;        /* jemalloc's MALLOCX_ZERO, _TCACHE and _ARENA, if any */
 	bool is_arena_explicit;
 	const void *caller; /* in the program; NULL: not known */
+	bool is_for_libc;   /* which ends the process where it gets NULL */
 };
 
 /* Linux has no smaller pages. Asked first: sysconf() takes a tenth of the instructions of a malloc

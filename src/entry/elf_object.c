@@ -75,13 +75,13 @@ bool elf_object_at(const void *address, struct elf_object *object)
 }
 #endif
 
-static void *defined_as(const struct elf_object *object, size_t index, const char *name)
+static const ElfW(Sym) * defined_as(const struct elf_object *object, size_t index, const char *name)
 {
 	const ElfW(Sym) *symbol = &object->symbols[index];
 
 	if (symbol->st_shndx == SHN_UNDEF || strcmp(object->names + symbol->st_name, name) != 0)
 		return NULL;
-	return (void *)(object->base + symbol->st_value);
+	return symbol;
 }
 
 /* As the format has it. */
@@ -96,14 +96,14 @@ static uint32_t hash_of(const char *name)
 
 /* A count of buckets, the first symbol that is in one, the words of a filter, its shift; then the
    filter, the buckets, and for each symbol its hash, whose lowest bit ends a bucket. */
-static void *find_hashed(const struct elf_object *object, const char *name)
+static const ElfW(Sym) * find_hashed(const struct elf_object *object, const char *name)
 {
 	const uint32_t *table = object->hash;
 	const uint32_t buckets_count = table[0], first = table[1], hash = hash_of(name);
 	const uint32_t *buckets = table + 4 + table[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
 	const uint32_t *hashes = buckets + buckets_count;
 	uint32_t index = buckets_count > 0 ? buckets[hash % buckets_count] : 0;
-	void *symbol;
+	const ElfW(Sym) * symbol;
 
 	if (index < first)
 		return NULL;
@@ -114,9 +114,9 @@ static void *find_hashed(const struct elf_object *object, const char *name)
 	return symbol;
 }
 
-void *elf_object_symbol(const struct elf_object *object, const char *name)
+static const ElfW(Sym) * find(const struct elf_object *object, const char *name)
 {
-	void *symbol = NULL;
+	const ElfW(Sym) *symbol = NULL;
 
 	if (object->hash != NULL)
 		return find_hashed(object, name);
@@ -127,6 +127,21 @@ void *elf_object_symbol(const struct elf_object *object, const char *name)
 		symbol = defined_as(object, i, name);
 	}
 	return symbol;
+}
+
+void *elf_object_symbol(const struct elf_object *object, const char *name)
+{
+	const ElfW(Sym) *symbol = find(object, name);
+
+	return symbol != NULL ? (void *)(object->base + symbol->st_value) : NULL;
+}
+
+bool elf_object_is_in(const struct elf_object *object, const char *name, const void *address)
+{
+	const ElfW(Sym) *symbol = find(object, name);
+
+	return symbol != NULL &&
+	       (uintptr_t)address - (object->base + symbol->st_value) < symbol->st_size;
 }
 
 bool elf_object_binding(const struct elf_object *object, size_t *next, const void **target)

@@ -30,6 +30,9 @@ bool elf_object_at(const void *address, struct elf_object *object);
 /* Where the file itself has a symbol of that name, or NULL. */
 void *elf_object_symbol(const struct elf_object *object, const char *name);
 
+/* True where the file itself has a function of that name, and the address is in it. */
+bool elf_object_is_in(const struct elf_object *object, const char *name, const void *address);
+
 /* What the loader has put in the place of a symbol that the file needs or exports, one by one:
    `*next` is 0 at first. False: there is no more. */
 bool elf_object_binding(const struct elf_object *object, size_t *next, const void **target);

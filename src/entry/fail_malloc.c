@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "config/options.h"
 #include "config/verbose.h"
+#include "entry/libc_caller.h"
 #include "heap/heap_ops.h"
 #include "limits/fault.h"
 #include "lockdep/lockdep.h"
@@ -23,14 +24,16 @@ void fail_malloc_init(void)
 	fault_arm(&fault_malloc, &options.fail_malloc);
 }
 
-/* The settings ask for this caller, by a part of its function's or its file's name. */
+/* The settings ask for this caller, by a part of its function's or its file's name. By no name they
+   do not ask for the end of the process. */
 static bool is_chosen(const void *caller)
 {
 	const char *wanted = options.fail_malloc_caller;
 	struct symbol symbol;
 
 	if (wanted[0] == '\0')
-		return true;
+		return !libc_caller_ends_process(caller, false) &&
+		       !libc_caller_ends_process(caller, true);
 	if (!symbol_at(caller, &symbol))
 		return false;
 	return (symbol.name != NULL && strcmp(symbol.name, wanted) == 0) ||

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "entry/interpose_aligned.h"
+#include "entry/libc_caller.h"
 #include "entry/slow_path.h"
 #include "heap/heap_fast.h"
 #include "ladder/ladder.h"
@@ -25,17 +26,23 @@
 
 static OOM_COLD void *descend(size_t size, size_t alignment, int flags, const void *caller)
 {
-	const struct heap_request request = {.size = size,
-	                                     .alignment = alignment,
-	                                     .flags = flags,
-	                                     .caller = caller};
+	const struct heap_request request =
+		{.size = size,
+	         .alignment = alignment,
+	         .flags = flags,
+	         .caller = caller,
+	         .is_for_libc = libc_caller_ends_process(caller, (flags & MALLOCX_ZERO) != 0)};
 
 	return ladder_descend(&request);
 }
 
 static OOM_COLD void *descend_resize(void *old, size_t size, const void *caller)
 {
-	const struct heap_request request = {.old = old, .size = size, .caller = caller};
+	const struct heap_request request = {.old = old,
+	                                     .size = size,
+	                                     .caller = caller,
+	                                     .is_for_libc =
+	                                             libc_caller_ends_process(caller, false)};
 
 	return ladder_descend(&request);
 }

@@ -75,6 +75,7 @@ int heap_reserve_make_arena(void);
 void heap_reserve_give(void);
 bool heap_reserve_has_arena(void);
 void *heap_reserve_alloc(const struct heap_request *request);
+void *heap_alloc_moved(const struct heap_request *request);
 
 /* By which jemalloc starts its background threads: what is in reserve is never given back, so no
    thread, with a stack of its own, has to see to that arena. True: it failed. */

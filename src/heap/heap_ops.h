@@ -34,6 +34,8 @@ struct heap_ops {
 	/* The same, after nothing was given back: a mapping that the system has just refused is not
 	   asked for again, unless something was unmapped meanwhile. */
 	void *(*alloc_again)(const struct heap_request *request);
+	/* The same, but a block that is resized is moved to where the thread takes others from. */
+	void *(*alloc_moved)(const struct heap_request *request);
 	/* What is free in the lists that each processor has goes back to the arenas, and nothing is
 	   put there any more. True where there was something. No group has such lists. */
 	bool (*end_lists)(void);

@@ -236,11 +236,28 @@ bool heap_background_thread_create(tsd_t *tsd, unsigned arena)
 	return !is_for_reserve && background_thread_create(tsd, arena);
 }
 
+/* The old block's contents, if there is one, are in the new one from now on. */
+static void *move(const struct heap_request *request, void *memory)
+{
+	if (memory == NULL || request->old == NULL)
+		return memory;
+	memcpy(memory, request->old, min_size(heap_size(request->old), request->size));
+	heap_free(request->old);
+	return memory;
+}
+
+void *heap_alloc_moved(const struct heap_request *request)
+{
+	struct heap_request fresh = *request;
+
+	fresh.old = NULL;
+	return move(request, heap_ops.alloc(&fresh));
+}
+
 void *heap_reserve_alloc(const struct heap_request *request)
 {
 	struct heap_request fresh = *request;
 	bool was_for_reserve = is_for_reserve;
-	size_t old_bytes;
 	void *memory;
 
 	fresh.old = NULL;
@@ -248,10 +265,5 @@ void *heap_reserve_alloc(const struct heap_request *request)
 	is_for_reserve = true;
 	memory = heap_ops.alloc(&fresh);
 	is_for_reserve = was_for_reserve;
-	if (memory == NULL || request->old == NULL)
-		return memory;
-	old_bytes = heap_size(request->old);
-	memcpy(memory, request->old, old_bytes < request->size ? old_bytes : request->size);
-	heap_free(request->old);
-	return memory;
+	return move(request, memory);
 }

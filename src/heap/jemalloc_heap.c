@@ -196,6 +196,7 @@ const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
 	.alloc_again = alloc_again,
+	.alloc_moved = heap_alloc_moved,
 	.end_lists = end_lists,
 	.flush_thread = flush_thread,
 	.purge = heap_purge,

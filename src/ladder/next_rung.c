@@ -136,8 +136,10 @@ enum rung next_rung(const struct oom_control *control)
 	enum rung rung = next_for_anyone(control);
 
 	/* Where the heap called out to the application, waiting would hold its locks. */
-	if (rung == RUNG_FAIL && (control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0 &&
-	    !control->facts.in_heap)
+	if (rung != RUNG_FAIL || control->facts.in_heap)
+		return rung;
+	if ((control->scope & OOMRECLAIM_SCOPE_NOFAIL) != 0)
 		return next_for_nofail(control);
-	return rung;
+	return control->request->is_for_libc && !control->tried.is_force_done ? RUNG_FORCE
+	                                                                      : RUNG_FAIL;
 }

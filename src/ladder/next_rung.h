@@ -5,9 +5,9 @@
 
 #include "reclaim/control.h"
 
-/* What to do next, in the order in which it is done, but for the last four. All but ABORT are
-   followed by one more attempt, and but for the reserve, which is one itself. docs/ladder.md has
-   the numbers that the design gives the rungs. */
+/* What to do next, in the order in which it is done, but for the last five. All but ABORT are
+   followed by one more attempt, and but for the reserve and FORCE, which are one themselves.
+   docs/ladder.md has the numbers that the design gives the rungs. */
 enum rung {
 	RUNG_FAIL,              /* NULL and ENOMEM */
 	RUNG_OWN_RECLAIM,       /* what the heap can do by itself */
@@ -22,6 +22,7 @@ enum rung {
 	RUNG_LIFT,      /* first of all: a group that was cancelled may have given what it had */
 	RUNG_NEIGHBOUR, /* beside CALLBACKS: another process of the total, not asked so far */
 	RUNG_END,       /* another thread ends the process: it is waited for */
+	RUNG_FORCE,     /* libc would end the process: the reserve, or beyond the limit */
 	RUNGS
 };
 

@@ -17,6 +17,7 @@
 #include "limits/group_victim.h"
 #include "limits/total_ask.h"
 #include "reclaim/descent.h"
+#include "reclaim/outside.h"
 #include "reclaim/reclaim.h"
 #include "reclaim/registry.h"
 #include "reclaim/reserve.h"
@@ -251,6 +252,29 @@ static OOM_NOINLINE void *wait_for_end(const struct oom_control *control)
 	return memory;
 }
 
+/* As the kernel charges __GFP_NOFAIL over max. What libc takes for a thread is the process's, as
+   with pthread_create(): so no group's max is in the way, and the reserve is there. Where that is
+   used up the limit is passed over, as far as it is this library's own. A block that is resized is
+   moved: in its place it would stay its group's. */
+static OOM_NOINLINE void *force(const struct heap_request *request)
+{
+	struct outside outside = outside_begin();
+	void *memory = outside.was != 0 ? heap_ops.alloc_moved(request) : NULL;
+
+	if (memory == NULL) {
+		stats_count(STATS_RESERVE_USES);
+		memory = reserve_alloc(request);
+	}
+	if (memory == NULL) {
+		bool was_forced = budget_force(true);
+
+		memory = heap_ops.alloc_moved(request);
+		budget_force(was_forced);
+	}
+	outside_end(&outside);
+	return memory;
+}
+
 void *rung_take(struct oom_control *control, enum rung rung, struct descent *descent,
                 bool *is_attempt_due)
 {
@@ -308,6 +332,10 @@ void *rung_take(struct oom_control *control, enum rung rung, struct descent *des
 	case RUNG_END:
 		*is_attempt_due = false;
 		return wait_for_end(control);
+	case RUNG_FORCE:
+		control->tried.is_force_done = true;
+		*is_attempt_due = false;
+		return force(control->request);
 	case RUNG_FAIL:
 	case RUNGS:
 		break;

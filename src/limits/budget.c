@@ -40,8 +40,9 @@ static _Atomic uint64_t read_ns; /* when the last reading ended */
    left. */
 static struct proc_cgroup group;
 
-/* What refused this thread's last charge. */
+/* What refused this thread's last charge; and whether the limit is not to. */
 static OOM_TLS enum constraint refuser;
+static OOM_TLS bool is_forced;
 
 static size_t get(const atomic_size_t *value)
 {
@@ -137,6 +138,12 @@ static enum constraint ceiling_constraint(void)
 	                                                                      : CONSTRAINT_CGROUP;
 }
 
+/* An eighth of what is left: nine parts of the limit's eight are within. */
+static size_t less_an_eighth(size_t bytes)
+{
+	return bytes - bytes / 9;
+}
+
 /* One that does not fit is never counted, not even for a moment: others are charged meanwhile. Nor
    is one that was counted refused, where the limit comes down at this moment. */
 static bool add_if_within(size_t bytes)
@@ -145,7 +152,7 @@ static bool add_if_within(size_t bytes)
 
 	do {
 		sum = add_saturated(now, bytes);
-		if (!budget_is_within(sum)) {
+		if (!budget_is_within(is_forced ? less_an_eighth(sum) : sum)) {
 			/* The limit may have moved since: for the group's others may be killed. */
 			refuser = budget_is_auto() && sum <= get(&limit_bytes)
 			                  ? ceiling_constraint()
@@ -193,6 +200,14 @@ OOM_NOINLINE bool budget_charge(size_t bytes)
 		return false;
 	}
 	return true;
+}
+
+bool budget_force(bool force)
+{
+	bool was = is_forced;
+
+	is_forced = force;
+	return was;
 }
 
 enum constraint budget_refuser(void)

@@ -19,6 +19,10 @@ void budget_init(void (*on_high)(void));
 /* True if `bytes` more may be mapped; they count from then on. */
 bool budget_charge(size_t bytes);
 
+/* This thread's charges go beyond the limit, if need be, until the opposite: for what cannot be
+   refused. By an eighth at most; and the total is not passed over. Returns what it was. */
+bool budget_force(bool force);
+
 /* What refused the last charge that this thread was refused: BUDGET, TOTAL or CGROUP. */
 enum constraint budget_refuser(void);
 

@@ -62,6 +62,7 @@ struct oom_control {
 		bool is_hopeless;             /* nobody is left that could free anything */
 		bool is_cancelling;           /* the policy has said: cancel */
 		bool is_cancel_done;          /* for a limit of the process */
+		bool is_force_done;           /* for libc */
 		unsigned char own_step;       /* enum own_step: the next one of own reclaim */
 		unsigned char own_step_times; /* that it has been taken already */
 		bool is_eviction_put_off;     /* until callbacks have been asked */

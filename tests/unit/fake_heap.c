@@ -125,6 +125,14 @@ static void *alloc(const struct heap_request *request)
 	return memory;
 }
 
+/* An M in front of it, where there is something to move. */
+static void *alloc_moved(const struct heap_request *request)
+{
+	if (request->old != NULL)
+		fake_heap_note('M');
+	return alloc(request);
+}
+
 static void *alloc_again(const struct heap_request *request)
 {
 	fake_heap_again++;
@@ -321,6 +329,7 @@ const struct heap_ops heap_ops = {
 	.init = init,
 	.alloc = alloc,
 	.alloc_again = alloc_again,
+	.alloc_moved = alloc_moved,
 	.evictable = evictable,
 	.count_evictable = count_evictable,
 	.end_lists = end_lists,

@@ -9,6 +9,7 @@
  *   f  this thread's caches flushed  p  all arenas purged, or everything evicted
  *   m  free extents merged           b  borrowed         e  about what is needed evicted
  *   c  a total of what is evictable begun
+ *   M  a block to be resized is moved, by the attempt that follows
  * and whatever a test adds by fake_heap_note().
  */
 #ifndef FAKE_HEAP_H

@@ -10,6 +10,7 @@ TestSuite(ladder_next, .init = support_init, .timeout = WATCHDOG_SECONDS);
 
 static const struct heap_request request = {.size = 64};
 static const struct heap_request costly = {.size = (size_t)1 << 20};
+static const struct heap_request for_libc_request = {.size = 64, .is_for_libc = true};
 static const struct heap_request in_arena = {.size = 64, .is_arena_explicit = true};
 
 struct row {
@@ -27,6 +28,10 @@ struct row {
 #define CANCELLED .now.is_cancelled = true
 #define MAY_CANCEL .now.may_cancel = true
 #define CANCELLING .tried.is_cancelling = true, .now.is_policy_cancel = true
+#define LIBC_ASKED .request = &for_libc_request
+#define LIBC_PURGED LIBC_ASKED, .tried.is_own_reclaim_done = true
+#define LIBC_RECLAIMED LIBC_ASKED, ALL_TRIED
+#define LIBC_ENDED LIBC_RECLAIMED, .tried.is_policy_done = true
 #define SCOPE(flag) .scope = OOMRECLAIM_SCOPE_##flag
 
 static const struct row rungs[] = {
@@ -189,6 +194,24 @@ static const struct row rungs[] = {
 	{"another is cancelled: dying", {PURGED, CANCELLING, .now.is_dying = true}, RUNG_RESERVE},
 };
 
+/* In place of each NULL, once. */
+static const struct row for_libc[] = {
+	{"16 libc: before the policy", {LIBC_RECLAIMED}, RUNG_POLICY},
+	{"16 libc: after the policy", {LIBC_ENDED}, RUNG_FORCE},
+	{"16 libc: once", {LIBC_ENDED, .tried.is_force_done = true}, RUNG_FAIL},
+	{"16 libc: NORETRY", {LIBC_PURGED, SCOPE(NORETRY)}, RUNG_FORCE},
+	{"16 libc: NOFAIL", {LIBC_ENDED, SCOPE(NOFAIL)}, RUNG_WAIT},
+	{"16 libc: beyond a limit", {LIBC_ASKED, .facts.is_impossible = true}, RUNG_FORCE},
+	{"16 libc: nested",
+         {LIBC_ASKED, .facts.in_callback = true, .tried.is_reserve_done = true},
+         RUNG_FORCE},
+	{"16 libc: dying, no reserve left",
+         {LIBC_PURGED, .now.is_dying = true, .tried.is_reserve_done = true},
+         RUNG_FORCE},
+	{"16 libc: cancelled", {LIBC_ASKED, CANCELLED, .tried.is_lift_done = true}, RUNG_FORCE},
+	{"16 libc: the heap's locks", {LIBC_ASKED, .facts.in_heap = true}, RUNG_FAIL},
+};
+
 static const struct row nofail[] = {
 	{"16 after the policy", {ENDED, SCOPE(NOFAIL)}, RUNG_WAIT},
 	{"16 before the policy", {RECLAIMED, SCOPE(NOFAIL)}, RUNG_POLICY},
@@ -237,6 +260,11 @@ Test(ladder_next, rungs)
 	check_rows(rungs, ARRAY_SIZE(rungs));
 }
 
+Test(ladder_next, for_libc)
+{
+	check_rows(for_libc, ARRAY_SIZE(for_libc));
+}
+
 Test(ladder_next, nofail)
 {
 	check_rows(nofail, ARRAY_SIZE(nofail));
@@ -244,12 +272,12 @@ Test(ladder_next, nofail)
 
 /* ---- What holds for every state there is ---- */
 
-enum { FLAGS = 12, SCOPES = 5 };
+enum { FLAGS = 14, SCOPES = 5 };
 
 static struct oom_control state_of(unsigned number)
 {
 	const struct oom_control control = {
-		.request = &request,
+		.request = number >> 12 & 1 ? &for_libc_request : &request,
 		.scope = number >> FLAGS,
 		.facts.is_impossible = number & 1,
 		.facts.in_callback = number >> 1 & 1,
@@ -262,6 +290,7 @@ static struct oom_control state_of(unsigned number)
 		.tried.is_policy_done = number >> 9 & 1,
 		.tried.is_hopeless = number >> 10 & 1,
 		.tried.is_again_due = number >> 11 & 1,
+		.tried.is_force_done = number >> 13 & 1,
 	};
 
 	return control;
@@ -275,12 +304,18 @@ static bool has(const struct oom_control *control, unsigned flag)
 /* What is wrong with the step, or NULL. */
 static const char *objection(const struct oom_control *is, enum rung next)
 {
-	const bool is_nofail = has(is, OOMRECLAIM_SCOPE_NOFAIL);
+	const bool is_nofail = has(is, OOMRECLAIM_SCOPE_NOFAIL),
+		   may_force = is->request->is_for_libc && !is->tried.is_force_done && !is_nofail;
 
 	if (is->facts.in_heap && next != RUNG_FAIL)
 		return "anything done with the heap's locks held";
-	if (is->facts.is_impossible && next != RUNG_FAIL && next != RUNG_ABORT)
+	if (is->facts.is_impossible && next != RUNG_FAIL && next != RUNG_ABORT &&
+	    next != RUNG_FORCE)
 		return "anything tried for the impossible";
+	if (next == RUNG_FORCE && !may_force)
+		return "anybody beyond a limit";
+	if (next == RUNG_FAIL && may_force && !is->facts.in_heap)
+		return "NULL for libc";
 	if (is_nofail && !is->facts.in_heap && next == RUNG_FAIL)
 		return "NULL in scope NOFAIL";
 	if (!is_nofail && (next == RUNG_WAIT || next == RUNG_ABORT))

@@ -519,3 +519,34 @@ Test(budget, high_that_is_set_below_the_charge_wakes_at_once)
 	budget_set_high(&below);
 	cr_expect_eq(budget_wakes, 1);
 }
+
+static void *take_one(void *arg)
+{
+	*(bool *)arg = budget_take(1);
+	return NULL;
+}
+
+/* What can't be refused counts, beyond the limit; for the thread that says so alone. */
+Test(budget, what_is_forced_is_beyond_the_limit)
+{
+	bool is_taken = true;
+	pthread_t other;
+
+	budget_set("limit:8M");
+	cr_expect(budget_take(8 * MIB));
+	cr_expect_not(budget_force(true));
+	cr_expect(budget_take(MIB - 1));
+	cr_assert_eq(pthread_create(&other, NULL, take_one, &is_taken), 0);
+	pthread_join(other, NULL);
+	cr_expect_not(is_taken);
+	cr_expect(budget_take(1));
+	cr_expect_not(budget_take(1), "by an eighth at most");
+	cr_expect(budget_force(false));
+	cr_expect_not(budget_take(1));
+	cr_expect_eq(budget_charged(), 9 * MIB);
+	cr_expect_eq(budget_excess(), MIB);
+	budget_uncharge(MIB);
+	cr_expect_not(budget_take(1));
+	budget_uncharge(1);
+	cr_expect(budget_take(1));
+}
