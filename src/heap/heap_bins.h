@@ -27,6 +27,11 @@ extern _Atomic(uintptr_t) heap_sized_bits;
 /* There is a group, or was. Never taken back. */
 extern atomic_bool heap_has_groups;
 
+/* heap_bins.c: a block of more than SC_LOOKUP_MAXCLASS bytes from the thread's cache, or what
+   `slow` returns; and back, or false for whatever is not such a block. */
+void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size));
+bool heap_bins_free_larger(void *memory);
+
 /* By which a cache sets up its bins: heap_bins.c. */
 void heap_cache_bin_init(cache_bin_t *bin, cache_bin_info_t *info, void *stack, size_t *at);
 
@@ -105,7 +110,7 @@ heap_bins_inline void *heap_bins_alloc(size_t size, void *(*slow)(size_t size))
 	void **head, *block;
 
 	if (unlikely(size > SC_LOOKUP_MAXCLASS))
-		return slow(size);
+		return heap_bins_alloc_larger(size, slow);
 	thread = heap_bins_thread();
 	/* Zero as long as the heap has not started, when the threshold is 0. */
 	index = sz_size2index_lookup_impl(size);

@@ -252,6 +252,12 @@ void heap_arenas_make_none(bool is_set);
 /* The program has chosen this thread's arena: the thread stays there. */
 void heap_arenas_bound(void);
 
+/* heap_peak.c, by which jemalloc knows how many bytes later it looks at a thread's peak, and is
+   asked for that peak. */
+uint64_t heap_peak_wait(tsd_t *tsd);
+void heap_peak_event_update(tsd_t *tsd);
+void heap_peak_event_zero(tsd_t *tsd);
+
 /* heap_group.c and heap_group_cache.c, by which blocks of groups go back, threads end, and set
    which arena and cache they have. */
 tcache_t *heap_group_cache_for(tsdn_t *tsdn, const void *block, tcache_t *cache);

@@ -40,7 +40,7 @@
 /* jemalloc's private names are macros that end in these; in the files that call them,
    most often one, they lead to heap_arenas.c, heap_defaults.c, heap_prof.c, heap_thread.c,
    heap_extent.c, heap_charge.c, heap_keep.c, heap_join.c, heap_fork.c, heap_leaves.c, heap_start.c,
-   heap_reserve.c, heap_pcp.c and heap_math.c. */
+   heap_reserve.c, heap_pcp.c, heap_peak.c and heap_math.c. */
 #ifdef OOM_HEAP_GLUE_TSD
 #define je_tsd_tcache_enabled_data_init heap_tcache_init
 #endif
@@ -117,9 +117,13 @@ double heap_round(double x);
 #define je_arena_migrate heap_arena_migrate
 #define je_arena_decay_ms_set heap_arena_decay_ms_set
 #define je_background_threads_enable heap_background_threads_enable
+#define je_peak_event_update heap_peak_event_update
+#define je_peak_event_zero heap_peak_event_zero
 #endif
 #ifdef OOM_HEAP_GLUE_THREAD_EVENT
 #define je_tcache_gc_event_handler heap_tcache_gc_event
+#define je_peak_alloc_new_event_wait heap_peak_wait
+#define je_peak_dalloc_new_event_wait heap_peak_wait
 #endif
 #if !defined(OOM_HEAP_GLUE_JEMALLOC) && !defined(OOM_HEAP_GLUE_DECLARATIONS)
 #define je_arena_choose_hard heap_arena_choose_hard

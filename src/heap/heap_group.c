@@ -261,13 +261,17 @@ static bool has_groups(void)
 
 OOM_NOINLINE void heap_free_slow(void *memory)
 {
-	free_default(memory);
+	if (!heap_bins_free_larger(memory))
+		free_default(memory);
 }
 
-/* Where there are groups, the size says nothing of the block's: free() asks the block. */
+/* Where there are groups, the size says nothing of the block's: free() asks the block. So it does
+   for what has no class in the table of sizes. */
 OOM_NOINLINE void heap_free_sized_slow(void *memory, size_t size)
 {
-	if (!has_groups() || !heap_bins_try_free(memory))
+	if ((has_groups() || size > SC_LOOKUP_MAXCLASS) && heap_bins_try_free(memory))
+		return;
+	if (!heap_bins_free_larger(memory))
 		sdallocx_default(memory, size, 0);
 }
 

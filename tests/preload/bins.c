@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Small blocks from the bins of a thread's cache, and back: no two are one, and every count that
- * jemalloc keeps of them is exact.
+ * Blocks from the bins of a thread's cache, and back: no two are one, and every count that jemalloc
+ * keeps of them is exact.
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,10 @@
 
 #define SMALL_MAX ((size_t)4096)
 #define BLOCKS 1000
+/* More than a cache holds of each size above 4 KiB, and the first size that it does not hold. */
+#define LARGER_BLOCKS 100
+#define LARGER_MAX (((size_t)32 << 10) + 1)
+#define LARGER_STEP 1021
 
 size_t malloc_usable_size(void *memory);
 /* C++'s, by their mangled names. */
@@ -38,9 +43,9 @@ static void expect_counts(size_t more_taken, size_t more_freed)
 	CHECK_EQ(freed_now - freed, more_freed);
 }
 
-static void fill(unsigned char **blocks, size_t size)
+static void fill(unsigned char **blocks, size_t size, size_t number)
 {
-	for (size_t i = 0; i < BLOCKS; i++) {
+	for (size_t i = 0; i < number; i++) {
 		blocks[i] = malloc(size);
 		CHECK(blocks[i]);
 		CHECK(((uintptr_t)blocks[i] & (sizeof(void *) - 1)) == 0);
@@ -48,52 +53,84 @@ static void fill(unsigned char **blocks, size_t size)
 	}
 }
 
-static void expect_untouched(unsigned char **blocks, size_t size)
+static void expect_untouched(unsigned char **blocks, size_t size, size_t number)
 {
-	for (size_t i = 0; i < BLOCKS; i++)
+	for (size_t i = 0; i < number; i++)
 		for (size_t at = 0; at < size; at++)
 			CHECK(blocks[i][at] == i % 251);
+}
+
+static void check_size(size_t size, size_t number)
+{
+	static unsigned char *blocks[BLOCKS];
+	size_t usable = nallocx(size > 0 ? size : 1, 0);
+
+	count(&taken, &freed);
+	fill(blocks, size, number);
+	expect_untouched(blocks, size, number);
+	CHECK_EQ(malloc_usable_size(blocks[0]), usable);
+	expect_counts(number * usable, 0);
+	for (size_t i = 0; i < number; i++)
+		free(blocks[i]);
+	expect_counts(number * usable, number * usable);
 }
 
 /* Sizes up to the first that is not small, with more blocks of each than a bin has: bins are
    filled, emptied and flushed. */
 static void sizes(void)
 {
-	static unsigned char *blocks[BLOCKS];
+	for (size_t size = 0; size <= SMALL_MAX + 1; size += size < 64 ? 1 : 61)
+		check_size(size, BLOCKS);
+}
 
-	for (size_t size = 0; size <= SMALL_MAX + 1; size += size < 64 ? 1 : 61) {
-		size_t usable = nallocx(size > 0 ? size : 1, 0);
+static void larger(void)
+{
+	for (size_t size = SMALL_MAX + 1; size <= LARGER_MAX + LARGER_STEP; size += LARGER_STEP)
+		check_size(size, LARGER_BLOCKS);
+	check_size(LARGER_MAX - 1, LARGER_BLOCKS);
+	check_size(LARGER_MAX, LARGER_BLOCKS);
+}
 
-		count(&taken, &freed);
-		fill(blocks, size);
-		expect_untouched(blocks, size);
-		CHECK_EQ(malloc_usable_size(blocks[0]), usable);
-		expect_counts(BLOCKS * usable, 0);
-		for (size_t i = 0; i < BLOCKS; i++)
-			free(blocks[i]);
-		expect_counts(BLOCKS * usable, BLOCKS * usable);
+/* Those of 4 to 32 KiB that malloc() got are in the cache: calloc() gets them, and cleans them. */
+static void larger_zeroes(void)
+{
+	for (size_t size = SMALL_MAX + 1; size <= LARGER_MAX; size += LARGER_STEP) {
+		unsigned char *block = malloc(size);
+
+		memset(block, 1, size);
+		free(block);
+		block = calloc(1, size);
+		for (size_t i = 0; i < size; i++)
+			CHECK(block[i] == 0);
+		free(block);
 	}
 }
 
 /* With a size, by which the block goes into its bin. */
+static void check_sized(size_t size)
+{
+	size_t usable = nallocx(size, 0);
+	void *block;
+
+	count(&taken, &freed);
+	block = new_plain(size);
+	CHECK_EQ(malloc_usable_size(block), usable);
+	delete_sized(block, size);
+	expect_counts(usable, usable);
+	block = new_plain(size);
+	delete_plain(block);
+	expect_counts(2 * usable, 2 * usable);
+	delete_sized(NULL, size);
+	free(NULL);
+	expect_counts(2 * usable, 2 * usable);
+}
+
 static void sized(void)
 {
-	for (size_t size = 1; size <= SMALL_MAX + 1; size += 5) {
-		size_t usable = nallocx(size, 0);
-		void *block;
-
-		count(&taken, &freed);
-		block = new_plain(size);
-		CHECK_EQ(malloc_usable_size(block), usable);
-		delete_sized(block, size);
-		expect_counts(usable, usable);
-		block = new_plain(size);
-		delete_plain(block);
-		expect_counts(2 * usable, 2 * usable);
-		delete_sized(NULL, size);
-		free(NULL);
-		expect_counts(2 * usable, 2 * usable);
-	}
+	for (size_t size = 1; size <= SMALL_MAX + 1; size += 5)
+		check_sized(size);
+	for (size_t size = SMALL_MAX + 1; size <= LARGER_MAX + LARGER_STEP; size += LARGER_STEP)
+		check_sized(size);
 }
 
 static uint64_t requests(size_t bytes)
@@ -106,11 +143,15 @@ static void statistics(void)
 	static unsigned char *blocks[BLOCKS];
 	uint64_t before = requests(96);
 
-	fill(blocks, 90);
+	fill(blocks, 90, BLOCKS);
 	CHECK_EQ(requests(96) - before, BLOCKS);
 	for (size_t i = 0; i < BLOCKS; i++)
 		free(blocks[i]);
 	CHECK_EQ(requests(96) - before, BLOCKS);
+	before = requests(8192);
+	for (size_t i = 0; i < BLOCKS; i++)
+		free(malloc(8000));
+	CHECK_EQ(requests(8192) - before, BLOCKS);
 }
 
 /* The thread's first call of the heap: the heap has no records of the thread. */
@@ -158,6 +199,37 @@ static void sampled(void)
 	CHECK(allocated() < before + BLOCKS * 100 / 2);
 }
 
+/* The objects in use that heap profiling knows of: the first number of the second line. */
+static long profiled(void)
+{
+	char name[] = "/tmp/bins-XXXXXX", line[256] = "";
+	const char *path = name;
+	int file = mkstemp(name);
+	FILE *profile;
+	long objects;
+
+	CHECK(file >= 0);
+	CHECK(mallctl("prof.dump", NULL, NULL, &path, sizeof(path)) == 0);
+	profile = fdopen(file, "r");
+	CHECK(profile && fgets(line, sizeof line, profile) && fgets(line, sizeof line, profile));
+	fclose(profile);
+	CHECK(remove(name) == 0);
+	CHECK(sscanf(line, " t*: %ld:", &objects) == 1);
+	return objects;
+}
+
+/* Nor does a larger one go into a bin while the profile counts it. */
+static void sampled_larger(void)
+{
+	long before = profiled();
+
+	for (size_t i = 0; i < LARGER_BLOCKS; i++) {
+		free(malloc(20000));
+		delete_sized(new_plain(20000), 20000);
+	}
+	CHECK(profiled() < before + 10);
+}
+
 /* A cache that is looked through gives back what was of no use, and keeps what was. */
 static void low_water(void)
 {
@@ -183,8 +255,15 @@ static void low_water(void)
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"sizes", sizes},     {"sized", sized},     {"statistics", statistics},
-		{"threads", threads}, {"sampled", sampled}, {"low-water", low_water},
+		{"sizes", sizes},
+		{"sized", sized},
+		{"statistics", statistics},
+		{"threads", threads},
+		{"sampled", sampled},
+		{"low-water", low_water},
+		{"larger", larger},
+		{"larger-zeroes", larger_zeroes},
+		{"sampled-larger", sampled_larger},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
