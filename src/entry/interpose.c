@@ -204,17 +204,13 @@ OOM_EXPORT void cfree(void *memory)
 
 OOM_EXPORT void free_sized(void *memory, size_t size)
 {
-	if (memory != NULL)
-		heap_sized_free(memory, size);
+	heap_sized_free(memory, size);
 }
 
 OOM_EXPORT void free_aligned_sized(void *memory, size_t alignment, size_t size)
 {
-	/* jemalloc's answer to an alignment that aligned_alloc() refuses is undefined. */
-	if (memory != NULL && is_power_of_two(alignment))
-		heap_sdallocx(memory, size > 0 ? size : 1, MALLOCX_ALIGN(alignment));
-	else
-		heap_free(memory);
+	(void)alignment;
+	heap_sized_free(memory, size);
 }
 
 /* ---- jemalloc's own API, as far as it is not exported as it is ---- */

@@ -257,7 +257,7 @@ void delete_sized(void *memory, size_t size)
 {
 	if (IS_LEFT(DELETE_SIZED))
 		LEFT_DELETE(DELETE_SIZED, memory);
-	else if (likely(memory != NULL))
+	else
 		heap_sized_free(memory, size);
 }
 
@@ -265,7 +265,7 @@ void delete_array_sized(void *memory, size_t size)
 {
 	if (IS_LEFT(DELETE_ARRAY_SIZED))
 		LEFT_DELETE(DELETE_ARRAY_SIZED, memory);
-	else if (likely(memory != NULL))
+	else
 		heap_sized_free(memory, size);
 }
 

@@ -276,9 +276,10 @@ void blocks_sdallocx(void *memory, size_t size, int flags)
 
 void blocks_free_sized(void *memory, size_t size)
 {
-	if (is_on()) {
-		free_sized(memory, size, 0);
+	if (memory == NULL)
 		return;
-	}
-	je_sdallocx_noflags(memory, size);
+	if (is_on())
+		free_sized(memory, size, 0);
+	else
+		je_free(memory);
 }

@@ -19,11 +19,7 @@
 
 /* What is behind the fast path: heap_group.c, where there are groups, and jemalloc. */
 void heap_free_slow(void *memory);
-void heap_free_sized_slow(void *memory, size_t size);
 
-/* A block that has none of these bits in its address does not go into a bin by its size alone: it
-   may be a sampled one. 0 from the first group on: then none does. */
-extern _Atomic(uintptr_t) heap_sized_bits;
 /* There is a group, or was. Never taken back. */
 extern atomic_bool heap_has_groups;
 
@@ -246,16 +242,6 @@ heap_bins_inline void heap_bins_free(void *memory)
 {
 	if (unlikely(!heap_bins_try_free(memory)))
 		heap_free_slow(memory);
-}
-
-/* For a caller that knows the size. */
-heap_bins_inline void heap_bins_free_sized(void *memory, size_t size)
-{
-	uintptr_t bits = atomic_load_explicit(&heap_sized_bits, memory_order_relaxed);
-
-	if (unlikely(size > SC_LOOKUP_MAXCLASS || ((uintptr_t)memory & bits) == 0 ||
-	             !heap_bins_put(heap_bins_thread(), memory, sz_size2index_lookup_impl(size))))
-		heap_free_sized_slow(memory, size);
 }
 
 #endif

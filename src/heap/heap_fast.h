@@ -284,7 +284,6 @@ unsigned heap_charge_arena(unsigned arena);
 #define heap_rallocx blocks_rallocx
 #define heap_free blocks_free
 #define heap_sized_free blocks_free_sized
-#define heap_sdallocx blocks_sdallocx
 #define heap_size blocks_size
 #define heap_malloc_fast(size, slow) (slow)(size)
 #define heap_malloc_slow blocks_malloc
@@ -295,8 +294,9 @@ unsigned heap_charge_arena(unsigned arena);
 #define heap_mallocx je_mallocx
 #define heap_rallocx je_rallocx
 #define heap_free heap_bins_free
-#define heap_sized_free heap_bins_free_sized
-#define heap_sdallocx je_sdallocx
+/* glibc looks at no size, and so programs have wrong ones: a C++ class whose base has no virtual
+   destructor. By such a size a block would go into the bin of another. */
+#define heap_sized_free(memory, size) ((void)(size), heap_bins_free(memory))
 #define heap_size(memory) isalloc(tsdn_fetch(), memory)
 #define heap_malloc_fast(size, slow) heap_bins_alloc(size, slow)
 #define heap_malloc_slow malloc_default

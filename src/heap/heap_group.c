@@ -12,8 +12,6 @@ atomic_ushort heap_group_owner[GROUP_ARENAS];
 /* There is a group, or was. Never taken back. */
 atomic_bool heap_has_groups;
 
-_Atomic(uintptr_t) heap_sized_bits = PAGE_MASK;
-
 /* The calling thread's group. */
 OOM_TLS unsigned heap_own_group;
 
@@ -66,7 +64,6 @@ bool heap_group_can_be(void)
 static void begin(void)
 {
 	atomic_store(&heap_has_groups, true);
-	atomic_store(&heap_sized_bits, 0);
 }
 
 static void set_owner(unsigned arena, unsigned owner)
@@ -252,7 +249,6 @@ size_t heap_group_allocated(unsigned slot)
 
 /* jemalloc's own. */
 void free_default(void *memory);
-void sdallocx_default(void *memory, size_t size, int flags);
 
 static bool has_groups(void)
 {
@@ -263,16 +259,6 @@ OOM_NOINLINE void heap_free_slow(void *memory)
 {
 	if (!heap_bins_free_larger(memory))
 		free_default(memory);
-}
-
-/* Where there are groups, the size says nothing of the block's: free() asks the block. So it does
-   for what has no class in the table of sizes. */
-OOM_NOINLINE void heap_free_sized_slow(void *memory, size_t size)
-{
-	if ((has_groups() || size > SC_LOOKUP_MAXCLASS) && heap_bins_try_free(memory))
-		return;
-	if (!heap_bins_free_larger(memory))
-		sdallocx_default(memory, size, 0);
 }
 
 /* ---- What jemalloc asks, in heap_glue.h ---- */

@@ -24,6 +24,10 @@ size_t malloc_usable_size(void *memory);
 void *new_plain(size_t size) __asm__("_Znwm") __attribute__((weak));
 void delete_plain(void *memory) __asm__("_ZdlPv") __attribute__((weak));
 void delete_sized(void *memory, size_t size) __asm__("_ZdlPvm") __attribute__((weak));
+void delete_array_sized(void *memory, size_t size) __asm__("_ZdaPvm") __attribute__((weak));
+void delete_sized_aligned(void *memory, size_t size,
+                          size_t alignment) __asm__("_ZdlPvmSt11align_val_t") __attribute__((weak));
+void free_sized(void *memory, size_t size) __attribute__((weak));
 
 static uint64_t taken, freed;
 
@@ -131,6 +135,37 @@ static void sized(void)
 		check_sized(size);
 	for (size_t size = SMALL_MAX + 1; size <= LARGER_MAX + LARGER_STEP; size += LARGER_STEP)
 		check_sized(size);
+}
+
+/* The block is what it is: with a size of another class it does not get to the blocks of that. */
+static void expect_back(void *block, size_t wrong)
+{
+	unsigned char *other = malloc(wrong);
+
+	expect_counts(48 + nallocx(wrong, 0), 48);
+	CHECK(other != block);
+	free(other);
+	count(&taken, &freed);
+}
+
+/* As of a C++ class whose base has no virtual destructor: libc looks at no size. */
+static void wrong_size(void)
+{
+	static const size_t wrong[] = {1, 16, 64, 5000, 20000, MIB};
+
+	count(&taken, &freed);
+	for (size_t i = 0; i < COUNT(wrong); i++) {
+		void *block = new_plain(48);
+
+		delete_sized(block, wrong[i]);
+		expect_back(block, wrong[i]);
+		delete_array_sized(block = new_plain(48), wrong[i]);
+		expect_back(block, wrong[i]);
+		delete_sized_aligned(block = new_plain(48), wrong[i], 16);
+		expect_back(block, wrong[i]);
+		free_sized(block = new_plain(48), wrong[i]);
+		expect_back(block, wrong[i]);
+	}
 }
 
 static uint64_t requests(size_t bytes)
@@ -257,6 +292,7 @@ int main(int argc, char **argv)
 	static const struct check_case cases[] = {
 		{"sizes", sizes},
 		{"sized", sized},
+		{"wrong-size", wrong_size},
 		{"statistics", statistics},
 		{"threads", threads},
 		{"sampled", sampled},
