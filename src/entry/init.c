@@ -102,7 +102,9 @@ bool interpose_is_first(void)
 	void *probe = malloc(1);
 	bool is_ours = probe == NULL || heap_ops.is_ours(probe);
 
-	free(probe);
+	/* Another allocator's free() may rely on its program's main() having begun. */
+	if (is_ours)
+		free(probe);
 	return is_ours;
 }
 
