@@ -23,7 +23,7 @@ set -- "$@" --
 for source in "$root"/src/*/*.c; do
 	case ${source#"$root"/src/} in
 	lockdep/* | base/assert.c | base/lock.c | entry/debug.c | entry/dry_run.c | entry/fail_malloc.c | entry/heap_conf.c) ;;
-	heap/* | entry/init.c | entry/group.c | entry/cxx_*.c | entry/elf_object.c | entry/interpose*.c | limits/pages.c) ;;
+	heap/* | entry/init.c | entry/group.c | entry/cxx_*.c | entry/interpose*.c | limits/pages.c) ;;
 	*) set -- "$@" "$source" ;;
 	esac
 done
