@@ -51,12 +51,25 @@ size_t constraint_max_bytes(void)
 	return (size_t)least < budget_max_bytes() ? (size_t)least : budget_max_bytes();
 }
 
+/* For a smaller request the files are not worth a look. */
+#define MACHINE_LEAST_BYTES ((size_t)1 << 30)
+
+/* More than memory and swap together: where that was refused, no reclaim helps. */
+static bool is_beyond_machine(size_t bytes)
+{
+	uint64_t memory, swap;
+
+	return bytes >= MACHINE_LEAST_BYTES && proc_meminfo("MemTotal", &memory) &&
+	       proc_meminfo("SwapTotal", &swap) && bytes > memory + swap;
+}
+
 bool constraint_is_impossible(const struct heap_request *request, bool may_ask)
 {
 	size_t bytes = request_least_bytes(request);
 
 	return bytes > (may_ask || bytes > soft_bytes ? constraint_max_bytes()
-	                                              : constraint_known_max_bytes());
+	                                              : constraint_known_max_bytes()) ||
+	       (may_ask && is_beyond_machine(bytes));
 }
 
 static enum constraint known_of_impossible(size_t bytes)

@@ -116,6 +116,11 @@ bool pages_dss_should_fail(size_t bytes)
 	return should_fail(DSS, bytes);
 }
 
+/* A mapping of that size the kernel is asked for as libc asks: then it refuses one that is larger
+   than the machine's memory and swap together (vm.overcommit_memory=0). jemalloc's MAP_NORESERVE
+   waives that, and a program that looks for NULL would be killed as it writes. */
+#define ACCOUNTED_BYTES ((size_t)1 << 30)
+
 void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	int saved = errno;
@@ -124,6 +129,8 @@ void *pages_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t o
 
 	if (is_in_vain(length) || should_fail(MMAP, length))
 		return MAP_FAILED;
+	if (length >= ACCOUNTED_BYTES)
+		flags &= ~MAP_NORESERVE;
 	mapped = mmap(addr, length, prot, flags, fd, offset);
 	if (mapped == MAP_FAILED) {
 		refusal = PAGES_REFUSED_BY_SYSTEM;

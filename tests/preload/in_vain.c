@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What can't help is not done: neither is the system asked again, nor is anything taken from
    smaller blocks. */
+#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -184,6 +187,51 @@ static void little_cached(void)
 	free(one);
 }
 
+static unsigned calls;
+
+static size_t count_call(const struct oomreclaim_control *control, void *arg)
+{
+	(void)control, (void)arg;
+	calls++;
+	return 0;
+}
+
+/* Whether the kernel refuses what is larger than memory and swap: not with 1. */
+static bool is_heuristic(void)
+{
+	char mode = '0';
+	int file = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+
+	CHECK(file >= 0 && read(file, &mode, 1) == 1);
+	close(file);
+	return mode != '1';
+}
+
+/* As with libc's malloc(): NULL for what the machine can never have, and nobody is asked to give
+   for it. What it could have, if nothing else were there, is not refused. */
+static void beyond_machine(void)
+{
+	struct sysinfo machine;
+	void *block;
+	size_t bytes;
+
+	CHECK(sysinfo(&machine) == 0);
+	bytes = (size_t)(machine.totalram + machine.totalswap) * machine.mem_unit;
+	CHECK_EQ(oomreclaim_register("count", 0, 0, count_call, NULL, NULL), 0);
+	block = malloc(bytes / 2);
+	CHECK(block);
+	free(block);
+	if (!is_heuristic())
+		_exit(77);
+	for (size_t more = 2048 * MIB; more < (size_t)1 << 46; more *= 4) {
+		errno = ERRNO_UNTOUCHED;
+		CHECK(!(block = malloc(bytes + more)));
+		CHECK_EQ(errno, ENOMEM);
+		CHECK(!(block = calloc(1, bytes + more)));
+	}
+	CHECK_EQ(calls, 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {{"too-little", too_little},
@@ -192,7 +240,8 @@ int main(int argc, char **argv)
 	                                          {"asks-again", asks_again},
 	                                          {"unmapped", unmapped_by_flush},
 	                                          {"enough-pages", enough_pages},
-	                                          {"little-cached", little_cached}};
+	                                          {"little-cached", little_cached},
+	                                          {"beyond-machine", beyond_machine}};
 
 	return check_main(argc, argv, cases, COUNT(cases));
 }
