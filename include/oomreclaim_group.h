@@ -62,9 +62,9 @@ OOMRECLAIM_API int oomreclaim_group_create(const char *name, oomreclaim_group pa
  * to the group that it came from, whatever group the thread is in; what it resizes stays in its
  * group. What mallctl("thread.arena") sets inside of a group holds outside; to set the arena of a
  * group there changes nothing. Blocks of the thread's own group are taken and freed as fast as
- * without groups; of more than 253 groups at once, in further ones free() takes twice as long.
- * Entering takes some tens of nanoseconds where the thread was in the group lately. A thread that
- * ends inside a group leaves it. The kernel's counterpart is a write to cgroup.procs.
+ * without groups, up to 14 KiB; of more than 253 groups at once, in further ones free() takes twice
+ * as long. Entering takes some tens of nanoseconds where the thread was in the group lately. A
+ * thread that ends inside a group leaves it. The kernel's counterpart is a write to cgroup.procs.
  */
 OOMRECLAIM_API oomreclaim_group oomreclaim_group_enter(oomreclaim_group group);
 

@@ -26,8 +26,9 @@ void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size))
 	bool is_there;
 	void *block;
 
-	/* 0 before the heap has started. */
-	if (size > tcache_maxclass)
+	/* 0 before the heap has started. And heap profiling has a record with each block that is no
+	   small one, which may still be that of a sample: jemalloc clears it. */
+	if (unlikely(size > tcache_maxclass || opt_prof))
 		return slow(size);
 	/* So that the compiler leaves out what is for other sizes. */
 	if (size <= SC_LOOKUP_MAXCLASS || size > SC_LARGE_MAXCLASS)

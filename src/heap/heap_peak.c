@@ -14,19 +14,19 @@
 
 /* jemalloc's own. */
 #define WATCHED_WAIT ((uint64_t)64 << 10)
-/* As tcache_gc_incr_bytes is by default. */
-#define UNWATCHED_WAIT ((uint64_t)512 << 10)
 
 /* Some thread has asked for a peak. Never taken back. Relaxed: another thread sees it at its next
    event. */
 static atomic_bool is_watched;
 
+/* A program's activity callback (experimental.thread.activity_callback) is called by this event. */
 uint64_t heap_peak_wait(tsd_t *tsd)
 {
-	return atomic_load_explicit(&is_watched, memory_order_relaxed) ||
-	                       tsd_activity_callback_thunk_get(tsd).callback != NULL
-	               ? WATCHED_WAIT
-	               : UNWATCHED_WAIT;
+	if (atomic_load_explicit(&is_watched, memory_order_relaxed) ||
+	    tsd_activity_callback_thunk_get(tsd).callback != NULL ||
+	    opt_tcache_gc_incr_bytes < WATCHED_WAIT)
+		return WATCHED_WAIT;
+	return opt_tcache_gc_incr_bytes;
 }
 
 /* The event is so many bytes away at most. Waits count from the last event. */

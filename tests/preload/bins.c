@@ -110,7 +110,7 @@ static void larger_zeroes(void)
 	}
 }
 
-/* With a size, by which the block goes into its bin. */
+/* With the size that they have. */
 static void check_sized(size_t size)
 {
 	size_t usable = nallocx(size, 0);
@@ -265,6 +265,19 @@ static void sampled_larger(void)
 	CHECK(profiled() < before + 10);
 }
 
+/* A sampled small block that realloc() has moved from is in the cache as one of 16 KiB, with the
+   record of its sample. Whoever gets it next is no sample. */
+static void sampled_moved(void)
+{
+	long before = profiled();
+
+	for (int i = 0; i < 3000; i++) {
+		free(realloc(malloc(1000), 3000));
+		free(malloc(16000));
+	}
+	CHECK(labs(profiled() - before) < 100);
+}
+
 /* A cache that is looked through gives back what was of no use, and keeps what was. */
 static void low_water(void)
 {
@@ -300,6 +313,7 @@ int main(int argc, char **argv)
 		{"larger", larger},
 		{"larger-zeroes", larger_zeroes},
 		{"sampled-larger", sampled_larger},
+		{"sampled-moved", sampled_moved},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));

@@ -201,7 +201,7 @@ static void marks(void)
 /* C++'s, by its mangled name. */
 void delete_sized(void *memory, size_t size) __asm__("_ZdlPvm") __attribute__((weak));
 
-/* By their size they would go into the cache of whatever thread frees them. */
+/* By the size alone they would go into the cache of whatever thread frees them. */
 static void sized(void)
 {
 	oomreclaim_group a = make("a"), b = make("b");

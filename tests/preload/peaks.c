@@ -104,13 +104,35 @@ static void near(void)
 	reset();
 }
 
+/* jemalloc's, in activity_callback.h. */
+struct activity {
+	void (*callback)(void *arg, uint64_t allocated, uint64_t freed);
+	void *arg;
+};
+
+static void note(void *arg, uint64_t allocated, uint64_t freed)
+{
+	(void)allocated, (void)freed;
+	++*(int *)arg;
+}
+
+/* Each 64 KiB, but for the first, which may be late. */
+static void callback(void)
+{
+	int calls = 0;
+	struct activity activity = {note, &calls};
+
+	CHECK(mallctl("experimental.thread.activity_callback", NULL, NULL, &activity,
+	              sizeof activity) == 0);
+	use(10 * MIB);
+	CHECK(calls > 200);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct check_case cases[] = {
-		{"reset", reset},
-		{"first", first},
-		{"read", read_by_other},
-		{"near", near},
+		{"reset", reset}, {"first", first},       {"read", read_by_other},
+		{"near", near},   {"callback", callback},
 	};
 
 	return check_main(argc, argv, cases, COUNT(cases));
