@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "heap/blocks_inside.h"
 
-#include <execinfo.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,6 +8,7 @@
 #include "config/options.h"
 #include "heap/heap_fast.h"
 #include "limits/pages.h"
+#include "lockdep/frames.h"
 
 /* The last bytes of a block. Both numbers are mixed with the block's address, so that neither is
    mistaken for what the program had there, nor survives a copy of the block. */
@@ -165,7 +165,7 @@ static OOM_NOINLINE void put_stack(const struct block *block, enum block_state w
 	if (is_tracing)
 		return;
 	is_tracing = true;
-	count = backtrace(frames, BLOCK_FRAMES + 4);
+	count = frames_take(frames, BLOCK_FRAMES + 4);
 	is_tracing = false;
 	/* The first are this file's. */
 	for (int i = 2; i < count && i - 2 < BLOCK_FRAMES; i++)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <execinfo.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 
 #include "base/io.h"
 #include "config/options.h"
+#include "lockdep/frames.h"
 #include "lockdep/lockdep.h"
 
 #define NODES (2 * CLASSES_MAX)
@@ -208,7 +208,7 @@ void graph_add(struct lock_node held, struct lock_node wanted, const char *callb
 		return;
 	if (class_is_callback(held.class))
 		(void)snprintf(edge.callback, sizeof edge.callback, "%s", callback);
-	edge.frame_count = backtrace(edge.frames, LOCK_FRAMES);
+	edge.frame_count = frames_take(edge.frames, LOCK_FRAMES);
 	add_edge(&edge);
 }
 

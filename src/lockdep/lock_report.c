@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <execinfo.h>
 #include <stdlib.h>
 
 #include "base/io.h"
 #include "config/options.h"
+#include "lockdep/frames.h"
 #include "lockdep/lockdep.h"
 
 static void put_lock(struct io_buf *buf, struct lock_node node)
@@ -64,5 +64,5 @@ void lock_report_init(void)
 {
 	void *frame;
 
-	backtrace(&frame, 1);
+	frames_take(&frame, 1);
 }

@@ -114,7 +114,7 @@ struct lock_edge {
 
 /* Reports the edges of a circle. */
 void lock_report(const struct lock_edge *const *edges, unsigned count);
-/* Loads the library that backtrace() needs, once, before main(). */
+/* Uses the unwinder for the first time, before main(): it sets up what it has of its own. */
 void lock_report_init(void);
 
 /* ---- Places in the code (symbol.c) ---- */

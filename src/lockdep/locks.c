@@ -15,9 +15,10 @@
 #include <time.h>
 
 #include "base/own_code.h"
+#include "lockdep/frames.h"
 #include "lockdep/lockdep.h"
 
-/* The unwinder's code. Its locks are taken by backtrace(), which the checker calls. Set once, in
+/* The unwinder's code, which the checker calls (frames.h), and which may take a lock. Set once, in
    the constructor. */
 static const char *unwinder, *unwinder_end;
 
@@ -100,13 +101,10 @@ static void *find(const char *name)
 
 void locks_init(void)
 {
-	void *file = dlopen("libgcc_s.so.1", RTLD_LAZY);
-	void *function = file != NULL ? dlsym(file, "_Unwind_Backtrace") : NULL;
+	const void *function = frames_init();
 
 	if (function != NULL)
 		file_around(function, &unwinder, &unwinder_end);
-	else
-		(void)dlerror();
 #define LOOK_UP(function) (void)NEXT(function);
 	FUNCTIONS(LOOK_UP)
 }
