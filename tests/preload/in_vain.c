@@ -196,7 +196,7 @@ static size_t count_call(const struct oomreclaim_control *control, void *arg)
 	return 0;
 }
 
-/* Whether the kernel refuses what is larger than memory and swap: not with 1. */
+/* Whether the kernel refuses what is larger than memory and swap, and nothing else. */
 static bool is_heuristic(void)
 {
 	char mode = '0';
@@ -204,7 +204,7 @@ static bool is_heuristic(void)
 
 	CHECK(file >= 0 && read(file, &mode, 1) == 1);
 	close(file);
-	return mode != '1';
+	return mode == '0';
 }
 
 /* As with libc's malloc(): NULL for what the machine can never have, and nobody is asked to give
@@ -218,11 +218,11 @@ static void beyond_machine(void)
 	CHECK(sysinfo(&machine) == 0);
 	bytes = (size_t)(machine.totalram + machine.totalswap) * machine.mem_unit;
 	CHECK_EQ(oomreclaim_register("count", 0, 0, count_call, NULL, NULL), 0);
+	if (!is_heuristic())
+		_exit(77);
 	block = malloc(bytes / 2);
 	CHECK(block);
 	free(block);
-	if (!is_heuristic())
-		_exit(77);
 	for (size_t more = 2048 * MIB; more < (size_t)1 << 46; more *= 4) {
 		errno = ERRNO_UNTOUCHED;
 		CHECK(!(block = malloc(bytes + more)));
