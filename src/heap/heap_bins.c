@@ -6,6 +6,9 @@
  */
 #include "heap/heap_fast.h"
 
+/* jemalloc's own. */
+void free_default(void *memory);
+
 void heap_cache_bin_init(cache_bin_t *bin, cache_bin_info_t *info, void *stack, size_t *at)
 {
 	szind_t index = (szind_t)(info - tcache_bin_info);
@@ -16,7 +19,8 @@ void heap_cache_bin_init(cache_bin_t *bin, cache_bin_info_t *info, void *stack, 
 			(uint16_t)sz_index2size(index);
 }
 
-/* Calls at the end are jumps: `slow` finds out who called malloc(). */
+/* A call at the end of a function is a jump: so `slow` returns to the caller of malloc(), and knows
+   that caller by its return address. */
 void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size))
 {
 	tsd_t *tsd = tsd_get(false);
@@ -26,8 +30,9 @@ void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size))
 	bool is_there;
 	void *block;
 
-	/* 0 before the heap has started. And heap profiling has a record with each block that is no
-	   small one, which may still be that of a sample: jemalloc clears it. */
+	/* The largest class is 0 before the heap has started. And heap profiling has a record with
+	   each block that is no small one, which may still be that of a sample: jemalloc clears
+	   it. */
 	if (unlikely(size > tcache_maxclass || opt_prof))
 		return slow(size);
 	/* So that the compiler leaves out what is for other sizes. */
@@ -36,7 +41,7 @@ void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size))
 	index = sz_size2index_compute(size);
 	te_malloc_fastpath_ctx(tsd, &allocated, &threshold);
 	allocated += sz_index2size_lookup(index);
-	/* 0 for a thread whose records are not set up, or that has no cache. */
+	/* The threshold is 0 for a thread without a cache, or whose records are not set up. */
 	if (unlikely(allocated >= threshold))
 		return slow(size);
 	bin = &tsd_tcachep_get_unsafe(tsd)->bins[index];
@@ -53,13 +58,7 @@ void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size))
 /* The size class of what is no small block; a small one's where it is no block of the heap's. */
 static szind_t larger_class(const void *memory)
 {
-	const uintptr_t page = (uintptr_t)memory >> LG_PAGE;
-	rtree_node_elm_t *root = arena_emap_global.rtree.root;
-	rtree_leaf_elm_t *leaf =
-		atomic_load_p(&root[page >> (rtree_leaf_maskbits() - LG_PAGE)].child,
-	                      ATOMIC_ACQUIRE);
-
-	return (szind_t)(uint8_t)heap_bins_top(leaf, rtree_subkey(page << LG_PAGE, 1));
+	return (szind_t)(uint8_t)heap_bins_top_of((uintptr_t)memory >> LG_PAGE);
 }
 #else
 static szind_t larger_class(const void *memory)
@@ -72,7 +71,8 @@ static szind_t larger_class(const void *memory)
 }
 #endif
 
-bool heap_bins_free_larger(void *memory)
+/* Back into the cache; false for whatever is not such a block. */
+static bool free_larger(void *memory)
 {
 	tsd_t *tsd = tsd_get(false);
 	uint64_t freed, threshold;
@@ -93,4 +93,10 @@ bool heap_bins_free_larger(void *memory)
 		return false;
 	*tsd_thread_deallocatedp_get_unsafe(tsd) = freed;
 	return true;
+}
+
+OOM_NOINLINE void heap_free_slow(void *memory)
+{
+	if (!free_larger(memory))
+		free_default(memory);
 }

@@ -17,16 +17,15 @@
 
 #include "jemalloc/internal/jemalloc_internal_includes.h"
 
-/* What is behind the fast path: heap_group.c, where there are groups, and jemalloc. */
+/* What is behind the fast path of free(): heap_bins.c. */
 void heap_free_slow(void *memory);
 
 /* There is a group, or was. Never taken back. */
 extern atomic_bool heap_has_groups;
 
 /* heap_bins.c: a block of more than SC_LOOKUP_MAXCLASS bytes from the thread's cache, or what
-   `slow` returns; and back, or false for whatever is not such a block. */
+   `slow` returns. */
 void *heap_bins_alloc_larger(size_t size, void *(*slow)(size_t size));
-bool heap_bins_free_larger(void *memory);
 
 /* By which a cache sets up its bins: heap_bins.c. */
 void heap_cache_bin_init(cache_bin_t *bin, cache_bin_info_t *info, void *stack, size_t *at);
@@ -176,6 +175,20 @@ heap_bins_inline uintptr_t heap_bins_top(rtree_leaf_elm_t *leaf, uintptr_t at)
 #endif
 }
 
+/* The same by the number of the page, which is not 0. A page without a block of the heap's may have
+   no leaf, here as in jemalloc. The thread's cache of this tree would take one instruction more. */
+heap_bins_inline uintptr_t heap_bins_top_of(uintptr_t page)
+{
+	rtree_node_elm_t *root = arena_emap_global.rtree.root;
+	rtree_leaf_elm_t *leaf;
+
+	HEAP_BINS_HIDE(root);
+	HEAP_BINS_HIDE(page);
+	leaf = atomic_load_p(&root[page >> (rtree_leaf_maskbits() - LG_PAGE)].child,
+	                     ATOMIC_ACQUIRE);
+	return heap_bins_top(leaf, rtree_subkey(page << LG_PAGE, 1));
+}
+
 /* Takes the thread's mark out of `top`. False: it was not in. */
 heap_bins_inline bool heap_bins_is_own(uintptr_t thread, uintptr_t *top)
 {
@@ -201,19 +214,12 @@ heap_bins_inline bool heap_bins_is_own(uintptr_t thread, uintptr_t *top)
 heap_bins_inline bool heap_bins_class(uintptr_t thread, const void *memory, uintptr_t *index)
 {
 #ifdef HEAP_HAS_MARKS
-	/* The thread's cache of this tree would take one instruction more. */
-	rtree_node_elm_t *root = arena_emap_global.rtree.root;
 	uintptr_t page = (uintptr_t)memory >> LG_PAGE;
-	rtree_leaf_elm_t *leaf;
 
-	/* By NULL's page. What is no block of the heap's may have no leaf, here as in jemalloc. */
+	/* NULL is known by its page. */
 	if (unlikely(page == 0))
 		return false;
-	HEAP_BINS_HIDE(root);
-	HEAP_BINS_HIDE(page);
-	leaf = atomic_load_p(&root[page >> (rtree_leaf_maskbits() - LG_PAGE)].child,
-	                     ATOMIC_ACQUIRE);
-	*index = heap_bins_top(leaf, rtree_subkey(page << LG_PAGE, 1));
+	*index = heap_bins_top_of(page);
 	return heap_bins_is_own(thread, index);
 #else
 	emap_alloc_ctx_t found;

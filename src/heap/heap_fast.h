@@ -294,8 +294,9 @@ unsigned heap_charge_arena(unsigned arena);
 #define heap_mallocx je_mallocx
 #define heap_rallocx je_rallocx
 #define heap_free heap_bins_free
-/* glibc looks at no size, and so programs have wrong ones: a C++ class whose base has no virtual
-   destructor. By such a size a block would go into the bin of another. */
+/* glibc looks at no size. So there are programs in which the size is wrong, as where C++ deletes
+   an object by a pointer to its base class. By such a size a block would go into the bin of
+   another. */
 #define heap_sized_free(memory, size) ((void)(size), heap_bins_free(memory))
 #define heap_size(memory) isalloc(tsdn_fetch(), memory)
 #define heap_malloc_fast(size, slow) heap_bins_alloc(size, slow)

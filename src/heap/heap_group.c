@@ -245,22 +245,6 @@ size_t heap_group_allocated(unsigned slot)
 	return bytes;
 }
 
-/* ---- free(), behind its fast path ---- */
-
-/* jemalloc's own. */
-void free_default(void *memory);
-
-static bool has_groups(void)
-{
-	return unlikely(atomic_load_explicit(&heap_has_groups, memory_order_relaxed));
-}
-
-OOM_NOINLINE void heap_free_slow(void *memory)
-{
-	if (!heap_bins_free_larger(memory))
-		free_default(memory);
-}
-
 /* ---- What jemalloc asks, in heap_glue.h ---- */
 
 static unsigned arena_of(tsdn_t *tsdn, const void *block)
@@ -299,7 +283,8 @@ int heap_group_flags_beside(const void *block, int flags)
 {
 	unsigned index;
 
-	if ((flags & MALLOCX_ARENA_MASK) != 0 || !has_groups())
+	if ((flags & MALLOCX_ARENA_MASK) != 0 ||
+	    likely(!atomic_load_explicit(&heap_has_groups, memory_order_relaxed)))
 		return flags;
 	index = arena_of(tsdn_fetch(), block);
 	if (atomic_load_explicit(&heap_group_owner[index], memory_order_relaxed) == heap_own_group)

@@ -21,7 +21,6 @@
 /* Nor is it read more often than this. */
 #define REREAD_NS (5 * NSEC_PER_MSEC)
 
-/* Counters and limits stand for themselves alone, so all orders are relaxed. */
 static atomic_size_t charged;
 static atomic_size_t limit_bytes = SIZE_MAX; /* limit:SIZE, oomreclaim_set_limit() */
 static atomic_size_t ceiling = SIZE_MAX;     /* limit:auto, as last read */
@@ -43,16 +42,6 @@ static struct proc_cgroup group;
 /* What refused this thread's last charge; and whether the limit is not to. */
 static OOM_TLS enum constraint refuser;
 static OOM_TLS bool is_forced;
-
-static size_t get(const atomic_size_t *value)
-{
-	return atomic_load_explicit(value, memory_order_relaxed);
-}
-
-static void set(atomic_size_t *value, size_t to)
-{
-	atomic_store_explicit(value, to, memory_order_relaxed);
-}
 
 bool budget_is_auto(void)
 {

@@ -33,7 +33,7 @@ void budget_uncharge(size_t bytes)
 
 size_t budget_committed(void)
 {
-	return atomic_load_explicit(&committed, memory_order_relaxed);
+	return get(&committed);
 }
 
 void budget_note_met(void)
@@ -53,7 +53,7 @@ OOM_EXPORT int oomreclaim_limit_stats(struct oomreclaim_limit_stats *stats, size
 	const struct oomreclaim_limit_stats now = {
 		.limit = oomreclaim_get_limit(),
 		.charged = budget_charged(),
-		.peak = atomic_load_explicit(&peak, memory_order_relaxed),
+		.peak = get(&peak),
 		.times_met = atomic_load_explicit(&times_met, memory_order_relaxed),
 	};
 

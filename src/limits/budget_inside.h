@@ -3,8 +3,20 @@
 #ifndef OOM_BUDGET_INSIDE_H
 #define OOM_BUDGET_INSIDE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Counters and limits stand for themselves alone, so all orders are relaxed. */
+static inline size_t get(const atomic_size_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static inline void set(atomic_size_t *value, size_t to)
+{
+	atomic_store_explicit(value, to, memory_order_relaxed);
+}
 
 /* A growth of the heap that is worth another look. */
 #define BUDGET_STEP_BYTES ((size_t)4 << 20)

@@ -26,16 +26,6 @@ static atomic_bool wakes_when_met;
 /* Wakes oomreclaimd. Set before the first mapping. */
 static void (*wake)(void);
 
-static size_t get(const atomic_size_t *value)
-{
-	return atomic_load_explicit(value, memory_order_relaxed);
-}
-
-static void set(atomic_size_t *value, size_t to)
-{
-	atomic_store_explicit(value, to, memory_order_relaxed);
-}
-
 static size_t word_of(const struct watermark *watermark)
 {
 	return watermark->bytes > 0 ? min_size(watermark->bytes, ~IS_PERCENT)

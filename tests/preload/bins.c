@@ -148,7 +148,7 @@ static void expect_back(void *block, size_t wrong)
 	count(&taken, &freed);
 }
 
-/* As of a C++ class whose base has no virtual destructor: libc looks at no size. */
+/* As where C++ deletes an object by a pointer to its base class: libc looks at no size. */
 static void wrong_size(void)
 {
 	static const size_t wrong[] = {1, 16, 64, 5000, 20000, MIB};
